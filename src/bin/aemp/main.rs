@@ -1,0 +1,2 @@
+//! The command `aemp`.
+fn main() {}

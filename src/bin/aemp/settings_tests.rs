@@ -1,0 +1,284 @@
+//! Tests of the subcommands that edit the configuration.
+
+use super::*;
+use serde_json::json;
+
+fn line(rc: &mut RcFile, words: &[&str]) -> Result<String, SettingsError> {
+    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let mut out = Vec::new();
+    run(&words, rc, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// The configuration after some lines, without `version`.
+fn after(lines: &[&[&str]]) -> Value {
+    let mut rc = RcFile::default();
+    for words in lines {
+        assert_eq!(line(&mut rc, words).unwrap(), "", "{words:?}");
+    }
+    let mut root = rc.root().clone();
+    root.remove("version");
+    Value::Object(root)
+}
+
+fn fault(words: &[&str]) -> String {
+    line(&mut RcFile::default(), words).unwrap_err().to_string()
+}
+
+#[test]
+fn the_tutorials_lines() {
+    assert_eq!(
+        after(&[
+            &["profile", "seed", "binds", "*:4040"],
+            &["seeds", "*:4040", "nodeid", "anon/"],
+            &["profile", "mysrvnode", "services", "mymod::service::"],
+            &["profile", "ruth", "addservice", "BK::Backend::IRC::"],
+        ]),
+        json!({
+            "seeds": ["*:4040"], "nodeid": "anon/",
+            "profile": {
+                "seed": {"binds": ["*:4040"]},
+                "mysrvnode": {"services": ["mymod::service::"]},
+                "ruth": {"services": ["BK::Backend::IRC::"]},
+            },
+        })
+    );
+}
+
+#[test]
+fn lists() {
+    assert_eq!(after(&[&["binds", ""]]), json!({"binds": []}));
+    assert_eq!(
+        after(&[&["setbinds", "a,,b,"]]),
+        json!({"binds": ["a", "", "b"]})
+    );
+    assert_eq!(after(&[&["binds", "[\"x\"]", "delbinds"]]), json!({}));
+    assert_eq!(
+        after(&[&[
+            "addbind", "a", "addbind", "b", "addbind", "a", "delbind", "c"
+        ]]),
+        json!({"binds": ["b", "a"]})
+    );
+    assert_eq!(
+        after(&[&["addseed", "[::1]:4040", "delseed", "[::1]:4040"]]),
+        json!({"seeds": []})
+    );
+    // Perl leaves an empty list here, which would mean: no listeners.
+    assert_eq!(after(&[&["delbind", "a"]]), json!({}));
+    assert_eq!(
+        after(&[&[
+            "services",
+            "[[\"f\",1],\"g\"]",
+            "addservice",
+            "g",
+            "addservice",
+            "[\"f\",1]",
+            "delservice",
+            "g"
+        ]]),
+        json!({"services": [["f", 1], "g", ["f", 1]]})
+    );
+    assert_eq!(
+        after(&[&["auth_accept", "a,b", "framing_format", "json"]]),
+        json!({"auth_accept": ["a", "b"], "framing_format": ["json"]})
+    );
+}
+
+#[test]
+fn scalars() {
+    assert_eq!(
+        after(&[&[
+            "monitor_timeout",
+            "30",
+            "setsecret",
+            "s",
+            "setgeneration",
+            "1",
+            "nodelay",
+            "false",
+            "autocork",
+            "1",
+            "max_queue",
+            "9"
+        ]]),
+        json!({"monitor_timeout": "30", "secret": "s", "generation": "1", "nodelay": 0, "autocork": 1, "max_queue": "9"})
+    );
+    assert_eq!(
+        after(&[&[
+            "nodeid",
+            "\"[x\"",
+            "parent",
+            "p",
+            "profile",
+            "q",
+            "setparent",
+            "z",
+            "delparent"
+        ]]),
+        json!({"nodeid": "[x", "parent": "p", "profile": {"q": {}}})
+    );
+    assert_eq!(
+        after(&[&["profile", "p", "nodeid", "n"], &["delprofile", "p"]]),
+        json!({"profile": {}})
+    );
+    assert_eq!(
+        after(&[&["[\"nodeid\",\"n\",\"binds\",[]]"]]),
+        json!({"nodeid": "n", "binds": []})
+    );
+}
+
+/// As Perl's command stores them.
+#[test]
+fn secrets_beyond_ascii() {
+    assert_eq!(
+        after(&[&["secret", "ü"]]),
+        json!({"secret": "\u{c3}\u{bc}"})
+    );
+    assert_eq!(after(&[&["secret", "\"ü\""]]), json!({"secret": "ü"}));
+    assert_eq!(after(&[&["[\"secret\",\"ü\"]"]]), json!({"secret": "ü"}));
+    assert_eq!(
+        after(&[&["secret", "\"ü\"", "nodeid", "ü"]]),
+        json!({"secret": "ü", "nodeid": "ü"})
+    );
+}
+
+#[test]
+fn secrets_are_made() {
+    let (one, two) = (after(&[&["gensecret"]]), after(&[&["gensecret"]]));
+    assert_ne!(one, two);
+    let secret = one["secret"].as_str().unwrap();
+    assert!(secret.len() >= 87 && secret.ends_with('='), "{secret}");
+    assert_eq!(after(&[&["gensecret", "delsecret"]]), json!({}));
+}
+
+#[test]
+fn certificates_are_read_from_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.pem");
+    std::fs::write(&file, "-----BEGIN").unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(after(&[&["setcert", file]]), json!({"cert": "-----BEGIN"}));
+    assert_eq!(after(&[&["cert", file, "delcert"]]), json!({}));
+    assert!(fault(&["setcert", "no/such/file"]).starts_with("no/such/file: "));
+}
+
+#[test]
+fn showing() {
+    let mut rc = RcFile::default();
+    line(&mut rc, &["seeds", "s", "profile", "p", "nodeid", "n"]).unwrap();
+    let mut clean = rc.clone();
+    assert_eq!(
+        line(&mut rc, &["showprofile", "p"]).unwrap(),
+        "{\n   \"nodeid\": \"n\"\n}\n"
+    );
+    assert_eq!(line(&mut rc, &["showprofile", "none"]).unwrap(), "{}\n");
+    let shown = line(
+        &mut clean,
+        &["showconfig", "p", "binds", "b", "seeds", "ignored"],
+    )
+    .unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&shown).unwrap(),
+        json!({
+            "version": 1, "nodeid": "n", "seeds": ["s"], "binds": "b", "connect_interval": 2,
+            "framing_format": ["json"], "auth_offer": ["hmac_md6_64_256"], "auth_accept": ["hmac_md6_64_256", "cleartext"],
+        })
+    );
+    assert!(
+        line(&mut rc, &["showconfig"])
+            .unwrap()
+            .contains("\"seeds\"")
+    );
+}
+
+#[test]
+fn showing_changes_nothing() {
+    let mut rc = RcFile::default();
+    line(&mut rc, &["showconfig", "a"]).unwrap();
+    line(
+        &mut rc,
+        &["showprofile", "a", "delbinds", "delprofile", "x"],
+    )
+    .unwrap();
+    assert!(!rc.is_dirty());
+    line(&mut rc, &["profile", "x"]).unwrap();
+    assert!(rc.is_dirty());
+}
+
+#[test]
+fn faults() {
+    assert_eq!(
+        fault(&["frobnicate"]),
+        "frobnicate: no such configuration command"
+    );
+    assert_eq!(fault(&["addbind"]), "addbind: the bind address is missing");
+    assert_eq!(fault(&["profile"]), "profile: the profile name is missing");
+    assert_eq!(fault(&["nodeid", "{}"]), "nodeid: {} is not a text");
+    assert_eq!(
+        fault(&["nodelay", "perhaps"]),
+        "nodelay: \"perhaps\" is not a boolean: 0 or 1"
+    );
+    assert!(fault(&["binds", "[nope"]).starts_with("argument [nope: not JSON: "));
+    assert!(
+        fault(&["monitor_timeout", "soon"])
+            .starts_with("setting `monitor_timeout` (argument): \"soon\" is not ")
+    );
+    assert!(fault(&["nodeid", "a#b"]).contains("cannot contain `#`"));
+    assert_eq!(
+        fault(&["showconfig", "p", "k"]),
+        "showconfig: the value of the last setting is missing"
+    );
+    assert_eq!(
+        fault(&["binds", "{\"a\":1}"]),
+        "setting `binds` (argument): {\"a\":1} is not a list of texts (an array, or one text with commas)"
+    );
+}
+
+#[test]
+fn a_line_that_fails_changes_nothing() {
+    let mut rc = RcFile::default();
+    assert!(line(&mut rc, &["nodeid", "n", "profile", "p", "oops"]).is_err());
+    assert!(!rc.is_dirty());
+    assert_eq!(Value::Object(rc.root().clone()), json!({"version": 1}));
+}
+
+#[test]
+fn every_set_has_its_del() {
+    for (key, _, one, _) in SETTINGS {
+        for name in [(*key).to_owned(), format!("set{key}"), format!("del{key}")] {
+            assert!(is_settings_command(&name), "{name}");
+        }
+        if !one.is_empty() {
+            assert!(
+                is_settings_command(&format!("add{one}"))
+                    && is_settings_command(&format!("del{one}"))
+            );
+        }
+    }
+    for name in [
+        "setcert",
+        "cert",
+        "delcert",
+        "gensecret",
+        "profile",
+        "delprofile",
+        "showprofile",
+        "showconfig",
+    ] {
+        assert!(is_settings_command(name), "{name}");
+    }
+    for name in [
+        "",
+        "set",
+        "del",
+        "add",
+        "addnodeid",
+        "run",
+        "snd",
+        "gencert",
+        "setprofile",
+        "addbinds",
+    ] {
+        assert!(!is_settings_command(name), "{name}");
+    }
+}

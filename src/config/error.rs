@@ -1,0 +1,105 @@
+//! What can be wrong with a configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::profile::Origin;
+
+/// A fault of our own configuration or of the machine it is read on; never of a peer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The configuration file exists but cannot be read.
+    #[error("{}: cannot read the configuration: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration file is not (relaxed) JSON.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// What was expected or found.
+        message: String,
+    },
+    /// A part of the configuration file has the wrong shape, for example a profile that is not an object.
+    #[error("{file}: {what} must be {expected}")]
+    Shape {
+        /// The file, or a stand-in when the configuration came from none.
+        file: String,
+        /// Which part.
+        what: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The configuration file cannot be written.
+    #[error("{}: cannot write the configuration: {source}", path.display())]
+    Write {
+        /// The file that the system complained about.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is nowhere to save to: neither `PERL_ANYEVENT_MP_RC` nor `HOME` names a place.
+    #[error("no configuration file to write to: set PERL_ANYEVENT_MP_RC or HOME")]
+    NoFile,
+    /// A profile is, over some steps, its own parent.
+    #[error("profiles inherit in a circle: {}", chain.join(" -> "))]
+    ParentLoop {
+        /// The profiles in the order they were followed; the last one repeats an earlier one.
+        chain: Vec<String>,
+    },
+    /// A setting has a value that cannot be used.
+    #[error("setting `{key}` ({origin}): {value} is not {expected}")]
+    BadValue {
+        /// The setting.
+        key: String,
+        /// The value as JSON; `(hidden)` for the secret and the certificate.
+        value: String,
+        /// Where it was set.
+        origin: Origin,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// The node ID cannot be used.
+    #[error("node ID {id:?} ({origin}): {reason}")]
+    BadNodeId {
+        /// The node ID.
+        id: String,
+        /// Where it was set: a setting's origin, or the profile name.
+        origin: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A list of keys and values that is not one.
+    #[error("configure arguments: {0}")]
+    Arguments(String),
+    /// A bind or seed that is not an address.
+    #[error("address {text:?}: {reason}")]
+    BadAddress {
+        /// The text as given.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A host name that could not be looked up.
+    #[error("address {text:?}: cannot look up host {host:?}: {source}")]
+    Lookup {
+        /// The text as given.
+        text: String,
+        /// The name that was looked up.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The addresses of this machine could not be listed.
+    #[error("cannot list this machine's addresses: {0}")]
+    Interfaces(#[source] io::Error),
+}

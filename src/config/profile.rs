@@ -1,0 +1,342 @@
+//! Which value counts: arguments, global values and profiles merged as Perl merges them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::error::ConfigError;
+use super::rc::RcFile;
+use super::scalar_text;
+
+/// Where a setting was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody made it: the built-in default.
+    Default,
+    /// An argument of the program or the command line.
+    Argument,
+    /// The file's global part.
+    Global,
+    /// A profile in the file.
+    Profile(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("built-in default"),
+            Origin::Argument => f.write_str("argument"),
+            Origin::Global => f.write_str("global configuration"),
+            Origin::Profile(name) => write!(f, "profile {name:?}"),
+        }
+    }
+}
+
+/// One effective setting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// The value as it was written.
+    pub value: Value,
+    /// Who wrote it.
+    pub origin: Origin,
+}
+
+/// The effective settings of a node, untyped; what `aemp showconfig` shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    map: BTreeMap<String, Setting>,
+}
+
+impl Settings {
+    /// One setting, if anybody made it.
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.map.get(key)
+    }
+
+    /// All settings by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.map.iter().map(|(key, setting)| (&**key, setting))
+    }
+
+    /// Makes a setting, over any earlier one.
+    pub fn set(&mut self, key: impl Into<String>, value: Value, origin: Origin) {
+        self.map.insert(key.into(), Setting { value, origin });
+    }
+
+    /// The values alone, as a JSON object.
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.iter()
+            .map(|(key, setting)| (key.to_owned(), setting.value.clone()))
+            .collect()
+    }
+
+    /// The values alone, as a JSON text to read. Includes the secret.
+    pub fn to_json(&self) -> String {
+        super::rc::pretty(&self.to_map())
+    }
+
+    fn lay_over(&mut self, layer: &Map<String, Value>, origin: &Origin) {
+        for (key, value) in layer {
+            // These two belong to the file's structure, not to the node.
+            if key != "profile" && key != "parent" {
+                self.set(key, value.clone(), origin.clone());
+            }
+        }
+    }
+}
+
+/// The effective settings of a node that runs under a profile.
+///
+/// Later ones win: built-in defaults, arguments, the file's global values, then the profiles from the most distant parent
+/// down to the one that was asked for. So **the file wins over the arguments**: they are a program's defaults, and whoever
+/// deploys it has the last word. A profile that does not exist (as parent, too) has no settings of its own; a `parent` in
+/// the global part means nothing. All this is as in Perl.
+///
+/// Two arguments change the rule and are no settings themselves: `norc` (true: leave out the file) and `force` (true: the
+/// arguments win over the file).
+///
+/// # Errors
+///
+/// Profiles that inherit in a circle (Perl recurses until memory ends), a parent that is neither text nor null, a profile
+/// that is not an object.
+pub fn find_profile(
+    rc: &RcFile,
+    name: Option<&str>,
+    arguments: &[(String, Value)],
+) -> Result<Settings, ConfigError> {
+    let mut flags = (false, false);
+    let mut given = Map::new();
+    for (key, value) in arguments {
+        match &**key {
+            "norc" => flags.0 = super::typed::truth(key, value, &Origin::Argument)?,
+            "force" => flags.1 = super::typed::truth(key, value, &Origin::Argument)?,
+            _ => {
+                given.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    let (without_file, arguments_win) = flags;
+
+    let mut settings = Settings::default();
+    for (key, value) in [
+        ("connect_interval", json!(2)),
+        ("framing_format", json!(super::typed::FRAMING_FORMAT)),
+        ("auth_offer", json!(super::typed::AUTH_OFFER)),
+        ("auth_accept", json!(super::typed::AUTH_ACCEPT)),
+    ] {
+        settings.set(key, value, Origin::Default);
+    }
+    settings.lay_over(&given, &Origin::Argument);
+    if !without_file {
+        settings.lay_over(rc.root(), &Origin::Global);
+        for name in ancestry(rc, name)?.into_iter().rev() {
+            if let Some(profile) = rc.profile(&name)? {
+                settings.lay_over(profile, &Origin::Profile(name));
+            }
+        }
+        if arguments_win {
+            settings.lay_over(&given, &Origin::Argument);
+        }
+    }
+    Ok(settings)
+}
+
+/// The profile, its parent, its parent's parent and so on.
+fn ancestry(rc: &RcFile, name: Option<&str>) -> Result<Vec<String>, ConfigError> {
+    let mut chain: Vec<String> = Vec::new();
+    let mut next = name.map(str::to_owned);
+    while let Some(name) = next {
+        let seen = chain.contains(&name);
+        chain.push(name.clone());
+        if seen {
+            return Err(ConfigError::ParentLoop { chain });
+        }
+        next = match rc.profile(&name)?.and_then(|profile| profile.get("parent")) {
+            None | Some(Value::Null) => None,
+            Some(parent) => Some(scalar_text(parent).ok_or_else(|| ConfigError::BadValue {
+                key: "parent".to_owned(),
+                value: parent.to_string(),
+                origin: Origin::Profile(name),
+                expected: "a profile name",
+            })?),
+        };
+    }
+    Ok(chain)
+}
+
+/// What a program or a command line passes to configure a node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arguments {
+    /// The profile to use; the node name if there is none.
+    pub profile: Option<String>,
+    /// Settings in the order given; of two with the same key the later one counts.
+    pub settings: Vec<(String, Value)>,
+}
+
+impl Arguments {
+    /// Reads a flat list `KEY, VALUE, ..`. In a list of odd length the first element is a profile name, as in
+    /// `aemp run seed binds '*:4040'`; the key `profile` names one as well and counts for more.
+    ///
+    /// # Errors
+    ///
+    /// A key or a profile name that is not text.
+    ///
+    /// ```
+    /// use aemp::config::Arguments;
+    /// let given = Arguments::from_list(vec!["seed".into(), "binds".into(), "*:4040".into()]).unwrap();
+    /// assert_eq!(given.profile.as_deref(), Some("seed"));
+    /// assert_eq!(given.settings, [("binds".to_owned(), "*:4040".into())]);
+    /// ```
+    pub fn from_list(list: Vec<Value>) -> Result<Arguments, ConfigError> {
+        let name = |value: &Value| {
+            scalar_text(value).ok_or_else(|| {
+                ConfigError::Arguments(format!("{value} is not the name of a profile"))
+            })
+        };
+        let mut found = Arguments::default();
+        let odd = list.len() % 2 == 1;
+        let mut list = list.into_iter();
+        if odd && let Some(first) = list.next() {
+            found.profile = Some(name(&first)?);
+        }
+        while let (Some(key), Some(value)) = (list.next(), list.next()) {
+            match scalar_text(&key) {
+                Some(key) if key == "profile" => {
+                    found.profile = match &value {
+                        Value::Null => None,
+                        value => Some(name(value)?),
+                    }
+                }
+                Some(key) => found.settings.push((key, value)),
+                None => {
+                    return Err(ConfigError::Arguments(format!(
+                        "{key} is not the name of a setting"
+                    )));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rc(value: Value) -> RcFile {
+        let mut rc = RcFile::default();
+        match value {
+            Value::Object(map) => *rc.root_mut() = map,
+            other => panic!("{other}"),
+        }
+        rc
+    }
+
+    fn family() -> RcFile {
+        rc(json!({
+            "a": "global", "b": "global", "c": "global", "d": "global", "parent": "kid", "version": 1,
+            "profile": {
+                "grand": {"b": "grand", "c": "grand", "d": "grand"},
+                "dad": {"c": "dad", "d": "dad", "parent": "grand"},
+                "kid": {"d": "kid", "parent": "dad"},
+                "orphan": {"d": "orphan", "parent": "nobody"},
+                "odd": {"parent": ["dad"]},
+                "self": {"parent": "self"},
+                "ping": {"parent": "pong"},
+                "pong": {"parent": "ping"},
+            },
+        }))
+    }
+
+    fn args(list: &[(&str, Value)]) -> Vec<(String, Value)> {
+        list.iter()
+            .map(|(k, v)| ((*k).to_owned(), v.clone()))
+            .collect()
+    }
+
+    fn find(name: Option<&str>, list: &[(&str, Value)]) -> Settings {
+        find_profile(&family(), name, &args(list)).unwrap()
+    }
+
+    fn show(settings: &Settings, keys: &str) -> String {
+        let one = |key: char| match settings.get(&key.to_string()) {
+            None => "-".to_owned(),
+            Some(setting) => setting.value.as_str().unwrap_or("?").to_owned(),
+        };
+        keys.chars().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn who_wins() {
+        let given = [("a", json!("arg")), ("e", json!("arg"))];
+        assert_eq!(
+            show(&find(Some("kid"), &given), "abcde"),
+            "global grand dad kid arg"
+        );
+        assert_eq!(
+            show(&find(Some("orphan"), &[]), "abcd"),
+            "global global global orphan"
+        );
+        assert_eq!(
+            show(&find(Some("unheard of"), &[]), "abcd"),
+            "global global global global"
+        );
+        assert_eq!(show(&find(None, &given), "de"), "global arg");
+        let kid = find(Some("kid"), &[]);
+        assert_eq!(kid.get("c").unwrap().origin, Origin::Profile("dad".into()));
+        assert_eq!(kid.get("a").unwrap().origin, Origin::Global);
+        assert_eq!(kid.get("connect_interval").unwrap().origin, Origin::Default);
+        assert_eq!(kid.get("profile"), None);
+        assert_eq!(kid.get("parent"), None);
+    }
+
+    #[test]
+    fn arguments_that_change_the_rule() {
+        let given = |flag: &'static str, on: Value| [("a", json!("arg")), (flag, on)];
+        assert_eq!(
+            show(&find(Some("kid"), &given("force", json!(true))), "ad"),
+            "arg kid"
+        );
+        assert_eq!(
+            show(&find(Some("kid"), &given("force", json!("0"))), "ad"),
+            "global kid"
+        );
+        assert_eq!(
+            show(&find(Some("kid"), &given("norc", json!(1))), "ad"),
+            "arg -"
+        );
+        assert_eq!(find(None, &given("norc", json!(1))).get("norc"), None);
+    }
+
+    #[test]
+    fn circles_and_strange_parents() {
+        let fail = |name| {
+            find_profile(&family(), Some(name), &[])
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(fail("self"), "profiles inherit in a circle: self -> self");
+        assert_eq!(
+            fail("ping"),
+            "profiles inherit in a circle: ping -> pong -> ping"
+        );
+        assert_eq!(
+            fail("odd"),
+            "setting `parent` (profile \"odd\"): [\"dad\"] is not a profile name"
+        );
+    }
+
+    #[test]
+    fn argument_lists() {
+        let read = |list: Value| Arguments::from_list(list.as_array().unwrap().clone());
+        assert_eq!(read(json!([])).unwrap(), Arguments::default());
+        assert_eq!(read(json!(["p"])).unwrap().profile.as_deref(), Some("p"));
+        let both = read(json!(["p", "profile", "q", "binds", []])).unwrap();
+        assert_eq!(both.profile.as_deref(), Some("q"));
+        assert_eq!(both.settings, args(&[("binds", json!([]))]));
+        assert!(read(json!([[1], 2])).is_err());
+        assert!(read(json!([[1]])).is_err());
+    }
+}

@@ -1,0 +1,416 @@
+//! The configuration file that Perl's `aemp` and this crate share.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::error::ConfigError;
+use super::relaxed;
+
+/// The environment variables that decide where the configuration file is. A plain struct, so that tests need not change the
+/// process's environment.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `PERL_ANYEVENT_MP_RC`: the file itself. Set but empty means: no file.
+    pub rc: Option<OsString>,
+    /// `HOME`: the file is `.perl-anyevent-mp` in it.
+    pub home: Option<OsString>,
+    /// `APPDATA`: where there is no home, the file is `perl-anyevent-mp` in it.
+    pub appdata: Option<OsString>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn from_process() -> Environment {
+        Environment {
+            rc: std::env::var_os("PERL_ANYEVENT_MP_RC"),
+            home: std::env::var_os("HOME"),
+            appdata: std::env::var_os("APPDATA"),
+        }
+    }
+
+    /// Where the configuration file is; it need not exist. `None` if no variable names a place, or if `PERL_ANYEVENT_MP_RC`
+    /// is empty, which is the way to run without a configuration.
+    pub fn rc_path(&self) -> Option<PathBuf> {
+        if let Some(rc) = &self.rc {
+            return (!rc.is_empty()).then(|| PathBuf::from(rc));
+        }
+        let set = |var: &Option<OsString>| var.clone().filter(|v| !v.is_empty());
+        let home = set(&self.home).map(|home| Path::new(&home).join(".perl-anyevent-mp"));
+        home.or_else(|| set(&self.appdata).map(|dir| Path::new(&dir).join("perl-anyevent-mp")))
+    }
+}
+
+/// The contents of the configuration file: a JSON object of global settings, with the profiles in its member `profile`.
+/// Members that nobody knows are kept.
+///
+/// ```
+/// use aemp::config::RcFile;
+/// let mut rc = RcFile::default();
+/// rc.profile_mut("seed").unwrap().insert("binds".into(), "*:4040".into());
+/// assert_eq!(rc.profile("seed").unwrap().unwrap()["binds"], "*:4040");
+/// ```
+#[derive(Debug, Clone)]
+pub struct RcFile {
+    path: Option<PathBuf>,
+    root: Map<String, Value>,
+    dirty: bool,
+}
+
+impl Default for RcFile {
+    /// An empty configuration that belongs to no file.
+    fn default() -> RcFile {
+        let mut root = Map::new();
+        root.insert("version".to_owned(), Value::from(1));
+        RcFile {
+            path: None,
+            root,
+            dirty: false,
+        }
+    }
+}
+
+impl RcFile {
+    /// Reads the file, for example the one of [`Environment::rc_path`]. No path, or a file that does not exist, is an empty
+    /// configuration.
+    ///
+    /// # Errors
+    ///
+    /// The file exists and cannot be read, is not relaxed JSON (with line and column), or is not an object. (Perl starts
+    /// without any configuration in these cases, and would overwrite the file at the next change.)
+    pub fn load(path: impl Into<Option<PathBuf>>) -> Result<RcFile, ConfigError> {
+        let Some(path) = path.into() else {
+            return Ok(RcFile::default());
+        };
+        let octets = match fs::read(&path) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(RcFile {
+                    path: Some(path),
+                    ..RcFile::default()
+                });
+            }
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        match relaxed::parse_bytes(&octets) {
+            Ok(Value::Object(root)) => Ok(RcFile {
+                path: Some(path),
+                root,
+                dirty: false,
+            }),
+            Ok(_) => Err(ConfigError::Shape {
+                file: path.display().to_string(),
+                what: "the configuration".to_owned(),
+                expected: "an object",
+            }),
+            Err(error) => Err(ConfigError::Parse {
+                path,
+                line: error.line,
+                column: error.column,
+                message: error.message,
+            }),
+        }
+    }
+
+    /// The file this was read from and will be saved to.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The whole configuration: global settings, `version`, and the profiles in `profile`.
+    pub fn root(&self) -> &Map<String, Value> {
+        &self.root
+    }
+
+    /// The same, to change.
+    pub fn root_mut(&mut self) -> &mut Map<String, Value> {
+        self.dirty = true;
+        &mut self.root
+    }
+
+    /// The settings of one profile, without what it inherits; `None` if there is no such profile.
+    ///
+    /// # Errors
+    ///
+    /// The member `profile` of the file, or the profile in it, is neither an object nor null.
+    pub fn profile(&self, name: &str) -> Result<Option<&Map<String, Value>>, ConfigError> {
+        match self.root.get("profile") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(profiles)) => match profiles.get(name) {
+                None | Some(Value::Null) => Ok(None),
+                Some(Value::Object(profile)) => Ok(Some(profile)),
+                Some(_) => Err(self.not_an_object(format!("profile {name:?}"))),
+            },
+            Some(_) => Err(self.not_an_object("`profile`".to_owned())),
+        }
+    }
+
+    /// The settings of one profile to change; an empty profile is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`RcFile::profile`]; nothing was changed then.
+    pub fn profile_mut(&mut self, name: &str) -> Result<&mut Map<String, Value>, ConfigError> {
+        self.profile(name)?;
+        self.dirty = true;
+        let profiles = object_in(&mut self.root, "profile");
+        Ok(object_in(profiles, name))
+    }
+
+    /// Removes a profile; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// The member `profile` of the file is neither an object nor null.
+    pub fn remove_profile(&mut self, name: &str) -> Result<bool, ConfigError> {
+        let removed = match self.root.get_mut("profile") {
+            None | Some(Value::Null) => false,
+            Some(Value::Object(profiles)) => profiles.remove(name).is_some(),
+            Some(_) => return Err(self.not_an_object("`profile`".to_owned())),
+        };
+        self.dirty |= removed;
+        Ok(removed)
+    }
+
+    /// Whether anything was changed since loading or saving.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// The file's contents as they would be saved.
+    pub fn to_json(&self) -> String {
+        pretty(&self.root)
+    }
+
+    /// Writes the configuration back, if it was changed. The file is replaced in one step, so a reader sees the old contents or
+    /// the new; the old ones are kept in the file's name with `~` appended. Only the owner can read the new file, as it holds
+    /// the secret. A symbolic link stays one: the file it leads to is replaced.
+    ///
+    /// Comments do not survive. (Nor do they when Perl saves.)
+    ///
+    /// # Errors
+    ///
+    /// There is no path, or the system refuses one of the steps; the file is then as it was.
+    pub fn save(&mut self) -> Result<(), ConfigError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let path = self.path.as_deref().ok_or(ConfigError::NoFile)?;
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let fresh = fresh_name(&target);
+        write_private(&fresh, self.to_json().as_bytes())
+            .and_then(|()| keep_previous(&target))
+            .and_then(|()| fs::rename(&fresh, &target))
+            .map_err(|source| {
+                // A left-over file is worth less than the error that is already being told.
+                let _ = fs::remove_file(&fresh);
+                ConfigError::Write {
+                    path: target,
+                    source,
+                }
+            })?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn not_an_object(&self, what: String) -> ConfigError {
+        ConfigError::Shape {
+            file: self
+                .path
+                .as_ref()
+                .map_or("configuration".to_owned(), |p| p.display().to_string()),
+            what,
+            expected: "an object",
+        }
+    }
+}
+
+/// The object under a key, made if there is none.
+fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+    let slot = map.entry(key).or_insert(Value::Null);
+    if !slot.is_object() {
+        *slot = Value::Object(Map::new());
+    }
+    match slot {
+        Value::Object(object) => object,
+        _ => unreachable!("just made an object"),
+    }
+}
+
+/// JSON to read, indented by three columns as Perl's files are, with a newline at the end.
+pub(super) fn pretty(map: &Map<String, Value>) -> String {
+    let mut out = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"   ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, format);
+    map.serialize(&mut serializer)
+        .expect("JSON values can be written to memory");
+    out.push(b'\n');
+    String::from_utf8(out).expect("JSON text is UTF-8")
+}
+
+/// A name in the same directory that no other process and no other call uses.
+fn fresh_name(target: &Path) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    with_suffix(target, &format!("~new{}-{count}~", std::process::id()))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes a file that only its owner can read, down to the disk.
+fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(octets)?;
+    file.sync_all()
+}
+
+/// Keeps the present contents under the name with `~`: a second link to them, or a copy where links are not to be had.
+fn keep_previous(target: &Path) -> io::Result<()> {
+    let backup = with_suffix(target, "~");
+    match fs::remove_file(&backup) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match fs::hard_link(target, &backup) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => write_private(&backup, &fs::read(target)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn env(rc: Option<&str>, home: Option<&str>, appdata: Option<&str>) -> Option<String> {
+        let env = Environment {
+            rc: rc.map(OsString::from),
+            home: home.map(OsString::from),
+            appdata: appdata.map(OsString::from),
+        };
+        env.rc_path().map(|p| p.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn path_rule() {
+        assert_eq!(env(Some("rc"), Some("h"), None).as_deref(), Some("rc"));
+        assert_eq!(
+            env(None, Some("h"), Some("a")).as_deref(),
+            Some("h/.perl-anyevent-mp")
+        );
+        assert_eq!(
+            env(None, Some(""), Some("a")).as_deref(),
+            Some("a/perl-anyevent-mp")
+        );
+        assert_eq!(env(Some(""), Some("h"), None), None);
+        assert_eq!(env(None, None, None), None);
+    }
+
+    #[test]
+    fn missing_file_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let rc = RcFile::load(dir.path().join("none")).unwrap();
+        assert_eq!(Value::Object(rc.root().clone()), json!({"version": 1}));
+        assert!(!rc.is_dirty());
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rc");
+        fs::write(&path, "{\n  \"secret\": oops\n}").unwrap();
+        let text = RcFile::load(path.clone()).unwrap_err().to_string();
+        assert!(text.contains("rc:2:13: "), "{text}");
+
+        fs::write(&path, "[]").unwrap();
+        let text = RcFile::load(path.clone()).unwrap_err().to_string();
+        assert!(
+            text.ends_with("rc: the configuration must be an object"),
+            "{text}"
+        );
+
+        let error = RcFile::load(dir.path().to_owned()).unwrap_err();
+        assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+
+        fs::write(&path, "{\"profile\":{\"a\":7}}").unwrap();
+        let mut rc = RcFile::load(path).unwrap();
+        let text = rc.profile_mut("a").unwrap_err().to_string();
+        assert!(text.ends_with("profile \"a\" must be an object"), "{text}");
+        assert!(!rc.is_dirty());
+    }
+
+    #[test]
+    fn save_replaces_and_keeps_the_previous() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rc");
+        let first = "{ \"mine\": [1,], # keep me\n \"profile\": null }";
+        fs::write(&path, first).unwrap();
+        let mut rc = RcFile::load(path.clone()).unwrap();
+        rc.save().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+
+        rc.profile_mut("p")
+            .unwrap()
+            .insert("nodeid".into(), "ü".into());
+        rc.save().unwrap();
+        assert!(!rc.is_dirty());
+        let again = RcFile::load(path.clone()).unwrap();
+        assert_eq!(
+            Value::Object(again.root().clone()),
+            json!({"mine": [1], "profile": {"p": {"nodeid": "ü"}}})
+        );
+        assert_eq!(fs::read_to_string(dir.path().join("rc~")).unwrap(), first);
+        rc.remove_profile("p").unwrap();
+        rc.save().unwrap();
+        let backup = fs::read_to_string(dir.path().join("rc~")).unwrap();
+        assert!(backup.contains("nodeid"), "{backup}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "left-overs");
+    }
+
+    #[test]
+    fn nowhere_to_save() {
+        let mut rc = RcFile::default();
+        rc.save().unwrap();
+        rc.root_mut();
+        assert!(matches!(rc.save(), Err(ConfigError::NoFile)));
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut rc = RcFile::load(dir.path().join("no/such/rc")).unwrap();
+        rc.root_mut();
+        assert!(matches!(rc.save(), Err(ConfigError::Write { .. })));
+        assert!(rc.is_dirty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn private_and_through_links() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("real");
+        let link = dir.path().join("link");
+        fs::write(&real, "{}").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut rc = RcFile::load(link.clone()).unwrap();
+        rc.root_mut().insert("secret".into(), "x".into());
+        rc.save().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let mode = fs::metadata(&real).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(fs::read_to_string(&real).unwrap().contains("secret"));
+    }
+}

@@ -1,0 +1,452 @@
+//! The settings of a node with types, defaults and checks.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::ConfigError;
+use super::profile::{Arguments, Origin, Setting, Settings, find_profile};
+use super::rc::RcFile;
+use super::{scalar_text, split_commas};
+use crate::proto::Secret;
+use crate::proto::generation::Versions;
+use crate::proto::id::alnumbits;
+
+pub(super) const FRAMING_FORMAT: &[&str] = &["json"];
+pub(super) const AUTH_OFFER: &[&str] = &["hmac_md6_64_256"];
+pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_md6_64_256", "cleartext"];
+
+/// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
+const MAX_SECONDS: f64 = 1e9;
+
+/// A node's configuration.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The profile the node runs under; also its node ID if nothing sets one.
+    pub profile: String,
+    /// The node ID as set (`nodeid`), `anon/` for a random one. See [`Config::node_id`].
+    pub nodeid: Option<String>,
+    /// Where to listen (`binds`); `None`: the default, every local address with any port; an empty list: nowhere.
+    pub binds: Option<Vec<String>>,
+    /// Addresses to find the network at (`seeds`).
+    pub seeds: Vec<String>,
+    /// What to start with the node (`services`): a name, or an array of a function's name and its arguments.
+    pub services: Vec<Value>,
+    /// The shared secret (`secret`).
+    pub secret: Option<Secret>,
+    /// Key and certificates in PEM, the text itself and not a file's name (`cert`).
+    pub cert: Option<String>,
+    /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds); `None`: the generation's
+    /// default.
+    pub monitor_timeout: Option<Duration>,
+    /// How long to wait for one address before the next is tried (`connect_interval`, seconds); 2 s.
+    pub connect_interval: Duration,
+    /// How long a message may be under way in generation 0 (`network_latency`, seconds); `None`: its default.
+    pub network_latency: Option<Duration>,
+    /// Framings offered and accepted, best first (`framing_format`); `json`.
+    pub framing_format: Vec<String>,
+    /// Ways we are willing to authenticate ourselves (`auth_offer`).
+    pub auth_offer: Vec<String>,
+    /// Ways the other side may authenticate itself (`auth_accept`).
+    pub auth_accept: Vec<String>,
+    /// Which generation to speak (`generation`: `auto`, `0` or `1`).
+    pub generation: Versions,
+    /// Whether to gather small writes (`autocork`); false.
+    pub autocork: bool,
+    /// Whether to send without Nagle's delay (`nodelay`); true.
+    pub nodelay: bool,
+    /// The largest message accepted, in octets as framed (`max_message`); 64 MiB.
+    pub max_message: usize,
+    /// The deepest nesting accepted in a message (`max_depth`); 512.
+    pub max_depth: usize,
+    /// The most octets that may wait to be sent on one link (`max_queue`); 64 MiB.
+    pub max_queue: usize,
+    /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
+    pub max_mailbox: usize,
+    /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
+    pub unknown: Vec<(String, Origin)>,
+}
+
+impl Default for Config {
+    /// The built-in defaults, with an empty profile name.
+    fn default() -> Config {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        Config {
+            profile: String::new(),
+            nodeid: None,
+            binds: None,
+            seeds: Vec::new(),
+            services: Vec::new(),
+            secret: None,
+            cert: None,
+            monitor_timeout: None,
+            connect_interval: Duration::from_secs(2),
+            network_latency: None,
+            framing_format: texts(FRAMING_FORMAT),
+            auth_offer: texts(AUTH_OFFER),
+            auth_accept: texts(AUTH_ACCEPT),
+            generation: Versions::Auto,
+            autocork: false,
+            nodelay: true,
+            max_message: 64 << 20,
+            max_depth: 512,
+            max_queue: 64 << 20,
+            max_mailbox: 1_000_000,
+            unknown: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration of a node that was started with these arguments: finds the profile (the node name, if the
+    /// arguments name none), merges as [`find_profile`] says, and checks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find_profile`] and [`Config::from_settings`].
+    pub fn load(
+        rc: &RcFile,
+        arguments: &Arguments,
+        node_name: &str,
+    ) -> Result<Config, ConfigError> {
+        let profile = arguments.profile.as_deref().unwrap_or(node_name);
+        let settings = find_profile(rc, Some(profile), &arguments.settings)?;
+        Config::from_settings(profile, &settings)
+    }
+
+    /// Gives the merged settings types. A null is as good as no setting, except for `nodeid`. Where a list is wanted, a
+    /// comma-separated text will do; numbers may be given as text.
+    ///
+    /// # Errors
+    ///
+    /// The first setting, by key, that has a value of the wrong kind or out of range.
+    pub fn from_settings(profile: &str, settings: &Settings) -> Result<Config, ConfigError> {
+        let mut config = Config {
+            profile: profile.to_owned(),
+            ..Config::default()
+        };
+        for (key, setting) in settings.iter() {
+            if setting.value.is_null() && key != "nodeid" {
+                continue;
+            }
+            let read = Read { key, setting };
+            match key {
+                "nodeid" => config.nodeid = Some(read.text()?),
+                "binds" => config.binds = Some(read.texts()?),
+                "seeds" => config.seeds = read.texts()?,
+                "services" => config.services = read.services()?,
+                "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
+                "cert" => config.cert = Some(read.text()?),
+                "monitor_timeout" => config.monitor_timeout = Some(read.seconds()?),
+                "connect_interval" => config.connect_interval = read.seconds()?,
+                "network_latency" => config.network_latency = Some(read.seconds()?),
+                "framing_format" => config.framing_format = read.texts()?,
+                "auth_offer" => config.auth_offer = read.texts()?,
+                "auth_accept" => config.auth_accept = read.texts()?,
+                "generation" => config.generation = read.generation()?,
+                "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
+                "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
+                "max_message" => config.max_message = read.count()?,
+                "max_depth" => config.max_depth = read.count()?,
+                "max_queue" => config.max_queue = read.count()?,
+                "max_mailbox" => config.max_mailbox = read.count()?,
+                // The file's own: its format, and a mark that Perl 1.0 could leave.
+                "version" | "dirty" => {}
+                _ => config
+                    .unknown
+                    .push((key.to_owned(), setting.origin.clone())),
+            }
+        }
+        if let Some(id) = &config.nodeid {
+            let origin = settings.get("nodeid").map(|s| s.origin.to_string());
+            check_node_id(id, origin.unwrap_or_default())?;
+        }
+        Ok(config)
+    }
+
+    /// The node's ID: `nodeid`, or else the profile name (which is the node name if no profile was asked for). For `anon/`
+    /// a cookie made of `random` (12 fresh random octets) is appended.
+    ///
+    /// # Errors
+    ///
+    /// The ID is empty or contains what no node ID can.
+    pub fn node_id(&self, random: &[u8; 12]) -> Result<String, ConfigError> {
+        match self.nodeid.as_deref() {
+            Some("anon/") => Ok(format!("anon/{}", alnumbits(random))),
+            Some(id) => Ok(id.to_owned()),
+            None => {
+                check_node_id(&self.profile, "from the profile name".to_owned())?;
+                Ok(self.profile.clone())
+            }
+        }
+    }
+}
+
+/// Checks one setting by itself, as [`Config::from_settings`] would.
+///
+/// # Errors
+///
+/// The value is of the wrong kind or out of range.
+pub fn check_setting(key: &str, value: &Value, origin: Origin) -> Result<(), ConfigError> {
+    let mut settings = Settings::default();
+    settings.set(key, value.clone(), origin);
+    Config::from_settings("", &settings).map(|_| ())
+}
+
+fn check_node_id(id: &str, origin: String) -> Result<(), ConfigError> {
+    let reason = if id.is_empty() || id == "0" {
+        "a node ID cannot be empty (or \"0\", which is the same for Perl)"
+    } else if id.contains('#') {
+        "a node ID cannot contain `#`, which ends it in a port ID"
+    } else if id.chars().any(char::is_control) {
+        "a node ID cannot contain control characters"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::BadNodeId {
+        id: id.to_owned(),
+        origin,
+        reason,
+    })
+}
+
+/// A yes or no: JSON's, a number, or the texts "0", "1" and "". Other texts are refused: for Perl they are all true,
+/// "false" as well.
+pub(super) fn truth(key: &str, value: &Value, origin: &Origin) -> Result<bool, ConfigError> {
+    match value {
+        Value::Null => Ok(false),
+        Value::Bool(truth) => Ok(*truth),
+        Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
+        Value::String(text) if text.is_empty() || text == "0" => Ok(false),
+        Value::String(text) if text == "1" => Ok(true),
+        _ => Err(bad_value(key, value, origin, "a boolean: 0 or 1")),
+    }
+}
+
+fn bad_value(key: &str, value: &Value, origin: &Origin, expected: &'static str) -> ConfigError {
+    ConfigError::BadValue {
+        key: key.to_owned(),
+        value: match key {
+            "secret" | "cert" => "(hidden)".to_owned(),
+            _ => value.to_string(),
+        },
+        origin: origin.clone(),
+        expected,
+    }
+}
+
+/// A setting being read.
+struct Read<'a> {
+    key: &'a str,
+    setting: &'a Setting,
+}
+
+impl Read<'_> {
+    fn bad(&self, expected: &'static str) -> ConfigError {
+        bad_value(
+            self.key,
+            &self.setting.value,
+            &self.setting.origin,
+            expected,
+        )
+    }
+
+    fn text(&self) -> Result<String, ConfigError> {
+        scalar_text(&self.setting.value).ok_or_else(|| self.bad("a text"))
+    }
+
+    fn texts(&self) -> Result<Vec<String>, ConfigError> {
+        let expected = "a list of texts (an array, or one text with commas)";
+        match &self.setting.value {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| scalar_text(item).ok_or_else(|| self.bad(expected)))
+                .collect(),
+            value => {
+                let text = scalar_text(value).ok_or_else(|| self.bad(expected))?;
+                Ok(split_commas(&text).into_iter().map(str::to_owned).collect())
+            }
+        }
+    }
+
+    fn services(&self) -> Result<Vec<Value>, ConfigError> {
+        let named = |service: &Value| match service {
+            Value::String(_) => true,
+            Value::Array(call) => call.first().is_some_and(Value::is_string),
+            _ => false,
+        };
+        match &self.setting.value {
+            Value::String(text) => Ok(split_commas(text).into_iter().map(Value::from).collect()),
+            Value::Array(services) if services.iter().all(named) => Ok(services.clone()),
+            _ => Err(self.bad("a list of services (names, or arrays of a name and arguments)")),
+        }
+    }
+
+    fn seconds(&self) -> Result<Duration, ConfigError> {
+        let seconds = match &self.setting.value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        seconds
+            .filter(|s| *s > 0.0 && *s <= MAX_SECONDS)
+            .and_then(|s| Duration::try_from_secs_f64(s).ok())
+            .filter(|duration| !duration.is_zero())
+            .ok_or_else(|| self.bad("a time in seconds, more than 0 and at most 1e9"))
+    }
+
+    fn count(&self) -> Result<usize, ConfigError> {
+        let count = match &self.setting.value {
+            Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        count
+            .filter(|&n| n > 0)
+            .ok_or_else(|| self.bad("a whole number of at least 1"))
+    }
+
+    fn generation(&self) -> Result<Versions, ConfigError> {
+        match scalar_text(&self.setting.value).as_deref() {
+            Some("auto") => Ok(Versions::Auto),
+            Some("0") => Ok(Versions::Only(0)),
+            Some("1") => Ok(Versions::Only(1)),
+            _ => Err(self.bad("a generation: auto, 0 or 1")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn config(values: Value) -> Result<Config, ConfigError> {
+        let mut settings = Settings::default();
+        for (key, value) in values.as_object().unwrap() {
+            settings.set(key, value.clone(), Origin::Global);
+        }
+        Config::from_settings("prof", &settings)
+    }
+
+    fn fault(values: Value) -> String {
+        config(values).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults() {
+        let merged = find_profile(&RcFile::default(), Some("p"), &[]).unwrap();
+        let found = format!("{:?}", Config::from_settings("", &merged).unwrap());
+        assert_eq!(found, format!("{:?}", Config::default()));
+        assert!(Config::default().nodelay);
+        assert_eq!(Config::default().max_message, 67_108_864);
+    }
+
+    #[test]
+    fn values_of_either_kind() {
+        let config = config(json!({
+            "nodeid": 7, "binds": "*:4040,[::1]:1", "seeds": ["a", 4040], "services": "A::,b",
+            "secret": "s3cr3t", "monitor_timeout": "30", "connect_interval": 0.5, "network_latency": "1e1",
+            "framing_format": "json,storable", "auth_offer": [], "generation": 0, "autocork": "1", "nodelay": "",
+            "max_message": "1000", "max_depth": 9, "max_queue": null, "colour": "blue", "version": 1,
+        }))
+        .unwrap();
+        assert_eq!(config.nodeid.as_deref(), Some("7"));
+        assert_eq!(config.binds.unwrap(), ["*:4040", "[::1]:1"]);
+        assert_eq!(config.seeds, ["a", "4040"]);
+        assert_eq!(config.services, [json!("A::"), json!("b")]);
+        assert_eq!(config.secret.as_ref().unwrap().as_bytes(), b"s3cr3t");
+        assert_eq!(format!("{:?}", config.secret), "Some(Secret(..))");
+        assert_eq!(config.monitor_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(config.connect_interval, Duration::from_millis(500));
+        assert_eq!(config.network_latency, Some(Duration::from_secs(10)));
+        assert_eq!(config.framing_format, ["json", "storable"]);
+        assert!(config.auth_offer.is_empty());
+        assert_eq!(config.generation, Versions::Only(0));
+        assert!(config.autocork && !config.nodelay);
+        assert_eq!((config.max_message, config.max_depth), (1000, 9));
+        assert_eq!(config.max_queue, 64 << 20);
+        assert_eq!(config.unknown, [("colour".to_owned(), Origin::Global)]);
+    }
+
+    #[test]
+    fn binds_unset_empty_and_null_differ() {
+        assert_eq!(config(json!({})).unwrap().binds, None);
+        assert_eq!(config(json!({"binds": null})).unwrap().binds, None);
+        assert_eq!(config(json!({"binds": []})).unwrap().binds, Some(vec![]));
+        assert_eq!(config(json!({"binds": ""})).unwrap().binds, Some(vec![]));
+    }
+
+    #[test]
+    fn faults_name_key_value_and_origin() {
+        assert_eq!(
+            fault(json!({"monitor_timeout": "soon"})),
+            "setting `monitor_timeout` (global configuration): \"soon\" is not a time in seconds, more than 0 and at most 1e9"
+        );
+        for (key, value) in [
+            ("monitor_timeout", json!(-1)),
+            ("monitor_timeout", json!("inf")),
+            ("monitor_timeout", json!("nan")),
+            ("connect_interval", json!(0)),
+            ("connect_interval", json!(1e-12)),
+            ("connect_interval", json!(1e10)),
+            ("max_depth", json!(0)),
+            ("max_depth", json!(1.5)),
+            ("max_queue", json!("1k")),
+            ("generation", json!(2)),
+            ("nodelay", json!("false")),
+            ("autocork", json!([1])),
+            ("binds", json!({"a": 1})),
+            ("seeds", json!([["a"]])),
+            ("services", json!([[]])),
+            ("services", json!([[1, 2]])),
+            ("services", json!({"a": 1})),
+            ("nodeid", json!(null)),
+        ] {
+            let text = fault(json!({key: value}));
+            let start = format!("setting `{key}` (global configuration): {value} is not ");
+            assert!(text.starts_with(&start), "{text}");
+        }
+        let text = fault(json!({"secret": ["hush"]}));
+        assert!(
+            text.contains("(hidden)") && !text.contains("hush"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn node_ids() {
+        let id = |values| config(values).and_then(|c| c.node_id(&[0; 12]));
+        assert_eq!(id(json!({})).unwrap(), "prof");
+        assert_eq!(id(json!({"nodeid": "a b/ü"})).unwrap(), "a b/ü");
+        assert_eq!(
+            id(json!({"nodeid": "anon/"})).unwrap(),
+            "anon/AAAAAAAAAAAAAAAA"
+        );
+        for bad in ["", "0", "a#b", "a\nb"] {
+            let text = id(json!({"nodeid": bad})).unwrap_err().to_string();
+            assert!(text.contains("(global configuration)"), "{text}");
+        }
+        assert!(Config::default().node_id(&[0; 12]).is_err());
+    }
+
+    #[test]
+    fn letters_and_digits() {
+        // As Perl gives them.
+        assert_eq!(alnumbits(&[0xff, 0xef, 0xbe]), "x1x2x2x2");
+        assert_eq!(alnumbits(b"ab"), "YWI");
+        assert_eq!(alnumbits(&[0; 64]), format!("{}=", "A".repeat(86)));
+    }
+
+    proptest! {
+        #[test]
+        fn letters_and_digits_only(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let text = alnumbits(&octets);
+            let rest = text.trim_end_matches('=');
+            prop_assert!(rest.bytes().all(|b| b.is_ascii_alphanumeric()));
+            prop_assert!(text.len() - rest.len() <= 1);
+        }
+    }
+}

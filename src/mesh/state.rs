@@ -1,0 +1,564 @@
+//! The rules of the mesh in generations 0 and 1, as inputs and effects.
+//!
+//! On each connected node we own a *bridge*: a port that we spawned there and that takes our gossip.
+//! The peer has the same here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::CONNECT;
+use super::groups::Groups;
+use super::seeds::Seeds;
+use crate::proto::{Generation, Message, NodeId, PortId};
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Up {
+        node: NodeId,
+        generation: Generation,
+        /// The greeting versions that the node speaks.
+        versions: Vec<u32>,
+    },
+    Down(NodeId),
+    Gossip(NodeId, Gossip),
+    /// Our bridge on a node is dead.
+    BridgeDied(NodeId, PortId),
+    /// A message waits for a node that is not connected.
+    Want(NodeId),
+    Listeners(Vec<String>),
+    Seeds(Vec<String>),
+    SeedIs(String, NodeId),
+    SeedEnded(String, bool),
+    Timer(Timer),
+}
+
+/// What a peer says to its bridge here.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Gossip {
+    Addr(Vec<String>),
+    Nodes(BTreeMap<NodeId, Vec<String>>),
+    Set(BTreeMap<String, Vec<PortId>>),
+    Reg(bool, [String; 2]),
+    Find(NodeId),
+    Setup,
+    SeedMe(bool),
+}
+
+/// What was to happen later.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Timer {
+    /// Connect to a seed, and to the next later on. Only the newest such timer counts.
+    SeedRound(u64),
+    /// Connect to one seed.
+    SeedTry,
+    /// Pass on a node's addresses.
+    Broadcast(NodeId),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub(crate) enum Effect {
+    Snd(PortId, Message),
+    /// Say when this port of a node dies.
+    Watch(NodeId, PortId),
+    Connect(NodeId, Vec<String>),
+    Dial(String),
+    After(Duration, Timer),
+    Log(u8, String),
+}
+
+/// The settings that the rules depend on.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) connect_interval: Duration,
+    pub(crate) monitor_timeout: Duration,
+    /// Seeds are tried only while no node is connected, as in generation 0.
+    pub(crate) seed_only_when_alone: bool,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+struct Known {
+    up: Option<Link>,
+    /// What it told us, or another node did: its listeners.
+    addresses: Option<Vec<String>>,
+    /// Whether it said so itself.
+    first_hand: bool,
+}
+
+#[derive(Debug)]
+struct Link {
+    generation: Generation,
+    versions: Vec<u32>,
+    bridge: Option<PortId>,
+    /// It asked us to keep it informed.
+    seedme: bool,
+}
+
+/// The most nodes that are remembered on hearsay.
+const MAX_HEARSAY: usize = 100_000;
+
+pub(crate) struct State {
+    own: NodeId,
+    config: Config,
+    nodes: BTreeMap<NodeId, Known>,
+    listeners: Vec<String>,
+    pub(crate) groups: Groups,
+    seeds: Seeds,
+    /// The number of the newest timer of the seeds' rounds; 0 before the first.
+    seed_round: u64,
+    master: Option<NodeId>,
+    name: Box<dyn FnMut() -> String + Send>,
+    random: Box<dyn FnMut() -> f64 + Send>,
+    effects: Vec<Effect>,
+}
+
+impl Gossip {
+    /// Reads a message to the bridge. `None`: a tag that we don't know, which Perl ignores, too.
+    pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
+        let Some(tag) = message.tag() else {
+            return Ok(None);
+        };
+        let args = message.without_tag();
+        let parsed = match &*tag {
+            "addr" => args.args().map(|(list,)| Gossip::Addr(list)),
+            "nodes" => args.args().map(|(map,)| Gossip::Nodes(map)),
+            "set" => args.args().map(|(map,)| Gossip::Set(map)),
+            "reg0" => args.args().map(|pair| Gossip::Reg(false, pair)),
+            "reg1" => args.args().map(|pair| Gossip::Reg(true, pair)),
+            "find" => args.args().map(|(node,)| Gossip::Find(node)),
+            "setup" => Ok(Gossip::Setup),
+            "seedme0" => Ok(Gossip::SeedMe(false)),
+            "seedme1" => Ok(Gossip::SeedMe(true)),
+            _ => return Ok(None),
+        };
+        let with_tag = |error: crate::proto::ArgsError| format!("{tag}: {error}");
+        parsed.map(Some).map_err(with_tag)
+    }
+}
+
+impl State {
+    pub(crate) fn new(
+        own: NodeId,
+        config: Config,
+        name: Box<dyn FnMut() -> String + Send>,
+        random: Box<dyn FnMut() -> f64 + Send>,
+    ) -> Self {
+        State {
+            own,
+            config,
+            nodes: BTreeMap::new(),
+            listeners: Vec::new(),
+            groups: Groups::default(),
+            seeds: Seeds::default(),
+            seed_round: 0,
+            master: None,
+            name,
+            random,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes an input; the effects are to be carried out in their order.
+    pub(crate) fn handle(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Up {
+                node,
+                generation,
+                versions,
+            } => self.up(node, generation, versions),
+            Input::Down(node) => self.down(&node),
+            Input::Gossip(from, gossip) => self.gossip(&from, gossip),
+            Input::BridgeDied(node, port) => self.bridge_died(&node, &port),
+            Input::Want(node) => self.want(&node),
+            Input::Listeners(listeners) => self.listeners = listeners,
+            Input::Seeds(seeds) => self.add_seeds(seeds),
+            Input::SeedIs(seed, node) => self.seeds.is(&seed, node),
+            Input::SeedEnded(seed, own) => self.seed_ended(&seed, own),
+            Input::Timer(Timer::SeedTry) => self.seed_try(),
+            Input::Timer(Timer::SeedRound(n)) if n == self.seed_round => self.seed_round(),
+            Input::Timer(Timer::SeedRound(_)) => {}
+            Input::Timer(Timer::Broadcast(node)) => self.broadcast(&node),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn is_up(&self, node: &NodeId) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.up.is_some())
+    }
+
+    fn up_nodes(&self) -> impl DoubleEndedIterator<Item = (&NodeId, &Known, &Link)> {
+        let up = |(id, known): (_, _)| {
+            let known: &Known = known;
+            known.up.as_ref().map(|link| (id, known, link))
+        };
+        self.nodes.iter().filter_map(up)
+    }
+
+    fn log(&mut self, level: u8, text: String) {
+        self.effects.push(Effect::Log(level, text));
+    }
+
+    /// Says something to a node's bridge.
+    fn say(&mut self, node: &NodeId, what: impl serde::Serialize) {
+        let bridge = self.nodes.get(node).and_then(|k| k.up.as_ref());
+        if let Some(port) = bridge.and_then(|link| link.bridge.clone())
+            && let Ok(message) = Message::encode(&what)
+        {
+            self.effects.push(Effect::Snd(port, message));
+        }
+    }
+
+    /// The first-hand addresses of nodes that `listener` can talk to.
+    fn news_for(&self, listener: &NodeId) -> BTreeMap<&NodeId, &[String]> {
+        let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
+            return BTreeMap::new();
+        };
+        let common = |other: &Link| other.versions.iter().any(|v| link.versions.contains(v));
+        self.up_nodes()
+            .filter(|(id, known, other)| *id != listener && known.first_hand && common(other))
+            .map(|(id, known, _)| (id, known.addresses.as_deref().unwrap_or_default()))
+            .collect()
+    }
+
+    fn up(&mut self, node: NodeId, generation: Generation, versions: Vec<u32>) {
+        let name = (self.name)();
+        let bridge = node.port(&name);
+        let known = self.nodes.entry(node.clone()).or_default();
+        known.up = Some(Link {
+            generation,
+            versions,
+            bridge: Some(bridge.clone()),
+            seedme: false,
+        });
+        let spawn = ("AnyEvent::MP::_spawn", &name, CONNECT, 0, &self.own);
+        if let Ok(message) = Message::encode(&spawn) {
+            self.effects.push(Effect::Snd(node.node_port(), message));
+        }
+        self.effects.push(Effect::Watch(node.clone(), bridge));
+        let listeners = self.listeners.clone();
+        self.say(&node, ("addr", listeners));
+        let news = json!(self.news_for(&node));
+        if news.as_object().is_some_and(|map| !map.is_empty()) {
+            self.say(&node, ("nodes", news));
+        }
+        if !self.groups.local().is_empty() {
+            let local = json!(self.groups.local());
+            self.say(&node, ("set", local));
+        }
+        if generation.has_masters() {
+            self.say(&node, ("setup",));
+            if self.seeds.is_seed(&node) {
+                let master_is_seed = self.master.as_ref().is_some_and(|m| self.seeds.is_seed(m));
+                let seeds = self.up_seeds().len();
+                // A seed beats any other node; among seeds a late one has a fair chance.
+                if !master_is_seed || (self.random)() * seeds as f64 > 1.0 {
+                    self.set_master(Some(node.clone()));
+                }
+            }
+        }
+        self.check_master();
+    }
+
+    fn down(&mut self, node: &NodeId) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.up = None;
+            known.first_hand = false;
+        }
+        self.check_master();
+        self.groups.remove_node(node);
+        self.find(node);
+        if self.up_nodes().next().is_none() && self.seed_round > 0 {
+            self.seed_round();
+        }
+    }
+
+    fn bridge_died(&mut self, node: &NodeId, port: &PortId) {
+        let Some(link) = self.nodes.get_mut(node).and_then(|k| k.up.as_mut()) else {
+            return;
+        };
+        if link.bridge.as_ref() == Some(port) {
+            link.bridge = None;
+            self.groups.remove_node(node);
+        }
+    }
+
+    fn gossip(&mut self, from: &NodeId, gossip: Gossip) {
+        let Some(link) = self.nodes.get_mut(from).and_then(|k| k.up.as_mut()) else {
+            return;
+        };
+        let generation = link.generation;
+        match gossip {
+            Gossip::Addr(list) => {
+                self.log(
+                    9,
+                    format!("{from} told us its addresses ({}).", list.join(" ")),
+                );
+                let helps = !list.is_empty();
+                if let Some(known) = self.nodes.get_mut(from) {
+                    known.addresses = Some(list);
+                    known.first_hand = true;
+                }
+                if helps {
+                    self.help_listenerless(from);
+                }
+                // Later, and not at once for all, so that nodes don't connect to each other at
+                // the same instant.
+                let delay = Duration::from_secs_f64(2.0 + (self.random)());
+                let timer = Timer::Broadcast(from.clone());
+                self.effects.push(Effect::After(delay, timer));
+            }
+            Gossip::Nodes(map) => self.told_of(from, map),
+            Gossip::Set(map) => {
+                for (group, ports) in map {
+                    self.groups.change(&group, ports, vec![]);
+                }
+            }
+            Gossip::Reg(add, pair) => {
+                let [group, port] = match generation.group_before_port() {
+                    true => pair,
+                    false => {
+                        let [port, group] = pair;
+                        [group, port]
+                    }
+                };
+                let port = vec![PortId::new(port)];
+                match add {
+                    true => self.groups.change(&group, port, vec![]),
+                    false => self.groups.change(&group, vec![], port),
+                }
+            }
+            Gossip::Find(node) => {
+                self.log(9, format!("{from} asked us to find {node}."));
+                let news = json!(self.news_for(from));
+                if let Some(addresses) = news.get(node.as_str()) {
+                    self.say(from, ("nodes", json!({ node.as_str(): addresses })));
+                }
+            }
+            Gossip::Setup => {}
+            Gossip::SeedMe(seedme) => {
+                link.seedme = seedme;
+                let not = if seedme { "" } else { "NOT " };
+                self.log(9, format!("{from} asked us to {not}seed it."));
+                let news = json!(self.news_for(from));
+                if seedme && news.as_object().is_some_and(|map| !map.is_empty()) {
+                    self.say(from, ("nodes", news));
+                }
+            }
+        }
+    }
+
+    fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
+        self.log(
+            9,
+            format!("{from} told us it knows about {}.", json!(map)),
+        );
+        for (node, addresses) in map {
+            if node == self.own || self.is_up(&node) {
+                continue;
+            }
+            if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(&node) {
+                let known = self.nodes.entry(node.clone()).or_default();
+                known.addresses = Some(addresses.clone());
+            }
+            if !addresses.is_empty() {
+                self.effects.push(Effect::Connect(node, addresses));
+            }
+        }
+    }
+
+    /// Generation 0: who has no listener is told at once of a new node that has one.
+    fn help_listenerless(&mut self, node: &NodeId) {
+        let lost = |known: &Known| known.addresses.as_ref().is_some_and(Vec::is_empty);
+        let others: Vec<NodeId> = self
+            .up_nodes()
+            .filter(|(id, known, link)| {
+                !link.generation.has_masters() && lost(known) && *id != node
+            })
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for other in others {
+            self.log(9, format!("helping {other} to find {node}."));
+            self.tell(&other, node);
+        }
+    }
+
+    /// Generation 1: who asked for news is told of a node's addresses.
+    fn broadcast(&mut self, node: &NodeId) {
+        let slaves: Vec<NodeId> = self
+            .up_nodes()
+            .filter(|(id, _, link)| link.seedme && *id != node)
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for slave in slaves {
+            self.tell(&slave, node);
+        }
+    }
+
+    /// Tells `listener` of the addresses of `node`, if it can talk to it.
+    fn tell(&mut self, listener: &NodeId, node: &NodeId) {
+        let news = json!(self.news_for(listener));
+        if let Some(addresses) = news.get(node.as_str()) {
+            self.say(listener, ("nodes", json!({ node.as_str(): addresses })));
+        }
+    }
+
+    /// Asks those who may know where a node is.
+    fn find(&mut self, node: &NodeId) {
+        let mut ask: Vec<NodeId> = self.master.iter().cloned().collect();
+        let gen0 = self
+            .up_nodes()
+            .filter(|(_, _, link)| !link.generation.has_masters());
+        ask.extend(gen0.map(|(id, ..)| id.clone()));
+        for other in ask {
+            if other != *node {
+                self.say(&other, ("find", node.as_str()));
+            }
+        }
+    }
+
+    fn want(&mut self, node: &NodeId) {
+        let addresses = self.nodes.get(node).and_then(|k| k.addresses.clone());
+        match addresses {
+            Some(list) if !list.is_empty() => {
+                self.effects.push(Effect::Connect(node.clone(), list));
+            }
+            _ => self.find(node),
+        }
+    }
+
+    // Masters (generation 1)
+
+    fn up_seeds(&self) -> Vec<NodeId> {
+        let with_masters = |node: &&NodeId| {
+            let link = self.nodes.get(*node).and_then(|k| k.up.as_ref());
+            link.is_some_and(|link| link.generation.has_masters())
+        };
+        let mut seeds: Vec<NodeId> = self.seeds.nodes().filter(with_masters).cloned().collect();
+        seeds.sort();
+        seeds.dedup();
+        seeds
+    }
+
+    fn check_master(&mut self) {
+        if self.master.as_ref().is_some_and(|master| self.is_up(master)) {
+            return;
+        }
+        let seeds = self.up_seeds();
+        let master = if seeds.is_empty() {
+            let mut up = self.up_nodes();
+            up.rfind(|(_, _, link)| link.generation.has_masters())
+                .map(|(id, ..)| id.clone())
+        } else {
+            let at = ((self.random)() * seeds.len() as f64) as usize;
+            seeds.get(at.min(seeds.len() - 1)).cloned()
+        };
+        self.set_master(master);
+    }
+
+    fn set_master(&mut self, master: Option<NodeId>) {
+        if self.master == master {
+            return;
+        }
+        if let Some(old) = self.master.take() {
+            self.say(&old, ("seedme0",));
+        }
+        self.master = master;
+        if let Some(master) = self.master.clone() {
+            self.say(&master, ("seedme1",));
+            self.log(7, format!("selected new master: {master}."));
+        }
+    }
+
+    // Seeds
+
+    fn add_seeds(&mut self, seeds: Vec<String>) {
+        for seed in seeds {
+            if self.seeds.add(seed) {
+                let delay = Duration::from_secs_f64(0.1 * (self.random)());
+                self.effects.push(Effect::After(delay, Timer::SeedTry));
+            }
+        }
+        if self.seed_round == 0 {
+            self.next_seed_round(Duration::from_secs(5));
+        }
+    }
+
+    fn seed_try(&mut self) {
+        let random = (self.random)();
+        let nodes = &self.nodes;
+        let is_up = |node: &NodeId| nodes.get(node).is_some_and(|k| k.up.is_some());
+        if let Some(seed) = self.seeds.next(random, is_up) {
+            self.effects.push(Effect::Dial(seed));
+        }
+    }
+
+    fn seed_round(&mut self) {
+        let up = self.up_nodes().count();
+        let interval = if self.config.seed_only_when_alone {
+            self.config.monitor_timeout
+        } else {
+            let turns = if up > 0 { up + 2 } else { 1 };
+            let least = Duration::from_secs(1);
+            let jitter = Duration::from_secs_f64((self.random)());
+            (self.config.connect_interval * turns as u32)
+                .saturating_sub(jitter)
+                .max(least)
+        };
+        self.next_seed_round(interval);
+        if up == 0 || !self.config.seed_only_when_alone {
+            self.seed_try();
+        }
+    }
+
+    fn next_seed_round(&mut self, after: Duration) {
+        self.seed_round += 1;
+        let timer = Timer::SeedRound(self.seed_round);
+        self.effects.push(Effect::After(after, timer));
+    }
+
+    fn seed_ended(&mut self, seed: &str, own: bool) {
+        self.seeds.ended(seed);
+        if own {
+            self.seeds.forget(seed);
+        } else if self.config.seed_only_when_alone && self.up_nodes().next().is_none() {
+            let soon = Duration::from_secs(1);
+            self.effects.push(Effect::After(soon, Timer::SeedTry));
+        }
+    }
+
+    // Groups
+
+    /// Registers a port of ours and tells the peers. False if it was registered.
+    pub(crate) fn register(&mut self, group: &str, port: &PortId) -> (bool, Vec<Effect>) {
+        let added = self.groups.register(group, port);
+        if added {
+            self.tell_registration("reg1", group, port);
+        }
+        (added, std::mem::take(&mut self.effects))
+    }
+
+    /// Ends a registration and tells the peers.
+    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> Vec<Effect> {
+        if self.groups.unregister(group, port) {
+            self.tell_registration("reg0", group, port);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn tell_registration(&mut self, verb: &str, group: &str, port: &PortId) {
+        let peers: Vec<(NodeId, Generation)> = self
+            .up_nodes()
+            .map(|(id, _, link)| (id.clone(), link.generation))
+            .collect();
+        for (peer, generation) in peers {
+            match generation.group_before_port() {
+                true => self.say(&peer, (verb, group, port)),
+                false => self.say(&peer, (verb, port, group)),
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! From a socket to a link: connecting and the handshake.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{LinkError, Purpose, link};
+use crate::node::peer::{Link, Peer, Verdict};
+use crate::node::{GREETING_PATIENCE, Inner};
+use crate::proto::generation::Versions;
+use crate::proto::handshake::{NONCE_LEN, Role};
+use crate::proto::{Handshake, HandshakeError};
+
+/// Versions that listeners turned out to speak after we had greeted with another: the next attempt
+/// greets with the right one. Few entries: only slow listeners of generation 0 get one.
+static HEARD: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
+
+/// Connects to `address` and makes a link of the connection.
+pub(super) async fn dial(
+    node: &Arc<Inner>,
+    address: &str,
+    purpose: Purpose,
+) -> Result<(), LinkError> {
+    let socket_address: SocketAddr = address.parse().map_err(|_| LinkError::BadAddress)?;
+    let limit = node.settings.monitor_timeout();
+    let connect = timeout(limit, TcpStream::connect(socket_address));
+    let stream = connect
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    establish(node, stream, address, Role::Connector, purpose).await
+}
+
+/// Does the handshake on a connection and makes a link of it.
+pub(super) async fn establish(
+    node: &Arc<Inner>,
+    mut stream: TcpStream,
+    remote: &str,
+    role: Role,
+    purpose: Purpose,
+) -> Result<(), LinkError> {
+    stream.set_nodelay(node.settings.nodelay)?;
+    // A dead host is noticed even on an idle link.
+    socket2::SockRef::from(&stream).set_keepalive(true)?;
+    let nonce: [u8; NONCE_LEN] = rand::random();
+    let mut local = node.handshake.clone();
+    if role == Role::Connector
+        && let Some(version) = HEARD.lock().get(remote)
+        && local.versions.is_open()
+    {
+        Arc::make_mut(&mut local).versions = Versions::Only(*version);
+    }
+    let mut handshake = match role {
+        Role::Connector => Handshake::connect(local, &nonce, remote),
+        Role::Listener => Handshake::accept(local, &nonce, remote),
+    };
+    let mut dialing = Dialing(None);
+    let done = negotiate(node, &mut stream, &mut handshake, &mut dialing, &purpose).await;
+    if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &done
+        && role == Role::Connector
+        && node.handshake.versions.allows(*theirs)
+    {
+        HEARD.lock().insert(remote.to_owned(), *theirs);
+    }
+    done?;
+    take_over(node, stream, remote, handshake, dialing).await
+}
+
+/// Our right to prove ourselves to a node on this connection and no other.
+struct Dialing(Option<Arc<Peer>>);
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.0 {
+            peer.stop_dialing();
+        }
+    }
+}
+
+/// Exchanges greetings and takes the peer's proof.
+async fn negotiate(
+    node: &Arc<Inner>,
+    stream: &mut TcpStream,
+    handshake: &mut Handshake,
+    dialing: &mut Dialing,
+    purpose: &Purpose,
+) -> Result<(), LinkError> {
+    let limit = node.settings.monitor_timeout();
+    let deadline = Instant::now() + limit;
+    let mut out = Vec::new();
+    let mut input = [0; 4096];
+    if !node.handshake.versions.is_open() {
+        handshake.greet(&mut out);
+    }
+    while !handshake.is_verified() {
+        if !out.is_empty() {
+            stream.write_all(&out).await?;
+            out.clear();
+        }
+        let patience = match handshake.peer() {
+            None if handshake.is_opening() && handshake.role() == Role::Connector => {
+                GREETING_PATIENCE
+            }
+            None => limit,
+            Some(peer) => limit.min(peer.generation.default_handshake_timeout()),
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait: Duration = patience.min(left);
+        let read = match timeout(wait, stream.read(&mut input)).await {
+            Ok(read) => read?,
+            Err(_) if handshake.is_opening() && handshake.role() == Role::Connector => {
+                handshake.greet(&mut out);
+                continue;
+            }
+            Err(_) => return Err(LinkError::HandshakeTimeout(wait)),
+        };
+        if read == 0 {
+            return Err(LinkError::Closed);
+        }
+        let result = handshake.recv(&input[..read], &mut out);
+        let Ok(greeted) = result else {
+            // The greeting with which we answer a wrong version says what we would have spoken.
+            let _ = stream.write_all(&out).await;
+            return result.map(drop).map_err(Into::into);
+        };
+        let Some(peer) = handshake.peer().filter(|_| greeted) else {
+            continue;
+        };
+        let id = peer.greeting.node.clone();
+        if let Purpose::Seed(seed) = purpose {
+            node.mesh.seed_greeted(node, seed, &id);
+        }
+        let known = node.peers.get(id.as_str());
+        if known.is_some_and(|peer| peer.is_up()) {
+            return Err(HandshakeError::AlreadyConnected { node: id }.into());
+        }
+        if handshake.role() == Role::Connector && !peer.is_perl() {
+            // From our token on, the other side decides: on one connection at a time.
+            let peer = node.peers.get_or_add(id.as_str());
+            if !peer.start_dialing() {
+                return Err(LinkError::Duplicate(id));
+            }
+            dialing.0 = Some(peer);
+        }
+    }
+    if !out.is_empty() {
+        stream.write_all(&out).await?;
+    }
+    Ok(())
+}
+
+/// Makes a verified connection the link to its node, or closes it if another one is kept.
+async fn take_over(
+    node: &Arc<Inner>,
+    stream: TcpStream,
+    remote: &str,
+    mut handshake: Handshake,
+    dialing: Dialing,
+) -> Result<(), LinkError> {
+    /// How long the other connection may take before this one is taken all the same.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let role = handshake.role();
+    let mut token = Vec::new();
+    handshake.complete(&mut token);
+    let Some(done) = handshake.established() else {
+        return Err(LinkError::Closed);
+    };
+    let id = done.peer.greeting.node.clone();
+    let link = Arc::new(Link {
+        serial: node.next_serial(),
+        info: done.peer,
+        remote: remote.to_owned(),
+        ready: Notify::new(),
+        closed: CancellationToken::new(),
+    });
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let peer = node.peers.get_or_add(id.as_str());
+        let changed = peer.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        match peer.establish(node, role, &link, token.clone()) {
+            Verdict::Accept => {
+                drop(dialing);
+                link::start(node, &peer, link, stream, done.rest);
+                return Ok(());
+            }
+            Verdict::Refuse => return Err(LinkError::Duplicate(id)),
+            Verdict::Wait => {
+                if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                    peer.stop_dialing();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a connection ended.
+
+use std::time::Duration;
+
+use crate::proto::handshake::Blame;
+use crate::proto::{FramingError, HandshakeError};
+
+/// Why a connection did not become a link, or a link ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The peer closed the connection.
+    #[error("connection closed by the peer")]
+    Closed,
+    /// The handshake failed.
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    /// The peer was silent during the handshake.
+    #[error("handshake timed out after {0:?} of silence")]
+    HandshakeTimeout(Duration),
+    /// The peer sent something that is no message.
+    #[error("{0}")]
+    Framing(#[from] FramingError),
+    /// Nothing came from the peer in the time that it announced itself.
+    #[error("nothing received for {0:?}, the time-out that the peer announced")]
+    Silent(Duration),
+    /// The address can't be parsed.
+    #[error("not a resolved address")]
+    BadAddress,
+    /// There is another connection to the same node.
+    #[error("another connection to {0} was kept")]
+    Duplicate(crate::proto::NodeId),
+}
+
+impl LinkError {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            LinkError::Handshake(error) => error.blame(),
+            LinkError::Framing(_) | LinkError::HandshakeTimeout(_) => Blame::Peer,
+            LinkError::BadAddress => Blame::Incompatible,
+            _ => Blame::Network,
+        }
+    }
+
+    /// Whether somebody should look at it, rather than that it just happens in a network.
+    pub(crate) fn is_noteworthy(&self) -> bool {
+        match self {
+            LinkError::Handshake(HandshakeError::OwnNodeId { .. }) => false,
+            error => error.blame() != Blame::Network,
+        }
+    }
+}

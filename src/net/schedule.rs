@@ -1,0 +1,76 @@
+//! The attempts to connect to one node: its addresses in turn, until one works or time is up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+use super::Purpose;
+use crate::log::log_at;
+use crate::node::Inner;
+use crate::node::peer::{Connecting, Peer};
+
+/// The shortest time between two attempts.
+const LEAST_INTERVAL: Duration = Duration::from_millis(400);
+
+/// The time between two attempts: all addresses are tried at least once before the time is up.
+pub(crate) fn interval(connect: Duration, monitor: Duration, addresses: usize) -> Duration {
+    let spread = monitor.saturating_sub(connect) / addresses.max(1) as u32;
+    connect.min(spread).max(LEAST_INTERVAL)
+}
+
+/// Runs until there is a link or the time is up.
+pub(crate) async fn run(node: Arc<Inner>, peer: Arc<Peer>, connecting: Arc<Connecting>) {
+    node.mesh.want(&node, &peer.id);
+    let monitor = node.settings.monitor_timeout();
+    let deadline = Instant::now() + monitor;
+    let trying: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let mut tried = 0;
+    let mut next = Instant::now() + Duration::from_millis(50).mul_f64(rand::random());
+    loop {
+        let addresses = connecting.addresses.lock().clone();
+        let due = match addresses.is_empty() {
+            true => deadline,
+            false => next.min(deadline),
+        };
+        tokio::select! {
+            () = connecting.ended.cancelled() => return,
+            () = connecting.news.notified() => continue,
+            () = sleep_until(due) => {}
+        }
+        if Instant::now() >= deadline {
+            peer.fail(&node, connecting.serial, "unable to connect");
+            return;
+        }
+        let address = addresses[tried % addresses.len()].clone();
+        tried += 1;
+        let interval = interval(node.settings.connect_interval, monitor, addresses.len());
+        next = Instant::now() + interval.mul_f64(0.9 + 0.1 * rand::random::<f64>());
+        if !trying.lock().insert(address.clone()) {
+            continue;
+        }
+        log_at!(9, "connecting to {} at {address}", peer.id);
+        let (home, trying) = (node.clone(), trying.clone());
+        node.spawn_task(async move {
+            let _ = super::dial(home, &address, Purpose::Node).await;
+            trying.lock().remove(&address);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_spread_over_the_time() {
+        let secs = Duration::from_secs;
+        assert_eq!(interval(secs(2), secs(30), 1), secs(2));
+        assert_eq!(interval(secs(2), secs(30), 14), secs(2));
+        assert_eq!(interval(secs(2), secs(30), 28), secs(1));
+        assert_eq!(interval(secs(2), secs(30), 1000), LEAST_INTERVAL);
+        assert_eq!(interval(secs(2), secs(1), 1), LEAST_INTERVAL);
+    }
+}

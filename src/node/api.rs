@@ -1,0 +1,418 @@
+//! The verbs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::funcs::Function;
+use super::monitor::{self, Action};
+use super::port::Outcome;
+use super::{Builder, Context, IntoOutcome, Monitor, Node, NodeEvents, Port};
+use crate::proto::message::EncodeError;
+use crate::proto::{ArgsError, Message, NodeId, PortId, Reason};
+
+/// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SendError(#[from] EncodeError);
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalError {
+    /// The request could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The port that was called died, or messages to it were lost.
+    #[error("the called port died: {0}")]
+    Died(Reason),
+    /// No reply came in time.
+    #[error("no reply within {0:?}")]
+    TimedOut(Duration),
+    /// The reply is not of the type that was asked for.
+    #[error("the reply does not fit: {0}")]
+    Reply(#[from] ArgsError),
+}
+
+impl Node {
+    /// Starts to configure a node.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A node that is in no network: ports within this process.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn local() -> Node {
+        Builder::default().local()
+    }
+
+    /// This node's ID.
+    pub fn id(&self) -> &NodeId {
+        &self.inner().id
+    }
+
+    /// The addresses that this node listens on, as it tells other nodes.
+    pub fn listeners(&self) -> Vec<String> {
+        self.inner().listeners.read().clone()
+    }
+
+    /// Creates a port. Until it has a handler, a message kills it.
+    pub fn port(&self) -> Port {
+        let cell = self.inner().new_port();
+        Port::new(self.inner().clone(), cell.id.clone())
+    }
+
+    /// Creates a port whose code takes all messages.
+    pub fn port_with<R: IntoOutcome>(
+        &self,
+        code: impl FnMut(&Context, Message) -> R + Send + 'static,
+    ) -> Port {
+        let port = self.port();
+        port.rcv_any(code);
+        port
+    }
+
+    /// Sends a message: anything that serialises as a sequence, such as a tuple.
+    ///
+    /// Never waits. If the node of the port is not connected, the message waits for the connection.
+    /// Messages to a port arrive in order and without holes; once one is lost all later ones are, until
+    /// the monitors of the port have fired. A message to a port that does not exist is lost silently:
+    /// set a monitor.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` does not serialise, or not as a sequence.
+    pub fn snd<T: Serialize + ?Sized>(
+        &self,
+        port: impl Into<PortId>,
+        args: &T,
+    ) -> Result<(), SendError> {
+        self.inner().snd(&port.into(), args)
+    }
+
+    /// Kills a port, here or on another node, with a reason; an empty one is a normal end. Nothing
+    /// happens if it is dead.
+    ///
+    /// A node of a release before 1.26 can't be told to kill a port of its own: such a request has no
+    /// effect there (PROTOCOL.md, "Killing").
+    ///
+    /// # Panics
+    ///
+    /// If `port` is a node port: a node is not killed this way.
+    pub fn kil(&self, port: impl Into<PortId>, reason: impl Into<Reason>) {
+        let port = port.into();
+        assert!(
+            !port.is_node_port(),
+            "{port} is a node port and can't be killed"
+        );
+        self.inner().kil(&port, reason.into());
+    }
+
+    /// Calls a function once when the port dies or messages to it were lost, with the reason.
+    ///
+    /// A port that does not exist is reported at once, with the reason `no_such_port`. For a node's ID
+    /// as port the node is monitored.
+    pub fn mon(
+        &self,
+        port: impl Into<PortId>,
+        action: impl FnOnce(Reason) + Send + 'static,
+    ) -> Monitor {
+        self.inner().monitor(&port.into(), monitor::call(action))
+    }
+
+    /// Kills `target` with the same reason when `port` dies, unless it dies normally.
+    pub fn mon_kil(&self, port: impl Into<PortId>, target: impl Into<PortId>) -> Monitor {
+        let action = Action::Kill(target.into());
+        self.inner().monitor(&port.into(), action)
+    }
+
+    /// Sends a message to `target` when `port` dies: `args` with the reason behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` is no message.
+    pub fn mon_snd<T: Serialize + ?Sized>(
+        &self,
+        port: impl Into<PortId>,
+        target: impl Into<PortId>,
+        args: &T,
+    ) -> Result<Monitor, SendError> {
+        let action = Action::Send(target.into(), Message::encode(args)?);
+        Ok(self.inner().monitor(&port.into(), action))
+    }
+
+    /// Keeps `kept` until the port dies, then drops it.
+    pub fn mon_guard<T: Send + 'static>(&self, port: impl Into<PortId>, kept: T) -> Monitor {
+        self.mon(port, move |_| drop(kept))
+    }
+
+    /// Creates a port on another node and has the function that is registered there under
+    /// `function` run in its context. Returns at once with the ID of the port to be: messages and
+    /// monitors may be sent to it. If it does not come to be, the monitors fire.
+    ///
+    /// A Perl function is named with its package, such as `MyApp::Chat::connect` or `::connect`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` is no message.
+    pub fn spawn<T: Serialize + ?Sized>(
+        &self,
+        node: impl Into<PortId>,
+        function: &str,
+        args: &T,
+    ) -> Result<PortId, SendError> {
+        let node = node.into().node_id();
+        let name = self.inner().new_remote_name();
+        let args = Message::encode(args)?;
+        let elements = args.elements();
+        let words = ["AnyEvent::MP::_spawn", &name, function];
+        let request = Request(&words, &elements);
+        self.inner().snd(&node.node_port(), &request)?;
+        Ok(node.port(&name))
+    }
+
+    /// Lets other nodes call a function by name: as init function of a port that they spawn, or as a
+    /// request to the node port.
+    pub fn function<A, R>(
+        &self,
+        name: &str,
+        code: impl Fn(&Context, A) -> R + Send + Sync + 'static,
+    ) where
+        A: DeserializeOwned,
+        R: IntoOutcome,
+    {
+        self.add_function(name, move |context, message| {
+            Outcome::Done(match message.args::<A>() {
+                Ok(args) => code(context, args).into_outcome(),
+                Err(error) => Err(error.to_string()),
+            })
+        });
+    }
+
+    /// Like [`function`](Self::function) with the arguments as they came.
+    pub fn function_message<R: IntoOutcome>(
+        &self,
+        name: &str,
+        code: impl Fn(&Context, Message) -> R + Send + Sync + 'static,
+    ) {
+        self.add_function(name, move |context, message| {
+            Outcome::Done(code(context, message).into_outcome())
+        });
+    }
+
+    fn add_function(
+        &self,
+        name: &str,
+        code: impl Fn(&Context, Message) -> Outcome + Send + Sync + 'static,
+    ) {
+        let code: Function = std::sync::Arc::new(code);
+        let functions = &self.inner().functions.named;
+        functions.write().insert(name.to_owned(), code);
+    }
+
+    /// The names of the registered functions, sorted.
+    pub fn functions(&self) -> Vec<String> {
+        self.inner().functions.names()
+    }
+
+    /// Sends a request with a reply port behind it, and waits for the reply. Ends early when the
+    /// called port dies.
+    ///
+    /// # Errors
+    ///
+    /// [`CalError`]: it did not come, or is not of the type `R`.
+    pub async fn cal<R: DeserializeOwned>(
+        &self,
+        port: impl Into<PortId>,
+        args: &(impl Serialize + ?Sized),
+        limit: Option<Duration>,
+    ) -> Result<R, CalError> {
+        let port = port.into();
+        let request = Message::encode(args).map_err(SendError::from)?;
+        let (done, result) = tokio::sync::oneshot::channel();
+        let done = std::sync::Arc::new(parking_lot::Mutex::new(Some(done)));
+        let finish = move |result| {
+            if let Some(done) = done.lock().take() {
+                let _ = done.send(result);
+            }
+        };
+        let on_reply = finish.clone();
+        let reply = self.port_with(move |context, message| {
+            on_reply(Ok(message));
+            context.end();
+        });
+        /// The reply port and the monitor live no longer than the call.
+        struct Cleanup(Port, Monitor);
+        impl Drop for Cleanup {
+            fn drop(&mut self) {
+                self.0.kil(Reason::normal());
+                self.1.stop();
+            }
+        }
+        let monitor = self.mon(&port, move |reason| finish(Err(reason)));
+        let cleanup = Cleanup(reply, monitor);
+        let with_reply = WithReply(&request, &cleanup.0);
+        self.inner().snd(&port, &with_reply)?;
+        let result = match limit {
+            None => result.await,
+            Some(limit) => match tokio::time::timeout(limit, result).await {
+                Ok(result) => result,
+                Err(_) => return Err(CalError::TimedOut(limit)),
+            },
+        };
+        match result {
+            Ok(Ok(message)) => Ok(message.args()?),
+            Ok(Err(reason)) => Err(CalError::Died(reason)),
+            Err(_) => Err(CalError::Died(Reason::normal())),
+        }
+    }
+
+    /// Runs code after a time, in no port's context.
+    pub fn after(&self, delay: Duration, code: impl FnOnce() + Send + 'static) {
+        let runtime = self.inner().runtime.clone();
+        self.inner().spawn_task(async move {
+            tokio::time::sleep(delay).await;
+            super::enter(&runtime, code);
+        });
+    }
+
+    /// Sends a message after a time.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` is no message.
+    pub fn snd_after<T: Serialize + ?Sized>(
+        &self,
+        delay: Duration,
+        port: impl Into<PortId>,
+        args: &T,
+    ) -> Result<(), SendError> {
+        let (node, port, message) = (self.inner().clone(), port.into(), Message::encode(args)?);
+        let from = Node::from_inner(node);
+        self.after(delay, move || {
+            let sent = from.snd(&port, &message);
+            debug_assert!(sent.is_ok(), "it was encoded already");
+        });
+        Ok(())
+    }
+
+    /// Has another node send a message: `args` to `port`, from there.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` is no message.
+    pub fn snd_on<T: Serialize + ?Sized>(
+        &self,
+        node: impl Into<PortId>,
+        port: impl Into<PortId>,
+        args: &T,
+    ) -> Result<(), SendError> {
+        let (port, args) = (port.into(), Message::encode(args)?);
+        let elements = args.elements();
+        let words = ["snd", port.as_str()];
+        let node = node.into().node_id().node_port();
+        self.inner().snd(&node, &Request(&words, &elements))
+    }
+
+    /// Has another node evaluate an expression, in its own language. The reply to `reply` is the
+    /// error's text (empty if there is none), then the results.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: never, as things are.
+    pub fn eval_on(
+        &self,
+        node: impl Into<PortId>,
+        expression: &str,
+        reply: impl Into<PortId>,
+    ) -> Result<(), SendError> {
+        let node = node.into().node_id().node_port();
+        self.inner()
+            .snd(&node, &("eval", expression, reply.into()))
+    }
+
+    /// Sets what evaluates the expressions of `eval` requests. Without it they are answered with an
+    /// error. Every node that knows the secret may send them.
+    pub fn set_evaluator(
+        &self,
+        evaluator: impl Fn(&str) -> Result<Vec<Value>, String> + Send + Sync + 'static,
+    ) {
+        *self.inner().functions.evaluator.write() = Some(std::sync::Arc::new(evaluator));
+    }
+
+    /// Whether the port is one of this node.
+    pub fn port_is_local(&self, port: impl Into<PortId>) -> bool {
+        self.inner().is_local(&port.into())
+    }
+
+    /// The connected nodes, sorted, without this one.
+    pub fn up_nodes(&self) -> Vec<NodeId> {
+        self.inner().peers.up()
+    }
+
+    /// Whether the node is connected.
+    pub fn node_is_up(&self, node: impl AsRef<str>) -> bool {
+        let peer = self.inner().peers.get(node.as_ref());
+        peer.is_some_and(|peer| peer.is_up())
+    }
+
+    /// Follows nodes that come and go, from now on.
+    pub fn mon_nodes(&self) -> NodeEvents {
+        self.inner().events.subscribe()
+    }
+
+    /// Adds seeds at run time: resolved addresses, such as `127.0.0.1:4040`.
+    pub fn add_seeds<S: Into<String>>(&self, seeds: impl IntoIterator<Item = S>) {
+        let seeds = seeds.into_iter().map(Into::into).collect();
+        self.inner().mesh.add_seeds(self.inner(), seeds);
+    }
+
+    /// How many ports live on this node.
+    pub fn port_count(&self) -> usize {
+        self.inner().ports.len()
+    }
+
+    /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links are
+    /// closed, so that peers notice at once. Ports take no more messages.
+    pub async fn shutdown(&self) {
+        self.inner().shutdown().await;
+    }
+}
+
+/// A request: strings, then elements that are JSON already.
+struct Request<'a>(&'a [&'a str], &'a [&'a serde_json::value::RawValue]);
+
+impl Serialize for Request<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let mut seq = serializer.serialize_seq(Some(self.0.len() + self.1.len()))?;
+        for word in self.0 {
+            seq.serialize_element(word)?;
+        }
+        for element in self.1 {
+            seq.serialize_element(element)?;
+        }
+        seq.end()
+    }
+}
+
+/// A request with the reply port behind it.
+struct WithReply<'a>(&'a Message, &'a Port);
+
+impl Serialize for WithReply<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let elements = self.0.elements();
+        let mut seq = serializer.serialize_seq(Some(1 + elements.len()))?;
+        for element in elements {
+            seq.serialize_element(element)?;
+        }
+        seq.serialize_element(self.1)?;
+        seq.end()
+    }
+}

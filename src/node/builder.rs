@@ -1,0 +1,380 @@
+//! Configuring and starting a node.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::funcs::{self, Functions};
+use super::port::Outcome;
+use super::{Context, Inner, Node, Owner, Ports, Settings, peers};
+use crate::config::{
+    self, Arguments, Config, ConfigError, Environment, LocalHost, RcFile, format_hostport,
+};
+use crate::log::log_at;
+use crate::mesh::{self, Mesh};
+use crate::net;
+use crate::proto::generation::Versions;
+use crate::proto::handshake::Local;
+use crate::proto::id::alnumbits;
+use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Secret};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The node ID is none.
+    #[error(transparent)]
+    NodeId(#[from] InvalidNodeId),
+    /// A setting names something that this crate does not know.
+    #[error("{key}: {value:?} is not known here; known are {known}")]
+    Unknown {
+        /// The setting.
+        key: &'static str,
+        /// What it names.
+        value: String,
+        /// What could be named.
+        known: String,
+    },
+    /// A listener can't be had.
+    #[error("can't listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// Configures a node, in the way of Perl's `configure`.
+///
+/// What is set here are *defaults*: values in the configuration file that is shared with Perl (see
+/// [`crate::config`]) count for more, so that whoever runs a program can change them. With
+/// [`no_rc`](Self::no_rc) the file is not read.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), aemp::StartError> {
+/// let node = aemp::Node::builder()
+///     .nodeid("eg_receiver")
+///     .binds(["*:4040"])
+///     .start()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    arguments: Arguments,
+    no_rc: bool,
+    secret: Option<Secret>,
+}
+
+impl Builder {
+    /// The profile to use; without one it is the name of the host.
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.arguments.profile = Some(name.into());
+        self
+    }
+
+    /// Any setting, by the name that it has in the file.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.arguments.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// All of these arguments.
+    pub fn arguments(mut self, arguments: Arguments) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// The node's ID; `anon/` for a random one. Without it, it is the profile's name.
+    pub fn nodeid(self, id: impl Into<String>) -> Self {
+        self.set("nodeid", id.into())
+    }
+
+    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without it,
+    /// `*`; with an empty list, nowhere.
+    pub fn binds<S: Into<String>>(self, binds: impl IntoIterator<Item = S>) -> Self {
+        let binds: Vec<String> = binds.into_iter().map(Into::into).collect();
+        self.set("binds", binds)
+    }
+
+    /// The addresses of nodes through which the network is found.
+    pub fn seeds<S: Into<String>>(self, seeds: impl IntoIterator<Item = S>) -> Self {
+        let seeds: Vec<String> = seeds.into_iter().map(Into::into).collect();
+        self.set("seeds", seeds)
+    }
+
+    /// The secret that the nodes of the network share.
+    pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Which generations to speak; all, unless set.
+    pub fn generation(self, versions: Versions) -> Self {
+        match versions {
+            Versions::Auto => self.set("generation", "auto"),
+            Versions::Only(version) => self.set("generation", version),
+        }
+    }
+
+    /// Does not read the configuration file.
+    pub fn no_rc(mut self) -> Self {
+        self.no_rc = true;
+        self
+    }
+
+    /// The configuration as it would be used by [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: the file or a setting is wrong.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let rc = match self.no_rc {
+            true => RcFile::default(),
+            false => RcFile::load(Environment::from_process().rc_path())?,
+        };
+        let mut config = Config::load(&rc, &self.arguments, &config::node_name())?;
+        if config.secret.is_none() {
+            config.secret = self.secret.clone();
+        }
+        Ok(config)
+    }
+
+    /// Starts the node: reads the configuration, binds the listeners, and sets out for the seeds.
+    ///
+    /// Returns when the node listens. It takes a while longer until it has joined its network: see
+    /// [`Node::mon_nodes`] and [`Node::mon_group`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Seeds that can't be reached are no error; they are tried again and again.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let config = self.config()?;
+        for (key, origin) in &config.unknown {
+            log_at!(1, "the setting {key} ({origin}) is not known and has no effect");
+        }
+        let id = NodeId::checked(&config.node_id(&rand::random())?)?;
+        log_at!(8, "node {id} starting up.");
+        let node = build(id, &config)?;
+        let inner = node.inner();
+        log_at!(7, "starting global service.");
+        listen(inner, &config).await?;
+        let local = LocalHost::detect()?;
+        for seed in config.seeds {
+            add_seed(inner, seed, &local).await;
+        }
+        run_services(inner, &config.services);
+        Ok(node)
+    }
+
+    /// The node without any network.
+    pub(crate) fn local(self) -> Node {
+        let id = NodeId::new(format!("anon/{}", alnumbits(&rand::random::<[u8; 12]>())));
+        build(id, &Config::default()).expect("the defaults are right")
+    }
+}
+
+fn known<T>(
+    key: &'static str,
+    values: &[String],
+    from_name: impl Fn(&str) -> Option<T>,
+    all: &[&'static str],
+) -> Result<Vec<T>, StartError> {
+    let parse = |value: &String| {
+        from_name(value).ok_or_else(|| StartError::Unknown {
+            key,
+            value: value.clone(),
+            known: all.join(", "),
+        })
+    };
+    values.iter().map(parse).collect()
+}
+
+fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
+    let methods = AuthMethod::ALL.map(AuthMethod::name);
+    let settings = Settings {
+        versions: config.generation,
+        monitor_timeout: config.monitor_timeout,
+        network_latency: config.network_latency.unwrap_or(Duration::from_secs(3)),
+        connect_interval: config.connect_interval,
+        limits: Limits {
+            max_message: config.max_message,
+            max_depth: config.max_depth,
+        },
+        max_queue: config.max_queue,
+        max_mailbox: config.max_mailbox,
+        nodelay: config.nodelay,
+    };
+    let handshake = Local {
+        versions: config.generation,
+        auth_offer: known("auth_offer", &config.auth_offer, AuthMethod::from_name, &methods)?,
+        auth_accept: known("auth_accept", &config.auth_accept, AuthMethod::from_name, &methods)?,
+        framings: known("framing_format", &config.framing_format, Framing::from_name, &["json"])?,
+        timeout_secs: settings.idle_timeout().as_secs(),
+        ..Local::new(id.clone(), config.secret.clone())
+    };
+    let mesh = mesh::state::Config {
+        connect_interval: settings.connect_interval,
+        monitor_timeout: settings.monitor_timeout(),
+        seed_only_when_alone: config.generation == Versions::Only(0),
+    };
+    let runiq = alnumbits(&rand::random::<[u8; 12]>());
+    let bridges = alnumbits(&rand::random::<[u8; 9]>());
+    let stop = CancellationToken::new();
+    let inner = Arc::new(Inner {
+        id: id.clone(),
+        runtime: Handle::current(),
+        settings,
+        handshake: Arc::new(handshake),
+        ports: Ports::default(),
+        peers: peers::Peers::default(),
+        functions: Functions::default(),
+        mesh: Mesh::new(id, bridges, mesh),
+        listeners: RwLock::default(),
+        stop: stop.clone(),
+        events: super::events::Subscribers::default(),
+        tasks: TaskTracker::new(),
+        uniq: alnumbits(&rand::random::<[u8; 6]>()),
+        runiq,
+        port_counter: AtomicU64::new(0),
+        serial: AtomicU64::new(1),
+    });
+    add_global_service(&inner);
+    Ok(Node {
+        inner,
+        _owner: Some(Arc::new(Owner(stop))),
+    })
+}
+
+/// What peers spawn to talk about the mesh.
+fn add_global_service(node: &Arc<Inner>) {
+    let connect = |context: &Context, args: Message| {
+        let read = args.args::<(crate::proto::message::Num<f64>, NodeId)>();
+        let (version, peer) = match read {
+            Ok((version, peer)) => (version.0, peer),
+            Err(error) => return Outcome::Done(Err(error.to_string())),
+        };
+        if version.trunc() != 0.0 {
+            let text = format!("node version mismatch (requested {version}; we have 0)");
+            return Outcome::Done(Err(text));
+        }
+        context.link(&peer);
+        context.this().rcv_any(move |context, message| {
+            let node = context.node().inner();
+            node.mesh.message(node, &peer, &message);
+        });
+        Outcome::Done(Ok(()))
+    };
+    let connect: funcs::Function = Arc::new(connect);
+    let mut functions = node.functions.named.write();
+    functions.insert(mesh::CONNECT.to_owned(), connect);
+}
+
+async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
+    let all = vec!["*".to_owned()];
+    let binds = config.binds.as_ref().unwrap_or(&all);
+    let local = LocalHost::detect()?;
+    let addresses = config::resolve_all(binds, config::BIND_PORT, &local).await?;
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bind = |error| StartError::Bind {
+            address: format_hostport(&address),
+            error,
+        };
+        let listener = net::bind(address).map_err(bind)?;
+        let bound = listener.local_addr().map_err(bind)?;
+        listeners.push((format_hostport(&bound), listener));
+    }
+    let names: Vec<String> = listeners.iter().map(|(name, _)| name.clone()).collect();
+    log_at!(8, "node listens on [{}].", names.join(" "));
+    node.mesh.listen(node, names.clone());
+    *node.listeners.write() = names;
+    for (_, listener) in listeners {
+        node.spawn_task(net::accept_loop(node.clone(), listener));
+    }
+    Ok(())
+}
+
+/// Adds a seed; while its name can't be resolved, tries again in the background.
+async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
+    const AGAIN: Duration = Duration::from_secs(10);
+    let add = |addresses: Vec<std::net::SocketAddr>, node: &Arc<Inner>| {
+        let addresses = addresses.iter().map(format_hostport).collect();
+        node.mesh.add_seeds(node, addresses);
+    };
+    match config::resolve(&seed, config::SEED_PORT, local).await {
+        Ok(addresses) => add(addresses, node),
+        Err(error) => {
+            log_at!(1, "seed {seed}: {error}; trying again every {AGAIN:?}");
+            let (home, local) = (node.clone(), local.clone());
+            node.spawn_task(async move {
+                loop {
+                    tokio::time::sleep(AGAIN).await;
+                    if let Ok(found) = config::resolve(&seed, config::SEED_PORT, &local).await {
+                        return add(found, &home);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Runs the services of the configuration: functions of this program.
+fn run_services(node: &Arc<Inner>, services: &[Value]) {
+    for service in services {
+        let (name, args) = match service {
+            Value::Array(list) => match list.split_first() {
+                Some((name, args)) => (name.as_str(), args),
+                None => (None, &[][..]),
+            },
+            name => (name.as_str(), &[][..]),
+        };
+        let Some(function) = name.and_then(|name| node.functions.get(name)) else {
+            log_at!(1, "the service {service} is no function of this program");
+            continue;
+        };
+        let context = Context::new(node, node.id.node_port());
+        let args = Message::from_values(args);
+        let outcome = super::port::guarded(|| function(&context, args));
+        if let Outcome::Done(Err(text)) = outcome {
+            log_at!(1, "the service {service} failed: {text}");
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) async fn shutdown(self: &Arc<Self>) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let peers = self.peers.all();
+        let flush = async {
+            for peer in &peers {
+                if peer.is_up() {
+                    peer.wait_for_room(1).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, flush).await;
+        for peer in &peers {
+            super::enter(&self.runtime, || peer.disconnect(self, "node is shutting down"));
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let _ = tokio::time::timeout(PATIENCE, self.tasks.wait()).await;
+        self.events.close();
+        self.mesh.close();
+    }
+}

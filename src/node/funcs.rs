@@ -1,0 +1,62 @@
+//! Functions that other nodes may call by name: nothing that was not registered.
+
+use std::sync::Arc;
+
+use super::port::{Outcome, guarded};
+use super::{Context, Inner, Table};
+use crate::proto::{Message, Reason};
+use serde_json::Value;
+
+/// Evaluates the text of an `eval` request: the results, or the error's text.
+pub type Evaluator = dyn Fn(&str) -> Result<Vec<Value>, String> + Send + Sync;
+
+pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Functions {
+    pub(crate) named: Table<Function>,
+    pub(crate) evaluator: parking_lot::RwLock<Option<Arc<Evaluator>>>,
+}
+
+impl Functions {
+    pub(crate) fn get(&self, name: &str) -> Option<Function> {
+        self.named.read().get(name).cloned()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.named.read().keys().cloned().collect();
+        names.sort();
+        names
+    }
+}
+
+/// Runs an init function in the context of its new port.
+pub(crate) fn initialise(
+    node: &Arc<Inner>,
+    port: &Arc<super::port::PortCell>,
+    function: &Function,
+    args: Message,
+) {
+    let context = Context::new(node, port.id.clone());
+    let result = match guarded(|| function(&context, args)) {
+        Outcome::Done(result) => result,
+        Outcome::Later(future) => {
+            let (port, home) = (port.clone(), node.clone());
+            node.spawn_task(async move {
+                let result = super::port::caught(future).await;
+                super::enter(&home.runtime, || settle(&home, &port, result));
+            });
+            return;
+        }
+    };
+    settle(node, port, result);
+}
+
+fn settle(node: &Arc<Inner>, port: &Arc<super::port::PortCell>, result: Result<(), String>) {
+    match result {
+        Err(text) => port.kill(node, Reason::die(text)),
+        // As with Perl, a port that nothing was done with does not come to be.
+        Ok(()) if port.is_fresh() => port.kill(node, Reason::normal()),
+        Ok(()) => {}
+    }
+}

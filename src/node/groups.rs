@@ -1,0 +1,94 @@
+//! Groups as the API has them.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::mpsc;
+
+use super::{Inner, Node, monitor};
+use crate::proto::PortId;
+
+/// A change of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupChange {
+    /// All members after the change, sorted.
+    pub members: Vec<PortId>,
+    /// Who came.
+    pub added: Vec<PortId>,
+    /// Who went.
+    pub removed: Vec<PortId>,
+}
+
+/// The changes of a group; the members it had at the start come first, as added.
+#[derive(Debug)]
+pub struct GroupChanges(pub(crate) mpsc::UnboundedReceiver<GroupChange>);
+
+impl GroupChanges {
+    /// The next change. `None` when the node has stopped.
+    pub async fn next(&mut self) -> Option<GroupChange> {
+        self.0.recv().await
+    }
+}
+
+/// The membership of a port in a group: see [`Node::register`].
+///
+/// It ends with the port; dropping this does nothing.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    node: Weak<Inner>,
+    group: String,
+    port: PortId,
+}
+
+impl Registration {
+    /// Ends the membership.
+    pub fn unregister(&self) {
+        if let Some(node) = self.node.upgrade() {
+            node.mesh.unregister(&node, &self.group, &self.port);
+        }
+    }
+}
+
+impl Node {
+    /// Puts a port of this node into a group that all nodes of the network see, until the port dies
+    /// or the registration is ended. Registering a port twice in a group does nothing.
+    ///
+    /// The node port may be registered: that tells where a service can be spawned.
+    ///
+    /// # Panics
+    ///
+    /// If the port is another node's.
+    pub fn register(&self, group: &str, port: impl Into<PortId>) -> Registration {
+        let port = port.into();
+        let node = self.inner();
+        assert!(
+            node.is_local(&port),
+            "only ports of this node can be registered, not {port}"
+        );
+        let registration = Registration {
+            node: Arc::downgrade(node),
+            group: group.to_owned(),
+            port: port.clone(),
+        };
+        if node.mesh.register(node, group, &port) {
+            let ended = registration.clone();
+            node.monitor(&port, monitor::call(move |_| ended.unregister()));
+        }
+        registration
+    }
+
+    /// The members of a group that are known now, sorted. May be empty until the node has joined
+    /// its network.
+    pub fn members(&self, group: &str) -> Vec<PortId> {
+        self.inner().mesh.members(group)
+    }
+
+    /// The names of the groups that have members.
+    pub fn groups(&self) -> Vec<String> {
+        self.inner().mesh.groups()
+    }
+
+    /// Follows the changes of a group.
+    pub fn mon_group(&self, group: &str) -> GroupChanges {
+        self.inner().mesh.monitor(group)
+    }
+}

@@ -1,0 +1,134 @@
+//! Ports to receive from, in the manner of Coro::MP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::port::PortCell;
+use super::{Inner, Node};
+use crate::proto::{Message, PortId, Reason};
+
+/// Why nothing was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The port is dead.
+    #[error("the port is dead")]
+    Dead,
+    /// Nothing came in time.
+    #[error("nothing came within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// A port whose messages wait until they are received, in any order that the program likes.
+///
+/// The port dies when this is dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = aemp::Node::local();
+/// let mut inbox = node.mailbox();
+/// node.snd(inbox.id(), &("log", "a line"))?;
+/// node.snd(inbox.id(), &("pong", 7))?;
+/// let (n,): (u32,) = inbox.recv_tag("pong").await?.args()?;
+/// assert_eq!(n, 7);
+/// let (tag, text): (String, String) = inbox.recv().await?.args()?;
+/// assert_eq!((tag.as_str(), text.as_str()), ("log", "a line"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Mailbox {
+    node: Node,
+    cell: Arc<PortCell>,
+    notify: Arc<Notify>,
+}
+
+impl Node {
+    /// Creates a port to receive from.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::new(self.inner())
+    }
+}
+
+impl Mailbox {
+    fn new(node: &Arc<Inner>) -> Self {
+        let cell = node.new_port();
+        let notify = cell.become_mailbox();
+        Mailbox {
+            node: Node::from_inner(node.clone()),
+            // A new port is alive: nobody knows its ID yet.
+            notify: notify.unwrap_or_default(),
+            cell,
+        }
+    }
+
+    /// The port's ID.
+    pub fn id(&self) -> &PortId {
+        &self.cell.id
+    }
+
+    /// Receives the oldest message.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Dead`] if the port is killed.
+    pub async fn recv(&mut self) -> Result<Message, RecvError> {
+        self.recv_where(|_| true).await
+    }
+
+    /// Receives the oldest message with this tag, without the tag; others stay.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Dead`] if the port is killed.
+    pub async fn recv_tag(&mut self, tag: &str) -> Result<Message, RecvError> {
+        let wanted = |message: &Message| message.tag().as_deref() == Some(tag);
+        Ok(self.recv_where(wanted).await?.without_tag())
+    }
+
+    /// Receives the oldest message that `wanted` agrees to; others stay.
+    ///
+    /// `wanted` must not use the mailbox. Dropping the future loses no message.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Dead`] if the port is killed.
+    pub async fn recv_where(
+        &mut self,
+        mut wanted: impl FnMut(&Message) -> bool,
+    ) -> Result<Message, RecvError> {
+        loop {
+            match self.cell.take(&mut wanted) {
+                Err(()) => return Err(RecvError::Dead),
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => self.notify.notified().await,
+            }
+        }
+    }
+
+    /// Receives the oldest message within a time.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]: the port is killed, or nothing came.
+    pub async fn recv_timeout(&mut self, limit: Duration) -> Result<Message, RecvError> {
+        let received = tokio::time::timeout(limit, self.recv()).await;
+        received.unwrap_or(Err(RecvError::TimedOut(limit)))
+    }
+
+    /// The oldest message, if one waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Dead`] if the port is killed.
+    pub fn try_recv(&mut self) -> Result<Option<Message>, RecvError> {
+        self.cell.take(&mut |_| true).map_err(|()| RecvError::Dead)
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.node.kil(self.id(), Reason::normal());
+    }
+}

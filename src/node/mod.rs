@@ -1,0 +1,345 @@
+//! The node: ports, monitors, links to other nodes, requests, spawning.
+//!
+//! [`Node`] is the handle that everything starts from.
+
+mod api;
+mod builder;
+mod context;
+mod events;
+mod funcs;
+mod groups;
+mod mailbox;
+mod monitor;
+pub(crate) mod peer;
+mod peers;
+mod port;
+mod port_handle;
+pub(crate) mod request;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use api::{CalError, SendError};
+pub use builder::{Builder, StartError};
+pub use context::Context;
+pub use events::{NodeEvent, NodeEvents};
+pub use funcs::Evaluator;
+pub use groups::{GroupChange, GroupChanges, Registration};
+pub use mailbox::{Mailbox, RecvError};
+pub use monitor::{Monitor, MonitorGuard};
+pub use port_handle::{IntoOutcome, Port};
+
+pub(crate) use monitor::call as action;
+pub(crate) use work::enter;
+
+use crate::mesh::Mesh;
+use crate::proto::generation::Versions;
+use crate::proto::handshake::Local;
+use crate::proto::id::perl_counter;
+use crate::proto::{Limits, Message, NodeId, PortId, Reason};
+use funcs::Functions;
+use monitor::{Action, Watcher};
+use port::PortCell;
+
+/// A node of an AEMP network, running in this process.
+///
+/// This is a handle: clones are the same node. The node stops when [`shutdown`](Node::shutdown) is
+/// called, or when the last handle is dropped that the program got from [`Builder::start`] or
+/// [`Node::local`] (or cloned from that).
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+    _owner: Option<Arc<Owner>>,
+}
+
+/// Stops the node when the last handle of the program goes.
+struct Owner(CancellationToken);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What can be configured of a running node.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) versions: Versions,
+    pub(crate) monitor_timeout: Option<Duration>,
+    pub(crate) network_latency: Duration,
+    pub(crate) connect_interval: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) max_queue: usize,
+    pub(crate) max_mailbox: usize,
+    pub(crate) nodelay: bool,
+}
+
+/// How long a connector waits for the listener to greet first, if it may speak several versions.
+pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(250);
+
+impl Settings {
+    /// How long an attempt to reach a node may take, and how long a handshake.
+    pub(crate) fn monitor_timeout(&self) -> Duration {
+        let default = match self.versions {
+            Versions::Only(0) => Duration::from_secs(15),
+            _ => Duration::from_secs(30),
+        };
+        self.monitor_timeout.unwrap_or(default)
+    }
+
+    /// The idle time-out that we announce to generation 0: the time in which a silent peer is given
+    /// up, less what the network may take.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        let gen0 = self.monitor_timeout.unwrap_or(Duration::from_secs(15));
+        let least = Duration::from_secs(1) + self.network_latency;
+        gen0.saturating_sub(self.network_latency).max(least)
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) id: NodeId,
+    pub(crate) runtime: Handle,
+    pub(crate) settings: Settings,
+    pub(crate) handshake: Arc<Local>,
+    pub(crate) ports: Ports,
+    pub(crate) peers: peers::Peers,
+    pub(crate) functions: Functions,
+    pub(crate) mesh: Mesh,
+    pub(crate) listeners: RwLock<Vec<String>>,
+    pub(crate) stop: CancellationToken,
+    events: events::Subscribers,
+    tasks: TaskTracker,
+    /// The cookie in the names of local ports.
+    uniq: String,
+    /// The cookie in the names of ports that we spawn elsewhere.
+    runiq: String,
+    port_counter: AtomicU64,
+    serial: AtomicU64,
+}
+
+/// The local ports by name.
+#[derive(Default)]
+pub(crate) struct Ports(DashMap<Box<str>, Arc<PortCell>>);
+
+impl Ports {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<PortCell>> {
+        self.0.get(name).map(|port| port.clone())
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds a port, unless one of that name is there.
+    fn insert(&self, port: Arc<PortCell>) -> bool {
+        match self.0.entry(port.id.name().into()) {
+            dashmap::Entry::Occupied(_) => false,
+            dashmap::Entry::Vacant(entry) => {
+                entry.insert(port);
+                true
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// A number that was not given out before.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs a task that ends when the node stops.
+    pub(crate) fn spawn_task(
+        self: &Arc<Self>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stop = self.stop.clone();
+        self.tasks.spawn_on(
+            async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = task => {}
+                }
+            },
+            &self.runtime,
+        );
+    }
+
+    pub(crate) fn is_local(&self, port: &PortId) -> bool {
+        port.node() == self.id.as_str() || port.node().is_empty()
+    }
+
+    fn new_port_id(&self) -> PortId {
+        let n = self.port_counter.fetch_add(1, Ordering::Relaxed);
+        self.id.port(&format!("{}.{}", self.uniq, perl_counter(n)))
+    }
+
+    /// A name for a port that is to be created on another node.
+    fn new_remote_name(&self) -> String {
+        let n = self.port_counter.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{}", self.runiq, perl_counter(n))
+    }
+
+    /// Creates a local port.
+    pub(crate) fn new_port(self: &Arc<Self>) -> Arc<PortCell> {
+        let port = Arc::new(PortCell::new(self.new_port_id(), false));
+        self.ports.insert(port.clone());
+        port
+    }
+
+    /// Creates a local port of a given name for another node. `None` if it exists.
+    pub(crate) fn new_spawned_port(self: &Arc<Self>, name: &str) -> Option<Arc<PortCell>> {
+        let port = Arc::new(PortCell::new(self.id.port(name), true));
+        self.ports.insert(port.clone()).then_some(port)
+    }
+
+    /// Sends a message.
+    pub(crate) fn snd<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        to: &PortId,
+        args: &T,
+    ) -> Result<(), SendError> {
+        if self.is_local(to) {
+            let message = Message::encode(args)?;
+            self.trace_sent(to, &message);
+            self.deliver(to.name(), message);
+            return Ok(());
+        }
+        if crate::trace::enabled() {
+            self.trace_sent(to, &Message::encode(args)?);
+        }
+        while !self.peers.get_or_add(to.node()).send(self, to.name(), args)? {}
+        Ok(())
+    }
+
+    fn trace_sent(&self, to: &PortId, message: &Message) {
+        if crate::trace::enabled() {
+            crate::trace::sent(to.node(), message);
+        }
+    }
+
+    /// Hands a message to a local port, or to the node port. A message to a port that does not exist
+    /// is dropped.
+    pub(crate) fn deliver(self: &Arc<Self>, name: &str, message: Message) {
+        if name.is_empty() {
+            let request = move |node: &Arc<Inner>| request::perform(node, None, message);
+            work::schedule(self, work::Job::Call(Box::new(request)));
+        } else if let Some(port) = self.ports.get(name) {
+            port.deliver(self, message);
+        }
+    }
+
+    /// Kills a port, here or there.
+    pub(crate) fn kil(self: &Arc<Self>, port: &PortId, reason: Reason) {
+        if self.is_local(port) {
+            if let Some(port) = self.ports.get(port.name()) {
+                port.kill(self, reason);
+            }
+            return;
+        }
+        let peer = || self.peers.get_or_add(port.node());
+        while !peer().send_kill(self, port.name(), &reason) {}
+    }
+
+    /// Sets a monitor.
+    pub(crate) fn monitor(self: &Arc<Self>, port: &PortId, mut action: Action) -> Monitor {
+        let serial = self.next_serial();
+        let monitor = Monitor::new(self, port.clone(), serial);
+        if !self.is_local(port) {
+            loop {
+                let peer = self.peers.get_or_add(port.node());
+                match peer.monitor(self, port.name(), serial, action) {
+                    Ok(()) => return monitor,
+                    Err(back) => action = back,
+                }
+            }
+        }
+        if port.is_node_port() {
+            // Our own node port lives as long as we do.
+            return monitor;
+        }
+        let watched = match self.ports.get(port.name()) {
+            Some(cell) => cell.watch(serial, Watcher::Local(action)),
+            None => Err(Watcher::Local(action)),
+        };
+        if let Err(Watcher::Local(action)) = watched {
+            let reason = peer::missing_port(Some(port.to_string()));
+            monitor::fire_soon(self, action, reason);
+        }
+        monitor
+    }
+
+    /// Ends a monitor.
+    pub(crate) fn unmonitor(self: &Arc<Self>, port: &PortId, serial: u64) {
+        if !self.is_local(port) {
+            if let Some(peer) = self.peers.get(port.node()) {
+                peer.unmonitor(port.name(), serial);
+            }
+        } else if let Some(port) = self.ports.get(port.name()) {
+            port.unwatch(|n, _| n == serial);
+        }
+    }
+
+    /// Tells another node that a local port that it monitors died.
+    pub(crate) fn tell_death(self: &Arc<Self>, peer: &NodeId, name: &str, reason: &Reason) {
+        if let Some(peer) = self.peers.get(peer.as_str()) {
+            peer.send_death(self, name, reason);
+        }
+    }
+
+    /// Tells everybody that a node came up or went down.
+    pub(crate) fn tell_event(self: &Arc<Self>, event: NodeEvent) {
+        match &event {
+            NodeEvent::Up { node, .. } => {
+                self.mesh.node_up(self, node);
+                crate::log::log_at!(7, "{node} is up ()");
+            }
+            NodeEvent::Down { node, reason } => {
+                self.mesh.node_down(self, node);
+                crate::log::log_at!(7, "{node} is down ({reason})");
+            }
+        }
+        self.events.tell(event);
+    }
+
+    /// The names of the registered ports per group, for the mesh and the API.
+    pub(crate) fn port_exists(&self, port: &PortId) -> bool {
+        port.is_node_port() || self.ports.get(port.name()).is_some()
+    }
+}
+
+impl Node {
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        Node {
+            inner,
+            _owner: None,
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({})", self.inner.id)
+    }
+}
+
+/// By-name tables that programs fill.
+pub(crate) type Table<T> = RwLock<HashMap<String, T>>;

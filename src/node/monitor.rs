@@ -1,0 +1,132 @@
+//! Monitors: what happens when a port dies or messages to it were lost.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+
+use serde::Serialize;
+
+use super::port::panic_text;
+use super::work::{self, Job};
+use super::{Inner, Node};
+use crate::log::log_at;
+use crate::proto::{Message, NodeId, PortId, Reason};
+
+/// What a monitor does.
+pub(crate) enum Action {
+    Call(Box<dyn FnOnce(Reason) + Send>),
+    /// Kill a port with the same reason, unless that is empty.
+    Kill(PortId),
+    /// Send the message with the reason appended.
+    Send(PortId, Message),
+}
+
+/// The action that calls a function.
+pub(crate) fn call(function: impl FnOnce(Reason) + Send + 'static) -> Action {
+    Action::Call(Box::new(function))
+}
+
+/// Who watches a local port.
+pub(crate) enum Watcher {
+    Local(Action),
+    /// Another node, which is told.
+    Node(NodeId),
+}
+
+/// A monitor that was set: see [`Node::mon`].
+///
+/// It stays in force when this is dropped; [`guard`](Self::guard) ties it to a scope.
+#[derive(Clone)]
+pub struct Monitor {
+    node: Weak<Inner>,
+    port: PortId,
+    serial: u64,
+}
+
+impl Monitor {
+    pub(crate) fn new(node: &Arc<Inner>, port: PortId, serial: u64) -> Self {
+        Monitor {
+            node: Arc::downgrade(node),
+            port,
+            serial,
+        }
+    }
+
+    /// Ends the monitor: its action will not run any more, unless it is running already.
+    pub fn stop(&self) {
+        if let Some(node) = self.node.upgrade() {
+            node.unmonitor(&self.port, self.serial);
+        }
+    }
+
+    /// A guard that ends the monitor when it is dropped.
+    #[must_use = "the monitor ends when the guard is dropped"]
+    pub fn guard(self) -> MonitorGuard {
+        MonitorGuard(self)
+    }
+
+    /// The port that is monitored.
+    pub fn port(&self) -> &PortId {
+        &self.port
+    }
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Monitor({})", self.port)
+    }
+}
+
+/// Ends a [`Monitor`] when it is dropped.
+#[derive(Debug)]
+pub struct MonitorGuard(Monitor);
+
+impl Drop for MonitorGuard {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Runs an action. The caller is on the runtime and holds no lock.
+pub(crate) fn fire(node: &Arc<Inner>, action: Action, reason: Reason) {
+    match action {
+        Action::Call(call) => {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(reason))) {
+                log_at!(1, "a monitor's callback panicked: {}", panic_text(&*panic));
+            }
+        }
+        Action::Kill(port) => {
+            if !reason.is_normal() {
+                node.kil(&port, reason);
+            }
+        }
+        Action::Send(port, message) => {
+            let values = WithReason(&message, &reason);
+            if let Err(error) = Node::from_inner(node.clone()).snd(&port, &values) {
+                log_at!(1, "a monitor's message can't be sent: {error}");
+            }
+        }
+    }
+}
+
+/// Has an action run soon, outside of the caller.
+pub(crate) fn fire_soon(node: &Arc<Inner>, action: Action, reason: Reason) {
+    let call = move |node: &Arc<Inner>| fire(node, action, reason);
+    work::schedule(node, Job::Call(Box::new(call)));
+}
+
+/// A message with the reason's values behind its own.
+struct WithReason<'a>(&'a Message, &'a Reason);
+
+impl Serialize for WithReason<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let mut seq = serializer.serialize_seq(None)?;
+        for element in self.0.elements() {
+            seq.serialize_element(element)?;
+        }
+        for value in self.1.values() {
+            seq.serialize_element(value)?;
+        }
+        seq.end()
+    }
+}

@@ -1,0 +1,666 @@
+//! Another node, as seen from here: its link, what waits to be sent, who monitors what.
+//!
+//! ```text
+//!            first message          connected
+//!     Idle ────────────────▶ Connecting ────────▶ Up
+//!      ▲                         │ time is up      │ link lost
+//!      │   every monitor fired   ▼                 ▼
+//!      └───────────────────── Failing ◀────────────┘
+//! ```
+//!
+//! `Failing` is what keeps the delivery guarantee: from the loss of a message until every monitor has
+//! fired, whatever is sent to the node is lost, too, and a monitor that is set fires with the others.
+//! Only what the monitors' actions send themselves is kept for the next link.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::monitor::{self, Action, Watcher};
+use super::work::{self, Job};
+use super::{Inner, NodeEvent};
+use crate::log::log_at;
+use crate::proto::handshake::{Peer as PeerInfo, Role};
+use crate::proto::message::{EncodeError, encode_to};
+use crate::proto::{Generation, NodeId, Reason};
+
+/// Another node.
+pub(crate) struct Peer {
+    pub(crate) id: NodeId,
+    state: Mutex<PeerState>,
+    /// Held while the node comes up or goes down, so that both are told in their order.
+    lifecycle: Mutex<()>,
+    /// Tells senders that wait that the queue has become shorter.
+    room: Notify,
+}
+
+struct PeerState {
+    phase: Phase,
+    /// What waits until there is a link.
+    pending: Vec<Pending>,
+    pending_octets: usize,
+    /// Encoded for the present link, to be written.
+    out: Vec<u8>,
+    /// Octets that the writer took and has not written yet.
+    in_flight: usize,
+    /// Ports there that somebody here monitors.
+    monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
+    /// Monitors that were set while others fire: they fire with them.
+    late: Vec<(u64, Action)>,
+    /// Local ports that the node monitors.
+    watching: HashSet<Box<str>>,
+    /// A connection of ours to the node awaits its token since then.
+    dialing: Option<Instant>,
+    /// Taken out of the table of peers: look it up again.
+    gone: bool,
+}
+
+enum Phase {
+    Idle,
+    Connecting(Arc<Connecting>),
+    Up(Arc<Link>),
+    Failing,
+}
+
+/// The attempt to get a link.
+pub(crate) struct Connecting {
+    pub(crate) serial: u64,
+    pub(crate) addresses: Mutex<Vec<String>>,
+    /// New addresses became known.
+    pub(crate) news: Notify,
+    pub(crate) ended: CancellationToken,
+}
+
+/// A connection that messages flow on.
+pub(crate) struct Link {
+    pub(crate) serial: u64,
+    pub(crate) info: PeerInfo,
+    pub(crate) remote: String,
+    /// There is something to write.
+    pub(crate) ready: Notify,
+    /// The link is lost or given up: both halves stop.
+    pub(crate) closed: CancellationToken,
+}
+
+/// What waits until there is a link, and so a framing and a generation.
+enum Pending {
+    /// Messages in JSON framing.
+    Json(Vec<u8>),
+    /// The wish to kill a port there.
+    Kill(Box<str>, Reason),
+}
+
+/// What to do with a second connection to one node, once the peer has proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Take it.
+    Accept,
+    /// Close it.
+    Refuse,
+    /// Another connection is about to be decided by the other side: wait for that.
+    Wait,
+}
+
+/// Decides on an authenticated connection (PROTOCOL.md, "Duplicate connections").
+///
+/// `up`: a link is there. `dialing`: we have proved ourselves on a connection of our own and the peer
+/// decides on it now. Of two such connections the one that the smaller node ID opened stays; both
+/// ends come to that by themselves.
+pub(crate) fn elect(up: bool, dialing: bool, role: Role, own: &NodeId, peer: &NodeId) -> Verdict {
+    match (up, role) {
+        (true, _) => Verdict::Refuse,
+        (false, Role::Connector) => Verdict::Accept,
+        (false, Role::Listener) if dialing && own < peer => Verdict::Wait,
+        (false, Role::Listener) => Verdict::Accept,
+    }
+}
+
+thread_local! {
+    /// The peer whose monitors this thread is firing.
+    static FIRING: Cell<*const Peer> = const { Cell::new(std::ptr::null()) };
+}
+
+impl Peer {
+    pub(crate) fn new(id: NodeId) -> Self {
+        Peer {
+            id,
+            state: Mutex::new(PeerState {
+                phase: Phase::Idle,
+                pending: Vec::new(),
+                pending_octets: 0,
+                out: Vec::new(),
+                in_flight: 0,
+                monitors: HashMap::new(),
+                late: Vec::new(),
+                watching: HashSet::new(),
+                dialing: None,
+                gone: false,
+            }),
+            lifecycle: Mutex::new(()),
+            room: Notify::new(),
+        }
+    }
+
+    /// The present link.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        match &self.state.lock().phase {
+            Phase::Up(link) => Some(link.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Up(_))
+    }
+
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.link().map(|link| link.info.generation)
+    }
+
+    /// How many octets wait to be written.
+    pub(crate) fn queued(&self) -> usize {
+        let state = self.state.lock();
+        state.pending_octets + state.out.len() + state.in_flight
+    }
+
+    /// Waits until fewer than `octets` wait to be written.
+    pub(crate) async fn wait_for_room(&self, octets: usize) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if self.queued() < octets {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Resolves at the next change of the peer's state: enable it before looking at that.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Sends a message to the port `name`. `Ok(false)`: look the peer up again.
+    pub(crate) fn send<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        args: &T,
+    ) -> Result<bool, EncodeError> {
+        self.with_state(node, |state| state.send(name, args))
+    }
+
+    /// Asks the node to kill a port of its own. False: look the peer up again.
+    pub(crate) fn send_kill(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) -> bool {
+        let sent = self.with_state(node, |state| {
+            if let Phase::Up(link) = &state.phase {
+                let link = link.clone();
+                let generation = link.info.generation;
+                if !generation.has_remote_kill() {
+                    log_at!(
+                        8,
+                        "{} (generation {generation}) can't be told to kill its port {name}",
+                        link.info.greeting.node
+                    );
+                }
+                return state.send("", &WithPort(generation.kill_verb(), name, reason));
+            }
+            state.pending.push(Pending::Kill(name.into(), reason.clone()));
+            state.pending_octets += name.len() + 64;
+            Ok(())
+        });
+        sent.unwrap_or_else(|error| {
+            log_at!(1, "a reason can't be sent: {error}");
+            true
+        })
+    }
+
+    /// Tells the node that a local port that it monitors died, if it still does.
+    pub(crate) fn send_death(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) {
+        let sent = self.with_state(node, |state| {
+            if !state.watching.remove(name) {
+                return Ok(());
+            }
+            let Phase::Up(link) = &state.phase else {
+                return Ok(());
+            };
+            let verb = link.info.generation.death_verb();
+            state.send("", &WithPort(verb, name, reason))
+        });
+        if let Err(error) = sent {
+            log_at!(1, "a reason can't be sent: {error}");
+        }
+    }
+
+    /// Answers a monitor of a port that does not exist.
+    pub(crate) fn send_missing(self: &Arc<Self>, node: &Arc<Inner>, name: &str) {
+        self.state.lock().watching.insert(name.into());
+        let named = self.generation().is_some_and(Generation::names_missing_port);
+        let reason = missing_port(named.then(|| node.id.port(name).to_string()));
+        self.send_death(node, name, &reason);
+    }
+
+    /// Does something that may send, and looks after what follows from that.
+    fn with_state(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        send: impl FnOnce(&mut PeerState) -> Result<(), EncodeError>,
+    ) -> Result<bool, EncodeError> {
+        let mut state = self.state.lock();
+        if state.gone {
+            return Ok(false);
+        }
+        if matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self) {
+            // Lost, as everything until the monitors have fired.
+            return Ok(true);
+        }
+        send(&mut state)?;
+        let waiting = state.pending_octets + state.out.len() + state.in_flight;
+        if waiting > node.settings.max_queue {
+            let limit = node.settings.max_queue;
+            let text = format!("more than {limit} octets are waiting to be sent");
+            self.give_up(node, state, &text);
+        } else if matches!(state.phase, Phase::Idle) {
+            self.start_connecting(node, &mut state);
+        }
+        Ok(true)
+    }
+
+    /// Monitors a port there, or with an empty name the node. `Err` gives the action back: look the
+    /// peer up again.
+    pub(crate) fn monitor(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        serial: u64,
+        action: Action,
+    ) -> Result<(), Action> {
+        let mut state = self.state.lock();
+        if state.gone {
+            return Err(action);
+        }
+        if matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self) {
+            state.late.push((serial, action));
+            return Ok(());
+        }
+        let first = !state.monitors.contains_key(name);
+        let list = state.monitors.entry(name.into()).or_default();
+        list.push((serial, action));
+        if first && !name.is_empty() {
+            let sent = state.send("", &("mon1", name));
+            debug_assert!(sent.is_ok(), "strings serialise");
+        }
+        if matches!(state.phase, Phase::Idle) {
+            self.start_connecting(node, &mut state);
+        }
+        Ok(())
+    }
+
+    /// Ends a monitor.
+    pub(crate) fn unmonitor(self: &Arc<Self>, name: &str, serial: u64) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.late.iter().position(|(n, _)| *n == serial) {
+            let removed = state.late.swap_remove(at);
+            drop(state);
+            drop(removed);
+            return;
+        }
+        let Some(list) = state.monitors.get_mut(name) else {
+            return;
+        };
+        let Some(at) = list.iter().position(|(n, _)| *n == serial) else {
+            return;
+        };
+        let removed = list.swap_remove(at);
+        if list.is_empty() {
+            state.monitors.remove(name);
+            if !name.is_empty() && !matches!(state.phase, Phase::Failing | Phase::Idle) {
+                let sent = state.send("", &("mon0", name));
+                debug_assert!(sent.is_ok(), "strings serialise");
+            }
+        }
+        drop(state);
+        drop(removed);
+    }
+
+    /// A port there died: its monitors fire. False if nobody monitors it.
+    pub(crate) fn port_died(&self, node: &Arc<Inner>, name: &str, reason: &Reason) -> bool {
+        let Some(list) = self.state.lock().monitors.remove(name) else {
+            return false;
+        };
+        for (_, action) in list {
+            monitor::fire_soon(node, action, reason.clone());
+        }
+        true
+    }
+
+    /// Notes that the node monitors a local port.
+    pub(crate) fn watches(&self, name: &str) {
+        self.state.lock().watching.insert(name.into());
+    }
+
+    /// The node monitors the port no more.
+    pub(crate) fn watches_no_more(&self, name: &str) {
+        self.state.lock().watching.remove(name);
+    }
+
+    /// Connects to the node at these addresses, unless it is connected. False: look it up again.
+    pub(crate) fn connect(self: &Arc<Self>, node: &Arc<Inner>, addresses: &[String]) -> bool {
+        let mut state = self.state.lock();
+        if state.gone {
+            return false;
+        }
+        if matches!(state.phase, Phase::Idle) {
+            self.start_connecting(node, &mut state);
+        }
+        if let Phase::Connecting(connecting) = &state.phase
+            && !addresses.is_empty()
+        {
+            let mut known = connecting.addresses.lock();
+            for address in addresses.iter().rev() {
+                if !known.contains(address) {
+                    known.insert(0, address.clone());
+                }
+            }
+            connecting.news.notify_one();
+        }
+        true
+    }
+
+    fn start_connecting(self: &Arc<Self>, node: &Arc<Inner>, state: &mut PeerState) {
+        let connecting = Arc::new(Connecting {
+            serial: node.next_serial(),
+            addresses: Mutex::default(),
+            news: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        state.phase = Phase::Connecting(connecting.clone());
+        let (peer, home) = (self.clone(), node.clone());
+        node.spawn_task(async move { crate::net::schedule::run(home, peer, connecting).await });
+    }
+
+    /// Reserves the right to prove ourselves on a connection to the node. False if there is a link, or
+    /// another connection of ours is at that point.
+    pub(crate) fn start_dialing(&self) -> bool {
+        /// A connection whose other end does not answer in this time blocks no other.
+        const STALE: std::time::Duration = std::time::Duration::from_secs(2);
+        let mut state = self.state.lock();
+        let busy = state.dialing.is_some_and(|since| since.elapsed() < STALE);
+        if busy || matches!(state.phase, Phase::Up(_)) {
+            return false;
+        }
+        state.dialing = Some(Instant::now());
+        true
+    }
+
+    /// The connection for which [`start_dialing`](Self::start_dialing) agreed is decided on.
+    pub(crate) fn stop_dialing(&self) {
+        self.state.lock().dialing = None;
+        self.room.notify_waiters();
+    }
+
+    /// Takes an authenticated connection as the link, unless the election says otherwise. `first` is
+    /// what is to be written before any message: a token that was withheld.
+    pub(crate) fn establish(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        role: Role,
+        link: &Arc<Link>,
+        first: Vec<u8>,
+    ) -> Verdict {
+        let lifecycle = self.lifecycle.lock();
+        let mut state = self.state.lock();
+        if state.gone || matches!(state.phase, Phase::Failing) {
+            return Verdict::Wait;
+        }
+        let up = matches!(state.phase, Phase::Up(_));
+        let verdict = elect(up, state.dialing.is_some(), role, &node.id, &self.id);
+        if verdict != Verdict::Accept {
+            return verdict;
+        }
+        if role == Role::Connector {
+            state.dialing = None;
+        }
+        if let Phase::Connecting(connecting) = &state.phase {
+            connecting.ended.cancel();
+        }
+        state.phase = Phase::Up(link.clone());
+        state.out = first;
+        state.in_flight = 0;
+        state.pending_octets = 0;
+        for pending in std::mem::take(&mut state.pending) {
+            match pending {
+                Pending::Json(octets) => state.out.extend_from_slice(&octets),
+                Pending::Kill(name, reason) => {
+                    let verb = link.info.generation.kill_verb();
+                    let sent = encode_to(&mut state.out, "", &WithPort(verb, &name, &reason));
+                    debug_assert!(sent.is_ok(), "values serialise");
+                }
+            }
+        }
+        drop(state);
+        self.room.notify_waiters();
+        log_at!(9, "{} connected as {}", link.remote, self.id);
+        node.tell_event(NodeEvent::Up {
+            node: self.id.clone(),
+            generation: link.info.generation,
+        });
+        link.ready.notify_one();
+        drop(lifecycle);
+        Verdict::Accept
+    }
+
+    /// Gives the writer of `link` what is to be written. `None`: it is not the link any more.
+    pub(crate) fn take_output(&self, link: &Link, spare: Vec<u8>) -> Option<Vec<u8>> {
+        let mut state = self.state.lock();
+        match &state.phase {
+            Phase::Up(present) if present.serial == link.serial => {}
+            _ => return None,
+        }
+        let taken = std::mem::replace(&mut state.out, spare);
+        let before = state.in_flight;
+        state.in_flight = taken.len();
+        drop(state);
+        if before > 0 {
+            self.room.notify_waiters();
+        }
+        Some(taken)
+    }
+
+    /// The link, or the attempt to get one, is lost. Nothing happens if `serial` is not the present
+    /// one's.
+    pub(crate) fn fail(self: &Arc<Self>, node: &Arc<Inner>, serial: u64, text: &str) {
+        let state = self.state.lock();
+        let present = match &state.phase {
+            Phase::Up(link) => link.serial,
+            Phase::Connecting(connecting) => connecting.serial,
+            Phase::Idle | Phase::Failing => return,
+        };
+        if present == serial {
+            self.give_up(node, state, text);
+        }
+    }
+
+    /// Loses the link for certain, whichever it is.
+    pub(crate) fn disconnect(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Up(_) | Phase::Connecting(_)) {
+            self.give_up(node, state, text);
+        }
+    }
+
+    fn give_up(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        mut state: parking_lot::MutexGuard<'_, PeerState>,
+        text: &str,
+    ) {
+        let was_up = match std::mem::replace(&mut state.phase, Phase::Failing) {
+            Phase::Up(link) => {
+                link.closed.cancel();
+                true
+            }
+            Phase::Connecting(connecting) => {
+                connecting.ended.cancel();
+                false
+            }
+            Phase::Idle => false,
+            Phase::Failing => return,
+        };
+        state.pending.clear();
+        state.pending_octets = 0;
+        state.out = Vec::new();
+        state.in_flight = 0;
+        let watching = std::mem::take(&mut state.watching);
+        drop(state);
+        self.room.notify_waiters();
+        let peer = self.clone();
+        let reason = Reason::transport_error(self.id.as_str(), text);
+        let job = move |node: &Arc<Inner>| peer.finish_failure(node, was_up, watching, &reason);
+        work::schedule(node, Job::Call(Box::new(job)));
+    }
+
+    fn finish_failure(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        was_up: bool,
+        watching: HashSet<Box<str>>,
+        reason: &Reason,
+    ) {
+        let _lifecycle = self.lifecycle.lock();
+        for name in watching {
+            if let Some(port) = node.ports.get(&name) {
+                port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
+            }
+        }
+        let monitors = std::mem::take(&mut self.state.lock().monitors);
+        self.fire(node, monitors.into_values().flatten(), reason);
+        if was_up {
+            node.tell_event(NodeEvent::Down {
+                node: self.id.clone(),
+                reason: reason.clone(),
+            });
+        }
+        let mut state = self.state.lock();
+        while !state.late.is_empty() {
+            let late = std::mem::take(&mut state.late);
+            drop(state);
+            self.fire(node, late.into_iter(), reason);
+            state = self.state.lock();
+        }
+        state.phase = Phase::Idle;
+        if !state.pending.is_empty() || !state.monitors.is_empty() {
+            self.start_connecting(node, &mut state);
+            return;
+        }
+        drop(state);
+        self.room.notify_waiters();
+        node.peers.forget(self);
+    }
+
+    /// Runs actions that may send to the node again: that is for the next link.
+    fn fire(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        due: impl Iterator<Item = (u64, Action)>,
+        reason: &Reason,
+    ) {
+        let outer = FIRING.replace(Arc::as_ptr(self));
+        for (_, action) in due {
+            monitor::fire(node, action, reason.clone());
+        }
+        FIRING.set(outer);
+    }
+
+    /// Marks the peer as taken out of the table, if it holds nothing.
+    pub(crate) fn retire(&self) -> bool {
+        let mut state = self.state.lock();
+        let idle = matches!(state.phase, Phase::Idle)
+            && state.pending.is_empty()
+            && state.monitors.is_empty()
+            && state.dialing.is_none();
+        state.gone |= idle;
+        idle
+    }
+}
+
+impl PeerState {
+    fn send<T: Serialize + ?Sized>(&mut self, name: &str, args: &T) -> Result<(), EncodeError> {
+        match &self.phase {
+            Phase::Up(link) => {
+                let idle = self.out.is_empty();
+                encode_to(&mut self.out, name, args)?;
+                if idle {
+                    link.ready.notify_one();
+                }
+            }
+            _ => {
+                if !matches!(self.pending.last(), Some(Pending::Json(_))) {
+                    self.pending.push(Pending::Json(Vec::new()));
+                }
+                if let Some(Pending::Json(octets)) = self.pending.last_mut() {
+                    let before = octets.len();
+                    encode_to(octets, name, args)?;
+                    self.pending_octets += octets.len() - before;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The reason that a monitor of a missing port gets (PROTOCOL.md, "Reasons").
+pub(crate) fn missing_port(port: Option<String>) -> Reason {
+    let words = ["no_such_port", "cannot monitor nonexistent port"].map(str::to_owned);
+    Reason::new(words.into_iter().chain(port))
+}
+
+/// A node request about a port, with a reason's values at its end.
+struct WithPort<'a>(&'a str, &'a str, &'a Reason);
+
+impl Serialize for WithPort<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let mut seq = serializer.serialize_seq(Some(2 + self.2.values().len()))?;
+        seq.serialize_element(self.0)?;
+        seq.serialize_element(self.1)?;
+        for value in self.2.values() {
+            seq.serialize_element(value)?;
+        }
+        seq.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Two nodes that each decide on the other's connection while their own is being decided on
+        /// keep exactly one of the two.
+        #[test]
+        fn one_of_two_stays(a in "[a-z/]{1,4}", b in "[a-z/]{1,4}") {
+            prop_assume!(a != b);
+            let (a, b) = (NodeId::new(a), NodeId::new(b));
+            let at_b = elect(false, true, Role::Listener, &b, &a);
+            let at_a = elect(false, true, Role::Listener, &a, &b);
+            prop_assert!(matches!(
+                (at_a, at_b),
+                (Verdict::Wait, Verdict::Accept) | (Verdict::Accept, Verdict::Wait)
+            ));
+            prop_assert_eq!(at_b == Verdict::Accept, a < b);
+            // Once one is up the other is refused at both ends.
+            for role in [Role::Listener, Role::Connector] {
+                prop_assert_eq!(elect(true, false, role, &a, &b), Verdict::Refuse);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The table of other nodes.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::peer::Peer;
+use crate::proto::NodeId;
+
+#[derive(Default)]
+pub(crate) struct Peers(DashMap<Box<str>, Arc<Peer>>);
+
+impl Peers {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Peer>> {
+        self.0.get(id).map(|peer| peer.clone())
+    }
+
+    pub(crate) fn get_or_add(&self, id: &str) -> Arc<Peer> {
+        if let Some(peer) = self.get(id) {
+            return peer;
+        }
+        let entry = self.0.entry(id.into());
+        let add = || Arc::new(Peer::new(NodeId::new(id)));
+        entry.or_insert_with(add).clone()
+    }
+
+    /// Drops a peer that holds nothing any more.
+    pub(crate) fn forget(&self, peer: &Arc<Peer>) {
+        self.0
+            .remove_if(peer.id.as_str(), |_, present| {
+                Arc::ptr_eq(present, peer) && peer.retire()
+            });
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.0.iter().map(|peer| peer.clone()).collect()
+    }
+
+    /// The IDs of the connected nodes, sorted.
+    pub(crate) fn up(&self) -> Vec<NodeId> {
+        let peers = self.all();
+        let mut up: Vec<NodeId> = peers
+            .iter()
+            .filter(|peer| peer.is_up())
+            .map(|peer| peer.id.clone())
+            .collect();
+        up.sort();
+        up
+    }
+}

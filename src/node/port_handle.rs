@@ -1,0 +1,205 @@
+//! The handle of a local port.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::port::{Handler, Outcome, PortCell};
+use super::{Context, Inner};
+use crate::proto::{Message, PortId, Reason};
+
+/// What port code may return: nothing, or a result whose error kills the port.
+pub trait IntoOutcome {
+    /// `Err` with the text that the port dies with.
+    fn into_outcome(self) -> Result<(), String>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> IntoOutcome for Result<(), E> {
+    fn into_outcome(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// A port of this node: a destination for messages and a context for code.
+///
+/// Messages are taken one after the other, in the order in which they came. Code that returns an
+/// error or panics kills the port with the reason `die` and the text; nothing else suffers. The port
+/// lives until it is killed, whatever becomes of this handle.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::Node;
+/// let node = Node::local();
+/// let (done, ending) = tokio::sync::oneshot::channel();
+/// let mut done = Some(done);
+///
+/// let port = node.port();
+/// port.rcv("test", move |_, (data,): (u32,)| {
+///     done.take().map(|done| done.send(data));
+/// });
+///
+/// node.snd(&port, &("test", 123))?;
+/// assert_eq!(ending.await?, 123);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Port {
+    node: Arc<Inner>,
+    id: PortId,
+}
+
+impl Port {
+    pub(crate) fn new(node: Arc<Inner>, id: PortId) -> Self {
+        Port { node, id }
+    }
+
+    /// The port's ID, to send to others.
+    pub fn id(&self) -> &PortId {
+        &self.id
+    }
+
+    /// Whether the port lives.
+    pub fn is_alive(&self) -> bool {
+        self.node.ports.get(self.id.name()).is_some()
+    }
+
+    /// Takes messages whose first element is `tag`; the rest is read into the arguments (see
+    /// [`Message::args`]). Arguments that do not fit kill the port.
+    ///
+    /// Replaces the tag's former handler. Nothing happens if the port is dead.
+    pub fn rcv<A, R, F>(&self, tag: &str, mut code: F) -> &Self
+    where
+        A: DeserializeOwned,
+        R: IntoOutcome,
+        F: FnMut(&Context, A) -> R + Send + 'static,
+    {
+        self.rcv_message(tag, move |context, message| {
+            let args = message.args::<A>().map_err(|error| error.to_string())?;
+            code(context, args).into_outcome()
+        })
+    }
+
+    /// Like [`rcv`](Self::rcv) with asynchronous code. The port takes its next message when the
+    /// code has ended; the code is dropped when the port is killed.
+    pub fn rcv_async<A, R, Fut, F>(&self, tag: &str, mut code: F) -> &Self
+    where
+        A: DeserializeOwned,
+        R: IntoOutcome,
+        Fut: Future<Output = R> + Send + 'static,
+        F: FnMut(Context, A) -> Fut + Send + 'static,
+    {
+        self.set(Some(tag), move |context, message| {
+            match message.args::<A>() {
+                Err(error) => Outcome::Done(Err(error.to_string())),
+                Ok(args) => {
+                    let future = code(context.clone(), args);
+                    Outcome::Later(Box::pin(async move { future.await.into_outcome() }))
+                }
+            }
+        })
+    }
+
+    /// Takes messages whose first element is `tag`, the rest as it came. This is the way to borrow
+    /// from the message: `let (nick, text): (&str, &str) = message.args()?`.
+    pub fn rcv_message<R, F>(&self, tag: &str, mut code: F) -> &Self
+    where
+        R: IntoOutcome,
+        F: FnMut(&Context, Message) -> R + Send + 'static,
+    {
+        self.set(Some(tag), move |context, message| {
+            Outcome::Done(code(context, message).into_outcome())
+        })
+    }
+
+    /// Takes all messages that no tag's handler takes.
+    ///
+    /// Without it, such a message kills the port (on a spawned port it is ignored).
+    pub fn rcv_any<R, F>(&self, mut code: F) -> &Self
+    where
+        R: IntoOutcome,
+        F: FnMut(&Context, Message) -> R + Send + 'static,
+    {
+        self.set(None, move |context, message| {
+            Outcome::Done(code(context, message).into_outcome())
+        })
+    }
+
+    /// Like [`rcv_any`](Self::rcv_any) with asynchronous code.
+    pub fn rcv_any_async<R, Fut, F>(&self, mut code: F) -> &Self
+    where
+        R: IntoOutcome,
+        Fut: Future<Output = R> + Send + 'static,
+        F: FnMut(Context, Message) -> Fut + Send + 'static,
+    {
+        self.set(None, move |context, message| {
+            let future = code(context.clone(), message);
+            Outcome::Later(Box::pin(async move { future.await.into_outcome() }))
+        })
+    }
+
+    /// Removes a tag's handler.
+    pub fn unrcv(&self, tag: &str) -> &Self {
+        if let Some(cell) = self.cell() {
+            cell.set_handler(&self.node, Some(tag), None);
+        }
+        self
+    }
+
+    /// Kills the port. An empty reason is a normal end.
+    pub fn kil(&self, reason: impl Into<Reason>) {
+        self.node.kil(&self.id, reason.into());
+    }
+
+    fn cell(&self) -> Option<Arc<PortCell>> {
+        self.node.ports.get(self.id.name())
+    }
+
+    fn set(
+        &self,
+        tag: Option<&str>,
+        code: impl FnMut(&Context, Message) -> Outcome + Send + 'static,
+    ) -> &Self {
+        if let Some(cell) = self.cell() {
+            let code: Handler = Box::new(code);
+            cell.set_handler(&self.node, tag, Some(code));
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Port({})", self.id)
+    }
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+impl serde::Serialize for Port {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.id.serialize(serializer)
+    }
+}
+
+impl From<&Port> for PortId {
+    fn from(port: &Port) -> Self {
+        port.id.clone()
+    }
+}
+
+impl From<Port> for PortId {
+    fn from(port: Port) -> Self {
+        port.id
+    }
+}

@@ -1,0 +1,214 @@
+//! What the node port does (PROTOCOL.md, "Node requests").
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::peer::Peer;
+use super::port::{Outcome, guarded};
+use super::work::{self, Job};
+use super::{Context, Inner, Watcher, funcs};
+use crate::log::log_at;
+use crate::proto::{Generation, Message, PortId, Reason};
+
+/// Whom a request is from: another node, or a port of this one.
+pub(crate) type Source<'a> = Option<&'a Arc<Peer>>;
+
+/// Performs a request.
+pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
+    if let Err(problem) = dispatch(node, source, &message) {
+        let from = source.map_or("this node", |peer| peer.id.as_str());
+        log_at!(2, "error processing node message from {from}: {problem}");
+    }
+}
+
+fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<(), String> {
+    let Some(verb) = message.tag() else {
+        return Ok(()); // empty messages are keepalives
+    };
+    let args = message.without_tag();
+    let generation = source.and_then(|peer| peer.generation());
+    match &*verb {
+        "" | "devnull" => {}
+        "mon1" => {
+            let name: &str = &port_name(&args)?;
+            let Some(peer) = source else { return Ok(()) };
+            monitor(node, peer, name);
+        }
+        "mon0" => {
+            let name: &str = &port_name(&args)?;
+            let Some(peer) = source else { return Ok(()) };
+            peer.watches_no_more(name);
+            if let Some(port) = node.ports.get(name) {
+                port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
+            }
+        }
+        verb @ ("kil" | "kil0") => {
+            let name = port_name(&args)?;
+            let reason = Reason::from(args.without_tag().values());
+            let generation = generation.unwrap_or(Generation::Gen1b);
+            if verb == generation.death_verb() {
+                if let Some(peer) = source {
+                    peer.port_died(node, &name, &reason);
+                }
+            } else if verb == generation.kill_verb() {
+                if let Some(port) = node.ports.get(&name) {
+                    port.kill(node, reason);
+                }
+            } else {
+                return Err(unknown(verb));
+            }
+        }
+        "AnyEvent::MP::_spawn" => spawn(node, &args)?,
+        "snd" => relay(node, &args)?,
+        "snd_multiple" => {
+            for one in args.elements() {
+                let one: Message = one_message(one)?;
+                relay(node, &one)?;
+            }
+        }
+        "info" => reply(node, &args, &[node.id.as_str()])?,
+        "known_nodes" => {
+            let mut known: Vec<String> = vec![node.id.to_string()];
+            known.extend(node.peers.all().iter().map(|peer| peer.id.to_string()));
+            reply(node, &args, &known)?;
+        }
+        "up_nodes" => reply(node, &args, &node.peers.up())?,
+        "time" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
+        }
+        "eval" => evaluate(node, &args)?,
+        name => call(node, name, args)?,
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> String {
+    format!("unable to resolve function '{name}'")
+}
+
+fn port_name(args: &Message) -> Result<String, String> {
+    let name = args.tag().ok_or("the port's name is missing")?;
+    Ok(name.into_owned())
+}
+
+fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
+    if name.is_empty() {
+        return; // the node port lives as long as the link
+    }
+    let watcher = Watcher::Node(peer.id.clone());
+    peer.watches(name);
+    let watched = match node.ports.get(name) {
+        Some(port) => port.watch(node.next_serial(), watcher).is_ok(),
+        None => false,
+    };
+    if !watched {
+        peer.send_missing(node, name);
+    }
+}
+
+fn spawn(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+    let name = port_name(args)?;
+    let args = args.without_tag();
+    let function = args.tag().ok_or("the init function's name is missing")?;
+    let Some(function) = node.functions.get(&function) else {
+        return Err(unknown(&function));
+    };
+    let taken = || format!("port {name} exists already and can't be spawned");
+    let port = node.new_spawned_port(&name).ok_or_else(taken)?;
+    let args = args.without_tag();
+    // Behind the messages that came with the request, so that a monitor among them is set.
+    let init = move |node: &Arc<Inner>| funcs::initialise(node, &port, &function, args);
+    work::schedule(node, Job::Call(Box::new(init)));
+    Ok(())
+}
+
+/// Sends the message of a `snd` request on: its destination, then its data, octet by octet.
+fn relay(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+    reply::<Value>(node, args, &[])
+}
+
+/// A message that a request carries, with values behind it.
+struct With<'a, T>(&'a [&'a RawValue], &'a [T]);
+
+impl<T: Serialize> Serialize for With<'_, T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let mut seq = serializer.serialize_seq(Some(self.0.len() + self.1.len()))?;
+        for element in self.0 {
+            seq.serialize_element(element)?;
+        }
+        for value in self.1 {
+            seq.serialize_element(value)?;
+        }
+        seq.end()
+    }
+}
+
+/// Sends the reply that a request asks for: its port, its first elements, then the values.
+fn reply<T: Serialize>(node: &Arc<Inner>, args: &Message, values: &[T]) -> Result<(), String> {
+    let elements = args.elements();
+    let Some((port, first)) = elements.split_first() else {
+        return Ok(()); // nobody wants an answer
+    };
+    let port: PortId = serde_json::from_str(port.get())
+        .map_err(|_| format!("{} is no port ID to reply to", clip(port.get())))?;
+    let sent = node.snd(&port, &With(first, values));
+    sent.map_err(|error| error.to_string())
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn one_message(raw: &RawValue) -> Result<Message, String> {
+    let error = |_| format!("{} is no message", clip(raw.get()));
+    let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(error)?;
+    Message::encode(&elements).map_err(|error| error.to_string())
+}
+
+fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+    let text = args.tag().ok_or("there is nothing to evaluate")?;
+    let evaluator = node.functions.evaluator.read().clone();
+    let result = match evaluator {
+        Some(evaluator) => {
+            let run = std::panic::AssertUnwindSafe(|| evaluator(&text));
+            std::panic::catch_unwind(run)
+                .unwrap_or_else(|panic| Err(super::port::panic_text(&*panic)))
+        }
+        None => Err("this node does not evaluate expressions".to_owned()),
+    };
+    let values = match result {
+        Ok(mut values) => {
+            values.insert(0, Value::from(""));
+            values
+        }
+        Err(error) => vec![Value::from(error)],
+    };
+    reply(node, &args.without_tag(), &values)
+}
+
+/// A request that is the name of a function: called with the rest, in no port's context.
+fn call(node: &Arc<Inner>, name: &str, args: Message) -> Result<(), String> {
+    let Some(function) = node.functions.get(name) else {
+        return Err(unknown(name));
+    };
+    let context = Context::new(node, node.id.node_port());
+    let name = name.to_owned();
+    let finish = move |result: Result<(), String>| {
+        if let Err(text) = result {
+            log_at!(2, "error processing node message: {name}: {text}");
+        }
+    };
+    let call = move |node: &Arc<Inner>| match guarded(|| function(&context, args)) {
+        Outcome::Done(result) => finish(result),
+        Outcome::Later(future) => {
+            node.spawn_task(async move { finish(super::port::caught(future).await) });
+        }
+    };
+    work::schedule(node, Job::Call(Box::new(call)));
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Authentication methods and their tokens (PROTOCOL.md, "Authentication").
+
+use digest::Digest as _;
+use hmac::{KeyInit as _, Mac as _, SimpleHmac};
+use subtle::ConstantTimeEq as _;
+
+use crate::proto::md6::Md6;
+
+/// The secret that the nodes of a network share. It shows as `Secret(..)` in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Makes a secret of its octets.
+    pub fn new(octets: impl Into<Vec<u8>>) -> Self {
+        Secret(octets.into())
+    }
+
+    /// The octets of a secret as Perl has it: characters up to U+00FF are one octet each. With any
+    /// other character in it, the text's UTF-8.
+    pub fn from_perl(text: &str) -> Self {
+        let octets = text.chars().map(|c| u8::try_from(u32::from(c)));
+        let octets: Result<Vec<u8>, _> = octets.collect();
+        Secret(octets.unwrap_or_else(|_| text.as_bytes().to_vec()))
+    }
+
+    /// The octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret::new(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// How one side proves to the other that it knows the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// HMAC over the greetings with MD6: generations 0 and 1.
+    HmacMd6,
+    /// The secret itself, in hexadecimal. Accepted by every node; send it only where nobody listens.
+    Cleartext,
+}
+
+impl AuthMethod {
+    /// Every method known here, the best first.
+    pub const ALL: [AuthMethod; 2] = [AuthMethod::HmacMd6, AuthMethod::Cleartext];
+
+    /// The method's name in greetings and tokens.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuthMethod::HmacMd6 => "hmac_md6_64_256",
+            AuthMethod::Cleartext => "cleartext",
+        }
+    }
+
+    /// The method of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+
+    /// The token by which the sender of the greeting `own` proves that it knows the secret.
+    ///
+    /// `own` and `peer` are the sender's and the receiver's two greeting lines, each ended by LF.
+    pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
+        match self {
+            AuthMethod::HmacMd6 => {
+                // The wire's arguments are the other way round from the Perl documentation's: the
+                // greetings are the key, the hashed secret is the data.
+                let key = [own, peer].concat();
+                let mut mac = SimpleHmac::<Md6>::new_from_slice(key.as_bytes())
+                    .expect("HMAC takes keys of any length");
+                mac.update(&Md6::digest(secret.as_bytes()));
+                hex(&mac.finalize().into_bytes())
+            }
+            AuthMethod::Cleartext => hex(secret.as_bytes()),
+        }
+    }
+
+    /// Whether `token` is what [`token`](Self::token) makes of the same arguments, compared in
+    /// constant time.
+    pub fn verify(self, secret: &Secret, own: &str, peer: &str, token: &[u8]) -> bool {
+        let expected = self.token(secret, own, peer);
+        expected.as_bytes().ct_eq(token).into()
+    }
+}
+
+impl std::fmt::Display for AuthMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    use std::fmt::Write as _;
+    octets.iter().fold(String::new(), |mut out, octet| {
+        let _ = write!(out, "{octet:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // From fixtures/perl-1.30/peer-json.jsonl; the secret is `geheim`.
+    const BOB: &str = "aemp;1;bob;tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;peeraddr=127.0.0.1:4441;provider=AE-1.30\nkqivEdX/nSi4T/4q335fNcz6jTr1FJlcNGPFSg/UHRi32lYXYuMY8YdMsd+ATggE2Wbw0ZpgdRcVgVIE5EgvysyU\n";
+    const ALICE: &str = "aemp;1;alice;tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;peeraddr=127.0.0.1:49010;provider=AE-1.30\nlfjdY39OuxgZWbzA5E+Iydriqrb3LMbjrHZnDch8rEt/S3bSkebPqqEgVaQWqcy4xNedPEbuIeMmMpgQKkdV7MN8\n";
+
+    #[test]
+    fn tokens_are_perls() {
+        let secret = Secret::from("geheim");
+        let alices = "23fca72720074f33d81d6b307b88f35814ff9f69a127d67b4ce86ab30d4930cc";
+        assert_eq!(AuthMethod::HmacMd6.token(&secret, ALICE, BOB), alices);
+        assert!(AuthMethod::HmacMd6.verify(&secret, ALICE, BOB, alices.as_bytes()));
+        assert!(!AuthMethod::HmacMd6.verify(&secret, BOB, ALICE, alices.as_bytes()));
+        assert!(!AuthMethod::HmacMd6.verify(&"x".into(), ALICE, BOB, alices.as_bytes()));
+    }
+
+    #[test]
+    fn cleartext_is_hex() {
+        let token = AuthMethod::Cleartext.token(&"geheim".into(), "", "");
+        assert_eq!(token, "67656865696d");
+        assert!(!AuthMethod::Cleartext.verify(&"geheim".into(), "", "", b"67656865696D"));
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for method in AuthMethod::ALL {
+            assert_eq!(AuthMethod::from_name(method.name()), Some(method));
+        }
+        assert_eq!(AuthMethod::from_name("tls_anon"), None);
+        assert_eq!(format!("{:?}", Secret::from("x")), "Secret(..)");
+    }
+}

@@ -1,0 +1,154 @@
+//! From a stream of octets to single messages.
+//!
+//! Once the handshake is over, an AEMP link carries messages one after the other, in the
+//! framing that the two greetings agreed on. A framing answers one question: where does the
+//! next message end, and is it sound? It does not build values: a message stays the octets
+//! it came as until somebody asks for something typed.
+//!
+//! | framing | a message is | module |
+//! |---|---|---|
+//! | `json` | a JSON array, nothing between two of them | [`json`] |
+
+use std::fmt;
+
+pub mod json;
+
+/// A framing format, as it is named in the greeting.
+///
+/// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Framing {
+    /// JSON arrays one after the other (PROTOCOL.md, JSON framing).
+    Json,
+}
+
+impl Framing {
+    /// The framing's name in the greeting.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+
+    /// The framing of that name in a greeting, or `None` if this crate does not speak it.
+    /// Names are compared exactly.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a peer may make us hold and how deep it may make us look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message, in octets as they came, white space before it included.
+    /// Default: 64 MiB.
+    pub max_message: usize,
+    /// The deepest nesting of arrays and objects; the message itself is level 1.
+    /// Default: 512, which is the limit of Perl's JSON::XS: a deeper message can
+    /// not come from a Perl node, nor be read by one.
+    pub max_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 64 * 1024 * 1024,
+            max_depth: 512,
+        }
+    }
+}
+
+/// Why the octets of a peer are not a sequence of messages.
+///
+/// All of these are the peer's fault, and final: where the next message would start can not
+/// be known any more, so the link has to be closed.
+///
+/// An `offset` counts octets from the end of the message before (or from the start of the
+/// stream), so white space in front of a message counts. It does not depend on how the
+/// stream was cut into reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FramingError {
+    /// The message is longer than [`Limits::max_message`]. Noticed as soon as that many
+    /// octets came without the message's end.
+    #[error("message longer than {limit} octets")]
+    TooLong {
+        /// The limit, in octets.
+        limit: usize,
+    },
+    /// The message nests deeper than [`Limits::max_depth`].
+    #[error("message nested deeper than {limit} levels")]
+    TooDeep {
+        /// The limit, in levels.
+        limit: usize,
+    },
+    /// A message has to be an array, and this is something else.
+    #[error("message is not an array: it starts with '{}' at octet {offset}", .found.escape_ascii())]
+    NotAnArray {
+        /// Where.
+        offset: usize,
+        /// The octet that stands in place of the array's start.
+        found: u8,
+    },
+    /// The message's encoding is broken.
+    #[error("malformed message: {what} at octet {offset}")]
+    Syntax {
+        /// The first octet that can not stand where it does.
+        offset: usize,
+        /// What is wrong with it, or what was expected.
+        what: &'static str,
+    },
+    /// A string in the message is not UTF-8.
+    #[error("message is not UTF-8: bad character at octet {offset}")]
+    Utf8 {
+        /// The first octet of the bad character.
+        offset: usize,
+    },
+    /// The first element of a message names a port, so it has to be a string (or a number,
+    /// which is taken as its text).
+    #[error("message without destination: its first element starts with '{}' at octet {offset}", .found.escape_ascii())]
+    BadDestination {
+        /// Where the first element starts.
+        offset: usize,
+        /// The first octet of the first element.
+        found: u8,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        assert_eq!(
+            Framing::from_name(Framing::Json.name()),
+            Some(Framing::Json)
+        );
+        for other in ["", "JSON", "json ", "cbor", "storable"] {
+            assert_eq!(Framing::from_name(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn errors_read_well() {
+        let error = FramingError::NotAnArray {
+            offset: 3,
+            found: 0xef,
+        };
+        assert_eq!(
+            error.to_string(),
+            "message is not an array: it starts with '\\xef' at octet 3"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! The first greeting line (PROTOCOL.md, "Greeting").
+//!
+//! `aemp;VERSION;NODEID;AUTH,AUTH..;FRAMING,FRAMING..;KEY=VALUE..`
+
+use std::fmt::Write as _;
+
+use crate::proto::NodeId;
+
+/// The first word of an AEMP greeting.
+pub const PROTOCOL: &str = "aemp";
+
+/// A parsed first greeting line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// The greeting version: 0 or 1 in the releases known so far.
+    pub version: u32,
+    /// Who greets.
+    pub node: NodeId,
+    /// The authentication methods that the greeter accepts, most welcome first.
+    pub auths: Vec<String>,
+    /// The framings that the greeter accepts, most welcome first.
+    pub framings: Vec<String>,
+    /// The `KEY=VALUE` pairs in their order, values unescaped.
+    pub params: Vec<(String, String)>,
+}
+
+/// Why a line is no greeting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GreetingError {
+    /// The line does not begin with `aemp`.
+    #[error("not an AEMP greeting: it begins with {found:?}")]
+    NotAemp {
+        /// The first field, at most 40 characters of it.
+        found: String,
+    },
+    /// A field is missing.
+    #[error("the greeting has no {field}")]
+    Missing {
+        /// The name of the field.
+        field: &'static str,
+    },
+    /// The version is not a number.
+    #[error("the greeting's version {found:?} is not a number")]
+    BadVersion {
+        /// What stands there, at most 40 characters of it.
+        found: String,
+    },
+    /// The line is not UTF-8.
+    #[error("the greeting is not UTF-8")]
+    NotUtf8,
+}
+
+impl Greeting {
+    /// Parses a first greeting line, without its line end.
+    ///
+    /// # Errors
+    ///
+    /// [`GreetingError`] says which field is wrong.
+    pub fn parse(line: &[u8]) -> Result<Self, GreetingError> {
+        let line = std::str::from_utf8(line).map_err(|_| GreetingError::NotUtf8)?;
+        let mut fields = line.split(';');
+        let protocol = fields.next().unwrap_or_default();
+        if protocol != PROTOCOL {
+            return Err(GreetingError::NotAemp {
+                found: protocol.chars().take(40).collect(),
+            });
+        }
+        let mut field = |field| fields.next().ok_or(GreetingError::Missing { field });
+        let version = field("version")?;
+        let version = version.parse().map_err(|_| GreetingError::BadVersion {
+            found: version.chars().take(40).collect(),
+        })?;
+        let node = field("node ID")?;
+        if node.is_empty() {
+            return Err(GreetingError::Missing { field: "node ID" });
+        }
+        let auths = list(field("list of authentication methods")?);
+        let framings = list(field("list of framings")?);
+        let params = fields
+            .filter(|pair| !pair.is_empty() && !pair.starts_with('='))
+            .map(|pair| {
+                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (key.to_owned(), unescape(value))
+            })
+            .collect();
+        Ok(Greeting {
+            version,
+            node: NodeId::new(node),
+            auths,
+            framings,
+            params,
+        })
+    }
+
+    /// The line, without its line end.
+    pub fn to_line(&self) -> String {
+        let mut line = format!(
+            "{PROTOCOL};{};{};{};{}",
+            self.version,
+            self.node,
+            self.auths.join(","),
+            self.framings.join(",")
+        );
+        for (key, value) in &self.params {
+            let _ = write!(line, ";{key}={}", escape(value));
+        }
+        line
+    }
+
+    /// The value of a key, the last one if it is there more than once.
+    pub fn param(&self, key: &str) -> Option<&str> {
+        let found = self.params.iter().rev().find(|(k, _)| k == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The release of AnyEvent::MP that greets, as (major, minor), if it says so.
+    ///
+    /// `provider=AE-1.30` is `(1, 30)`. The number may be missing in a real greeting.
+    pub fn perl_release(&self) -> Option<(u32, u32)> {
+        let number = self.param("provider")?.strip_prefix("AE-")?;
+        let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+        // Perl's version numbers are decimal fractions: 1.1 is 1.10, 1.2 is 1.20.
+        let minor: u32 = match minor.len() {
+            1 => minor.parse::<u32>().ok()? * 10,
+            2 => minor.parse().ok()?,
+            _ => return None,
+        };
+        Some((major.parse().ok()?, minor))
+    }
+
+    /// Whether the greeter is one of the Perl releases.
+    pub fn is_perl(&self) -> bool {
+        self.param("provider")
+            .is_some_and(|provider| provider.starts_with("AE-"))
+    }
+
+    /// The greeter's idle time-out in seconds (generation 0 announces it).
+    pub fn timeout_secs(&self) -> Option<f64> {
+        let secs: f64 = self.param("timeout")?.parse().ok()?;
+        (secs.is_finite() && secs > 0.0).then_some(secs)
+    }
+}
+
+fn list(field: &str) -> Vec<String> {
+    let names = field.split(',').filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn escape(value: &str) -> String {
+    value.replace('%', "%25").replace(';', "%3b")
+}
+
+fn unescape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let (c, len) = match rest.get(at + 1..at + 3) {
+            Some("25") => ('%', 3),
+            Some("3b" | "3B") => (';', 3),
+            _ => ('%', 1),
+        };
+        out.push(c);
+        rest = &rest[at + len..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_a_real_one() {
+        let line = "aemp;0;bob;tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;peeraddr=127.0.0.1:4441;provider=AE-1.0;timeout=12";
+        let greeting = Greeting::parse(line.as_bytes()).unwrap();
+        assert_eq!(greeting.version, 0);
+        assert_eq!(greeting.node, "bob");
+        assert_eq!(greeting.auths.len(), 4);
+        assert_eq!(greeting.framings, ["json", "storable"]);
+        assert_eq!(greeting.timeout_secs(), Some(12.0));
+        assert_eq!(greeting.perl_release(), Some((1, 0)));
+        assert_eq!(greeting.to_line(), line);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let error = |line: &[u8]| Greeting::parse(line).unwrap_err();
+        assert_eq!(
+            error(b"HTTP/1.1 200 OK"),
+            GreetingError::NotAemp {
+                found: "HTTP/1.1 200 OK".into()
+            }
+        );
+        assert!(matches!(
+            error(b"aemp;x;n;a;f"),
+            GreetingError::BadVersion { .. }
+        ));
+        assert!(matches!(error(b"aemp"), GreetingError::Missing { .. }));
+        assert!(matches!(
+            error(b"aemp;1;n;a"),
+            GreetingError::Missing {
+                field: "list of framings"
+            }
+        ));
+        assert!(matches!(
+            error(b"aemp;1;;a;f"),
+            GreetingError::Missing { field: "node ID" }
+        ));
+        assert_eq!(error(b"aemp;1;\xff;a;f"), GreetingError::NotUtf8);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_parsed_or_refused(line: Vec<u8>) {
+            let _ = Greeting::parse(&line);
+        }
+
+        #[test]
+        fn values_survive_their_escapes(value in "[^\r\n]*") {
+            prop_assert_eq!(unescape(&escape(&value)), value);
+        }
+
+        #[test]
+        fn lines_survive(
+            version: u32,
+            node in "[^;#\r\n]{1,20}",
+            auths in prop::collection::vec("[a-z0-9_]{1,12}", 0..4),
+            framings in prop::collection::vec("[a-z]{1,8}", 0..3),
+            params in prop::collection::vec(("[a-z]{1,8}", "[^\r\n]{0,12}"), 0..4),
+        ) {
+            let greeting = Greeting { version, node: NodeId::new(node), auths, framings, params };
+            prop_assert_eq!(Greeting::parse(greeting.to_line().as_bytes()).unwrap(), greeting);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! All states behind one type, for callers that only pass octets.
+
+use std::sync::Arc;
+
+use super::states::{
+    AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step, Verified,
+};
+use super::{HandshakeError, Local};
+
+/// A handshake in any state. See the [module](super) for the loop that drives it.
+///
+/// Who connected to a node of this crate proves itself first; towards a Perl node (which never
+/// waits) we always withhold our token until it has proved itself, so that we alone decide whether
+/// a connection comes to be.
+#[derive(Debug)]
+pub struct Handshake {
+    role: Role,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening(Opening),
+    Greeting(AwaitGreeting),
+    Nonce(AwaitNonce),
+    Token(AwaitToken),
+    Verified(Verified),
+    Done(Option<Established>),
+    Failed,
+}
+
+impl Handshake {
+    /// The side that opened the connection to `peeraddr`.
+    pub fn connect(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
+        Handshake {
+            role: Role::Connector,
+            state: State::Opening(Opening::new(local, nonce, peeraddr)),
+        }
+    }
+
+    /// The side that accepted the connection from `peeraddr`.
+    pub fn accept(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
+        Handshake {
+            role: Role::Listener,
+            state: State::Opening(Opening::new(local, nonce, peeraddr)),
+        }
+    }
+
+    /// Goes on from a greeting that was sent already.
+    pub fn greeted(role: Role, state: AwaitGreeting) -> Self {
+        Handshake {
+            role,
+            state: State::Greeting(state),
+        }
+    }
+
+    /// Whether nothing was sent yet: [`greet`](Self::greet) would send our greeting.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
+    /// Sends our greeting now, unless it is sent already.
+    pub fn greet(&mut self, out: &mut Vec<u8>) {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Opening(state) => State::Greeting(state.greet(out)),
+            state => state,
+        };
+    }
+
+    /// Takes octets from the peer and appends what is to be sent to `out`.
+    ///
+    /// Returns true when the peer's greeting was taken by this call: the moment to look at
+    /// [`peer`](Self::peer) and refuse a node that is connected already.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError`]; the handshake is over then, and takes nothing more.
+    pub fn recv(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<bool, HandshakeError> {
+        let known = self.peer().is_some();
+        let mut input = octets;
+        loop {
+            let moved;
+            let state = std::mem::replace(&mut self.state, State::Failed);
+            (self.state, moved) = match state {
+                State::Opening(state) => match state.recv(input, out)? {
+                    Step::Pending(state) => (State::Opening(state), false),
+                    Step::Next(state) => (State::Nonce(state), true),
+                },
+                State::Greeting(state) => match state.recv(input)? {
+                    Step::Pending(state) => (State::Greeting(state), false),
+                    Step::Next(state) => (State::Nonce(state), true),
+                },
+                State::Nonce(state) => match state.recv(input)? {
+                    Step::Pending(state) => (State::Nonce(state), false),
+                    Step::Next(state) => {
+                        let withhold = self.role == Role::Listener || state.peer().is_perl();
+                        (State::Token(state.begin(withhold, out)), true)
+                    }
+                },
+                State::Token(state) => match state.recv(input)? {
+                    Step::Pending(state) => (State::Token(state), false),
+                    Step::Next(state) => (State::Verified(state), false),
+                },
+                // Verified: the caller completes before it gives us more.
+                state => (state, false),
+            };
+            input = &[];
+            if !moved {
+                return Ok(!known && self.peer().is_some());
+            }
+        }
+    }
+
+    /// What is known of the peer, from its greeting on.
+    pub fn peer(&self) -> Option<&Peer> {
+        match &self.state {
+            State::Nonce(state) => Some(state.peer()),
+            State::Token(state) => Some(state.peer()),
+            State::Verified(state) => Some(state.peer()),
+            State::Done(done) => done.as_ref().map(|done| &done.peer),
+            State::Opening(_) | State::Greeting(_) | State::Failed => None,
+        }
+    }
+
+    /// Whether the peer has proved itself, so that [`complete`](Self::complete) succeeds.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.state, State::Verified(_) | State::Done(_))
+    }
+
+    /// Ends a verified handshake; a withheld token goes to `out`.
+    ///
+    /// `None` if it is not verified, or was completed and taken already.
+    pub fn complete(&mut self, out: &mut Vec<u8>) -> Option<&Established> {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Verified(state) => State::Done(Some(state.complete(out))),
+            state => state,
+        };
+        match &self.state {
+            State::Done(done) => done.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Takes the result of a completed handshake.
+    pub fn established(self) -> Option<Established> {
+        match self.state {
+            State::Done(done) => done,
+            _ => None,
+        }
+    }
+
+    /// Which side opened the connection.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}

@@ -1,0 +1,107 @@
+//! What a handshake can fail of, and whose fault it is.
+
+use crate::proto::greeting::GreetingError;
+use crate::proto::NodeId;
+
+/// Who has to change something for the next try to succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// Our own configuration.
+    Us,
+    /// The peer speaks something else: another version, other methods, no AEMP at all.
+    Incompatible,
+    /// The peer broke the protocol or could not prove what it claimed.
+    Peer,
+    /// The network, or nobody.
+    Network,
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// A line of more than [`MAX_LINE`](super::MAX_LINE) octets.
+    #[error("a handshake line is longer than {} octets", super::MAX_LINE)]
+    LineTooLong,
+    /// The first line is no greeting.
+    #[error(transparent)]
+    Greeting(#[from] GreetingError),
+    /// The greeting is of a version that we don't speak.
+    #[error("version mismatch (we: {ours}, they: {theirs})")]
+    Version {
+        /// The versions that we speak.
+        ours: String,
+        /// The peer's version.
+        theirs: u32,
+    },
+    /// The peer's node ID is ours: we reached ourselves, or somebody uses our name.
+    #[error("I refuse to talk to myself (the other side calls itself {node}, too)")]
+    OwnNodeId {
+        /// Our node ID.
+        node: NodeId,
+    },
+    /// A node of that ID is connected already.
+    #[error("{node} is already connected, not connecting again")]
+    AlreadyConnected {
+        /// The peer's node ID.
+        node: NodeId,
+    },
+    /// The peer sent our own greeting back.
+    #[error("our own greeting came back: an echo attack?")]
+    Echo,
+    /// The peer accepts no authentication method that we may use.
+    #[error("no common authentication method: the peer accepts {theirs:?}, we offer {ours:?}")]
+    NoCommonAuth {
+        /// What the peer accepts.
+        theirs: String,
+        /// What we offer.
+        ours: String,
+    },
+    /// The peer accepts no framing that we know.
+    #[error("no common framing: the peer accepts {theirs:?}, we send {ours:?}")]
+    NoCommonFraming {
+        /// What the peer accepts.
+        theirs: String,
+        /// What we send.
+        ours: String,
+    },
+    /// No secret is configured.
+    #[error("no shared secret is configured (try `aemp gensecret`)")]
+    NoSecret,
+    /// The token line has fewer than three fields, or is no text.
+    #[error("the authentication line is malformed")]
+    MalformedToken,
+    /// The peer proved itself with a method that we don't accept.
+    #[error("the peer used the authentication method {method:?}, which we did not offer")]
+    MethodRefused {
+        /// The method's name, at most 40 characters of it.
+        method: String,
+    },
+    /// The peer's token is wrong.
+    #[error("authentication failed: the other side does not have our shared secret ({method})")]
+    WrongToken {
+        /// The method that the peer used.
+        method: String,
+    },
+    /// The peer wants to send in a framing that we did not offer.
+    #[error("the peer sends in the framing {framing:?}, which we did not offer")]
+    FramingRefused {
+        /// The framing's name, at most 40 characters of it.
+        framing: String,
+    },
+}
+
+impl HandshakeError {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            HandshakeError::NoSecret | HandshakeError::OwnNodeId { .. } => Blame::Us,
+            HandshakeError::AlreadyConnected { .. } => Blame::Network,
+            HandshakeError::Greeting(_)
+            | HandshakeError::Version { .. }
+            | HandshakeError::NoCommonAuth { .. }
+            | HandshakeError::NoCommonFraming { .. } => Blame::Incompatible,
+            _ => Blame::Peer,
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The states. Each is consumed by the call that leaves it.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+
+use super::lines::Lines;
+use super::{HandshakeError, Local};
+use crate::proto::generation::Versions;
+use crate::proto::{AuthMethod, Framing, Generation, Greeting};
+
+/// Which side opened the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We connected to the peer.
+    Connector,
+    /// The peer connected to us.
+    Listener,
+}
+
+/// What became of a state that was given octets.
+#[derive(Debug)]
+pub enum Step<S, N> {
+    /// More octets are needed.
+    Pending(S),
+    /// The state is left for the next.
+    Next(N),
+}
+
+/// What is known of the other side after its greeting.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its greeting. Nothing in it can be trusted before authentication.
+    pub greeting: Greeting,
+    /// Its generation.
+    pub generation: Generation,
+}
+
+impl Peer {
+    /// Whether the peer is one of the Perl releases.
+    pub fn is_perl(&self) -> bool {
+        self.greeting.is_perl()
+    }
+
+    /// Whether the peer can talk to a node that greets with `version`.
+    pub fn speaks(&self, version: u32) -> bool {
+        match self.greeting.param(super::VERSIONS_KEY) {
+            Some(list) => list.split(',').any(|v| v.parse() == Ok(version)),
+            None => self.greeting.version == version,
+        }
+    }
+}
+
+/// Nothing was sent yet: the peer may greet first, so that we can answer with its version.
+#[derive(Debug)]
+pub struct Opening {
+    pub(super) local: Arc<Local>,
+    nonce: String,
+    peeraddr: String,
+    lines: Lines,
+}
+
+/// What we said: both lines, each with its end.
+#[derive(Debug, Clone)]
+struct Said {
+    lines: String,
+    version: u32,
+}
+
+impl Opening {
+    /// A handshake in which nothing was said yet. `peeraddr` is the other side's socket address.
+    pub fn new(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
+        Opening {
+            local,
+            nonce: base64::engine::general_purpose::STANDARD.encode(nonce),
+            peeraddr: peeraddr.to_owned(),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Greets first, in the version that we like best.
+    pub fn greet(self, out: &mut Vec<u8>) -> AwaitGreeting {
+        let version = self.local.versions.preferred();
+        self.greet_in(version, out)
+    }
+
+    fn greet_in(self, version: u32, out: &mut Vec<u8>) -> AwaitGreeting {
+        let greeting = self.local.greeting(version, &self.peeraddr);
+        let mut state = AwaitGreeting::said(self.local, &greeting, &self.nonce, out);
+        state.lines = self.lines;
+        state
+    }
+
+    /// Takes octets; when the peer's first line is there, answers with its version.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError`]: the line is no greeting, or of a version that we don't speak.
+    pub fn recv(
+        mut self,
+        octets: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Step<Self, AwaitNonce>, HandshakeError> {
+        self.lines.push(octets);
+        let Some(line) = self.lines.next()? else {
+            return Ok(Step::Pending(self));
+        };
+        let theirs = Greeting::parse(&line)?;
+        let versions = self.local.versions;
+        // Even a refusal tells the peer what we would have spoken.
+        let version = match versions.allows(theirs.version) {
+            true => theirs.version,
+            false => versions.preferred(),
+        };
+        let state = self.greet_in(version, out);
+        state.greeted(line, theirs).map(Step::Next)
+    }
+}
+
+/// Our greeting is sent, the peer's is awaited.
+#[derive(Debug)]
+pub struct AwaitGreeting {
+    local: Arc<Local>,
+    said: Said,
+    lines: Lines,
+}
+
+impl AwaitGreeting {
+    /// Sends a given greeting and nonce line; [`Opening::greet`] makes them itself.
+    pub fn said(local: Arc<Local>, greeting: &Greeting, nonce: &str, out: &mut Vec<u8>) -> Self {
+        let lines = format!("{}\n{nonce}\n", greeting.to_line());
+        out.extend_from_slice(lines.as_bytes());
+        AwaitGreeting {
+            local,
+            said: Said {
+                lines,
+                version: greeting.version,
+            },
+            lines: Lines::default(),
+        }
+    }
+
+    /// Takes octets; the peer's first line leads on.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError`]: the line is no greeting, of another version, or from our own node ID.
+    pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, AwaitNonce>, HandshakeError> {
+        self.lines.push(octets);
+        let Some(line) = self.lines.next()? else {
+            return Ok(Step::Pending(self));
+        };
+        let theirs = Greeting::parse(&line)?;
+        self.greeted(line, theirs).map(Step::Next)
+    }
+
+    fn greeted(self, line: Vec<u8>, theirs: Greeting) -> Result<AwaitNonce, HandshakeError> {
+        let mismatch = || HandshakeError::Version {
+            ours: match self.local.versions {
+                Versions::Auto if Versions::Auto.allows(theirs.version) => {
+                    format!("{}, said before theirs was known", self.said.version)
+                }
+                versions => versions.to_string(),
+            },
+            theirs: theirs.version,
+        };
+        if theirs.version != self.said.version {
+            return Err(mismatch());
+        }
+        let generation = Generation::of_greeting(&theirs).ok_or_else(mismatch)?;
+        // The greeting was parsed, so the line is UTF-8.
+        let heard = String::from_utf8_lossy(&line).into_owned() + "\n";
+        // Our own greeting may be an echo: tell that apart from a node that has our name.
+        let echo = self.said.lines.starts_with(&heard);
+        if theirs.node == self.local.node && !echo {
+            return Err(HandshakeError::OwnNodeId { node: theirs.node });
+        }
+        Ok(AwaitNonce {
+            local: self.local,
+            said: self.said,
+            heard,
+            peer: Peer {
+                greeting: theirs,
+                generation,
+            },
+            lines: self.lines,
+        })
+    }
+}
+
+/// The peer's greeting is there, its nonce is awaited.
+///
+/// Here a caller refuses a peer whose node is connected already.
+#[derive(Debug)]
+pub struct AwaitNonce {
+    local: Arc<Local>,
+    said: Said,
+    heard: String,
+    peer: Peer,
+    lines: Lines,
+}
+
+impl AwaitNonce {
+    /// What the peer claims to be.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Takes octets; the nonce line leads on.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError`]: an echo, our own node ID, nothing in common, or no secret.
+    pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, Authenticate>, HandshakeError> {
+        self.lines.push(octets);
+        let Some(line) = self.lines.next()? else {
+            return Ok(Step::Pending(self));
+        };
+        self.heard.push_str(
+            std::str::from_utf8(&line).map_err(|_| HandshakeError::MalformedToken)?,
+        );
+        self.heard.push('\n');
+        let (local, theirs) = (&self.local, &self.peer.greeting);
+        if self.heard == self.said.lines {
+            return Err(HandshakeError::Echo);
+        }
+        if theirs.node == local.node {
+            return Err(HandshakeError::OwnNodeId {
+                node: local.node.clone(),
+            });
+        }
+        let offered = |name: &String| {
+            AuthMethod::from_name(name).filter(|method| local.auth_offer.contains(method))
+        };
+        let method =
+            theirs
+                .auths
+                .iter()
+                .find_map(offered)
+                .ok_or_else(|| HandshakeError::NoCommonAuth {
+                    theirs: theirs.auths.join(","),
+                    ours: super::names(&local.auth_offer, |method| method.name()).join(","),
+                })?;
+        let known =
+            |name: &String| Framing::from_name(name).filter(|f| local.framings.contains(f));
+        let framing = theirs.framings.iter().find_map(known).ok_or_else(|| {
+            HandshakeError::NoCommonFraming {
+                theirs: theirs.framings.join(","),
+                ours: super::names(&local.framings, |framing| framing.name()).join(","),
+            }
+        })?;
+        let secret = local.secret.as_ref().filter(|s| !s.as_bytes().is_empty());
+        let token = method.token(
+            secret.ok_or(HandshakeError::NoSecret)?,
+            &self.said.lines,
+            &self.heard,
+        );
+        Ok(Step::Next(Authenticate {
+            token: format!("{method};{token};{}\n", framing.name()).into_bytes(),
+            send_framing: framing,
+            greeted: self,
+        }))
+    }
+}
+
+/// Both greetings are exchanged, and what is in common is chosen. (TLS would start here.)
+#[derive(Debug)]
+pub struct Authenticate {
+    greeted: AwaitNonce,
+    token: Vec<u8>,
+    send_framing: Framing,
+}
+
+impl Authenticate {
+    /// What the peer claims to be.
+    pub fn peer(&self) -> &Peer {
+        &self.greeted.peer
+    }
+
+    /// Sends our token at once, or withholds it until the peer has proved itself.
+    ///
+    /// A side that withholds decides alone whether the connection comes to be: the peer can't
+    /// complete it before our token (PROTOCOL.md, "Duplicate connections"). Both sides must not.
+    pub fn begin(self, withhold: bool, out: &mut Vec<u8>) -> AwaitToken {
+        let withheld = match withhold {
+            true => self.token,
+            false => {
+                out.extend_from_slice(&self.token);
+                Vec::new()
+            }
+        };
+        AwaitToken {
+            greeted: self.greeted,
+            withheld,
+            send_framing: self.send_framing,
+        }
+    }
+}
+
+/// The peer's token is awaited.
+#[derive(Debug)]
+pub struct AwaitToken {
+    greeted: AwaitNonce,
+    withheld: Vec<u8>,
+    send_framing: Framing,
+}
+
+impl AwaitToken {
+    /// What the peer claims to be.
+    pub fn peer(&self) -> &Peer {
+        &self.greeted.peer
+    }
+
+    /// Takes octets; a good token leads on.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError`]: the token is malformed or wrong, or its method or framing not ours.
+    pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, Verified>, HandshakeError> {
+        self.greeted.lines.push(octets);
+        let Some(line) = self.greeted.lines.next()? else {
+            return Ok(Step::Pending(self));
+        };
+        let line = std::str::from_utf8(&line).map_err(|_| HandshakeError::MalformedToken)?;
+        let mut fields = line.split(';');
+        let (Some(method), Some(token), Some(framing)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            return Err(HandshakeError::MalformedToken);
+        };
+        let clip = |name: &str| name.chars().take(40).collect::<String>();
+        let AwaitNonce {
+            local, said, heard, ..
+        } = &self.greeted;
+        let method = AuthMethod::from_name(method)
+            .filter(|method| local.auth_accept.contains(method))
+            .ok_or_else(|| HandshakeError::MethodRefused {
+                method: clip(method),
+            })?;
+        let secret = local.secret.as_ref().ok_or(HandshakeError::NoSecret)?;
+        if !method.verify(secret, heard, &said.lines, token.as_bytes()) {
+            return Err(HandshakeError::WrongToken {
+                method: method.name().to_owned(),
+            });
+        }
+        let recv_framing = Framing::from_name(framing)
+            .filter(|framing| local.framings.contains(framing))
+            .ok_or_else(|| HandshakeError::FramingRefused {
+                framing: clip(framing),
+            })?;
+        Ok(Step::Next(Verified {
+            withheld: self.withheld,
+            established: Established {
+                peer: self.greeted.peer,
+                send_framing: self.send_framing,
+                recv_framing,
+                rest: self.greeted.lines.into_rest(),
+            },
+        }))
+    }
+}
+
+/// The peer has proved itself. Our token may still be withheld.
+#[derive(Debug)]
+pub struct Verified {
+    withheld: Vec<u8>,
+    established: Established,
+}
+
+impl Verified {
+    /// What the peer is.
+    pub fn peer(&self) -> &Peer {
+        &self.established.peer
+    }
+
+    /// Ends the handshake: a withheld token is sent, messages may follow.
+    pub fn complete(self, out: &mut Vec<u8>) -> Established {
+        out.extend_from_slice(&self.withheld);
+        self.established
+    }
+}
+
+/// A handshake that succeeded.
+#[derive(Debug)]
+pub struct Established {
+    /// The other side.
+    pub peer: Peer,
+    /// The framing that we send in.
+    pub send_framing: Framing,
+    /// The framing that the peer sends in.
+    pub recv_framing: Framing,
+    /// The octets that followed the peer's token: messages already.
+    pub rest: Vec<u8>,
+}

@@ -1,0 +1,372 @@
+//! Reading the elements of a message into types, straight from its octets.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, SeqAccess,
+    Visitor,
+};
+
+/// Why a message does not fit the types that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("argument {element}: {problem}")]
+pub struct ArgsError {
+    /// Which element, counted from 1, behind the tag if that was taken off.
+    pub element: usize,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Deserialises `T` from the JSON array `json` without its first `skip` elements.
+pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8], skip: usize) -> Result<T, ArgsError> {
+    let at = Cell::new(0);
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    // The framing has limited the depth already, to what the configuration allows.
+    deserializer.disable_recursion_limit();
+    let whole = Whole {
+        skip,
+        at: &at,
+        marker: std::marker::PhantomData,
+    };
+    deserializer.deserialize_seq(whole).map_err(|error| {
+        let text = error.to_string();
+        let problem = match text.rfind(" at line ") {
+            Some(end) => text[..end].to_owned(),
+            None => text,
+        };
+        ArgsError {
+            element: at.get().max(1),
+            problem,
+        }
+    })
+}
+
+struct Whole<'a, T> {
+    skip: usize,
+    at: &'a Cell<usize>,
+    marker: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        for _ in 0..self.skip {
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                break;
+            }
+        }
+        let value = T::deserialize(Elements {
+            seq: &mut seq,
+            at: self.at,
+        })?;
+        // What nobody asked for is ignored, as Perl does.
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(value)
+    }
+}
+
+/// The elements as a deserializer of the type that was asked for.
+struct Elements<'a, A> {
+    seq: &'a mut A,
+    at: &'a Cell<usize>,
+}
+
+impl<'a, 'de, A: SeqAccess<'de>> Elements<'a, A> {
+    fn list(self, at_least: usize) -> Counted<'a, A> {
+        Counted {
+            seq: self.seq,
+            at: self.at,
+            at_least,
+        }
+    }
+
+    fn first<T: Deserialize<'de>>(self) -> Result<T, A::Error> {
+        let first = self.list(1).next_element()?;
+        first.ok_or_else(|| de::Error::custom("is missing"))
+    }
+}
+
+/// For types that are no sequence: the first element is meant.
+macro_rules! first_element {
+    ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, A::Error> {
+            struct Seed<V> { visitor: V, $($arg: $type),* }
+            impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Seed<V> {
+                type Value = V::Value;
+                fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
+                    d.$method($(self.$arg,)* self.visitor)
+                }
+            }
+            let first = self.list(1).next_element_seed(Seed { visitor, $($arg),* })?;
+            first.ok_or_else(|| de::Error::custom("is missing"))
+        }
+    )*};
+}
+
+impl<'de, A: SeqAccess<'de>> Deserializer<'de> for Elements<'_, A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(0))
+    }
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(0))
+    }
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(len))
+    }
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(len))
+    }
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(fields.len()))
+    }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        // RawValue asks for itself this way: it means the first element.
+        if name.starts_with("$serde_json::") {
+            struct Seed<V>(V, &'static str);
+            impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Seed<V> {
+                type Value = V::Value;
+                fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
+                    d.deserialize_newtype_struct(self.1, self.0)
+                }
+            }
+            let first = self.list(1).next_element_seed(Seed(visitor, name))?;
+            return first.ok_or_else(|| de::Error::custom("is missing"));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_unit()
+    }
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_unit()
+    }
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_unit()
+    }
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        let text: String = self.first()?;
+        visitor.visit_string(text)
+    }
+
+    first_element! {
+        deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
+        deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64()
+        deserialize_u128() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
+        deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option()
+        deserialize_map() deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+}
+
+/// The elements one by one, counted; behind the last, missing ones up to `at_least`.
+struct Counted<'a, A> {
+    seq: &'a mut A,
+    at: &'a Cell<usize>,
+    at_least: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, A::Error> {
+        self.at.set(self.at.get() + 1);
+        // The seed is used up only if there is an element.
+        let mut seed = Some(seed);
+        if let Some(value) = self.seq.next_element_seed(Lend(&mut seed))? {
+            return Ok(Some(value));
+        }
+        match seed {
+            Some(seed) if self.at.get() <= self.at_least => {
+                seed.deserialize(Missing(std::marker::PhantomData)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.seq.size_hint()
+    }
+}
+
+struct Lend<'a, T>(&'a mut Option<T>);
+
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Lend<'_, T> {
+    type Value = T::Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
+        let seed = self.0.take();
+        let seed = seed.ok_or_else(|| de::Error::custom("an element was read twice"))?;
+        seed.deserialize(deserializer)
+    }
+}
+
+/// An element that is not there: `None` for an `Option`, null for a JSON value, else an error.
+struct Missing<E>(std::marker::PhantomData<E>);
+
+macro_rules! is_missing {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, E> {
+            Err(E::custom("is missing"))
+        }
+    )*};
+}
+
+impl<'de, E: de::Error> Deserializer<'de> for Missing<E> {
+    type Error = E;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_none()
+    }
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, E> {
+        if name.starts_with("$serde_json::") {
+            return visitor.visit_map(de::value::MapDeserializer::<_, E>::new(
+                std::iter::once((name, "null".into_deserializer())),
+            ));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, E> {
+        Err(E::custom("is missing"))
+    }
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        _: V,
+    ) -> Result<V::Value, E> {
+        Err(E::custom("is missing"))
+    }
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, E> {
+        Err(E::custom("is missing"))
+    }
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, E> {
+        Err(E::custom("is missing"))
+    }
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+
+    is_missing! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
+        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_seq deserialize_map
+        deserialize_identifier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::HashMap;
+
+    fn of<'de, T: Deserialize<'de>>(json: &'de str, skip: usize) -> Result<T, ArgsError> {
+        read(json.as_bytes(), skip)
+    }
+
+    #[test]
+    fn tuples_lists_structs_scalars() {
+        let json = r#"["test",1,"x",[2]]"#;
+        assert_eq!(of::<(&str, u8)>(json, 0).unwrap(), ("test", 1));
+        assert_eq!(of::<(u8, String, [i64; 1])>(json, 1).unwrap().1, "x");
+        assert_eq!(of::<Vec<Value>>(json, 0).unwrap().len(), 4);
+        assert_eq!(of::<Value>(json, 3).unwrap(), serde_json::json!([[2]]));
+        assert_eq!(of::<&str>(json, 0).unwrap(), "test");
+        assert_eq!(of::<u64>(json, 1).unwrap(), 1);
+        of::<()>(json, 0).unwrap();
+        let map: HashMap<String, u8> = of(r#"[{"a":1}]"#, 0).unwrap();
+        assert_eq!(map["a"], 1);
+
+        #[derive(serde::Deserialize)]
+        struct Line {
+            nick: String,
+            text: Option<String>,
+        }
+        let line: Line = of(r#"["ruth"]"#, 0).unwrap();
+        assert_eq!((line.nick.as_str(), line.text), ("ruth", None));
+    }
+
+    #[test]
+    fn missing_elements() {
+        let (a, b): (u8, Option<u8>) = of("[1]", 0).unwrap();
+        assert_eq!((a, b), (1, None));
+        let (_, b): (u8, Value) = of("[1]", 0).unwrap();
+        assert_eq!(b, Value::Null);
+        assert!(of::<Vec<u8>>("[]", 7).unwrap().is_empty());
+        let error = of::<(u8, String)>("[1]", 0).unwrap_err();
+        assert_eq!(error.to_string(), "argument 2: is missing");
+        let error = of::<String>("[]", 0).unwrap_err();
+        assert_eq!(error.to_string(), "argument 1: is missing");
+    }
+
+    #[test]
+    fn errors_name_the_element() {
+        let error = of::<(String, u8)>(r#"["t","a","b"]"#, 1).unwrap_err();
+        assert_eq!(error.element, 2);
+        assert_eq!(
+            error.problem,
+            r#"invalid type: string "b", expected u8"#
+        );
+        let error = of::<(u8, u8)>("[1,256]", 0).unwrap_err();
+        assert_eq!(error.element, 2);
+    }
+}

@@ -1,0 +1,108 @@
+//! Messages to octets.
+
+use serde::Serialize;
+
+use crate::proto::framing::json::write_str;
+
+/// Why something can't be sent as a message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A message is a list of values.
+    #[error("a message must be a sequence of values, such as a tuple or a list, not {found}")]
+    NotASequence {
+        /// The JSON text that it serialised to, at most 40 characters of it.
+        found: String,
+    },
+    /// Serialising failed.
+    #[error("a message element can't be sent: {0}")]
+    Unserialisable(#[from] serde_json::Error),
+}
+
+/// Appends `args` to `out` as the text of a JSON array. `()` is the empty message.
+///
+/// # Errors
+///
+/// [`EncodeError`]; `out` is as it was then.
+pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), EncodeError> {
+    let start = out.len();
+    if let Err(error) = serde_json::to_writer(&mut *out, args) {
+        out.truncate(start);
+        return Err(error.into());
+    }
+    match &out[start..] {
+        [b'[', ..] => Ok(()),
+        b"null" => {
+            out.truncate(start);
+            out.extend_from_slice(b"[]");
+            Ok(())
+        }
+        other => {
+            let found = String::from_utf8_lossy(other).chars().take(40).collect();
+            out.truncate(start);
+            Err(EncodeError::NotASequence { found })
+        }
+    }
+}
+
+/// Appends the message `args` to the port `name`, as it goes over a link in JSON framing.
+///
+/// # Errors
+///
+/// [`EncodeError`]; `out` is as it was then.
+///
+/// ```
+/// let mut out = Vec::new();
+/// aemp::proto::message::encode_to(&mut out, "a.b", &("test", 123))?;
+/// aemp::proto::message::encode_to(&mut out, "", &())?;
+/// assert_eq!(out, br#"["a.b","test",123][""]"#);
+/// # Ok::<(), aemp::proto::message::EncodeError>(())
+/// ```
+pub fn encode_to<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    name: &str,
+    args: &T,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.push(b'[');
+    write_str(out, name);
+    let at = out.len();
+    if let Err(error) = encode_args(out, args) {
+        out.truncate(start);
+        return Err(error);
+    }
+    // The arguments' opening bracket becomes the comma behind the destination.
+    match out[at + 1] {
+        b']' => drop(out.drain(at..=at)),
+        _ => out[at] = b',',
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_sequences() {
+        let mut out = b"x".to_vec();
+        for bad in [json!(1), json!("a"), json!({"a": 1}), json!(true)] {
+            assert!(encode_to(&mut out, "p", &bad).is_err(), "{bad}");
+            assert_eq!(out, b"x");
+        }
+        let broken = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(matches!(
+            encode_to(&mut out, "p", &(broken,)),
+            Err(EncodeError::Unserialisable(_))
+        ));
+        assert_eq!(out, b"x");
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let mut out = Vec::new();
+        encode_to(&mut out, "a\"b", &[1, 2]).unwrap();
+        assert_eq!(out, br#"["a\"b",1,2]"#);
+    }
+}

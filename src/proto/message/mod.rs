@@ -1,0 +1,253 @@
+//! Messages: octets until someone wants them typed.
+//!
+//! A message is a list of values. On the wire the destination port's name stands before them
+//! (PROTOCOL.md, "Messages"). A [`Message`] keeps the octets of the list as they came; reading it
+//! deserialises straight from these octets into the types that are asked for.
+//!
+//! Reading is as lenient as Perl code is: elements beyond the ones asked for are ignored, and missing
+//! ones are `None` where an `Option` is asked for.
+
+mod args;
+mod encode;
+mod perl;
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+pub use args::ArgsError;
+pub use encode::{EncodeError, encode_args, encode_to};
+pub use perl::{Num, Octets, Text};
+
+use crate::proto::framing::json::unescape;
+
+/// The data of one message, without its destination.
+///
+/// Cloning is cheap: clones share the octets.
+///
+/// ```
+/// use aemp::proto::Message;
+/// let message = Message::encode(&("test", 123, ["a", "b"]))?;
+/// assert_eq!(message.tag().as_deref(), Some("test"));
+/// let (tag, number): (&str, u32) = message.args()?;
+/// assert_eq!((tag, number), ("test", 123));
+/// let (number, list, missing): (u32, Vec<String>, Option<u32>) = message.without_tag().args()?;
+/// assert_eq!((number, list.len(), missing), (123, 2, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    /// The text of a JSON array, known to be valid.
+    json: Bytes,
+    /// How many of its elements don't belong to this message any more.
+    skip: u32,
+}
+
+impl Message {
+    /// Makes a message of anything that serialises as a sequence; `()` is the empty message.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if it is no sequence, or does not serialise.
+    pub fn encode<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
+        let mut json = Vec::with_capacity(64);
+        encode_args(&mut json, args)?;
+        Ok(Message {
+            json: json.into(),
+            skip: 0,
+        })
+    }
+
+    /// Makes a message of a framed JSON text whose first element, the destination, ends before `at`.
+    ///
+    /// `at` is an offset into `frame`, behind the destination and its closing quote.
+    pub fn from_frame(mut frame: BytesMut, at: usize) -> Self {
+        let rest = frame.get(at..).unwrap_or_default();
+        let json = match memchr::memchr2(b',', b']', rest) {
+            Some(found) if rest[found] == b',' => {
+                let mut json = frame.split_off(at + found);
+                json[0] = b'[';
+                json.freeze()
+            }
+            _ => Bytes::from_static(b"[]"),
+        };
+        Message { json, skip: 0 }
+    }
+
+    /// Makes a message of values.
+    pub fn from_values(values: &[Value]) -> Self {
+        Message::encode(values).expect("JSON values serialise")
+    }
+
+    /// The first element, if it is a string or a number: what tells the message's type.
+    pub fn tag(&self) -> Option<Cow<'_, str>> {
+        if self.skip > 0 {
+            let elements: Vec<&RawValue> = self.elements();
+            return elements.first().and_then(|raw| tag_of(raw.get().as_bytes()));
+        }
+        tag_of(self.json[1..].trim_ascii_start())
+    }
+
+    /// The message without its first element.
+    pub fn without_tag(&self) -> Message {
+        Message {
+            json: self.json.clone(),
+            skip: self.skip + 1,
+        }
+    }
+
+    /// Reads the elements into a tuple, a struct (by position), a list, or, for a type that is none
+    /// of these, the first element into that type.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgsError`] says which element does not fit, and why.
+    pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        args::read(&self.json, self.skip as usize)
+    }
+
+    /// The elements as JSON values.
+    pub fn values(&self) -> Vec<Value> {
+        self.args().unwrap_or_default()
+    }
+
+    /// The elements as JSON texts, each just as it came.
+    pub fn elements(&self) -> Vec<&RawValue> {
+        self.args().unwrap_or_default()
+    }
+
+    /// The message as the text of a JSON array.
+    pub fn to_json(&self) -> Cow<'_, str> {
+        let text = |octets| String::from_utf8_lossy(octets);
+        if self.skip == 0 {
+            return text(&self.json);
+        }
+        Cow::Owned(serde_json::to_string(&self.elements()).unwrap_or_default())
+    }
+
+    /// How many octets the message occupies.
+    pub fn size(&self) -> usize {
+        self.json.len()
+    }
+}
+
+/// A string or number at the start of a JSON text, as the tag that it is.
+fn tag_of(text: &[u8]) -> Option<Cow<'_, str>> {
+    match text.first()? {
+        b'"' => {
+            let mut end = 1;
+            loop {
+                end += memchr::memchr2(b'"', b'\\', &text[end..])?;
+                if text[end] == b'"' {
+                    return Some(unescape(&text[1..end]));
+                }
+                end += 2;
+            }
+        }
+        b'-' | b'0'..=b'9' => {
+            let end = text
+                .iter()
+                .position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'));
+            let number = &text[..end.unwrap_or(text.len())];
+            std::str::from_utf8(number).ok().map(Cow::Borrowed)
+        }
+        _ => None,
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+/// Sends a message on as it came, octet by octet.
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.skip == 0
+            && let Ok(text) = std::str::from_utf8(&self.json)
+            && let Ok(raw) = serde_json::from_str::<&RawValue>(text)
+        {
+            return raw.serialize(serializer);
+        }
+        self.elements().serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn framed(text: &str) -> (String, Message) {
+        use crate::proto::framing::{Limits, json::JsonScanner};
+        let frame = JsonScanner::new(Limits::default())
+            .next(text.as_bytes())
+            .unwrap()
+            .unwrap();
+        let dest = frame.dest.unwrap();
+        let name = dest.text(text.as_bytes()).into_owned();
+        let quote = usize::from(text.as_bytes()[dest.end] == b'"');
+        let octets = BytesMut::from(&text.as_bytes()[..frame.end]);
+        (name, Message::from_frame(octets, dest.end + quote))
+    }
+
+    #[test]
+    fn frames_become_messages() {
+        for (text, name, json) in [
+            (r#"["a.b","test",1]"#, "a.b", r#"["test",1]"#),
+            (r#"["a.b"]"#, "a.b", "[]"),
+            (r#" [ "a.b" , {"x":[1]} ] "#, "a.b", r#"[ {"x":[1]} ]"#),
+            (r#"[ "a.b" ] "#, "a.b", "[]"),
+            (r#"["","x"]"#, "", r#"["x"]"#),
+            (r#"[12,"x"]"#, "12", r#"["x"]"#),
+        ] {
+            let (got, message) = framed(text);
+            assert_eq!(got, name, "{text}");
+            assert_eq!(message.to_json(), json, "{text}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for (json, tag) in [
+            (r#"["test"]"#, Some("test")),
+            (r#"[ "te\"st\u00e9" ]"#, Some("te\"sté")),
+            ("[12.5e3,1]", Some("12.5e3")),
+            ("[[1]]", None),
+            ("[]", None),
+            ("[null]", None),
+        ] {
+            let (_, message) = framed(&format!("[\"p\",{}", &json[1..]).replace(",]", "]"));
+            assert_eq!(message.tag().as_deref(), tag, "{json}");
+        }
+        let message = Message::encode(&("a", "b", 3)).unwrap().without_tag();
+        assert_eq!(message.tag().as_deref(), Some("b"));
+        assert_eq!(message.to_json(), r#"["b",3]"#);
+        assert_eq!(message.without_tag().without_tag().to_json(), "[]");
+    }
+
+    #[test]
+    fn sent_on_unchanged() {
+        let (_, message) = framed(r#"["p","t",-0,1e+20,9007199254740993,"\u0041"]"#);
+        let again = serde_json::to_string(&message).unwrap();
+        assert_eq!(again, r#"["t",-0,1e+20,9007199254740993,"\u0041"]"#);
+        let rest = serde_json::to_string(&message.without_tag()).unwrap();
+        assert_eq!(rest, r#"[-0,1e+20,9007199254740993,"\u0041"]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn values_survive(values: Vec<(i64, String, Option<f32>, Vec<u64>)>) {
+            let message = Message::encode(&values).unwrap();
+            let back: Vec<(i64, String, Option<f32>, Vec<u64>)> = message.args().unwrap();
+            let finite = |v: &(i64, String, Option<f32>, Vec<u64>)| v.2.is_none_or(f32::is_finite);
+            if values.iter().all(finite) {
+                prop_assert_eq!(back, values);
+            }
+        }
+    }
+}

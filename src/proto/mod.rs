@@ -1,0 +1,36 @@
+//! Octets to messages and back: the AEMP wire protocol without sockets, clocks or randomness.
+//!
+//! Everything here is driven from outside: a caller hands in the octets that arrived, the nonce to
+//! use and the limits to keep, and gets octets to send, events or an error. So a recorded conversation
+//! replays exactly, a fuzzer needs no network, and the node in [`crate::node`] is one caller among others.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`generation`] | what differs between the releases of AnyEvent::MP, as data |
+//! | [`id`] | node and port IDs |
+//! | [`greeting`] | the first greeting line |
+//! | [`auth`] | authentication methods and their tokens |
+//! | [`md6`] | the MD6 hash, which AEMP authenticates with |
+//! | [`handshake`] | greeting and authentication, one type per state |
+//! | [`framing`] | the message framings |
+//! | [`message`] | a message: its octets until someone wants them typed |
+//! | [`reason`] | why a port or a link died |
+
+pub mod auth;
+pub mod framing;
+pub mod generation;
+pub mod greeting;
+pub mod handshake;
+pub mod id;
+pub mod md6;
+pub mod message;
+pub mod reason;
+
+pub use auth::{AuthMethod, Secret};
+pub use framing::{Framing, FramingError, Limits};
+pub use generation::Generation;
+pub use greeting::Greeting;
+pub use handshake::{Handshake, HandshakeError};
+pub use id::{InvalidNodeId, NodeId, PortId};
+pub use message::{ArgsError, Message};
+pub use reason::Reason;

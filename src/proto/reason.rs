@@ -1,0 +1,101 @@
+//! Why a port or a link died.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// The reason of a death: a list of values, empty for a normal end.
+///
+/// By convention the first value is a word: `die` (an error in port code, then its text),
+/// `transport_error` (then the node ID and a text), `no_such_port` (PROTOCOL.md, "Reasons").
+///
+/// It shows as AnyEvent::MP prints it: the values with blanks between them.
+///
+/// ```
+/// use aemp::proto::Reason;
+/// let reason = Reason::die("oops");
+/// assert_eq!(reason.to_string(), "die oops");
+/// assert_eq!(reason.kind(), Some("die"));
+/// assert!(Reason::normal().is_normal());
+/// ```
+#[derive(Clone, PartialEq, Default)]
+pub struct Reason(Vec<Value>);
+
+impl Reason {
+    /// A normal end: no reason.
+    pub fn normal() -> Self {
+        Reason(Vec::new())
+    }
+
+    /// A reason of these values.
+    pub fn new<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Self {
+        Reason(values.into_iter().map(Into::into).collect())
+    }
+
+    /// Port code failed with this text.
+    pub fn die(text: impl fmt::Display) -> Self {
+        let text = text.to_string();
+        Reason::new(["die", text.trim_end_matches('\n')])
+    }
+
+    /// The link to a node was lost, or could not be had.
+    pub fn transport_error(node: &str, text: impl fmt::Display) -> Self {
+        Reason::new(["transport_error", node, &text.to_string()])
+    }
+
+    /// Whether the end was normal.
+    pub fn is_normal(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first value, if it is a string: the kind of death.
+    pub fn kind(&self) -> Option<&str> {
+        self.0.first()?.as_str()
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, value) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str(" ")?;
+            }
+            match value {
+                Value::String(text) => f.write_str(text)?,
+                Value::Null => {}
+                value => value.fmt(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{self}>")
+    }
+}
+
+impl From<Vec<Value>> for Reason {
+    fn from(values: Vec<Value>) -> Self {
+        Reason(values)
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Reason)
+    }
+}
