@@ -355,6 +355,23 @@ impl Node {
         self.inner().peers.up()
     }
 
+    /// The nodes that are known, this one and those to be connected included, sorted.
+    pub fn known_nodes(&self) -> Vec<NodeId> {
+        let peers = self.inner().peers.all();
+        let mut known: Vec<NodeId> = peers.iter().map(|peer| peer.id.clone()).collect();
+        known.push(self.id().clone());
+        known.sort();
+        known
+    }
+
+    /// A port of this node by its ID. `None` if it is another node's, or dead.
+    pub fn local_port(&self, port: impl Into<PortId>) -> Option<Port> {
+        let port = port.into();
+        let local = self.port_is_local(&port) && !port.is_node_port();
+        let handle = Port::new(self.inner().clone(), port);
+        (local && handle.is_alive()).then_some(handle)
+    }
+
     /// Whether the node is connected.
     pub fn node_is_up(&self, node: impl AsRef<str>) -> bool {
         let peer = self.inner().peers.get(node.as_ref());

@@ -272,7 +272,9 @@ fn add_global_service(node: &Arc<Inner>) {
             let text = format!("node version mismatch (requested {version}; we have 0)");
             return Outcome::Done(Err(text));
         }
-        context.link(&peer);
+        // The peer's going is nothing to be reported.
+        let own = context.clone();
+        context.mon(&peer, move |_| own.end());
         context.this().rcv_any(move |context, message| {
             let node = context.node().inner();
             node.mesh.message(node, &peer, &message);

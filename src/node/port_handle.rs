@@ -157,6 +157,11 @@ impl Port {
         self.node.kil(&self.id, reason.into());
     }
 
+    /// Runs code in this port's context, now and here: if it fails, the port dies (Perl's `peval`).
+    pub fn peval<R: IntoOutcome>(&self, code: impl FnOnce(&Context) -> R) {
+        Context::new(&self.node, self.id.clone()).peval(code);
+    }
+
     fn cell(&self) -> Option<Arc<PortCell>> {
         self.node.ports.get(self.id.name())
     }

@@ -71,8 +71,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         }
         "info" => reply(node, &args, &[node.id.as_str()])?,
         "known_nodes" => {
-            let mut known: Vec<String> = vec![node.id.to_string()];
-            known.extend(node.peers.all().iter().map(|peer| peer.id.to_string()));
+            let known = super::Node::from_inner(node.clone()).known_nodes();
             reply(node, &args, &known)?;
         }
         "up_nodes" => reply(node, &args, &node.peers.up())?,

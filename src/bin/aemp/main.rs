@@ -1,2 +1,160 @@
-//! The command `aemp`.
-fn main() {}
+//! The command `aemp`: runs nodes, talks to nodes, edits the configuration shared with Perl.
+
+mod client;
+mod demo;
+mod perl;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use aemp::config::{Environment, RcFile};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// What a subcommand fails with: the text goes to standard error, the exit status is 1.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const SETTINGS_HELP: &str = "\
+Configuration (kept in $PERL_ANYEVENT_MP_RC, else ~/.perl-anyevent-mp, shared with Perl's aemp). These
+can be given one after the other in one command line, and change the global values or, behind
+`profile NAME`, those of a profile:
+  gensecret, setsecret TEXT, delsecret        the secret that all nodes of a network share
+  setnodeid ID, delnodeid                     the node's ID; anon/ for a random one
+  setbinds LIST, delbinds, addbind B, delbind B      where to listen: host:port, * for all or any
+  setseeds LIST, delseeds, addseed S, delseed S      where to find the network
+  setservices LIST, delservices, addservice S, delservice S
+  setcert FILE, delcert
+  profile NAME, delprofile NAME, setparent NAME, delparent
+  showprofile NAME, showconfig [NAME [KEY VALUE..]]
+  set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
+                      autocork nodelay generation
+The `set` may be left out: `aemp profile seed nodeid anon/ binds '*:4040'`.
+
+Arguments that begin with [, { or \" are JSON.";
+
+/// Message passing in the manner of AnyEvent::MP.
+#[derive(Parser)]
+#[command(name = "aemp", version, after_help = SETTINGS_HELP, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..]
+    Run {
+        /// A profile's name, then settings as key and value
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROFILE | KEY VALUE")]
+        arguments: Vec<String>,
+    },
+    /// Send a message to a port; succeeds when the port's node has taken it
+    Snd {
+        /// The port's ID
+        port: String,
+        /// The message
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        message: Vec<String>,
+    },
+    /// Send a message with a reply port behind it and print the reply as JSON
+    Cal {
+        /// The port's ID
+        port: String,
+        /// The message
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        message: Vec<String>,
+    },
+    /// Wait until a port dies and print the reason
+    Mon {
+        /// The port's ID, or a node's
+        port: String,
+    },
+    /// Have a node evaluate an expression, in its own language, and print the results as JSON
+    Eval {
+        /// The node's ID
+        node: String,
+        /// The expression
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        expression: Vec<String>,
+    },
+    /// Print a node and the nodes connected to it, and so on for each of them
+    Trace {
+        /// The ID of the first node
+        node: String,
+    },
+    /// Make a random secret and keep it in the configuration
+    Gensecret {
+        /// More configuration commands
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        more: Vec<String>,
+    },
+    /// Keep a secret in the configuration
+    Setsecret {
+        /// The secret, then maybe more configuration commands
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        secret: Vec<String>,
+    },
+    /// Play the tutorial on 127.0.0.1 and check every step
+    Demo,
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    #[command(external_subcommand)]
+    Settings(Vec<String>),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    aemp::log::init_from_env();
+    match perform(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("aemp: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run { arguments } => block_on(run::run(arguments)),
+        Command::Snd { port, message } => block_on(client::snd(port, message)),
+        Command::Cal { port, message } => block_on(client::cal(port, message)),
+        Command::Mon { port } => block_on(client::mon(port)),
+        Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
+        Command::Trace { node } => block_on(client::trace(node)),
+        Command::Demo => block_on(demo::demo()),
+        Command::Gensecret { more } => configure("gensecret", more),
+        Command::Setsecret { secret } => configure("setsecret", secret),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "aemp", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Settings(arguments) => match arguments.split_first() {
+            Some((name, rest)) if settings::is_settings_command(name) => {
+                configure(name, rest.to_vec())
+            }
+            _ => {
+                let name = arguments.first().map_or("", String::as_str);
+                Err(format!("{name}: no such command (see aemp --help)").into())
+            }
+        },
+    }
+}
+
+fn configure(command: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
+    arguments.insert(0, command.to_owned());
+    let mut rc = RcFile::load(Environment::from_process().rc_path())?;
+    settings::run(&arguments, &mut rc, &mut std::io::stdout())?;
+    Ok(rc.save()?)
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(work);
+    // Nothing that is left may hold the process up.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,387 @@
+#!/usr/bin/env perl
+# A real AnyEvent::MP node on a string: the driver of interop/DRIVER.md for Perl.
+#
+#   node.pl [--life SECONDS]
+#
+# Reads one command per line (JSON) on standard input, writes one answer or event per line (JSON) on
+# standard output; logs go to standard error. Ends when standard input ends, and after --life seconds.
+# Which AnyEvent::MP is used is the caller's business (PERL5LIB or -I). Works with 0.95 to 1.30: what
+# the releases do differently is found out by looking, in one place each.
+use strict;
+use warnings;
+no warnings "once";    # other modules' variables are named once here
+
+use POSIX ();
+use AnyEvent;
+use AnyEvent::Handle;
+use AnyEvent::MP;
+use AnyEvent::MP::Global;
+use AnyEvent::MP::Kernel ();
+use JSON::XS ();
+
+my %option = (life => 120);
+while (@ARGV) {
+   my $word = shift;
+   $word =~ /^--(life)$/ or die "node.pl: unknown argument '$word'\n";
+   $option{$1} = shift;
+}
+
+my $release = "$AnyEvent::MP::VERSION";
+my ($major, $minor) = $release =~ /^(\d+)\.(\d+)/;
+my $number     = "$major.$minor" + 0;
+my $generation = $number < 1.1 ? "0" : $number < 1.25 ? "1a" : $number < 2 ? "1b" : "2";
+my $has_groups_1 = defined &AnyEvent::MP::Global::grp_reg;       # 1.1 and later
+my $has_group_monitor = defined &AnyEvent::MP::Global::grp_mon && $number >= 1.2;    # in 1.1 they do not work
+my $has_cal    = defined &AnyEvent::MP::cal;
+my $has_peval  = defined &AnyEvent::MP::peval;
+
+#############################################################################
+# out: answers and events
+
+my $coder = JSON::XS->new->utf8->canonical->allow_nonref;
+
+binmode STDOUT, ":raw";
+$| = 1;
+
+sub emit {
+   my $line = eval { $coder->encode ($_[0]) };
+   $line = $coder->encode ({ ev => "fault", text => "cannot encode: $@" }) unless defined $line;
+   $line .= "\n";
+   my $done = 0;
+   while ($done < length $line) {
+      my $n = syswrite STDOUT, $line, length ($line) - $done, $done;
+      defined $n or POSIX::_exit (4);    # nobody listens any more
+      $done += $n;
+   }
+}
+
+sub event { my ($name, %more) = @_; emit ({ ev => $name, %more }) }
+
+#############################################################################
+# what can happen with a message
+
+# actions: name => sub { (port) returns the callback }
+my %action = (
+   # report every message
+   record => sub { my ($port, $tag) = @_; my @tag = defined $tag ? (tag => $tag) : ();
+                   sub { event (msg => port => $port, @tag, msg => [@_]) } },
+   # report only how long the JSON text of the message is, and its tag
+   size   => sub { my ($port, $tag) = @_; my @tag = defined $tag ? (tag => $tag) : ();
+                   sub { event (size => port => $port, @tag, octets => length $coder->encode ([@_])) } },
+   # swallow
+   mute   => sub { sub { } },
+   # [REPLY, ...] -> REPLY: [...]
+   echo   => sub { sub { my $to = shift; snd $to, @_ } },
+   # [REPLY, ...] -> REPLY: ["echoed", ...]
+   echoed => sub { sub { my $to = shift; snd $to, echoed => @_ } },
+   # fail in the port's code with the text
+   die    => sub { sub { die "$_[0]\n" } },
+   # the port kills itself with the reason
+   kil    => sub { sub { kil $AnyEvent::MP::SELF, @_ } },
+);
+
+my %counter;     # port => { count, next, problems, expect, seen by sender }
+
+sub counter {
+   my ($port, $expect) = @_;
+   my $state = $counter{$port} = { count => 0, problems => [], expect => $expect, next => {} };
+   sub {
+      my ($who, $seq) = @_;
+      my $next = $state->{next}{$who} || 0;
+      if ($seq != $next) {
+         push @{ $state->{problems} }, { from => $who, expected => $next + 0, got => $seq }
+            if @{ $state->{problems} } < 10;
+         $state->{holes}++;
+      }
+      $state->{next}{$who} = $seq + 1;
+      event (counted => port => $port, count => $state->{count}, holes => $state->{holes} || 0)
+         if ++$state->{count} == ($state->{expect} || 0);
+   }
+}
+
+sub make_port {
+   my ($kind, $args) = @_;
+   my $port = port;
+   return $port if $kind eq "none";
+   if ($kind eq "tags") {
+      rcv $port, map { ($_ => $action{$_}->($port, $_)) } qw(echo echoed die kil record);
+   } elsif ($kind eq "counter") {
+      rcv $port, counter ($port, $args->{expect});
+   } else {
+      my $make = $action{$kind} or die "unknown kind of port '$kind'\n";
+      rcv $port, $make->($port);
+   }
+   $port
+}
+
+#############################################################################
+# functions for nodes that spawn here
+
+sub spawned {
+   my ($func, @args) = @_;
+   event (spawned => port => $AnyEvent::MP::SELF, func => $func, args => \@args);
+}
+
+sub values_of_every_type {
+   (0, -1, 2147483648, 9007199254740993, 1.5, 0.1, 1e20, -0.0, "10", "", "caf\xe9", "\x{263a}", "tab\tnl\nquote\"back\\",
+    "\x00\x1f\x7f", undef, [], {}, [[1], { a => [undef] }], { k => "v" })
+}
+
+package aemp_test;
+
+use AnyEvent::MP;
+
+# a port with the tags of kind "tags" that tells REPLY where it is
+sub init {
+   my ($reply, @args) = @_;
+   my $self = $AnyEvent::MP::SELF;
+   main::spawned ("aemp_test::init", @_);
+   rcv $self, map { ($_ => $action{$_}->($self, $_)) } qw(echo echoed die kil record);
+   snd $reply, ready => $self, @args;
+}
+
+# dies while it is being set up
+sub boom {
+   my ($text) = @_;
+   main::spawned ("aemp_test::boom", @_);
+   rcv $AnyEvent::MP::SELF, sub { };
+   die "$text\n";
+}
+
+# dies together with the port that is named
+sub tied {
+   my ($other, $reply) = @_;
+   my $self = $AnyEvent::MP::SELF;
+   main::spawned ("aemp_test::tied", @_);
+   rcv $self, sub { };
+   mon $other, $self;
+   snd $reply, tied => $self;
+}
+
+# tells REPLY why the named port ended
+sub watch {
+   my ($other, $reply) = @_;
+   my $self = $AnyEvent::MP::SELF;
+   main::spawned ("aemp_test::watch", @_);
+   rcv $self, sub { };
+   mon $other, sub { snd $reply, fired => @_ };
+   snd $reply, watching => $self;
+}
+
+# sends the list of values as this node's language writes it
+sub values {
+   my ($reply) = @_;
+   main::spawned ("aemp_test::values", @_);
+   rcv $AnyEvent::MP::SELF, sub { };
+   snd $reply, values => main::values_of_every_type ();
+}
+
+# not for spawn: a request to the node port by the name of a function
+sub call {
+   my ($reply, @args) = @_;
+   snd $reply, called => @args;
+}
+
+package main;
+
+#############################################################################
+# commands
+
+my (%monitor, %registration, %watch);
+my $serial = 0;
+
+sub strings { map { "$_" } @_ }
+
+sub group_reg {
+   my ($group, $port) = @_;
+   my ($guard) = $has_groups_1 ? AnyEvent::MP::Global::grp_reg ($group, $port)
+                               : AnyEvent::MP::Global::register ($port, $group);
+   $guard
+}
+
+sub group_get {
+   my $ports = $has_groups_1 ? AnyEvent::MP::Global::grp_get ($_[0]) : AnyEvent::MP::Global::find ($_[0]);
+   [sort @{ $ports || [] }]
+}
+
+sub in_port {
+   my ($port, $code) = @_;
+   if ($has_peval) {
+      AnyEvent::MP::peval ($port, $code);
+   } else {
+      local $AnyEvent::MP::SELF = $port;
+      my $sub = psub { $code->() };
+      undef $AnyEvent::MP::SELF;
+      $sub->();
+   }
+}
+
+my %command; %command = (
+   configure => sub {
+      my %args = %{ $_[0] };
+      if ($generation eq "0") {    # there these are variables, not configuration
+         $AnyEvent::MP::Kernel::MONITOR_TIMEOUT  = delete $args{monitor_timeout}  if exists $args{monitor_timeout};
+         $AnyEvent::MP::Kernel::CONNECT_INTERVAL = delete $args{connect_interval} if exists $args{connect_interval};
+      }
+      AnyEvent::MP::Kernel::mon_nodes (sub {
+         my ($node, $up, @reason) = @_;
+         event (node => node => $node, up => $up ? JSON::XS::true : JSON::XS::false, reason => \@reason);
+      });
+      configure %args;
+      { nodeid => NODE, listeners => [strings @{ $AnyEvent::MP::Kernel::LISTENER || [] }] }
+   },
+   listeners => sub { { listeners => [strings @{ $AnyEvent::MP::Kernel::LISTENER || [] }] } },
+
+   port => sub { { port => make_port ($_[0]{kind}, $_[0]) } },
+   ports => sub {
+      my ($args) = @_;
+      { ports => [map { make_port ($args->{kind}, $args) } 1 .. $args->{count}] }
+   },
+   rcv => sub {
+      my ($args) = @_;
+      my ($port, $tag) = @$args{qw(port tag)};
+      my $cb;
+      if (defined $args->{action}) {
+         my $make = $action{$args->{action}} or die "unknown action '$args->{action}'\n";
+         $cb = $make->($port, $tag);
+      }
+      if (defined $tag) { rcv $port, $tag => $cb }
+      else              { rcv $port, $cb || die "a default action cannot be removed\n" }
+      {}
+   },
+   kil => sub { my ($args) = @_; kil $args->{port}, @{ $args->{reason} || [] }; {} },
+   in_port => sub {
+      my ($args) = @_;
+      my $do = $args->{do};
+      in_port ($args->{port}, sub {
+         if ($do eq "die")    { die "$args->{text}\n" }
+         elsif ($do eq "snd") { my ($to, @msg) = @{ $args->{msg} }; snd $to, @msg, $AnyEvent::MP::SELF }
+         elsif ($do eq "kil") { kil $AnyEvent::MP::SELF, @{ $args->{reason} || [] } }
+         else                 { die "unknown 'do'\n" }
+      });
+      {}
+   },
+
+   snd => sub { my ($args) = @_; snd $args->{to}, @{ $args->{msg} }; {} },
+   snd_many => sub {    # [head.., sequence number, tail..], a handful at a time so that the node goes on living
+      my ($args, $answer) = @_;
+      my ($to, $count, $seq) = ($args->{to}, $args->{count}, $args->{first} || 0);
+      my @head = @{ $args->{head} || [] };
+      my @tail = @{ $args->{tail} || [] };
+      my $last = $seq + $count;
+      my $timer; $timer = AE::timer 0, 0.0001, sub {
+         for (1 .. 200) {
+            if ($seq >= $last) { undef $timer; $answer->({ next => $last }); return }
+            snd $to, @head, $seq++, @tail;
+         }
+      };
+      undef
+   },
+   snd_big => sub {     # [head.., a string of so many characters]
+      my ($args) = @_;
+      my $fill = defined $args->{fill} ? $args->{fill} : "x";
+      snd $args->{to}, @{ $args->{head} || [] }, $fill x $args->{size};
+      {}
+   },
+   snd_to_func => sub {
+      my ($args) = @_;
+      AnyEvent::MP::Kernel::snd_to_func ($args->{node}, $args->{func}, @{ $args->{args} || [] });
+      {}
+   },
+   spawn => sub { my ($args) = @_; { port => (spawn $args->{node}, $args->{func}, @{ $args->{args} || [] }) } },
+   cal => sub {
+      my ($args, $answer) = @_;
+      $has_cal or die "this release has no cal\n";
+      my @limit = defined $args->{timeout} ? $args->{timeout} : ();
+      my $cb = sub { $answer->({ reply => @_ ? [@_] : undef }) };
+      AnyEvent::MP::cal ($args->{to}, @{ $args->{msg} }, $cb, @limit);
+      undef
+   },
+   after => sub { my ($args) = @_; my ($to, @msg) = @{ $args->{msg} }; after $args->{seconds}, $to, @msg; {} },
+
+   mon => sub {
+      my ($args) = @_;
+      my $id   = ++$serial;
+      my $form = $args->{form} || "call";
+      my $port = $args->{port};
+      my $guard;
+      if ($form eq "call") {
+         $guard = mon $port, sub { event (mon => mon => $id + 0, reason => [@_]) };
+      } elsif ($form eq "kill") {
+         $guard = mon $port, $args->{target};
+      } elsif ($form eq "self") {
+         in_port ($args->{target}, sub { local $AnyEvent::MP::SELF = $args->{target}; $guard = mon $port });
+      } elsif ($form eq "msg") {
+         my ($to, @msg) = @{ $args->{msg} };
+         $guard = mon $port, $to, @msg;
+      } else {
+         die "unknown form of monitor '$form'\n";
+      }
+      $monitor{$id} = $guard;
+      { mon => $id + 0 }
+   },
+   unmon => sub { delete $monitor{$_[0]{mon}}; {} },
+
+   grp_reg   => sub { my ($args) = @_; my $id = ++$serial; $registration{$id} = group_reg (@$args{qw(group port)}); { reg => $id + 0 } },
+   grp_unreg => sub { delete $registration{$_[0]{reg}}; {} },
+   grp_get   => sub { { ports => group_get ($_[0]{group}) } },
+   grp_mon   => sub {
+      my ($group) = $_[0]{group};
+      $has_group_monitor or die "this release has no monitors of groups\n";
+      my $id = ++$serial;
+      my $tell = sub {
+         my ($ports, $add, $del) = @_;
+         event (group => watch => $id + 0, group => $group, ports => [sort @$ports], add => [sort @$add], del => [sort @$del]);
+      };
+      $watch{$id} = AnyEvent::MP::Global::grp_mon ($group, $tell);
+      { watch => $id + 0 }
+   },
+   grp_unmon => sub { delete $watch{$_[0]{watch}}; {} },
+
+   nodes => sub {
+      { node  => NODE,
+        known => [sort keys %{{ map { $_ => 1 } AnyEvent::MP::Kernel::known_nodes () }}],
+        up    => [sort map "$_", AnyEvent::MP::Kernel::up_nodes ()] }
+   },
+   counter => sub {
+      my $state = $counter{$_[0]{port}} or die "not a counter\n";
+      { count => $state->{count}, holes => $state->{holes} || 0, problems => $state->{problems} }
+   },
+   ping => sub { {} },
+   quit => sub { my (undef, $answer) = @_; $answer->({}); POSIX::_exit ($_[0]{status} || 0) },
+);
+
+# Commands run in the main loop, outside every callback, because `configure` waits for events itself.
+my (@todo, $wake);
+
+sub run_command {
+   my ($line) = @_;
+   my $request = eval { $coder->decode ($line) };
+   return event (fault => text => "bad command: $@") unless ref $request eq "HASH";
+   my $id = $request->{id};
+   my $answered;
+   my $answer = sub { emit ({ id => $id, ok => $_[0] }) unless $answered++ };
+   my $code = $command{$request->{cmd}};
+   my $result = $code ? eval { $code->($request->{args} || {}, $answer) } : undef;
+   if (!$code)  { emit ({ id => $id, err => "unknown command '$request->{cmd}'" }) }
+   elsif ($@)   { my $text = "$@"; chomp $text; emit ({ id => $id, err => $text }) unless $answered++ }
+   elsif ($result) { $answer->($result) }
+}
+
+my $input; $input = new AnyEvent::Handle
+   fh       => \*STDIN,
+   on_eof   => sub { POSIX::_exit (0) },
+   on_error => sub { POSIX::_exit (0) },
+   on_read  => sub {
+      $_[0]->push_read (line => sub { push @todo, $_[1]; $wake->send if $wake });
+   };
+my $life = AE::timer $option{life}, 0, sub { print STDERR "node.pl: lived $option{life} seconds, ending\n"; POSIX::_exit (3) };
+
+event (hello => driver => "perl", release => $release, generation => $generation, pid => $$ + 0,
+       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "snd_multiple"]);
+
+while () {
+   $wake = AE::cv;
+   run_command (shift @todo) while @todo;
+   $wake->recv;
+}

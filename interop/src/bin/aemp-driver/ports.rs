@@ -1,0 +1,125 @@
+//! The kinds of ports and what they do with messages.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use aemp::{Message, Node, Num, Port, PortId, Reason, Text};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// The tags of the kind `tags`.
+pub const TAGS: [&str; 5] = ["echo", "echoed", "die", "kil", "record"];
+
+/// What a counter has seen.
+#[derive(Default)]
+pub struct Counter {
+    next: HashMap<String, u64>,
+    count: u64,
+    holes: u64,
+    problems: Vec<Value>,
+}
+
+static COUNTERS: LazyLock<Mutex<HashMap<PortId, Arc<Mutex<Counter>>>>> =
+    LazyLock::new(Mutex::default);
+
+/// Creates a port.
+pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, String> {
+    let port = node.port();
+    match kind {
+        "none" => {}
+        "tags" => {
+            for tag in TAGS {
+                act(&port, tag, Some(tag))?;
+            }
+        }
+        "counter" => count(&port, expect),
+        action => act(&port, action, None)?,
+    }
+    Ok(port.id().clone())
+}
+
+/// A port and the rest of a message: `[TO, X..]`.
+fn forward(message: &Message) -> Result<(PortId, Vec<&RawValue>), String> {
+    let mut elements = message.elements();
+    if elements.is_empty() {
+        return Err("there is no port to send to".to_owned());
+    }
+    let to = serde_json::from_str(elements.remove(0).get()).map_err(|error| error.to_string())?;
+    Ok((to, elements))
+}
+
+/// Sets what a port does with messages of a tag, or with all others.
+pub fn act(port: &Port, action: &str, tag: Option<&str>) -> Result<(), String> {
+    let name = tag.map(str::to_owned);
+    let code: Box<dyn FnMut(&aemp::Context, Message) -> Result<(), String> + Send> = match action {
+        "record" => Box::new(move |cx, message| {
+            output::message(cx.id(), name.as_deref(), &message);
+            Ok(())
+        }),
+        "size" => Box::new(move |cx, message| {
+            output::size(cx.id(), name.as_deref(), &message);
+            Ok(())
+        }),
+        "mute" => Box::new(|_, _| Ok(())),
+        "echo" => Box::new(|cx, message| {
+            let (to, rest) = forward(&message)?;
+            cx.snd(&to, &rest).map_err(|error| error.to_string())
+        }),
+        "echoed" => Box::new(|cx, message| {
+            let (to, rest) = forward(&message)?;
+            let echoed = serde_json::value::to_raw_value("echoed").map_err(|e| e.to_string())?;
+            let mut all = vec![&*echoed];
+            all.extend(rest);
+            cx.snd(&to, &all).map_err(|error| error.to_string())
+        }),
+        "die" => Box::new(|_, message| {
+            let (Text(text),) = message.args().map_err(|error| error.to_string())?;
+            Err(text)
+        }),
+        "kil" => Box::new(|cx, message| {
+            cx.fail(Reason::from(message.values()));
+            Ok(())
+        }),
+        _ => return Err(format!("unknown action '{action}'")),
+    };
+    match tag {
+        Some(tag) => port.rcv_message(tag, code),
+        None => port.rcv_any(code),
+    };
+    Ok(())
+}
+
+/// Makes a port check sequence numbers: messages are `[FROM, N, ..]`.
+fn count(port: &Port, expect: Option<u64>) {
+    let counter = Arc::new(Mutex::new(Counter::default()));
+    COUNTERS
+        .lock()
+        .unwrap()
+        .insert(port.id().clone(), counter.clone());
+    port.rcv_any(move |cx, message| {
+        let (Text(from), Num(n)): (Text, Num<u64>) = message.args()?;
+        let mut counter = counter.lock().unwrap();
+        let expected = counter.next.insert(from.clone(), n + 1).unwrap_or(0);
+        counter.count += 1;
+        if n != expected {
+            counter.holes += 1;
+            if counter.problems.len() < 10 {
+                let problem = json!({ "from": from, "expected": expected, "got": n });
+                counter.problems.push(problem);
+            }
+        }
+        if Some(counter.count) == expect {
+            output::counted(cx.id(), counter.count, counter.holes);
+        }
+        Ok::<(), aemp::proto::ArgsError>(())
+    });
+}
+
+/// What a counter has seen so far.
+pub fn counted(port: &PortId) -> Result<Value, String> {
+    let counters = COUNTERS.lock().unwrap();
+    let counter = counters.get(port).ok_or("not a counter")?.lock().unwrap();
+    Ok(json!({ "count": counter.count, "holes": counter.holes, "problems": counter.problems }))
+}

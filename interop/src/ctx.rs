@@ -1,0 +1,251 @@
+//! What a scenario has at hand.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::driver::{Node, short};
+use crate::fault::{Fault, Result};
+use crate::matrix::{Impl, Pairing, Side};
+use crate::peers::perl5lib;
+use crate::relay::Relay;
+use crate::verbs::Spec;
+
+/// The secret all nodes share unless a scenario wants otherwise.
+pub const SECRET: &str = "geheim";
+
+/// What is the same for all cells.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// The Rust driver, if there is one.
+    pub rust_driver: Option<PathBuf>,
+    /// Where failed cells leave their logs; also for what runs.
+    pub folder: PathBuf,
+    /// Where recordings are to go, if anywhere.
+    pub record: Option<PathBuf>,
+    /// How long a wait lasts.
+    pub limit: Duration,
+    /// After how many seconds a driver ends by itself.
+    pub life: u64,
+    /// Keep the folders of passed cells too.
+    pub keep: bool,
+}
+
+/// Everything that was said between harness and drivers, one JSON line each, with the time.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    file: Arc<Mutex<File>>,
+    begun: Instant,
+}
+
+impl Transcript {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).map_err(Fault::io(path.display().to_string()))?;
+        Ok(Self {
+            file: Arc::new(Mutex::new(file)),
+            begun: Instant::now(),
+        })
+    }
+
+    /// Adds a line.
+    pub fn write(&self, node: &str, what: &str, value: &Value) {
+        let text = value.to_string();
+        let value = if text.len() > 4096 {
+            json!(short(&text))
+        } else {
+            value.clone()
+        };
+        let line = json!({ "at": self.begun.elapsed().as_secs_f64(), "node": node, what: value });
+        let _ = writeln!(
+            self.file.lock().unwrap_or_else(PoisonError::into_inner),
+            "{line}"
+        );
+    }
+}
+
+/// What a scenario has at hand.
+#[derive(Debug)]
+pub struct Ctx {
+    /// Who plays whom.
+    pub pairing: Pairing,
+    env: Arc<Env>,
+    dir: PathBuf,
+    transcript: Transcript,
+    step: String,
+    started: HashMap<String, usize>,
+    /// Kept here too, so that a relay lasts as long as the scenario whoever drops it.
+    relays: Vec<Arc<Relay>>,
+}
+
+/// The two nodes of a pair, connected through a relay.
+#[derive(Debug)]
+pub struct Pair {
+    /// Listens (side A); node ID `alice`.
+    pub alice: Node,
+    /// Has no listener and alice as its seed (side B); node ID `bob`.
+    pub bob: Node,
+    /// Between them.
+    pub relay: Arc<Relay>,
+}
+
+impl Ctx {
+    /// Prepares a cell's folder.
+    pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Fault::io(folder.display().to_string()))?;
+        Ok(Self {
+            pairing: pairing.clone(),
+            env: Arc::clone(env),
+            dir: folder.to_owned(),
+            transcript: Transcript::create(&folder.join("transcript.jsonl"))?,
+            step: "start".to_owned(),
+            started: HashMap::new(),
+            relays: Vec::new(),
+        })
+    }
+
+    /// The step that was announced last.
+    pub fn current_step(&self) -> &str {
+        &self.step
+    }
+
+    /// Adds a line to the transcript.
+    pub fn note(&self, what: &str, value: &Value) {
+        self.transcript.write("-", what, value);
+    }
+
+    /// Announces the next step; a failure names it.
+    pub fn step(&mut self, name: impl Into<String>) {
+        self.step = name.into();
+        self.transcript.write("-", "step", &json!(self.step));
+    }
+
+    /// How long a wait lasts.
+    pub fn limit(&self) -> Duration {
+        self.env.limit
+    }
+
+    /// A folder for files of this cell.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The implementation that plays a side.
+    pub fn side(&self, side: Side) -> &Impl {
+        self.pairing.side(side)
+    }
+
+    /// Starts a relay to `target`, given as an address. It lasts to the end of the scenario.
+    pub fn relay(&mut self, target: &str) -> Result<Arc<Relay>> {
+        let address: SocketAddr = target
+            .parse()
+            .map_err(|_| Fault::unexpected(format!("not an address: {target}")))?;
+        let record = self
+            .dir
+            .join(format!("wire-{}.jsonl", self.relays.len() + 1));
+        let relay = Arc::new(Relay::start(address, Some(&record))?);
+        self.relays.push(Arc::clone(&relay));
+        Ok(relay)
+    }
+
+    /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own.
+    pub fn command(
+        &mut self,
+        side: Side,
+        name: &str,
+        secret: &str,
+        script: (&str, &str),
+        args: &[&str],
+    ) -> Result<(Command, File)> {
+        let count = self.started.entry(name.to_owned()).or_default();
+        *count += 1;
+        let unique = if *count == 1 {
+            name.to_owned()
+        } else {
+            format!("{name}-{count}")
+        };
+        let home = self.dir.join(format!("home-{unique}"));
+        fs::create_dir_all(&home).map_err(Fault::io("home folder"))?;
+        let rc = home.join(".perl-anyevent-mp");
+        fs::write(&rc, json!({ "version": 1, "secret": secret }).to_string())
+            .map_err(Fault::io("rc file"))?;
+        let log =
+            File::create(self.dir.join(format!("{unique}.log"))).map_err(Fault::io("log file"))?;
+
+        let mut command = match self.pairing.side(side) {
+            Impl::Perl(release) => {
+                let path = self.dir.join(script.0);
+                fs::write(&path, script.1).map_err(Fault::io("perl script"))?;
+                let mut command = Command::new("perl");
+                command.arg(path);
+                if let Some(include) = &release.include {
+                    command.env("PERL5LIB", perl5lib(include));
+                }
+                command
+            }
+            Impl::Rust => {
+                let driver = self.env.rust_driver.as_ref();
+                Command::new(driver.ok_or_else(|| Fault::NotHere("no Rust driver".to_owned()))?)
+            }
+        };
+        command.args(args);
+        command.env("HOME", &home).env("PERL_ANYEVENT_MP_RC", &rc);
+        command
+            .env("PERL_ANYEVENT_MP_WARNLEVEL", "9")
+            .env("PERL_ANYEVENT_MP_TRACE", "1");
+        Ok((command, log))
+    }
+
+    /// Starts a driver without configuring it.
+    pub fn driver(&mut self, side: Side, spec: &Spec) -> Result<Node> {
+        let life = self.env.life.to_string();
+        let secret = spec.secret.as_deref().unwrap_or(SECRET);
+        let script = ("node.pl", include_str!("../perl/node.pl"));
+        let (command, log) = self.command(side, &spec.name, secret, script, &["--life", &life])?;
+        Node::start(&spec.name, command, log, &self.transcript, self.env.limit)
+    }
+
+    /// Starts a node and configures it.
+    pub fn node(&mut self, side: Side, spec: &Spec) -> Result<Node> {
+        let node = self.driver(side, spec)?;
+        node.configure(spec)?;
+        Ok(node)
+    }
+
+    /// Starts alice and bob and waits until each sees the other.
+    pub fn pair(&mut self) -> Result<Pair> {
+        self.pair_with(|_| {}, |_| {})
+    }
+
+    /// [`Ctx::pair`] with changes to the two configurations.
+    pub fn pair_with(
+        &mut self,
+        alice: impl FnOnce(&mut Spec),
+        bob: impl FnOnce(&mut Spec),
+    ) -> Result<Pair> {
+        self.step("two nodes connect");
+        let (mut a, mut b) = (Spec::new("alice").listen(), Spec::new("bob"));
+        alice(&mut a);
+        let alice = self.node(Side::A, &a)?;
+        let relay = self.relay(&alice.listener()?)?;
+        b = b.seed(relay.address());
+        bob(&mut b);
+        let bob = self.node(Side::B, &b)?;
+        alice.up("bob")?;
+        bob.up("alice")?;
+        Ok(Pair { alice, bob, relay })
+    }
+
+    /// The text of a node's log so far.
+    pub fn log(&self, name: &str) -> String {
+        fs::read(self.dir.join(format!("{name}.log")))
+            .map(|octets| String::from_utf8_lossy(&octets).into_owned())
+            .unwrap_or_default()
+    }
+}

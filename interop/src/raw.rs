@@ -1,0 +1,137 @@
+//! A connection whose octets the scenario writes itself: for peers that do not behave.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::fault::{Fault, Result};
+use crate::peers::Generation;
+
+/// A raw connection to a node.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects.
+    pub fn connect(address: &str) -> Result<Self> {
+        let stream =
+            TcpStream::connect(address).map_err(Fault::io(format!("connect to {address}")))?;
+        stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .map_err(Fault::io("read time limit"))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+        })
+    }
+
+    /// Sends octets; that the other side has closed is no error here.
+    pub fn send(&mut self, octets: &[u8]) {
+        let _ = self.stream.write_all(octets);
+    }
+
+    /// The local address, as the node sees it.
+    pub fn address(&self) -> String {
+        self.stream
+            .local_addr()
+            .map_or_else(|_| "?".to_owned(), |a| a.to_string())
+    }
+
+    /// Waits for a whole line and takes it, without its LF.
+    pub fn line(&mut self, what: &str, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(end) = self.received.iter().position(|&octet| octet == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
+            }
+            if !self.read()? {
+                return Err(Fault::Unexpected(format!(
+                    "the node closed the connection before {what}"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(Fault::Timeout {
+                    what: what.to_owned(),
+                    seconds: limit.as_secs_f64(),
+                    seen: String::new(),
+                });
+            }
+        }
+    }
+
+    /// Waits until the node closes the connection.
+    pub fn closed(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.read()? {
+            if Instant::now() > deadline {
+                return Err(Fault::Timeout {
+                    what: "the node to close the connection".to_owned(),
+                    seconds: limit.as_secs_f64(),
+                    seen: String::new(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; false at the end.
+    fn read(&mut self) -> Result<bool> {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(n) => {
+                self.received.extend(&buffer[..n]);
+                Ok(true)
+            }
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::WouldBlock
+                        | std::io::ErrorKind::TimedOut
+                        | std::io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Sends a greeting of the version under the node ID, and a nonce.
+    pub fn greet(&mut self, version: &str, node: &str) {
+        let text = format!(
+            "aemp;{version};{node};tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;timeout=12;provider=raw-1;peeraddr=127.0.0.1:1\nMm5vbmNlIG9mIGEgcmF3IGNvbm5lY3Rpb24{}\n",
+            self.address().len()
+        );
+        self.send(text.as_bytes());
+    }
+
+    /// Greets and authenticates (with `cleartext`, which every node accepts); then messages may pass.
+    pub fn join(
+        &mut self,
+        generation: Option<Generation>,
+        node: &str,
+        secret: &str,
+        limit: Duration,
+    ) -> Result<()> {
+        self.greet(version(generation), node);
+        self.line("its greeting", limit)?;
+        self.line("its nonce", limit)?;
+        let hex: String = secret.bytes().map(|octet| format!("{octet:02x}")).collect();
+        self.send(format!("cleartext;{hex};json\n").as_bytes());
+        self.line("its token", limit).map(drop)
+    }
+}
+
+/// The greeting's version in a generation.
+pub fn version(generation: Option<Generation>) -> &'static str {
+    if generation == Some(Generation::G0) {
+        "0"
+    } else {
+        "1"
+    }
+}

@@ -1,0 +1,149 @@
+//! Peers that do not behave: each loses its own connection, the node's other links carry on.
+
+use std::time::Duration;
+
+use crate::ctx::{Ctx, SECRET};
+use crate::driver::Node;
+use crate::fault::{Result, ensure};
+use crate::matrix::{Pairing, Side};
+use crate::raw::{Raw, version};
+use crate::scenario::{Scenario, everywhere};
+use crate::verbs::Spec;
+
+/// Before the token.
+pub const GREETING: Scenario = Scenario {
+    name: "bad-greeting",
+    about: "an unknown version, the node's own ID, an echoed greeting, a line over 4 KiB, a wrong token, no greeting at all: closed, logged, nothing else disturbed",
+    not_in: everywhere,
+    run: greeting,
+};
+
+/// After it.
+pub const MESSAGES: Scenario = Scenario {
+    name: "bad-messages",
+    about: "broken JSON, nesting over the limit, a scalar where an array belongs, a port name that is none: closed, logged, nothing else disturbed",
+    not_in: |pairing: &Pairing| {
+        (!pairing.a.is_rust())
+            .then_some("a Perl node goes half deaf on such messages instead of closing")
+    },
+    run: messages,
+};
+
+/// Alice, with bob as her good link.
+fn start(ctx: &mut Ctx) -> Result<(Node, Node, String)> {
+    ctx.step("two nodes connect");
+    // 0.95 and 1.0 wait 3 s for a greeting whatever is configured
+    let alice = ctx.node(
+        Side::A,
+        &Spec::new("alice")
+            .listen()
+            .with("monitor_timeout", serde_json::json!(3)),
+    )?;
+    let address = alice.listener()?;
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(&address))?;
+    alice.up("bob")?;
+    bob.up("alice")?;
+    Ok((alice, bob, address))
+}
+
+/// The connection closes; bob does not notice; a Rust node has said why.
+fn refused(ctx: &Ctx, what: &str, peer: &mut Raw, alice: &Node, bob: &Node) -> Result<()> {
+    peer.closed(ctx.limit().min(Duration::from_secs(12)))?;
+    bob.sync("alice")?;
+    alice.sync("bob")?;
+    let lost = bob.pending(|e| e["ev"] == "node" && e["up"] == false);
+    ensure(lost.is_empty(), || {
+        format!("bob lost its link: {}", lost[0])
+    })?;
+    if ctx.side(Side::A).is_rust() {
+        let address = peer.address();
+        alice.poll(
+            &format!("a line of her log that names {address} ({what})"),
+            || {
+                let named = ctx.log("alice").lines().any(|line| line.contains(&address));
+                Ok(if named { Ok(()) } else { Err(String::new()) })
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn greeting(ctx: &mut Ctx) -> Result<()> {
+    let (alice, bob, address) = start(ctx)?;
+    let known = version(ctx.pairing.generation());
+    type Misdeed = fn(&mut Raw, &str, Duration) -> Result<()>;
+    let misdeeds: [(&str, Misdeed); 8] = [
+        ("an unknown version", |raw, _, _| {
+            raw.greet("77", "raw");
+            Ok(())
+        }),
+        ("the node's own ID", |raw, known, _| {
+            raw.greet(known, "alice");
+            Ok(())
+        }),
+        ("an ID that is connected", |raw, known, _| {
+            raw.greet(known, "bob");
+            Ok(())
+        }),
+        ("its greeting echoed", |raw, _, limit| {
+            let lines = [
+                raw.line("its greeting", limit)?,
+                raw.line("its nonce", limit)?,
+            ];
+            let text = format!("{}\n{}\n", lines[0], lines[1]);
+            raw.send(text.as_bytes());
+            Ok(())
+        }),
+        ("a line over 4 KiB", |raw, _, _| {
+            raw.send(&[b'a'; 6000]);
+            Ok(())
+        }),
+        ("not a greeting", |raw, _, _| {
+            raw.send(b"GET / HTTP/1.0\r\n\r\n");
+            Ok(())
+        }),
+        ("a wrong token", |raw, known, limit| {
+            raw.greet(known, "raw");
+            raw.line("its greeting", limit)?;
+            raw.line("its nonce", limit)?;
+            raw.send(b"hmac_md6_64_256;0000;json\n");
+            Ok(())
+        }),
+        ("silence", |_, _, _| Ok(())),
+    ];
+    for (what, misdeed) in misdeeds {
+        ctx.step(format!("a peer comes with: {what}"));
+        let mut raw = Raw::connect(&address)?;
+        misdeed(&mut raw, known, ctx.limit())?;
+        refused(ctx, what, &mut raw, &alice, &bob)?;
+        alice.connected_with(&["bob"], ctx.limit())?;
+    }
+    Ok(())
+}
+
+fn messages(ctx: &mut Ctx) -> Result<()> {
+    let (alice, bob, address) = start(ctx)?;
+    let deep = format!("[\"\",{}{}]", "[".repeat(600), "]".repeat(600));
+    let misdeeds: [(&str, &[u8]); 6] = [
+        ("broken JSON", b"[\"\",\"devnull\",}]"),
+        ("nesting over the limit", deep.as_bytes()),
+        ("a scalar where an array belongs", b"\"devnull\""),
+        ("an object where an array belongs", b"{\"a\":1}"),
+        ("a port name that is a list", b"[[1],2]"),
+        (
+            "octets that are not UTF-8",
+            b"[\"\",\"devnull\",\"\xff\xfe\"]",
+        ),
+    ];
+    for (at, (what, octets)) in misdeeds.into_iter().enumerate() {
+        ctx.step(format!("a peer comes in order and sends: {what}"));
+        let node = format!("raw{at}");
+        let mut raw = Raw::connect(&address)?;
+        raw.join(ctx.pairing.generation(), &node, SECRET, ctx.limit())?;
+        alice.up(&node)?;
+        raw.send(octets);
+        refused(ctx, what, &mut raw, &alice, &bob)?;
+        alice.down(&node)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Values of every type, sent from each side and echoed by the other.
+
+use serde_json::{Value, json};
+
+use crate::compare::{same, same_list};
+use crate::ctx::{Ctx, Pair};
+use crate::driver::Node;
+use crate::fault::{Result, ensure};
+use crate::scenario::{Scenario, everywhere};
+
+/// See [`run`].
+pub const SCENARIO: Scenario = Scenario {
+    name: "echo",
+    about: "the 19 values of peer.pl, written by each language, go out and come back unchanged",
+    not_in: everywhere,
+    run,
+};
+
+/// The values as JSON; floats that are whole numbers are written the way that keeps them floats here.
+pub fn values() -> Vec<Value> {
+    serde_json::from_str(
+        r#"[0, -1, 2147483648, 9007199254740993, 1.5, 0.1, 1e+20, -0.0, "10", "", "café", "☺", "tab\tnl\nquote\"back\\",
+            "\u0000\u001f\u007f", null, [], {}, [[1], {"a": [null]}], {"k": "v"}]"#,
+    )
+    .unwrap_or_default()
+}
+
+/// The values as they come out where they were decoded by Perl, if they were: JSON::XS reads `-0`, which is how it writes -0.0, as the integer 0.
+fn came(through_perl: bool) -> Vec<Value> {
+    let mut values = values();
+    if through_perl && let Some(zero) = values.get_mut(7) {
+        *zero = json!(0);
+    }
+    values
+}
+
+fn run(ctx: &mut Ctx) -> Result<()> {
+    let Pair { alice, bob, .. } = ctx.pair()?;
+    for (one, other) in [(&alice, &bob), (&bob, &alice)] {
+        ctx.step(format!(
+            "{}'s values come back from {}",
+            one.name(),
+            other.name()
+        ));
+        echoed(one, other)?;
+        ctx.step(format!(
+            "{} receives {}'s own values",
+            one.name(),
+            other.name()
+        ));
+        let me = one.port("record")?;
+        one.spawn(other.name(), "aemp_test::values", json!([me]))?;
+        let got = one.msg(&me)?;
+        ensure(
+            got.first() == Some(&json!("values")) && same_list(&got[1..], &came(one.is_perl())),
+            || format!("got {}", json!(got)),
+        )?;
+    }
+    Ok(())
+}
+
+/// `one` sends the values to a port of `other` that sends them back.
+pub fn echoed(one: &Node, other: &Node) -> Result<()> {
+    let (me, echo) = (one.port("record")?, other.port("tags")?);
+    let mut msg = vec![json!("echoed"), json!(me)];
+    msg.extend(values());
+    one.snd(&echo, json!(msg))?;
+    let got = one.msg(&me)?;
+    ensure(got.first() == Some(&json!("echoed")), || {
+        format!("got {}", json!(got))
+    })?;
+    let wanted = came(one.is_perl() || other.is_perl());
+    for (at, (wanted, came)) in wanted.iter().zip(&got[1..]).enumerate() {
+        ensure(same(wanted, came), || {
+            format!("value {at}: expected {wanted}, came back {came}")
+        })?;
+    }
+    ensure(got.len() == values().len() + 1, || {
+        format!("{} values came back", got.len() - 1)
+    })
+}

@@ -1,0 +1,62 @@
+//! The scenarios, one file each. To add one: write the file, name it here.
+
+use crate::scenario::Scenario;
+
+mod bad_peers;
+mod big;
+mod both_connect;
+mod echo;
+mod faults;
+mod groups;
+mod handshake;
+mod idle;
+mod kill;
+mod loss;
+mod mesh;
+mod monitor;
+mod numbered;
+mod peer;
+mod ports;
+mod reconnects;
+mod secret;
+mod services;
+mod spawn;
+mod tags;
+mod verbs;
+
+/// All of them, in the order of the table.
+pub fn all() -> Vec<&'static Scenario> {
+    vec![
+        &handshake::SCENARIO,
+        &echo::SCENARIO,
+        &tags::SCENARIO,
+        &spawn::SCENARIO,
+        &kill::SCENARIO,
+        &monitor::SCENARIO,
+        &services::SCENARIO,
+        &verbs::SCENARIO,
+        &groups::SCENARIO,
+        &numbered::FEW,
+        &numbered::MANY,
+        &big::ONE_MB,
+        &big::TEN_MB,
+        &ports::SCENARIO,
+        &peer::SCENARIO,
+        &secret::SCENARIO,
+        &bad_peers::GREETING,
+        &bad_peers::MESSAGES,
+        &idle::IDLE,
+        &idle::STOPPED,
+        &loss::CLOSE,
+        &loss::KILL9,
+        &loss::RESET,
+        &loss::SEED_BACK,
+        &reconnects::SCENARIO,
+        &both_connect::SCENARIO,
+        &faults::SPLIT,
+        &faults::DELAY,
+        &faults::SLOW_READER,
+        &mesh::SCENARIO,
+        &mesh::LATE,
+    ]
+}

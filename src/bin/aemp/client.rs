@@ -1,0 +1,137 @@
+//! The subcommands that talk to a network: as an anonymous node, configured by the profile `aemp`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aemp::{Message, Node, PortId};
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::Failure;
+use crate::settings::read_arguments;
+
+/// How long `snd`, `cal` and `eval` may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long `trace` may take.
+const TRACE_LIMIT: Duration = Duration::from_secs(15);
+
+async fn join() -> Result<Node, Failure> {
+    let node = Node::builder().profile("aemp").nodeid("anon/");
+    Ok(node.start().await?)
+}
+
+/// The port ID and the message of a command line, both of which may be JSON as with Perl.
+fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), Failure> {
+    let mut all = vec![port];
+    all.extend(message);
+    let mut values = read_arguments(&all)?.into_iter();
+    match values.next() {
+        Some(Value::String(port)) => Ok((PortId::new(port), values.collect())),
+        other => Err(format!("{} is no port ID", other.unwrap_or_default()).into()),
+    }
+}
+
+/// As JSON without the outer brackets.
+fn bare(message: &Message) -> String {
+    let json = message.to_json();
+    json[1..json.len() - 1].to_owned()
+}
+
+pub(crate) async fn snd(port: String, args: Vec<String>) -> Result<(), Failure> {
+    let (port, args) = message(port, args)?;
+    let node = join().await?;
+    let mut inbox = node.mailbox();
+    node.snd(&port, &args)?;
+    node.mon_snd(&port, inbox.id(), &("died",))?;
+    node.snd_on(&port, inbox.id(), &("sent", "message sent successfully"))?;
+    let limit = Instant::now() + LIMIT;
+    let reply = timeout_at(limit, inbox.recv()).await;
+    let reply = reply.map_err(|_| format!("{port}: no answer within {LIMIT:?}"))??;
+    let texts: Vec<aemp::Text> = reply.without_tag().args()?;
+    let text: Vec<String> = texts.into_iter().map(|text| text.0).collect();
+    node.shutdown().await;
+    match reply.tag().as_deref() {
+        Some("sent") => {
+            // The blank is Perl's.
+            println!("{} ", text.join(" "));
+            Ok(())
+        }
+        _ => Err(text.join(" ").into()),
+    }
+}
+
+pub(crate) async fn cal(port: String, args: Vec<String>) -> Result<(), Failure> {
+    let (port, args) = message(port, args)?;
+    let node = join().await?;
+    let reply: Vec<Box<serde_json::value::RawValue>> = node.cal(&port, &args, Some(LIMIT)).await?;
+    println!("{}", bare(&Message::encode(&reply)?));
+    node.shutdown().await;
+    Ok(())
+}
+
+pub(crate) async fn mon(port: String) -> Result<(), Failure> {
+    let node = join().await?;
+    let (done, reason) = tokio::sync::oneshot::channel();
+    node.mon(port, move |reason| drop(done.send(reason)));
+    let reason = reason.await?;
+    // The blank is Perl's.
+    match reason.is_normal() {
+        true => println!(),
+        false => println!("{reason} "),
+    }
+    node.shutdown().await;
+    Ok(())
+}
+
+pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failure> {
+    let target = PortId::new(target).node_id();
+    let node = join().await?;
+    let request = ("eval", expression);
+    let reply: Vec<Value> = node.cal(&target, &request, Some(LIMIT)).await?;
+    node.shutdown().await;
+    let Some((error, results)) = reply.split_first() else {
+        return Err("the reply is empty".into());
+    };
+    match error.as_str() {
+        Some("") => println!("{}", bare(&Message::from_values(results))),
+        Some(error) => return Err(error.trim_end().into()),
+        None => return Err(error.to_string().into()),
+    }
+    Ok(())
+}
+
+pub(crate) async fn trace(first: String) -> Result<(), Failure> {
+    let node = join().await?;
+    let mut inbox = node.mailbox();
+    let mut asked = BTreeSet::new();
+    let mut waiting = 1;
+    node.snd(inbox.id(), &("seed", &first))?;
+    let walk = async {
+        while waiting > 0 {
+            let reply: Vec<String> = inbox.recv().await?.args()?;
+            waiting -= 1;
+            let (of, neighbours) = reply.split_first().ok_or("an empty reply")?;
+            let others: Vec<&String> = neighbours
+                .iter()
+                .filter(|other| *other != node.id().as_str())
+                .collect();
+            let mut line = of.clone();
+            for other in &others {
+                line.push(' ');
+                line.push_str(other);
+            }
+            println!("{line}");
+            for other in others {
+                if asked.insert(other.clone()) {
+                    waiting += 1;
+                    node.snd(other.as_str(), &("up_nodes", inbox.id(), other))?;
+                }
+            }
+        }
+        Ok::<(), Failure>(())
+    };
+    let walked = timeout(TRACE_LIMIT, walk).await;
+    node.shutdown().await;
+    walked.map_err(|_| format!("no answer from all nodes within {TRACE_LIMIT:?}"))?
+}
