@@ -99,6 +99,48 @@ sub counter {
    }
 }
 
+# messages [FROM, EPOCH, N, ..]: within an epoch N counts 0, 1, 2 .. without hole, epochs never go back
+sub stream {
+   my ($port) = @_;
+   my $state = $counter{$port} = { count => 0, problems => [], last => {} };
+   sub {
+      my ($who, $epoch, $seq) = @_;
+      my $last = $state->{last}{$who} ||= [0, -1];
+      $state->{count}++;
+      if ($epoch == $last->[0] ? $seq != $last->[1] + 1 : $epoch < $last->[0] || $seq != 0) {
+         $state->{holes}++;
+         push @{ $state->{problems} }, { from => $who, expected => [@$last], got => [$epoch, $seq] }
+            if @{ $state->{problems} } < 10;
+      }
+      $state->{last}{$who} = [$epoch, $seq];
+   }
+}
+
+my %sending;     # id => { epoch, seq, fired, problems, stop }
+
+# Sends such messages to a port until told to stop. The port is monitored; an epoch begins when the monitor is set
+# and ends when it fires.
+sub start_stream {
+   my ($id, $to) = @_;
+   my $state = $sending{$id} = { epoch => -1, fired => 0, doubles => 0, sent => 0 };
+   my $begin; $begin = sub {
+      my $epoch = ++$state->{epoch};
+      my $fired = 0;
+      $state->{seq} = 0;
+      $state->{guard} = mon $to, sub {
+         return if $state->{stopped};
+         $state->{doubles}++ if $fired++;
+         $state->{fired}++;
+         event (epoch => stream => $id + 0, ended => $epoch, reason => [@_]);
+         $begin->() if $fired == 1;
+      };
+   };
+   $begin->();
+   $state->{timer} = AE::timer 0, 0.002, sub {
+      for (1 .. 5) { $state->{sent}++; snd $to, NODE, $state->{epoch}, $state->{seq}++, "some payload \x{263a}" }
+   };
+}
+
 sub make_port {
    my ($kind, $args) = @_;
    my $port = port;
@@ -107,6 +149,8 @@ sub make_port {
       rcv $port, map { ($_ => $action{$_}->($port, $_)) } qw(echo echoed die kil record);
    } elsif ($kind eq "counter") {
       rcv $port, counter ($port, $args->{expect});
+   } elsif ($kind eq "stream") {
+      rcv $port, stream ($port);
    } else {
       my $make = $action{$kind} or die "unknown kind of port '$kind'\n";
       rcv $port, $make->($port);
@@ -277,6 +321,13 @@ my %command; %command = (
       };
       undef
    },
+   stream => sub { my $id = ++$serial; start_stream ($id, $_[0]{to}); { stream => $id + 0 } },
+   stream_stop => sub {
+      my $state = delete $sending{$_[0]{stream}} or die "no such stream\n";
+      $state->{stopped} = 1;
+      delete $state->{$_} for qw(timer guard);
+      { epoch => $state->{epoch}, next => $state->{seq}, fired => $state->{fired}, doubles => $state->{doubles}, sent => $state->{sent} }
+   },
    snd_big => sub {     # [head.., a string of so many characters]
       my ($args) = @_;
       my $fill = defined $args->{fill} ? $args->{fill} : "x";
@@ -378,7 +429,7 @@ my $input; $input = new AnyEvent::Handle
 my $life = AE::timer $option{life}, 0, sub { print STDERR "node.pl: lived $option{life} seconds, ending\n"; POSIX::_exit (3) };
 
 event (hello => driver => "perl", release => $release, generation => $generation, pid => $$ + 0,
-       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "snd_multiple"]);
+       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "snd_multiple", "stream"]);
 
 while () {
    $wake = AE::cv;

@@ -36,6 +36,8 @@ pub struct Env {
     pub life: u64,
     /// Keep the folders of passed cells too.
     pub keep: bool,
+    /// Seeds of the fault schedules.
+    pub schedules: std::ops::Range<u64>,
 }
 
 /// Everything that was said between harness and drivers, one JSON line each, with the time.
@@ -129,6 +131,11 @@ impl Ctx {
     /// How long a wait lasts.
     pub fn limit(&self) -> Duration {
         self.env.limit
+    }
+
+    /// Seeds of the fault schedules to play.
+    pub fn schedules(&self) -> std::ops::Range<u64> {
+        self.env.schedules.clone()
     }
 
     /// A folder for files of this cell.

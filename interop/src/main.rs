@@ -51,6 +51,12 @@ struct Options {
     /// How many seconds a single wait may last
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     limit: f64,
+    /// How many fault schedules the scenario `schedules` plays in each cell
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    schedules: u64,
+    /// Seed of the first fault schedule; the others follow it
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
     /// Run everything so many times in a row
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: usize,
@@ -130,8 +136,9 @@ fn run(options: &Options) -> Result<bool, String> {
         folder: logs.clone(),
         record: options.record.clone(),
         limit: Duration::from_secs_f64(options.limit),
-        life: 120,
+        life: 120 + 10 * options.schedules,
         keep: options.keep,
+        schedules: options.seed..options.seed.saturating_add(options.schedules),
     });
 
     let out = Mutex::new(());

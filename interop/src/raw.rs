@@ -1,7 +1,8 @@
 //! A connection whose octets the scenario writes itself: for peers that do not behave.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::fault::{Fault, Result};
@@ -124,6 +125,65 @@ impl Raw {
         let hex: String = secret.bytes().map(|octet| format!("{octet:02x}")).collect();
         self.send(format!("cleartext;{hex};json\n").as_bytes());
         self.line("its token", limit).map(drop)
+    }
+}
+
+/// A listener that sends back whatever it gets.
+#[derive(Debug)]
+pub struct Mirror {
+    address: SocketAddr,
+    ended: Receiver<(String, usize)>,
+}
+
+impl Mirror {
+    /// Starts to listen.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Fault::io("mirror"))?;
+        let address = listener.local_addr().map_err(Fault::io("mirror"))?;
+        let (tell, ended) = channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut octets = 0;
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                    octets += n;
+                    if stream.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                }
+                let peer = stream
+                    .peer_addr()
+                    .map_or_else(|_| String::new(), |a| a.to_string());
+                if tell.send((peer, octets)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { address, ended })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until a node has connected, said something and closed the connection.
+    pub fn closed(&self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ended.recv_timeout(left) {
+                Ok((_, 1..)) => return Ok(()),
+                Ok(_) => {}
+                Err(_) => {
+                    return Err(Fault::Timeout {
+                        what: "the node to greet its mirror image and close".to_owned(),
+                        seconds: limit.as_secs_f64(),
+                        seen: String::new(),
+                    });
+                }
+            }
+        }
     }
 }
 

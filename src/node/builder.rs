@@ -1,7 +1,7 @@
 //! Configuring and starting a node.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -246,6 +246,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         mesh: Mesh::new(id, bridges, mesh),
         listeners: RwLock::default(),
         stop: stop.clone(),
+        stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
         tasks: TaskTracker::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
@@ -370,7 +371,8 @@ impl Inner {
             }
         };
         let _ = tokio::time::timeout(PATIENCE, flush).await;
-        for peer in &peers {
+        self.stopping.store(true, Ordering::Release);
+        for peer in &self.peers.all() {
             super::enter(&self.runtime, || peer.disconnect(self, "node is shutting down"));
         }
         self.stop.cancel();

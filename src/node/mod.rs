@@ -19,7 +19,7 @@ mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -117,6 +117,8 @@ pub(crate) struct Inner {
     pub(crate) mesh: Mesh,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) stop: CancellationToken,
+    /// The node is about to stop: no link comes up any more.
+    stopping: AtomicBool,
     events: events::Subscribers,
     tasks: TaskTracker,
     /// The cookie in the names of local ports.
@@ -160,6 +162,10 @@ impl Inner {
     /// A number that was not given out before.
     pub(crate) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Runs a task that ends when the node stops.

@@ -417,6 +417,9 @@ impl Peer {
     ) -> Verdict {
         let lifecycle = self.lifecycle.lock();
         let mut state = self.state.lock();
+        if node.is_stopping() {
+            return Verdict::Refuse;
+        }
         if state.gone || matches!(state.phase, Phase::Failing) {
             return Verdict::Wait;
         }
@@ -556,7 +559,8 @@ impl Peer {
             state = self.state.lock();
         }
         state.phase = Phase::Idle;
-        if !state.pending.is_empty() || !state.monitors.is_empty() {
+        let wanted = !state.pending.is_empty() || !state.monitors.is_empty();
+        if wanted && !node.is_stopping() {
             self.start_connecting(node, &mut state);
             return;
         }

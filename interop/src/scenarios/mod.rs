@@ -18,6 +18,7 @@ mod numbered;
 mod peer;
 mod ports;
 mod reconnects;
+mod schedules;
 mod secret;
 mod services;
 mod spawn;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &faults::SPLIT,
         &faults::DELAY,
         &faults::SLOW_READER,
+        &schedules::SCENARIO,
         &mesh::SCENARIO,
         &mesh::LATE,
     ]

@@ -1,6 +1,9 @@
 //! Messages to octets.
 
+use std::io;
+
 use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::proto::framing::json::write_str;
 
@@ -19,6 +22,28 @@ pub enum EncodeError {
     Unserialisable(#[from] serde_json::Error),
 }
 
+/// Writes values as JSON::XS does, wherever that loses nothing.
+///
+/// Minus zero is `-0`, which Perl takes as the integer 0 and this crate as -0.0. A float that is a
+/// whole number stays recognisable as one, `2.0`, where Perl would write `2`.
+struct AsPerl;
+
+impl Formatter for AsPerl {
+    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        match value == 0.0 && value.is_sign_negative() {
+            true => writer.write_all(b"-0"),
+            false => CompactFormatter.write_f64(writer, value),
+        }
+    }
+
+    fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        match value == 0.0 && value.is_sign_negative() {
+            true => writer.write_all(b"-0"),
+            false => CompactFormatter.write_f32(writer, value),
+        }
+    }
+}
+
 /// Appends `args` to `out` as the text of a JSON array. `()` is the empty message.
 ///
 /// # Errors
@@ -26,7 +51,8 @@ pub enum EncodeError {
 /// [`EncodeError`]; `out` is as it was then.
 pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), EncodeError> {
     let start = out.len();
-    if let Err(error) = serde_json::to_writer(&mut *out, args) {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, AsPerl);
+    if let Err(error) = args.serialize(&mut serializer) {
         out.truncate(start);
         return Err(error.into());
     }
@@ -97,6 +123,20 @@ mod tests {
             Err(EncodeError::Unserialisable(_))
         ));
         assert_eq!(out, b"x");
+    }
+
+    #[test]
+    fn numbers_are_perls() {
+        let mut out = Vec::new();
+        let values = json!([-0.0, 0.0, 1e20, 0.1, 2.0, u64::MAX, i64::MIN]);
+        encode_args(&mut out, &values).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "[-0,0.0,1e+20,0.1,2.0,18446744073709551615,-9223372036854775808]"
+        );
+        let back: Vec<f64> = serde_json::from_str(&text).unwrap();
+        assert!(back[0] == 0.0 && back[0].is_sign_negative());
     }
 
     #[test]

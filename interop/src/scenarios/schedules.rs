@@ -1,0 +1,174 @@
+//! The delivery guarantee under random faults, from seeds that are named when it fails.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::ctx::{Ctx, Pair};
+use crate::driver::Node;
+use crate::fault::{Fault, Result, ensure};
+use crate::relay::Relay;
+use crate::scenario::{Scenario, everywhere};
+
+/// See [`run`].
+pub const SCENARIO: Scenario = Scenario {
+    name: "schedules",
+    about: "numbered messages both ways while the relay resets, closes, stalls, delays and splits by a seed's schedule: no hole, no reordering, nothing after a loss before the monitor fired, every monitor once",
+    not_in: everywhere,
+    run,
+};
+
+/// A small generator (splitmix64): the same schedule for the same seed, everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn millis(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(from + self.below(to - from))
+    }
+}
+
+fn run(ctx: &mut Ctx) -> Result<()> {
+    let Pair { alice, bob, relay } = ctx.pair()?;
+    for node in [&alice, &bob] {
+        if !node.has("stream") {
+            return Err(Fault::NotHere(format!(
+                "{}'s driver has no streams",
+                node.name()
+            )));
+        }
+    }
+    for seed in ctx.schedules() {
+        ctx.step(format!(
+            "schedule of seed {seed} (--schedules 1 --seed {seed})"
+        ));
+        // streams of their own: epochs begin again
+        let ends = [
+            (&alice, &bob, bob.port("stream")?),
+            (&bob, &alice, alice.port("stream")?),
+        ];
+        let mut streams = Vec::new();
+        for (one, other, port) in &ends {
+            streams.push((*one, *other, port, start(one, port)?));
+        }
+        faults(&relay, &mut Random(seed));
+        ctx.step(format!("the link after the schedule of seed {seed}"));
+        alice.connected_with(&["bob"], ctx.limit())?;
+        bob.connected_with(&["alice"], ctx.limit())?;
+        settled(&alice, &bob)?;
+        for (one, other, port, stream) in streams {
+            check(one, other, port, stream)?;
+        }
+    }
+    Ok(())
+}
+
+fn start(node: &Node, to: &str) -> Result<u64> {
+    let ok = node.call("stream", json!({ "to": to }))?;
+    ok["stream"]
+        .as_u64()
+        .ok_or_else(|| Fault::unexpected("the driver gave no stream ID"))
+}
+
+/// Two to four faults, at random moments.
+fn faults(relay: &Relay, random: &mut Random) {
+    for _ in 0..2 + random.below(3) {
+        std::thread::sleep(random.millis(5, 120)); // the moment of a fault, not a wait for anything
+        match random.below(6) {
+            0 | 1 => relay.reset(),
+            2 => relay.close(),
+            3 => {
+                relay.plan(|plan| plan.hold = true);
+                std::thread::sleep(random.millis(5, 200));
+                // what is held back is lost in half of the cases
+                if random.below(2) == 0 {
+                    relay.reset();
+                }
+                relay.plan(|plan| plan.hold = false);
+            }
+            4 => relay.plan(|plan| plan.split = !plan.split),
+            _ => {
+                let delay = random.millis(0, 30);
+                relay.plan(|plan| {
+                    plan.delay = if plan.delay.is_zero() {
+                        delay
+                    } else {
+                        Duration::ZERO
+                    }
+                });
+            }
+        }
+    }
+    relay.plan(|plan| {
+        plan.split = false;
+        plan.delay = Duration::ZERO;
+    });
+}
+
+/// Waits until messages pass both ways: a link that is being replaced loses some, and says so.
+fn settled(alice: &Node, bob: &Node) -> Result<()> {
+    let deadline = Instant::now() + alice.limit();
+    for (one, other) in [(alice, bob), (bob, alice)] {
+        loop {
+            let me = one.port("record")?;
+            one.snd(other.name(), json!(["snd", me, "here"]))?;
+            if one
+                .wait_for("an answer", Duration::from_secs(2), |e| {
+                    e["ev"] == "msg" && e["port"] == me
+                })
+                .is_ok()
+            {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(Fault::Unexpected(format!(
+                    "{} gets no answer from {}",
+                    one.name(),
+                    other.name()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stops a stream and compares what was sent with what was received.
+fn check(one: &Node, other: &Node, port: &str, stream: u64) -> Result<()> {
+    let sent = one.call("stream_stop", json!({ "stream": stream }))?;
+    one.sync(other.name())?;
+    let state = other.call("counter", json!({ "port": port }))?;
+    ensure(sent["doubles"] == 0, || {
+        format!("{}: a monitor fired twice: {sent}", one.name())
+    })?;
+    ensure(state["holes"] == 0, || {
+        format!(
+            "{} to {}: sent {sent}, received {state}",
+            one.name(),
+            other.name()
+        )
+    })?;
+    let ended = one.take(|e| e["ev"] == "epoch" && e["stream"] == stream);
+    ensure(
+        Some(ended.len() as u64) == sent["fired"].as_u64() && sent["fired"] == sent["epoch"],
+        || format!("{}: {} epochs ended, but {sent}", one.name(), ended.len()),
+    )?;
+    let lost = ended.iter().find(|e| e["reason"][0] != "transport_error");
+    ensure(lost.is_none(), || {
+        format!(
+            "{}: the monitor fired with {}",
+            one.name(),
+            lost.map_or(String::new(), Value::to_string)
+        )
+    })
+}

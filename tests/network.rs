@@ -1,0 +1,457 @@
+//! Networks of nodes of this crate, over real sockets on 127.0.0.1.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aemp::proto::generation::Versions;
+use aemp::{CalError, Generation, Node, NodeEvent, PortId, Reason};
+use support::{
+    LIMIT, Scripted, builder, capture_log, event, joining, listening, log, members, sync, up,
+    within,
+};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+/// A port that passes its messages' numbers on.
+fn numbers(node: &Node) -> (PortId, mpsc::UnboundedReceiver<u64>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let port = node.port();
+    port.rcv("n", move |_, (n,): (u64,)| drop(sender.send(n)));
+    (port.id().clone(), receiver)
+}
+
+fn monitored(node: &Node, port: &PortId) -> oneshot::Receiver<Reason> {
+    let (sender, receiver) = oneshot::channel();
+    node.mon(port, move |reason| drop(sender.send(reason)));
+    receiver
+}
+
+#[tokio::test]
+async fn two_nodes_talk() {
+    let (a, b) = (listening("talk-a").await, Arc::new(()));
+    drop(b);
+    let b = joining("talk-b", &a).await;
+    up(&b, "talk-a").await;
+    let (port, mut received) = numbers(&a);
+    for n in 0..1000 {
+        b.snd(&port, &("n", n)).unwrap();
+    }
+    for n in 0..1000 {
+        let got = within("a number", received.recv()).await;
+        assert_eq!(got, Some(n));
+    }
+    // A call, its time limit, and one to a port that is not there.
+    let (id,): (String,) = b.cal("talk-a", &("info",), Some(LIMIT)).await.unwrap();
+    assert_eq!(id, "talk-a");
+    let mute = a.port_with(|_, _| {});
+    let limit = Duration::from_millis(20);
+    let late = b.cal::<()>(&mute, &("x",), Some(limit)).await;
+    assert!(matches!(late, Err(CalError::TimedOut(_))));
+    let missing = b.cal::<()>("talk-a#none", &("x",), Some(LIMIT)).await;
+    let Err(CalError::Died(reason)) = missing else {
+        panic!("{missing:?}")
+    };
+    assert_eq!(
+        reason.to_string(),
+        "no_such_port cannot monitor nonexistent port talk-a#none"
+    );
+    for node in [a, b] {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn monitors_kills_and_spawns() {
+    let a = listening("mks-a").await;
+    a.function("eg::init", |cx, (reply, text): (PortId, String)| {
+        cx.this().rcv("die", |_, ()| Err::<(), _>("oops\n"));
+        cx.snd(&reply, &("ready", cx.id(), text))
+    });
+    a.function("eg::boom", |_, ()| Err::<(), _>("no"));
+    let b = joining("mks-b", &a).await;
+    up(&b, "mks-a").await;
+
+    // A spawned port that fails.
+    let mut inbox = b.mailbox();
+    let spawned = b.spawn("mks-a", "eg::init", &(inbox.id(), "hello")).unwrap();
+    let reason = monitored(&b, &spawned);
+    let ready = within("ready", inbox.recv_tag("ready")).await.unwrap();
+    let (id, text): (PortId, String) = ready.args().unwrap();
+    assert_eq!((id, text.as_str()), (spawned.clone(), "hello"));
+    b.snd(&spawned, &("die",)).unwrap();
+    let reason = within("the death", reason).await.unwrap();
+    assert_eq!(reason, Reason::new(["die", "oops"]));
+
+    // One that fails at once, and one that can't be.
+    for (function, kind) in [("eg::boom", "die"), ("eg::none", "no_such_port")] {
+        let port = b.spawn("mks-a", function, &()).unwrap();
+        let reason = within("the death", monitored(&b, &port)).await.unwrap();
+        assert_eq!(reason.kind(), Some(kind), "{function}: {reason}");
+    }
+
+    // Killing there: with a reason, and normally; the forms of monitors.
+    let victim = a.port();
+    let linked = b.port();
+    let survivor = b.port();
+    b.mon_kil(&victim, &linked);
+    b.mon_snd(&victim, inbox.id(), &("gone", 7)).unwrap();
+    let stopped = b.mon(&victim, |_| panic!("this monitor was stopped"));
+    stopped.stop();
+    let guarded = b.mon(&victim, |_| panic!("this one, too")).guard();
+    drop(guarded);
+    sync(&b, "mks-a").await;
+    let linked_reason = monitored(&b, linked.id());
+    b.kil(&victim, Reason::new(["remote", "kil"]));
+    let gone = within("the message", inbox.recv_tag("gone")).await.unwrap();
+    let gone: (u8, String, String) = gone.args().unwrap();
+    assert_eq!(gone, (7, "remote".into(), "kil".into()));
+    let reason = within("the link", linked_reason).await.unwrap();
+    assert_eq!(reason, Reason::new(["remote", "kil"]));
+
+    let victim = a.port();
+    b.mon_kil(&victim, &survivor);
+    let reason = monitored(&b, victim.id());
+    b.kil(&victim, Reason::normal());
+    assert!(within("the end", reason).await.unwrap().is_normal());
+    assert!(survivor.is_alive(), "a normal end kills no linked port");
+
+    // Losing the node fires everything, with the node's ID.
+    let port = a.port();
+    let reasons = [monitored(&b, port.id()), monitored(&b, &"mks-a".into())];
+    sync(&b, "mks-a").await;
+    a.shutdown().await;
+    for reason in reasons {
+        let reason = within("the loss", reason).await.unwrap();
+        assert_eq!(reason.kind(), Some("transport_error"));
+        assert_eq!(reason.values()[1], "mks-a");
+    }
+    b.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let node = builder("lonely").binds([""; 0]);
+    let node = node.set("monitor_timeout", 1).start().await.unwrap();
+    let port = PortId::new("nowhere#x.y");
+    node.snd(&port, &("lost",)).unwrap();
+    let reason = within("the monitor", monitored(&node, &port)).await.unwrap();
+    assert_eq!(
+        reason.to_string(),
+        "transport_error nowhere unable to connect"
+    );
+    assert_eq!(node.known_nodes(), [node.id().clone()], "it is forgotten");
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_mesh_that_heals() {
+    let seed = listening("mesh-seed").await;
+    let address = seed.listeners();
+    let mut nodes = Vec::new();
+    for n in 1..=3 {
+        let node = joining(&format!("mesh-{n}"), &seed).await;
+        node.register("mesh", &node.port());
+        nodes.push(node);
+    }
+    let hidden = builder("mesh-hidden").binds([""; 0]).seeds(seed.listeners());
+    let hidden = hidden.start().await.unwrap();
+    hidden.register("mesh", &hidden.port());
+    nodes.push(hidden);
+    for node in &nodes {
+        for other in nodes.iter().chain([&seed]) {
+            if other.id() != node.id() {
+                up(node, other.id().as_str()).await;
+            }
+        }
+        members(node, "mesh", 4).await;
+    }
+    // One goes: all others notice.
+    let gone = nodes.remove(0);
+    gone.shutdown().await;
+    for node in nodes.iter().chain([&seed]) {
+        members(node, "mesh", 3).await;
+        assert!(!node.node_is_up("mesh-1"));
+    }
+    // The seed goes and comes back at its address.
+    seed.shutdown().await;
+    for node in &nodes {
+        let mut events = node.mon_nodes();
+        if node.node_is_up("mesh-seed") {
+            within("the loss", event(&mut events, |e| !e.is_up())).await;
+        }
+    }
+    let seed = builder("mesh-seed").binds(address).start().await.unwrap();
+    for node in &nodes {
+        up(node, "mesh-seed").await;
+    }
+    members(&seed, "mesh", 3).await;
+    for node in nodes.into_iter().chain([seed]) {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn groups_follow_ports() {
+    let a = listening("groups-a").await;
+    let b = joining("groups-b", &a).await;
+    up(&b, "groups-a").await;
+    let mut changes = b.mon_group("g");
+    let (one, two) = (a.port(), a.port());
+    let registration = a.register("g", &one);
+    a.register("g", &two);
+    a.register("g", &two); // has no effect
+    members(&b, "g", 2).await;
+    let change = within("a change", changes.next()).await.unwrap();
+    assert_eq!(change.added, [one.id().clone()]);
+    registration.unregister();
+    assert_eq!(members(&b, "g", 1).await, [two.id().clone()]);
+    two.kil(Reason::normal());
+    members(&b, "g", 0).await;
+    a.register("g", a.id());
+    assert_eq!(members(&b, "g", 1).await, [a.id().node_port()]);
+    a.shutdown().await;
+    members(&b, "g", 0).await;
+    b.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_connect_to_each_other_keep_one_link() {
+    for round in 0..100 {
+        let (a, b) = (listening("both-a").await, listening("both-b").await);
+        let (port_a, mut at_a) = numbers(&a);
+        let (port_b, mut at_b) = numbers(&b);
+        let (mut events_a, mut events_b) = (a.mon_nodes(), b.mon_nodes());
+        // Both have something to say before there is any link.
+        a.snd(&port_b, &("n", 0)).unwrap();
+        b.snd(&port_a, &("n", 0)).unwrap();
+        a.add_seeds(b.listeners());
+        b.add_seeds(a.listeners());
+        for n in 1..50 {
+            a.snd(&port_b, &("n", n)).unwrap();
+            b.snd(&port_a, &("n", n)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        for n in 0..50 {
+            let what = format!("round {round}, number {n}");
+            assert_eq!(within(&what, at_a.recv()).await, Some(n));
+            assert_eq!(within(&what, at_b.recv()).await, Some(n));
+        }
+        sync(&a, "both-b").await;
+        sync(&b, "both-a").await;
+        for events in [&mut events_a, &mut events_b] {
+            let first = within("an event", events.next()).await.unwrap();
+            assert!(first.is_up(), "round {round}: {first:?}");
+        }
+        a.shutdown().await;
+        b.shutdown().await;
+        for events in [&mut events_a, &mut events_b] {
+            let mut rest = Vec::new();
+            while let Some(event) = within("the end", events.next()).await {
+                rest.push(event);
+            }
+            let one_down = matches!(&rest[..], [NodeEvent::Down { .. }]);
+            assert!(one_down, "round {round}: the link was changed: {rest:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_overflows_loses_the_link_and_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let node = builder("verbose").binds([""; 0]).seeds([address]);
+    let node = node.set("max_queue", 1 << 20).start().await.unwrap();
+    let mut peer = Scripted::accept(&listener).await;
+    peer.handshake("slow", 1, "provider=AE-1.30").await;
+    up(&node, "slow").await;
+    let port = PortId::new("slow#p.q");
+    let mut reason = monitored(&node, &port);
+    let payload = "x".repeat(10_000);
+    let reason = within("the overflow", async {
+        loop {
+            node.snd(&port, &("data", &payload)).unwrap();
+            tokio::task::yield_now().await;
+            if let Ok(reason) = reason.try_recv() {
+                return reason;
+            }
+        }
+    })
+    .await;
+    assert_eq!(
+        reason.to_string(),
+        "transport_error slow more than 1048576 octets are waiting to be sent"
+    );
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_node_serves_both_greeting_versions() {
+    let node = builder("bilingual").generation(Versions::Auto);
+    let node = node.binds(["127.0.0.1:0"]).start().await.unwrap();
+    let mut events = node.mon_nodes();
+    for (id, version, params, generation) in [
+        ("old", 0, "provider=AE-1.0;timeout=12", Generation::Gen0),
+        ("mid", 1, "provider=AE-1.24", Generation::Gen1a),
+        ("new", 1, "provider=AE-1.30", Generation::Gen1b),
+    ] {
+        let mut peer = Scripted::connect(&node).await;
+        peer.handshake(id, version, params).await;
+        let first = within("up", event(&mut events, |e| e.node() == &id)).await;
+        let NodeEvent::Up { generation: got, .. } = first else {
+            panic!("{first:?}")
+        };
+        assert_eq!(got, generation);
+        // The death of a port is told as the release has it.
+        let verb = match generation {
+            Generation::Gen1b => "kil0",
+            _ => "kil",
+        };
+        let port = node.port();
+        let name = port.id().name().to_owned();
+        peer.send(format!("[\"\",\"mon1\",\"{name}\"][\"\",\"time\",\"{id}#r\"]")).await;
+        let answered = |octets: &[u8]| String::from_utf8_lossy(octets).contains("[\"r\",");
+        peer.read_until("the time", answered).await;
+        port.kil(Reason::new(["why"]));
+        let want = format!("[\"\",\"{verb}\",\"{name}\",\"why\"]");
+        let told = |octets: &[u8]| String::from_utf8_lossy(octets).contains(&want);
+        peer.read_until(&want, told).await;
+        // A monitor of a missing port.
+        peer.send("[\"\",\"mon1\",\"none\"]").await;
+        let third = if version == 0 { "" } else { ",\"bilingual#none\"" };
+        let want = format!(
+            "[\"\",\"{verb}\",\"none\",\"no_such_port\",\"cannot monitor nonexistent port\"{third}]"
+        );
+        let told = |octets: &[u8]| String::from_utf8_lossy(octets).contains(&want);
+        peer.read_until(&want, told).await;
+        drop(peer);
+        within("down", event(&mut events, |e| !e.is_up())).await;
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connector_answers_with_the_listeners_version() {
+    for version in [0, 1] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let node = builder("chameleon").generation(Versions::Auto);
+        let node = node.binds([""; 0]).seeds([address]).start().await.unwrap();
+        let mut peer = Scripted::accept(&listener).await;
+        peer.handshake("seed", version, "provider=AE-1.0;timeout=12").await;
+        up(&node, "seed").await;
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_waits_is_greeted_after_a_moment() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let node = builder("patient").generation(Versions::Auto);
+    let node = node.binds([""; 0]).seeds([address]).start().await.unwrap();
+    let mut peer = Scripted::accept(&listener).await;
+    let lines = |octets: &[u8]| octets.iter().filter(|o| **o == b'\n').count() == 2;
+    let greeting = peer.read_until("the greeting", lines).await;
+    assert!(greeting.starts_with(b"aemp;1;patient;"));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_seed_that_is_ourselves_is_forgotten() {
+    capture_log();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let node = builder("narcissus").binds([&address]).seeds([&address]);
+    let node = node.set("connect_interval", 0.01).start().await.unwrap();
+    let tried = format!("trying connect to seed node {address}.");
+    let refused = format!("{address} I refuse to talk to myself");
+    let count = |text: &str| log().iter().filter(|l| l.contains(text)).count();
+    within("the refusal", async {
+        while count(&refused) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // The next rounds would come after a second each.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(count(&tried), 1);
+    assert!(node.up_nodes().is_empty());
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn panics_and_errors_kill_only_their_port() {
+    let node = Node::local();
+    let port = node.port();
+    port.rcv("panic", |_, ()| -> () { panic!("no way") })
+        .rcv("typed", |_, (_, _): (u8, String)| {});
+    let reason = monitored(&node, port.id());
+    node.snd(&port, &("panic",)).unwrap();
+    let reason = within("the death", reason).await.unwrap();
+    assert_eq!(reason.to_string(), "die no way");
+
+    let port = node.port();
+    port.rcv("typed", |_, (_, _): (u8, String)| {});
+    let reason = monitored(&node, port.id());
+    node.snd(&port, &("typed", 1, 2)).unwrap();
+    let reason = within("the death", reason).await.unwrap();
+    assert_eq!(
+        reason.to_string(),
+        "die argument 2: invalid type: integer `2`, expected a string"
+    );
+
+    let port = node.port();
+    port.rcv_async("wait", |_, fail: Option<bool>| async move {
+        assert!(fail.is_some(), "later");
+    });
+    let reason = monitored(&node, port.id());
+    node.snd(&port, &("wait",)).unwrap();
+    assert_eq!(within("it", reason).await.unwrap().to_string(), "die later");
+}
+
+#[tokio::test]
+async fn asynchronous_handlers_keep_the_order() {
+    let node = Node::local();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let port = node.port();
+    port.rcv_async("n", move |_, (n,): (u64,)| {
+        let sender = sender.clone();
+        async move {
+            if n % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+            let _ = sender.send(n);
+        }
+    });
+    for n in 0..1000 {
+        node.snd(&port, &("n", n)).unwrap();
+    }
+    for n in 0..1000 {
+        assert_eq!(within("a number", receiver.recv()).await, Some(n));
+    }
+    // Killed while it waits: the code is dropped.
+    struct Dropped(Option<oneshot::Sender<()>>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.take().unwrap().send(());
+        }
+    }
+    let (started, begun) = oneshot::channel();
+    let (dropped, ended) = oneshot::channel();
+    let (mut started, mut guard) = (Some(started), Some(Dropped(Some(dropped))));
+    port.rcv_async("forever", move |_, ()| {
+        let _ = started.take().unwrap().send(());
+        let guard = guard.take();
+        async move {
+            std::future::pending::<()>().await;
+            drop(guard);
+        }
+    });
+    node.snd(&port, &("forever",)).unwrap();
+    within("the start", begun).await.unwrap();
+    port.kil(Reason::normal());
+    within("the drop", ended).await.unwrap();
+}

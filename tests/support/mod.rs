@@ -1,0 +1,216 @@
+//! What the tests of whole nodes share: nodes on 127.0.0.1, scripted peers, captured log lines.
+
+#![allow(dead_code)]
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use aemp::proto::generation::Versions;
+use aemp::{Builder, Node, NodeEvent, NodeEvents, PortId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::field::{Field, Visit};
+
+pub const SECRET: &str = "geheim";
+
+/// What every wait is limited by: long, as it is reached only when something is broken.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A builder that reads no file.
+pub fn builder(id: &str) -> Builder {
+    let builder = Node::builder().no_rc().nodeid(id).secret(SECRET);
+    // Tests need not wait for listeners of unknown generation.
+    builder.generation(Versions::Only(1))
+}
+
+/// A node that listens on 127.0.0.1.
+pub async fn listening(id: &str) -> Node {
+    builder(id).binds(["127.0.0.1:0"]).start().await.unwrap()
+}
+
+/// A node with that seed.
+pub async fn joining(id: &str, seed: &Node) -> Node {
+    let builder = builder(id).binds(["127.0.0.1:0"]).seeds(seed.listeners());
+    builder.start().await.unwrap()
+}
+
+/// Limits a wait, and says what it waited for.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LIMIT, work).await {
+        Ok(result) => result,
+        Err(_) => panic!("timed out waiting for: {what}\nlog:\n{}", log().join("\n")),
+    }
+}
+
+/// Waits for a node to be up.
+pub async fn up(node: &Node, id: &str) {
+    let mut events = node.mon_nodes();
+    if node.node_is_up(id) {
+        return;
+    }
+    within(&format!("{} sees {id} up", node.id()), async {
+        event(&mut events, |event| event.is_up() && event.node() == &id).await;
+    })
+    .await;
+}
+
+/// Waits for an event.
+pub async fn event(events: &mut NodeEvents, wanted: impl Fn(&NodeEvent) -> bool) -> NodeEvent {
+    loop {
+        let event = events.next().await.expect("the node runs");
+        if wanted(&event) {
+            return event;
+        }
+    }
+}
+
+/// Waits until a group has so many members.
+pub async fn members(node: &Node, group: &str, count: usize) -> Vec<PortId> {
+    let mut changes = node.mon_group(group);
+    if count == 0 && node.members(group).is_empty() {
+        return Vec::new();
+    }
+    let what = format!("{} sees {count} members of {group}", node.id());
+    within(&what, async {
+        loop {
+            let change = changes.next().await.expect("the node runs");
+            if change.members.len() == count {
+                return change.members;
+            }
+        }
+    })
+    .await
+}
+
+/// A round trip to the node, behind everything that was sent to it before.
+pub async fn sync(node: &Node, other: &str) {
+    let call = node.cal::<(f64,)>(other, &("time",), Some(LIMIT));
+    within(&format!("{} hears from {other}", node.id()), call)
+        .await
+        .unwrap();
+}
+
+static LINES: OnceLock<Arc<Mutex<Vec<String>>>> = OnceLock::new();
+
+struct Capture(Arc<Mutex<Vec<String>>>);
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Capture {
+    fn on_event(
+        &self,
+        event: &tracing::Event<'_>,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        if event.metadata().target() != "aemp" {
+            return;
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let line = format!("{} {}", event.metadata().level(), text.0);
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+/// Starts to keep the log lines of this process.
+pub fn capture_log() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    LINES.get_or_init(|| {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let _ = tracing_subscriber::registry()
+            .with(Capture(lines.clone()))
+            .try_init();
+        lines
+    });
+}
+
+/// The log lines so far.
+pub fn log() -> Vec<String> {
+    LINES
+        .get()
+        .map(|lines| lines.lock().unwrap().clone())
+        .unwrap_or_default()
+}
+
+/// A peer that the test plays octet by octet.
+pub struct Scripted {
+    pub stream: TcpStream,
+    pub received: Vec<u8>,
+}
+
+impl Scripted {
+    /// Connects to a node.
+    pub async fn connect(node: &Node) -> Self {
+        let stream = TcpStream::connect(&node.listeners()[0]).await.unwrap();
+        Scripted {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    /// Accepts a connection of a node.
+    pub async fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = within("a connection", listener.accept()).await.unwrap();
+        Scripted {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    pub fn local_address(&self) -> String {
+        self.stream.local_addr().unwrap().to_string()
+    }
+
+    pub async fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.stream.write_all(octets.as_ref()).await.unwrap();
+    }
+
+    /// Reads until `done` agrees to all that was received, and takes that.
+    pub async fn read_until(&mut self, what: &str, done: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        within(what, async {
+            while !done(&self.received) {
+                let read = self.stream.read_buf(&mut self.received).await.unwrap();
+                let text = String::from_utf8_lossy(&self.received).into_owned();
+                assert!(read > 0, "closed while waiting for {what}; got {text}");
+            }
+        })
+        .await;
+        std::mem::take(&mut self.received)
+    }
+
+    /// Waits until the node has closed the connection.
+    pub async fn closed(&mut self) -> Vec<u8> {
+        within("the connection to be closed", async {
+            loop {
+                match self.stream.read_buf(&mut self.received).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        })
+        .await;
+        std::mem::take(&mut self.received)
+    }
+
+    /// Does the whole handshake as a node of a release.
+    pub async fn handshake(&mut self, id: &str, version: u32, params: &str) {
+        use aemp::proto::auth::{AuthMethod, Secret};
+        let own = format!("aemp;{version};{id};hmac_md6_64_256;json;{params}\nNONCE-{id}\n");
+        self.send(&own).await;
+        let lines = |octets: &[u8], n| octets.iter().filter(|o| **o == b'\n').count() >= n;
+        let peer = self.read_until("the greeting", |octets| lines(octets, 2)).await;
+        let peer = String::from_utf8(peer).unwrap();
+        let token = AuthMethod::HmacMd6.token(&Secret::from(SECRET), &own, &peer);
+        self.send(format!("hmac_md6_64_256;{token};json\n")).await;
+        self.read_until("the token", |octets| lines(octets, 1)).await;
+    }
+}
