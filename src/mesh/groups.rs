@@ -1,24 +1,25 @@
 //! Named groups of ports, visible on every node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
-use crate::node::{GroupChange, GroupChanges};
+use crate::node::GroupChanges;
 use crate::proto::{NodeId, PortId};
 
 #[derive(Default)]
 pub(crate) struct Groups {
-    members: BTreeMap<String, BTreeSet<PortId>>,
+    members: BTreeMap<String, Arc<BTreeSet<PortId>>>,
     /// The members that are ports of ours, in the order of registration.
     local: BTreeMap<String, Vec<PortId>>,
-    monitors: HashMap<String, Vec<mpsc::UnboundedSender<GroupChange>>>,
+    monitors: HashMap<String, watch::Sender<Arc<BTreeSet<PortId>>>>,
 }
 
 impl Groups {
     pub(crate) fn members(&self, group: &str) -> Vec<PortId> {
-        let members = self.members.get(group).into_iter().flatten();
-        members.cloned().collect()
+        let members = self.members.get(group);
+        members.into_iter().flat_map(|ports| ports.iter().cloned()).collect()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -58,30 +59,24 @@ impl Groups {
 
     /// Adds and removes members; who monitors the group hears of what really changed.
     pub(crate) fn change(&mut self, group: &str, add: Vec<PortId>, remove: Vec<PortId>) {
-        let members = self.members.entry(group.to_owned()).or_default();
-        let removed: Vec<PortId> = remove.into_iter().filter(|p| members.remove(p)).collect();
-        let added: Vec<PortId> = add
-            .into_iter()
-            .filter(|p| members.insert(p.clone()))
-            .collect();
-        let all: Vec<PortId> = members.iter().cloned().collect();
-        if all.is_empty() {
+        let entry = self.members.entry(group.to_owned()).or_default();
+        let members = Arc::make_mut(entry);
+        let mut changed = false;
+        for port in remove {
+            changed |= members.remove(&port);
+        }
+        for port in add {
+            changed |= members.insert(port);
+        }
+        let now = entry.clone();
+        if now.is_empty() {
             self.members.remove(group);
         }
-        if added.is_empty() && removed.is_empty() {
-            return;
-        }
-        let Some(monitors) = self.monitors.get_mut(group) else {
-            return;
-        };
-        let change = GroupChange {
-            members: all,
-            added,
-            removed,
-        };
-        monitors.retain(|to| to.send(change.clone()).is_ok());
-        if monitors.is_empty() {
-            self.monitors.remove(group);
+        if changed
+            && let Some(monitors) = self.monitors.get(group)
+            && monitors.send(now).is_err()
+        {
+            self.monitors.remove(group); // nobody listens any more
         }
     }
 
@@ -100,20 +95,12 @@ impl Groups {
         }
     }
 
-    /// The group's changes from now on; first, if it has members, all of them as added.
+    /// Follows a group.
     pub(crate) fn monitor(&mut self, group: &str) -> GroupChanges {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let members = self.members(group);
-        if !members.is_empty() {
-            let _ = sender.send(GroupChange {
-                added: members.clone(),
-                members,
-                removed: vec![],
-            });
-        }
-        let monitors = self.monitors.entry(group.to_owned()).or_default();
-        monitors.push(sender);
-        GroupChanges(receiver)
+        let now = self.members.get(group).cloned().unwrap_or_default();
+        let monitors = self.monitors.entry(group.to_owned());
+        let sender = monitors.or_insert_with(|| watch::Sender::new(now));
+        GroupChanges::new(sender.subscribe())
     }
 
     pub(crate) fn close(&mut self) {

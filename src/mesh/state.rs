@@ -14,7 +14,7 @@ use super::seeds::Seeds;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Input {
     Up {
         node: NodeId,
@@ -36,7 +36,7 @@ pub(crate) enum Input {
 }
 
 /// What a peer says to its bridge here.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Gossip {
     Addr(Vec<String>),
     Nodes(BTreeMap<NodeId, Vec<String>>),
@@ -99,7 +99,7 @@ struct Link {
 }
 
 /// The most nodes that are remembered on hearsay.
-const MAX_HEARSAY: usize = 100_000;
+const MAX_HEARSAY: usize = 10_000;
 
 pub(crate) struct State {
     own: NodeId,
@@ -124,8 +124,10 @@ impl Gossip {
         };
         let args = message.without_tag();
         let parsed = match &*tag {
-            "addr" => args.args().map(|(list,)| Gossip::Addr(list)),
-            "nodes" => args.args().map(|(map,)| Gossip::Nodes(map)),
+            "addr" => args.args().map(|(list,)| Gossip::Addr(capped(list))),
+            "nodes" => args.args().map(|(map,): (BTreeMap<_, Vec<_>>,)| {
+                Gossip::Nodes(map.into_iter().map(|(id, list)| (id, capped(list))).collect())
+            }),
             "set" => args.args().map(|(map,)| Gossip::Set(map)),
             "reg0" => args.args().map(|pair| Gossip::Reg(false, pair)),
             "reg1" => args.args().map(|pair| Gossip::Reg(true, pair)),
@@ -138,6 +140,14 @@ impl Gossip {
         let with_tag = |error: crate::proto::ArgsError| format!("{tag}: {error}");
         parsed.map(Some).map_err(with_tag)
     }
+}
+
+/// The most addresses of one node that are taken note of.
+const MAX_ADDRESSES: usize = 64;
+
+fn capped(mut addresses: Vec<String>) -> Vec<String> {
+    addresses.truncate(MAX_ADDRESSES);
+    addresses
 }
 
 impl State {
@@ -212,14 +222,15 @@ impl State {
         }
     }
 
-    /// The first-hand addresses of nodes that `listener` can talk to.
-    fn news_for(&self, listener: &NodeId) -> BTreeMap<&NodeId, &[String]> {
+    /// The first-hand addresses of nodes, or of one node, that `listener` can talk to.
+    fn news_for(&self, listener: &NodeId, of: Option<&NodeId>) -> BTreeMap<&NodeId, &[String]> {
         let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
             return BTreeMap::new();
         };
         let common = |other: &Link| other.versions.iter().any(|v| link.versions.contains(v));
         self.up_nodes()
-            .filter(|(id, known, other)| *id != listener && known.first_hand && common(other))
+            .filter(|(id, ..)| *id != listener && of.is_none_or(|of| of == *id))
+            .filter(|(_, known, other)| known.first_hand && common(other))
             .map(|(id, known, _)| (id, known.addresses.as_deref().unwrap_or_default()))
             .collect()
     }
@@ -241,7 +252,7 @@ impl State {
         self.effects.push(Effect::Watch(node.clone(), bridge));
         let listeners = self.listeners.clone();
         self.say(&node, ("addr", listeners));
-        let news = json!(self.news_for(&node));
+        let news = json!(self.news_for(&node, None));
         if news.as_object().is_some_and(|map| !map.is_empty()) {
             self.say(&node, ("nodes", news));
         }
@@ -267,6 +278,11 @@ impl State {
         if let Some(known) = self.nodes.get_mut(node) {
             known.up = None;
             known.first_hand = false;
+            // Addresses may serve once more; without any there is nothing to remember.
+            let useful = known.addresses.as_ref().is_some_and(|list| !list.is_empty());
+            if !useful || self.nodes.len() > MAX_HEARSAY {
+                self.nodes.remove(node);
+            }
         }
         self.check_master();
         self.groups.remove_node(node);
@@ -313,7 +329,8 @@ impl State {
             }
             Gossip::Nodes(map) => self.told_of(from, map),
             Gossip::Set(map) => {
-                for (group, ports) in map {
+                for (group, mut ports) in map {
+                    ports.retain(|port| port.node() == from.as_str());
                     self.groups.change(&group, ports, vec![]);
                 }
             }
@@ -326,6 +343,9 @@ impl State {
                     }
                 };
                 let port = vec![PortId::new(port)];
+                if port[0].node() != from.as_str() {
+                    return; // a node speaks for its own ports only
+                }
                 match add {
                     true => self.groups.change(&group, port, vec![]),
                     false => self.groups.change(&group, vec![], port),
@@ -333,17 +353,14 @@ impl State {
             }
             Gossip::Find(node) => {
                 self.log(9, format!("{from} asked us to find {node}."));
-                let news = json!(self.news_for(from));
-                if let Some(addresses) = news.get(node.as_str()) {
-                    self.say(from, ("nodes", json!({ node.as_str(): addresses })));
-                }
+                self.tell(from, &node);
             }
             Gossip::Setup => {}
             Gossip::SeedMe(seedme) => {
                 link.seedme = seedme;
                 let not = if seedme { "" } else { "NOT " };
                 self.log(9, format!("{from} asked us to {not}seed it."));
-                let news = json!(self.news_for(from));
+                let news = json!(self.news_for(from, None));
                 if seedme && news.as_object().is_some_and(|map| !map.is_empty()) {
                     self.say(from, ("nodes", news));
                 }
@@ -400,8 +417,8 @@ impl State {
 
     /// Tells `listener` of the addresses of `node`, if it can talk to it.
     fn tell(&mut self, listener: &NodeId, node: &NodeId) {
-        let news = json!(self.news_for(listener));
-        if let Some(addresses) = news.get(node.as_str()) {
+        if let Some(addresses) = self.news_for(listener, Some(node)).remove(node) {
+            let addresses = addresses.to_vec();
             self.say(listener, ("nodes", json!({ node.as_str(): addresses })));
         }
     }
@@ -483,7 +500,11 @@ impl State {
             }
         }
         if self.seed_round == 0 {
-            self.next_seed_round(Duration::from_secs(5));
+            let first = match self.config.seed_only_when_alone {
+                true => Duration::from_secs(5),
+                false => self.seed_interval(),
+            };
+            self.next_seed_round(first);
         }
     }
 
@@ -496,20 +517,22 @@ impl State {
         }
     }
 
-    fn seed_round(&mut self) {
+    /// The time between two tries.
+    fn seed_interval(&mut self) -> Duration {
+        if self.config.seed_only_when_alone {
+            return self.config.monitor_timeout;
+        }
         let up = self.up_nodes().count();
-        let interval = if self.config.seed_only_when_alone {
-            self.config.monitor_timeout
-        } else {
-            let turns = if up > 0 { up + 2 } else { 1 };
-            let least = Duration::from_secs(1);
-            let jitter = Duration::from_secs_f64((self.random)());
-            (self.config.connect_interval * turns as u32)
-                .saturating_sub(jitter)
-                .max(least)
-        };
+        let turns = if up > 0 { up + 2 } else { 1 };
+        let jitter = Duration::from_secs_f64((self.random)());
+        let interval = self.config.connect_interval * turns as u32;
+        interval.saturating_sub(jitter).max(Duration::from_secs(1))
+    }
+
+    fn seed_round(&mut self) {
+        let interval = self.seed_interval();
         self.next_seed_round(interval);
-        if up == 0 || !self.config.seed_only_when_alone {
+        if !self.config.seed_only_when_alone || self.up_nodes().next().is_none() {
             self.seed_try();
         }
     }

@@ -1,0 +1,332 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::state::{Config, Effect, Gossip, Input, State, Timer};
+use crate::proto::{Generation, Message, NodeId, PortId};
+
+fn state(seed_only_when_alone: bool) -> State {
+    let config = Config {
+        connect_interval: Duration::from_secs(2),
+        monitor_timeout: Duration::from_secs(15),
+        seed_only_when_alone,
+    };
+    let mut n = 0;
+    let name = move || {
+        n += 1;
+        format!("br.{n}")
+    };
+    State::new(NodeId::new("me"), config, Box::new(name), Box::new(|| 0.5))
+}
+
+fn up(state: &mut State, node: &str, generation: Generation) -> Vec<Effect> {
+    state.handle(Input::Up {
+        node: NodeId::new(node),
+        generation,
+        versions: vec![generation.greeting_version()],
+    })
+}
+
+fn hear(state: &mut State, from: &str, gossip: Value) -> Vec<Effect> {
+    let list = gossip.as_array().unwrap();
+    let gossip = Gossip::parse(&Message::from_values(list)).unwrap().unwrap();
+    state.handle(Input::Gossip(NodeId::new(from), gossip))
+}
+
+/// What is sent, as port ID and JSON text.
+fn sent(effects: &[Effect]) -> Vec<(String, Value)> {
+    let sent = |effect: &Effect| match effect {
+        Effect::Snd(port, message) => {
+            Some((port.to_string(), Value::Array(message.values())))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(sent).collect()
+}
+
+fn is_sent(effects: &[Effect], node: &str, message: Value) -> bool {
+    let to_node = |port: &str| PortId::new(port).node() == node;
+    sent(effects).iter().any(|(p, m)| to_node(p) && *m == message)
+}
+
+#[test]
+fn a_new_node_is_told_in_this_order() {
+    for (generation, extra) in [
+        (Generation::Gen0, vec![]),
+        (Generation::Gen1b, vec![json!(["setup"]), json!(["seedme1"])]),
+    ] {
+        let mut state = state(false);
+        state.handle(Input::Listeners(vec!["127.0.0.1:1".into()]));
+        state.register("g", &PortId::new("me#p.a"));
+        let effects = up(&mut state, "n1", generation);
+        let mut want = vec![
+            (
+                "n1".to_owned(),
+                json!(["AnyEvent::MP::_spawn", "br.1", "AnyEvent::MP::Global::connect", 0, "me"]),
+            ),
+            ("n1#br.1".to_owned(), json!(["addr", ["127.0.0.1:1"]])),
+            ("n1#br.1".to_owned(), json!(["set", {"g": ["me#p.a"]}])),
+        ];
+        want.extend(extra.into_iter().map(|m| ("n1#br.1".to_owned(), m)));
+        assert_eq!(sent(&effects), want);
+    }
+}
+
+#[test]
+fn generation_0_helps_the_listenerless_at_once() {
+    let mut state = state(true);
+    up(&mut state, "hidden", Generation::Gen0);
+    hear(&mut state, "hidden", json!(["addr", []]));
+    up(&mut state, "open", Generation::Gen0);
+    let effects = hear(&mut state, "open", json!(["addr", ["127.0.0.1:2"]]));
+    assert!(is_sent(&effects, "hidden", json!(["nodes", {"open": ["127.0.0.1:2"]}])));
+}
+
+#[test]
+fn generation_1_tells_who_asked_after_a_while() {
+    let mut state = state(false);
+    up(&mut state, "slave", Generation::Gen1b);
+    up(&mut state, "other", Generation::Gen1b);
+    hear(&mut state, "slave", json!(["seedme1"]));
+    let effects = hear(&mut state, "other", json!(["addr", ["127.0.0.1:2"]]));
+    let timer = Timer::Broadcast(NodeId::new("other"));
+    let delayed = |e: &Effect| matches!(e, Effect::After(d, t) if *t == timer && (2.0..=3.0).contains(&d.as_secs_f64()));
+    assert!(effects.iter().any(delayed), "{effects:?}");
+    assert!(sent(&effects).is_empty());
+    let effects = state.handle(Input::Timer(timer.clone()));
+    assert_eq!(sent(&effects).len(), 1);
+    assert!(is_sent(&effects, "slave", json!(["nodes", {"other": ["127.0.0.1:2"]}])));
+    hear(&mut state, "slave", json!(["seedme0"]));
+    assert!(sent(&state.handle(Input::Timer(timer))).is_empty());
+}
+
+#[test]
+fn nodes_of_different_versions_are_not_told_of_each_other() {
+    let mut state = state(false);
+    up(&mut state, "old", Generation::Gen0);
+    hear(&mut state, "old", json!(["addr", ["127.0.0.1:1"]]));
+    let effects = up(&mut state, "new", Generation::Gen1b);
+    assert!(sent(&effects).iter().all(|(_, m)| m[0] != "nodes"), "{effects:?}");
+    // One that speaks both is told to both.
+    let both = Input::Up {
+        node: NodeId::new("both"),
+        generation: Generation::Gen1b,
+        versions: vec![0, 1],
+    };
+    state.handle(both);
+    hear(&mut state, "both", json!(["addr", ["127.0.0.1:3"]]));
+    for asks in ["old", "new"] {
+        let effects = hear(&mut state, asks, json!(["find", "both"]));
+        assert!(is_sent(&effects, asks, json!(["nodes", {"both": ["127.0.0.1:3"]}])));
+    }
+    assert!(sent(&hear(&mut state, "new", json!(["find", "old"]))).is_empty());
+    // Groups know no versions.
+    hear(&mut state, "old", json!(["reg1", "old#a", "g"]));
+    hear(&mut state, "new", json!(["reg1", "g", "new#a"]));
+    assert_eq!(state.groups.members("g"), [PortId::new("new#a"), "old#a".into()]);
+    assert_eq!(state.groups.names(), ["g"]);
+    // Told in each one's order of arguments.
+    let (_, effects) = state.register("g", &PortId::new("me#a"));
+    assert!(is_sent(&effects, "old", json!(["reg1", "me#a", "g"])));
+    assert!(is_sent(&effects, "new", json!(["reg1", "g", "me#a"])));
+    let effects = state.unregister("g", &PortId::new("me#a"));
+    assert!(is_sent(&effects, "old", json!(["reg0", "me#a", "g"])));
+    assert!(is_sent(&effects, "new", json!(["reg0", "g", "me#a"])));
+}
+
+#[test]
+fn the_master_is_a_seed_or_else_the_last_node() {
+    let mut state = state(false);
+    state.handle(Input::Seeds(vec!["127.0.0.1:9".into()]));
+    let effects = up(&mut state, "b", Generation::Gen1b);
+    assert!(is_sent(&effects, "b", json!(["seedme1"])));
+    assert!(sent(&up(&mut state, "c", Generation::Gen1b)).iter().all(|(_, m)| m[0] != "seedme1"));
+    // A seed comes up and takes over.
+    state.handle(Input::SeedIs("127.0.0.1:9".into(), NodeId::new("a")));
+    let effects = up(&mut state, "a", Generation::Gen1b);
+    assert!(is_sent(&effects, "b", json!(["seedme0"])));
+    assert!(is_sent(&effects, "a", json!(["seedme1"])));
+    // It goes: the last of the others is asked to find it.
+    let effects = state.handle(Input::Down(NodeId::new("a")));
+    assert!(is_sent(&effects, "c", json!(["seedme1"])));
+    assert!(is_sent(&effects, "c", json!(["find", "a"])));
+    // Generation 0 knows no masters.
+    let mut state = self::state(false);
+    let effects = up(&mut state, "old", Generation::Gen0);
+    assert!(sent(&effects).iter().all(|(_, m)| m[0] != "seedme1" && m[0] != "setup"));
+    up(&mut state, "old2", Generation::Gen0);
+    let effects = state.handle(Input::Down(NodeId::new("old")));
+    assert!(is_sent(&effects, "old2", json!(["find", "old"])));
+}
+
+#[test]
+fn what_is_told_of_is_connected_to() {
+    let mut state = state(false);
+    up(&mut state, "n1", Generation::Gen1b);
+    let map = json!({"me": ["127.0.0.1:1"], "n1": ["127.0.0.1:2"], "n2": ["127.0.0.1:3"], "n3": []});
+    let effects = hear(&mut state, "n1", json!(["nodes", map]));
+    let connects: Vec<String> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Connect(node, list) => Some(format!("{node} {list:?}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(connects, ["n2 [\"127.0.0.1:3\"]"]);
+    // Later a message wants to go there.
+    let effects = state.handle(Input::Want(NodeId::new("n2")));
+    assert!(matches!(&effects[..], [Effect::Connect(node, _)] if *node == "n2"));
+    let effects = state.handle(Input::Want(NodeId::new("n9")));
+    assert!(is_sent(&effects, "n1", json!(["find", "n9"])));
+}
+
+fn dials(effects: &[Effect]) -> Vec<&str> {
+    let dial = |effect| match effect {
+        &Effect::Dial(ref seed) => Some(seed.as_str()),
+        _ => None,
+    };
+    effects.iter().filter_map(dial).collect()
+}
+
+#[test]
+fn seeds_are_tried_round_and_round() {
+    let mut state = state(false);
+    let effects = state.handle(Input::Seeds(vec!["s1".into(), "s2".into(), "s1".into()]));
+    let timers = effects.iter().filter(|e| matches!(e, Effect::After(_, Timer::SeedTry)));
+    assert_eq!(timers.count(), 2);
+    let mut tried = Vec::new();
+    for _ in 0..2 {
+        let effects = state.handle(Input::Timer(Timer::SeedTry));
+        tried.extend(dials(&effects).into_iter().map(str::to_owned));
+    }
+    tried.sort();
+    assert_eq!(tried, ["s1", "s2"]);
+    // Both are being tried: no third connection.
+    assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
+    state.handle(Input::SeedEnded("s1".into(), true)); // it was ourselves
+    state.handle(Input::SeedEnded("s2".into(), false));
+    for _ in 0..4 {
+        let effects = state.handle(Input::Timer(Timer::SeedTry));
+        for seed in dials(&effects) {
+            assert_eq!(seed, "s2");
+        }
+        state.handle(Input::SeedEnded("s2".into(), false));
+    }
+    // Up: no need; down: at once.
+    state.handle(Input::SeedIs("s2".into(), NodeId::new("b")));
+    up(&mut state, "b", Generation::Gen1b);
+    assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
+    let effects = state.handle(Input::Down(NodeId::new("b")));
+    assert_eq!(dials(&effects), ["s2"]);
+    // Only the newest round goes on.
+    let rounds = |effects: &[Effect]| {
+        let round = |e: &Effect| match e {
+            Effect::After(_, Timer::SeedRound(n)) => Some(*n),
+            _ => None,
+        };
+        effects.iter().find_map(round)
+    };
+    let newest = rounds(&effects).unwrap();
+    assert!(state.handle(Input::Timer(Timer::SeedRound(newest - 1))).is_empty());
+    assert!(rounds(&state.handle(Input::Timer(Timer::SeedRound(newest)))).is_some());
+}
+
+#[test]
+fn generation_0_seeds_only_when_alone() {
+    let mut state = state(true);
+    state.handle(Input::Seeds(vec!["s1".into()]));
+    assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
+    let effects = state.handle(Input::SeedEnded("s1".into(), false));
+    let soon = |e: &Effect| matches!(e, Effect::After(d, Timer::SeedTry) if d.as_secs() == 1);
+    assert!(effects.iter().any(soon));
+    up(&mut state, "x", Generation::Gen0);
+    assert!(dials(&state.handle(Input::Timer(Timer::SeedRound(1)))).is_empty());
+}
+
+/// Whatever happens, in whatever order.
+fn input() -> impl Strategy<Value = Input> {
+    let node = || prop::sample::select(vec!["a", "b", "c", "me"]).prop_map(NodeId::new);
+    let port = || prop::sample::select(vec!["a#1", "b#1", "c#2", "a", "me#9"]);
+    let group = || prop::sample::select(vec!["g", "h"]).prop_map(str::to_owned);
+    let generation =
+        prop::sample::select(vec![Generation::Gen0, Generation::Gen1a, Generation::Gen1b]);
+    let list = || prop::collection::vec(prop::sample::select(vec!["s1", "s2", ""]), 0..3);
+    let texts = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let gossip = prop_oneof![
+        list().prop_map(move |l| Gossip::Addr(texts(l))),
+        (node(), list()).prop_map(move |(n, l)| Gossip::Nodes(BTreeMap::from([(n, texts(l))]))),
+        (group(), port()).prop_map(|(g, p)| Gossip::Set(BTreeMap::from([(g, vec![p.into()])]))),
+        (any::<bool>(), group(), port()).prop_map(|(b, g, p)| Gossip::Reg(b, [g, p.to_owned()])),
+        (any::<bool>(), group(), port()).prop_map(|(b, g, p)| Gossip::Reg(b, [p.to_owned(), g])),
+        node().prop_map(Gossip::Find),
+        any::<bool>().prop_map(Gossip::SeedMe),
+        Just(Gossip::Setup),
+    ];
+    prop_oneof![
+        (node(), generation, any::<bool>()).prop_map(|(node, generation, both)| Input::Up {
+            node,
+            generation,
+            versions: if both { vec![0, 1] } else { vec![generation.greeting_version()] },
+        }),
+        node().prop_map(Input::Down),
+        (node(), gossip).prop_map(|(n, g)| Input::Gossip(n, g)),
+        (node(), 1u8..9).prop_map(|(n, b)| {
+            let port = n.port(&format!("br.{b}"));
+            Input::BridgeDied(n, port)
+        }),
+        node().prop_map(Input::Want),
+        list().prop_map(move |l| Input::Seeds(texts(l))),
+        (list(), node()).prop_map(|(l, n)| Input::SeedIs(l.concat(), n)),
+        (list(), any::<bool>()).prop_map(|(l, own)| Input::SeedEnded(l.concat(), own)),
+        (0u64..9).prop_map(|n| Input::Timer(Timer::SeedRound(n))),
+        Just(Input::Timer(Timer::SeedTry)),
+        node().prop_map(|n| Input::Timer(Timer::Broadcast(n))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_rules_hold_in_any_order(inputs in prop::collection::vec(input(), 0..60)) {
+        let mut state = state(false);
+        let mut up = std::collections::BTreeSet::new();
+        for input in inputs {
+            // The node tells of ups and downs in turns only.
+            match &input {
+                Input::Up { node, .. } => {
+                    if *node == "me" || !up.insert(node.clone()) {
+                        continue;
+                    }
+                }
+                Input::Down(node) => {
+                    if !up.remove(node) {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            let down = match &input {
+                Input::Down(node) => Some(node.clone()),
+                _ => None,
+            };
+            for effect in state.handle(input) {
+                match effect {
+                    Effect::Snd(port, _) => {
+                        prop_assert!(up.contains(port.node()), "said to {port}, which is not up");
+                    }
+                    Effect::Connect(node, addresses) => {
+                        prop_assert!(node != "me" && !addresses.is_empty());
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(node) = down {
+                for group in ["g", "h"] {
+                    let members = state.groups.members(group);
+                    prop_assert!(members.iter().all(|port| port.node() != node.as_str()));
+                }
+            }
+        }
+    }
+}

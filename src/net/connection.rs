@@ -23,6 +23,9 @@ use crate::proto::{Handshake, HandshakeError};
 /// greets with the right one. Few entries: only slow listeners of generation 0 get one.
 static HEARD: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
 
+/// More entries are not kept.
+const MAX_HEARD: usize = 1024;
+
 /// Connects to `address` and makes a link of the connection.
 pub(super) async fn dial(
     node: &Arc<Inner>,
@@ -47,8 +50,7 @@ pub(super) async fn establish(
     purpose: Purpose,
 ) -> Result<(), LinkError> {
     stream.set_nodelay(node.settings.nodelay)?;
-    // A dead host is noticed even on an idle link.
-    socket2::SockRef::from(&stream).set_keepalive(true)?;
+    keep_alive(node, &stream)?;
     let nonce: [u8; NONCE_LEN] = rand::random();
     let mut local = node.handshake.clone();
     if role == Role::Connector
@@ -61,25 +63,51 @@ pub(super) async fn establish(
         Role::Connector => Handshake::connect(local, &nonce, remote),
         Role::Listener => Handshake::accept(local, &nonce, remote),
     };
-    let mut dialing = Dialing(None);
+    let mut dialing = Dialing {
+        node,
+        serial: node.next_serial(),
+        peer: None,
+    };
     let done = negotiate(node, &mut stream, &mut handshake, &mut dialing, &purpose).await;
     if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &done
         && role == Role::Connector
         && node.handshake.versions.allows(*theirs)
     {
-        HEARD.lock().insert(remote.to_owned(), *theirs);
+        let mut heard = HEARD.lock();
+        if heard.len() >= MAX_HEARD {
+            heard.clear();
+        }
+        heard.insert(remote.to_owned(), *theirs);
     }
     done?;
     take_over(node, stream, remote, handshake, dialing).await
 }
 
-/// Our right to prove ourselves to a node on this connection and no other.
-struct Dialing(Option<Arc<Peer>>);
+/// Has the system notice a dead host even on an idle link, in about the time in which nodes are given
+/// up.
+fn keep_alive(node: &Inner, stream: &TcpStream) -> std::io::Result<()> {
+    const PROBES: u32 = 3;
+    let timeout = node.settings.monitor_timeout().max(Duration::from_secs(4));
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(timeout)
+        .with_interval((timeout / PROBES).max(Duration::from_secs(1)))
+        .with_retries(PROBES);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
 
-impl Drop for Dialing {
+/// Our right to prove ourselves to a node on this connection and no other.
+struct Dialing<'a> {
+    node: &'a Arc<Inner>,
+    serial: u64,
+    peer: Option<Arc<Peer>>,
+}
+
+impl Drop for Dialing<'_> {
     fn drop(&mut self) {
-        if let Some(peer) = &self.0 {
-            peer.stop_dialing();
+        if let Some(peer) = &self.peer {
+            peer.stop_dialing(self.serial);
+            // Nothing may be left of an ID that was only claimed.
+            self.node.peers.forget(peer);
         }
     }
 }
@@ -89,7 +117,7 @@ async fn negotiate(
     node: &Arc<Inner>,
     stream: &mut TcpStream,
     handshake: &mut Handshake,
-    dialing: &mut Dialing,
+    dialing: &mut Dialing<'_>,
     purpose: &Purpose,
 ) -> Result<(), LinkError> {
     let limit = node.settings.monitor_timeout();
@@ -138,16 +166,18 @@ async fn negotiate(
             node.mesh.seed_greeted(node, seed, &id);
         }
         let known = node.peers.get(id.as_str());
-        if known.is_some_and(|peer| peer.is_up()) {
+        if let Some(known) = known.filter(|peer| peer.is_up()) {
+            // If that link is dead, it is noticed now, and the next try succeeds.
+            known.poke();
             return Err(HandshakeError::AlreadyConnected { node: id }.into());
         }
         if handshake.role() == Role::Connector && !peer.is_perl() {
             // From our token on, the other side decides: on one connection at a time.
             let peer = node.peers.get_or_add(id.as_str());
-            if !peer.start_dialing() {
+            if !peer.start_dialing(dialing.serial) {
                 return Err(LinkError::Duplicate(id));
             }
-            dialing.0 = Some(peer);
+            dialing.peer = Some(peer);
         }
     }
     if !out.is_empty() {
@@ -162,7 +192,7 @@ async fn take_over(
     stream: TcpStream,
     remote: &str,
     mut handshake: Handshake,
-    dialing: Dialing,
+    dialing: Dialing<'_>,
 ) -> Result<(), LinkError> {
     /// How long the other connection may take before this one is taken all the same.
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -186,18 +216,19 @@ async fn take_over(
         let changed = peer.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        match peer.establish(node, role, &link, token.clone()) {
+        let overdue = Instant::now() >= deadline;
+        match peer.establish(node, role, &link, &token, overdue) {
             Verdict::Accept => {
                 drop(dialing);
                 link::start(node, &peer, link, stream, done.rest);
                 return Ok(());
             }
             Verdict::Refuse => return Err(LinkError::Duplicate(id)),
+            Verdict::Retry => {}
             Verdict::Wait => {
-                if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                    peer.stop_dialing();
-                    tokio::task::yield_now().await;
-                }
+                // Once it is overdue, only monitors that fire are waited for.
+                let until = deadline.max(Instant::now() + Duration::from_millis(20));
+                let _ = tokio::time::timeout_at(until, changed).await;
             }
         }
     }

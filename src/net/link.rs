@@ -19,6 +19,12 @@ use crate::proto::{FramingError, Message};
 /// How much is read at once, in octets.
 const READ_SIZE: usize = 64 * 1024;
 
+/// With less room than this a new block is begun, in octets.
+const LEAST_READ: usize = 4 * 1024;
+
+/// How long a connection that we close is read from, so that what we wrote last still arrives.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// A buffer of more than this is not kept for the next write.
 const SPARE_SIZE: usize = 256 * 1024;
 
@@ -88,7 +94,7 @@ impl Reader {
         let closed = self.link.closed.clone();
         let result = tokio::select! {
             result = self.read(&mut socket) => result,
-            () = closed.cancelled() => return,
+            () = closed.cancelled() => Ok(()),
         };
         if let Err(error) = result {
             let (peer, remote) = (&self.peer.id, &self.link.remote);
@@ -101,13 +107,22 @@ impl Reader {
                 self.peer.fail(node, self.link.serial, &error.to_string());
             });
         }
+        // Closing a socket with input in it would discard what the peer has not read yet.
+        self.buffer = BytesMut::new();
+        let drain = async move {
+            let mut rest = [0; 1024];
+            while matches!(socket.read(&mut rest).await, Ok(1..)) {}
+        };
+        self.node.runtime.spawn(timeout(LINGER, drain));
     }
 
     async fn read(&mut self, socket: &mut OwnedReadHalf) -> Result<(), LinkError> {
         let silence = idle(&self.node, &self.link).silence;
         loop {
             self.take()?;
-            self.buffer.reserve(READ_SIZE);
+            if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
+                self.buffer.reserve(READ_SIZE);
+            }
             let read = socket.read_buf(&mut self.buffer);
             let read = match silence {
                 Some(limit) => timeout(limit, read)
@@ -147,9 +162,22 @@ impl Reader {
             crate::trace::received(self.peer.id.as_str(), &name, &message);
         }
         if name.is_empty() {
-            request::perform(&self.node, Some(&self.peer), message);
+            let origin = request::Origin {
+                peer: &self.peer,
+                generation: self.link.info.generation,
+            };
+            request::perform(&self.node, Some(&origin), message);
         } else {
             self.node.deliver(&name, message);
+        }
+    }
+}
+
+/// However the reader ends, the link ends with it.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.link.closed.is_cancelled() && !self.node.is_stopping() {
+            self.peer.fail(&self.node, self.link.serial, "the reader ended");
         }
     }
 }

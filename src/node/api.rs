@@ -166,9 +166,13 @@ impl Node {
         function: &str,
         args: &T,
     ) -> Result<PortId, SendError> {
-        let node = node.into().node_id();
-        let name = self.inner().new_remote_name();
+        let target = node.into();
         let args = Message::encode(args)?;
+        if self.inner().is_local(&target) {
+            return Ok(super::request::spawn_local(self.inner(), function, args));
+        }
+        let node = target.node_id();
+        let name = self.inner().new_remote_name();
         let elements = args.elements();
         let words = ["AnyEvent::MP::_spawn", &name, function];
         let request = Request(&words, &elements);
@@ -395,7 +399,8 @@ impl Node {
     }
 
     /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links are
-    /// closed, so that peers notice at once. Ports take no more messages.
+    /// closed, so that peers notice at once, all monitors fire, all ports end. From then on messages
+    /// are lost, and monitors of other nodes' ports fire at once.
     pub async fn shutdown(&self) {
         self.inner().shutdown().await;
     }

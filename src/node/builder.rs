@@ -22,7 +22,9 @@ use crate::net;
 use crate::proto::generation::Versions;
 use crate::proto::handshake::Local;
 use crate::proto::id::alnumbits;
-use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Secret};
+use crate::proto::{
+    AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret,
+};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -249,12 +251,18 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
         tasks: TaskTracker::new(),
+        halted: CancellationToken::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
         runiq,
         port_counter: AtomicU64::new(0),
         serial: AtomicU64::new(1),
     });
     add_global_service(&inner);
+    let (home, stopped) = (inner.clone(), stop.clone());
+    inner.runtime.spawn(async move {
+        stopped.cancelled().await;
+        home.halt().await;
+    });
     Ok(Node {
         inner,
         _owner: Some(Arc::new(Owner(stop))),
@@ -371,14 +379,38 @@ impl Inner {
             }
         };
         let _ = tokio::time::timeout(PATIENCE, flush).await;
-        self.stopping.store(true, Ordering::Release);
-        for peer in &self.peers.all() {
-            super::enter(&self.runtime, || peer.disconnect(self, "node is shutting down"));
-        }
         self.stop.cancel();
+        let _ = tokio::time::timeout(PATIENCE, self.halted.cancelled()).await;
         self.tasks.close();
         let _ = tokio::time::timeout(PATIENCE, self.tasks.wait()).await;
+    }
+
+    /// Ends everything: links are lost, monitors fire, ports die, and what the program gave us to
+    /// call is dropped.
+    async fn halt(self: &Arc<Self>) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        self.stopping.store(true, Ordering::Release);
+        let peers = self.peers.all();
+        super::enter(&self.runtime, || {
+            for peer in &peers {
+                peer.disconnect(self, "node is shutting down");
+            }
+        });
+        // Monitors may be firing on other threads.
+        let settled = async {
+            for peer in &peers {
+                peer.settled().await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, settled).await;
+        super::enter(&self.runtime, || {
+            for port in self.ports.all() {
+                port.die_of(self, Reason::normal());
+            }
+        });
+        self.functions.clear();
         self.events.close();
         self.mesh.close();
+        self.halted.cancel();
     }
 }

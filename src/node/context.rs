@@ -51,12 +51,12 @@ impl Context {
 
     /// Kills this port normally.
     pub fn end(&self) {
-        self.node.kil(&self.port, Reason::normal());
+        self.node.inner().kil(&self.port, Reason::normal());
     }
 
     /// Kills this port with a reason.
     pub fn fail(&self, reason: impl Into<Reason>) {
-        self.node.kil(&self.port, reason);
+        self.node.inner().kil(&self.port, reason.into());
     }
 
     /// Kills this port with the same reason when `port` dies of one (Perl's `mon $port`).
@@ -108,11 +108,9 @@ impl Context {
         if !node.port_exists(&self.port) {
             return;
         }
-        super::enter(&node.runtime, || {
-            let outcome = guarded(|| Outcome::Done(code(self).into_outcome()));
-            if let Outcome::Done(Err(text)) = outcome {
-                self.node.kil(&self.port, Reason::die(text));
-            }
-        });
+        let outcome = guarded(|| Outcome::Done(code(self).into_outcome()));
+        if let Outcome::Done(Err(text)) = outcome {
+            node.kil(&self.port, Reason::die(text));
+        }
     }
 }

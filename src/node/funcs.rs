@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::peer::missing_port;
 use super::port::{Outcome, guarded};
 use super::{Context, Inner, Table};
 use crate::proto::{Message, Reason};
@@ -21,6 +22,13 @@ pub(crate) struct Functions {
 impl Functions {
     pub(crate) fn get(&self, name: &str) -> Option<Function> {
         self.named.read().get(name).cloned()
+    }
+
+    /// Forgets them all.
+    pub(crate) fn clear(&self) {
+        let named = std::mem::take(&mut *self.named.write());
+        let evaluator = self.evaluator.write().take();
+        drop((named, evaluator));
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -54,9 +62,11 @@ pub(crate) fn initialise(
 
 fn settle(node: &Arc<Inner>, port: &Arc<super::port::PortCell>, result: Result<(), String>) {
     match result {
-        Err(text) => port.kill(node, Reason::die(text)),
+        Err(text) => port.die_of(node, Reason::die(text)),
         // As with Perl, a port that nothing was done with does not come to be.
-        Ok(()) if port.is_fresh() => port.kill(node, Reason::normal()),
-        Ok(()) => {}
+        Ok(()) if port.is_fresh() => {
+            port.die_of(node, missing_port(Some(port.id.to_string())));
+        }
+        Ok(()) => port.release(node),
     }
 }

@@ -1,8 +1,9 @@
 //! Groups as the API has them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::{Inner, Node, monitor};
 use crate::proto::PortId;
@@ -18,14 +19,40 @@ pub struct GroupChange {
     pub removed: Vec<PortId>,
 }
 
-/// The changes of a group; the members it had at the start come first, as added.
+/// The changes of a group; the members it has at the start come first, as added.
+///
+/// What happens between two calls of [`next`](Self::next) comes as one change: however slow the
+/// program is, nothing piles up.
 #[derive(Debug)]
-pub struct GroupChanges(pub(crate) mpsc::UnboundedReceiver<GroupChange>);
+pub struct GroupChanges {
+    now: watch::Receiver<Arc<BTreeSet<PortId>>>,
+    seen: Arc<BTreeSet<PortId>>,
+}
 
 impl GroupChanges {
+    pub(crate) fn new(now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
+        GroupChanges {
+            now,
+            seen: Arc::default(),
+        }
+    }
+
     /// The next change. `None` when the node has stopped.
     pub async fn next(&mut self) -> Option<GroupChange> {
-        self.0.recv().await
+        loop {
+            let now = self.now.borrow_and_update().clone();
+            let seen = std::mem::replace(&mut self.seen, now.clone());
+            let added: Vec<PortId> = now.difference(&seen).cloned().collect();
+            let removed: Vec<PortId> = seen.difference(&now).cloned().collect();
+            if !added.is_empty() || !removed.is_empty() {
+                return Some(GroupChange {
+                    members: now.iter().cloned().collect(),
+                    added,
+                    removed,
+                });
+            }
+            self.now.changed().await.ok()?;
+        }
     }
 }
 

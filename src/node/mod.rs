@@ -17,6 +17,7 @@ mod port_handle;
 pub(crate) mod request;
 mod work;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,6 +47,7 @@ use crate::mesh::Mesh;
 use crate::proto::generation::Versions;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
+use crate::proto::message::encode_to;
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
@@ -121,6 +123,8 @@ pub(crate) struct Inner {
     stopping: AtomicBool,
     events: events::Subscribers,
     tasks: TaskTracker,
+    /// Everything has been told that the node stopped.
+    halted: CancellationToken,
     /// The cookie in the names of local ports.
     uniq: String,
     /// The cookie in the names of ports that we spawn elsewhere.
@@ -144,6 +148,10 @@ impl Ports {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn all(&self) -> Vec<Arc<PortCell>> {
+        self.0.iter().map(|port| port.clone()).collect()
     }
 
     /// Adds a port, unless one of that name is there.
@@ -202,9 +210,13 @@ impl Inner {
 
     /// Creates a local port.
     pub(crate) fn new_port(self: &Arc<Self>) -> Arc<PortCell> {
-        let port = Arc::new(PortCell::new(self.new_port_id(), false));
-        self.ports.insert(port.clone());
-        port
+        loop {
+            let port = Arc::new(PortCell::new(self.new_port_id(), false));
+            // Another node may have spawned a port of just that name.
+            if self.ports.insert(port.clone()) {
+                return port;
+            }
+        }
     }
 
     /// Creates a local port of a given name for another node. `None` if it exists.
@@ -219,6 +231,12 @@ impl Inner {
         to: &PortId,
         args: &T,
     ) -> Result<(), SendError> {
+        thread_local! {
+            /// Messages are encoded here, outside of all locks: serialising runs the program's code.
+            static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        /// A larger buffer is not kept.
+        const KEPT: usize = 64 * 1024;
         if self.is_local(to) {
             let message = Message::encode(args)?;
             self.trace_sent(to, &message);
@@ -228,7 +246,13 @@ impl Inner {
         if crate::trace::enabled() {
             self.trace_sent(to, &Message::encode(args)?);
         }
-        while !self.peers.get_or_add(to.node()).send(self, to.name(), args)? {}
+        let mut encoded = SCRATCH.take();
+        encoded.clear();
+        encode_to(&mut encoded, to.name(), args)?;
+        while !self.peers.get_or_add(to.node()).send(self, &encoded) {}
+        if encoded.capacity() <= KEPT {
+            SCRATCH.set(encoded);
+        }
         Ok(())
     }
 
@@ -241,9 +265,11 @@ impl Inner {
     /// Hands a message to a local port, or to the node port. A message to a port that does not exist
     /// is dropped.
     pub(crate) fn deliver(self: &Arc<Self>, name: &str, message: Message) {
+        if self.is_stopping() {
+            return;
+        }
         if name.is_empty() {
-            let request = move |node: &Arc<Inner>| request::perform(node, None, message);
-            work::schedule(self, work::Job::Call(Box::new(request)));
+            request::perform_local(self, message);
         } else if let Some(port) = self.ports.get(name) {
             port.deliver(self, message);
         }

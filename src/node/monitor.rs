@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::port::panic_text;
 use super::work::{self, Job};
-use super::{Inner, Node};
+use super::Inner;
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
@@ -32,7 +32,7 @@ pub(crate) enum Watcher {
     Node(NodeId),
 }
 
-/// A monitor that was set: see [`Node::mon`].
+/// A monitor that was set: see [`Node::mon`](super::Node::mon).
 ///
 /// It stays in force when this is dropped; [`guard`](Self::guard) ties it to a scope.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Monitor {
         }
     }
 
-    /// Ends the monitor: its action will not run any more, unless it is running already.
+    /// Ends the monitor: its action will not run any more, unless the port is dead already.
     pub fn stop(&self) {
         if let Some(node) = self.node.upgrade() {
             node.unmonitor(&self.port, self.serial);
@@ -86,22 +86,25 @@ impl Drop for MonitorGuard {
     }
 }
 
-/// Runs an action. The caller is on the runtime and holds no lock.
+/// Runs an action. The caller is on the runtime and holds no lock. Does not panic, whatever the
+/// action does.
 pub(crate) fn fire(node: &Arc<Inner>, action: Action, reason: Reason) {
+    let run = AssertUnwindSafe(|| perform(node, action, reason));
+    if let Err(panic) = catch_unwind(run) {
+        log_at!(1, "a monitor's action panicked: {}", panic_text(&*panic));
+    }
+}
+
+fn perform(node: &Arc<Inner>, action: Action, reason: Reason) {
     match action {
-        Action::Call(call) => {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(reason))) {
-                log_at!(1, "a monitor's callback panicked: {}", panic_text(&*panic));
-            }
-        }
+        Action::Call(call) => call(reason),
         Action::Kill(port) => {
             if !reason.is_normal() {
                 node.kil(&port, reason);
             }
         }
         Action::Send(port, message) => {
-            let values = WithReason(&message, &reason);
-            if let Err(error) = Node::from_inner(node.clone()).snd(&port, &values) {
+            if let Err(error) = node.snd(&port, &WithReason(&message, &reason)) {
                 log_at!(1, "a monitor's message can't be sent: {error}");
             }
         }

@@ -27,7 +27,7 @@ use super::work::{self, Job};
 use super::{Inner, NodeEvent};
 use crate::log::log_at;
 use crate::proto::handshake::{Peer as PeerInfo, Role};
-use crate::proto::message::{EncodeError, encode_to};
+use crate::proto::message::encode_to;
 use crate::proto::{Generation, NodeId, Reason};
 
 /// Another node.
@@ -56,7 +56,7 @@ struct PeerState {
     /// Local ports that the node monitors.
     watching: HashSet<Box<str>>,
     /// A connection of ours to the node awaits its token since then.
-    dialing: Option<Instant>,
+    dialing: Option<(u64, Instant)>,
     /// Taken out of the table of peers: look it up again.
     gone: bool,
 }
@@ -103,8 +103,11 @@ pub(crate) enum Verdict {
     Accept,
     /// Close it.
     Refuse,
-    /// Another connection is about to be decided by the other side: wait for that.
+    /// Another connection is about to be decided by the other side, or the node is just going down:
+    /// wait for that.
     Wait,
+    /// Look the peer up again.
+    Retry,
 }
 
 /// Decides on an authenticated connection (PROTOCOL.md, "Duplicate connections").
@@ -187,56 +190,60 @@ impl Peer {
         self.room.notified()
     }
 
-    /// Sends a message to the port `name`. `Ok(false)`: look the peer up again.
-    pub(crate) fn send<T: Serialize + ?Sized>(
-        self: &Arc<Self>,
-        node: &Arc<Inner>,
-        name: &str,
-        args: &T,
-    ) -> Result<bool, EncodeError> {
-        self.with_state(node, |state| state.send(name, args))
+    /// Waits until no monitors are firing.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let changed = self.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !matches!(self.state.lock().phase, Phase::Failing) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Sends a message that [`encode_to`] has encoded for its port. False: look the peer up again.
+    pub(crate) fn send(self: &Arc<Self>, node: &Arc<Inner>, encoded: &[u8]) -> bool {
+        self.with_state(node, |state| state.append(encoded))
     }
 
     /// Asks the node to kill a port of its own. False: look the peer up again.
-    pub(crate) fn send_kill(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) -> bool {
-        let sent = self.with_state(node, |state| {
-            if let Phase::Up(link) = &state.phase {
-                let link = link.clone();
-                let generation = link.info.generation;
-                if !generation.has_remote_kill() {
-                    log_at!(
-                        8,
-                        "{} (generation {generation}) can't be told to kill its port {name}",
-                        link.info.greeting.node
-                    );
-                }
-                return state.send("", &WithPort(generation.kill_verb(), name, reason));
+    pub(crate) fn send_kill(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        reason: &Reason,
+    ) -> bool {
+        if let Some(generation) = self.generation()
+            && !generation.has_remote_kill()
+        {
+            let id = &self.id;
+            log_at!(8, "{id} (generation {generation}) can't be told to kill its port {name}");
+        }
+        self.with_state(node, |state| match &state.phase {
+            Phase::Up(link) => {
+                let verb = link.info.generation.kill_verb();
+                state.append(&about_port(verb, name, reason));
             }
-            state.pending.push(Pending::Kill(name.into(), reason.clone()));
-            state.pending_octets += name.len() + 64;
-            Ok(())
-        });
-        sent.unwrap_or_else(|error| {
-            log_at!(1, "a reason can't be sent: {error}");
-            true
+            _ => {
+                state.pending_octets += name.len() + 64 + reason.size();
+                let kill = Pending::Kill(name.into(), reason.clone());
+                state.pending.push(kill);
+            }
         })
     }
 
     /// Tells the node that a local port that it monitors died, if it still does.
     pub(crate) fn send_death(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) {
-        let sent = self.with_state(node, |state| {
-            if !state.watching.remove(name) {
-                return Ok(());
+        self.with_state(node, |state| {
+            if state.watching.remove(name)
+                && let Phase::Up(link) = &state.phase
+            {
+                let verb = link.info.generation.death_verb();
+                state.append(&about_port(verb, name, reason));
             }
-            let Phase::Up(link) = &state.phase else {
-                return Ok(());
-            };
-            let verb = link.info.generation.death_verb();
-            state.send("", &WithPort(verb, name, reason))
         });
-        if let Err(error) = sent {
-            log_at!(1, "a reason can't be sent: {error}");
-        }
     }
 
     /// Answers a monitor of a port that does not exist.
@@ -247,21 +254,33 @@ impl Peer {
         self.send_death(node, name, &reason);
     }
 
-    /// Does something that may send, and looks after what follows from that.
+    /// Does something that may send, and looks after what follows from that. False: look the peer up
+    /// again.
     fn with_state(
         self: &Arc<Self>,
         node: &Arc<Inner>,
-        send: impl FnOnce(&mut PeerState) -> Result<(), EncodeError>,
-    ) -> Result<bool, EncodeError> {
+        send: impl FnOnce(&mut PeerState),
+    ) -> bool {
         let mut state = self.state.lock();
         if state.gone {
-            return Ok(false);
+            return false;
         }
-        if matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self) {
+        let failing = matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self);
+        if failing || node.is_stopping() {
             // Lost, as everything until the monitors have fired.
-            return Ok(true);
+            return true;
         }
-        send(&mut state)?;
+        send(&mut state);
+        self.after_sending(node, state);
+        true
+    }
+
+    /// Keeps the queue in its bounds, and sees to it that there will be a link.
+    fn after_sending(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        mut state: parking_lot::MutexGuard<'_, PeerState>,
+    ) {
         let waiting = state.pending_octets + state.out.len() + state.in_flight;
         if waiting > node.settings.max_queue {
             let limit = node.settings.max_queue;
@@ -270,7 +289,6 @@ impl Peer {
         } else if matches!(state.phase, Phase::Idle) {
             self.start_connecting(node, &mut state);
         }
-        Ok(true)
     }
 
     /// Monitors a port there, or with an empty name the node. `Err` gives the action back: look the
@@ -286,6 +304,12 @@ impl Peer {
         if state.gone {
             return Err(action);
         }
+        if node.is_stopping() {
+            drop(state);
+            let reason = Reason::transport_error(self.id.as_str(), STOPPING);
+            monitor::fire_soon(node, action, reason);
+            return Ok(());
+        }
         if matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self) {
             state.late.push((serial, action));
             return Ok(());
@@ -294,12 +318,9 @@ impl Peer {
         let list = state.monitors.entry(name.into()).or_default();
         list.push((serial, action));
         if first && !name.is_empty() {
-            let sent = state.send("", &("mon1", name));
-            debug_assert!(sent.is_ok(), "strings serialise");
+            state.append(&encoded("", &("mon1", name)));
         }
-        if matches!(state.phase, Phase::Idle) {
-            self.start_connecting(node, &mut state);
-        }
+        self.after_sending(node, state);
         Ok(())
     }
 
@@ -321,9 +342,8 @@ impl Peer {
         let removed = list.swap_remove(at);
         if list.is_empty() {
             state.monitors.remove(name);
-            if !name.is_empty() && !matches!(state.phase, Phase::Failing | Phase::Idle) {
-                let sent = state.send("", &("mon0", name));
-                debug_assert!(sent.is_ok(), "strings serialise");
+            if !name.is_empty() && !matches!(state.phase, Phase::Idle) {
+                state.append(&encoded("", &("mon0", name)));
             }
         }
         drop(state);
@@ -357,7 +377,7 @@ impl Peer {
         if state.gone {
             return false;
         }
-        if matches!(state.phase, Phase::Idle) {
+        if matches!(state.phase, Phase::Idle) && !node.is_stopping() {
             self.start_connecting(node, &mut state);
         }
         if let Phase::Connecting(connecting) = &state.phase
@@ -386,56 +406,77 @@ impl Peer {
         node.spawn_task(async move { crate::net::schedule::run(home, peer, connecting).await });
     }
 
-    /// Reserves the right to prove ourselves on a connection to the node. False if there is a link, or
-    /// another connection of ours is at that point.
-    pub(crate) fn start_dialing(&self) -> bool {
+    /// Reserves the right to prove ourselves on the connection `serial` to the node. False if there is
+    /// a link, or another connection of ours is at that point.
+    pub(crate) fn start_dialing(&self, serial: u64) -> bool {
         /// A connection whose other end does not answer in this time blocks no other.
         const STALE: std::time::Duration = std::time::Duration::from_secs(2);
         let mut state = self.state.lock();
-        let busy = state.dialing.is_some_and(|since| since.elapsed() < STALE);
-        if busy || matches!(state.phase, Phase::Up(_)) {
+        let busy = state
+            .dialing
+            .is_some_and(|(_, since)| since.elapsed() < STALE);
+        if busy || state.gone || matches!(state.phase, Phase::Up(_)) {
             return false;
         }
-        state.dialing = Some(Instant::now());
+        state.dialing = Some((serial, Instant::now()));
         true
     }
 
     /// The connection for which [`start_dialing`](Self::start_dialing) agreed is decided on.
-    pub(crate) fn stop_dialing(&self) {
-        self.state.lock().dialing = None;
+    pub(crate) fn stop_dialing(&self, serial: u64) {
+        let mut state = self.state.lock();
+        if state.dialing.is_some_and(|(owner, _)| owner == serial) {
+            state.dialing = None;
+        }
+        drop(state);
         self.room.notify_waiters();
     }
 
+    /// Writes a keepalive on a link that may be half dead: if the other end knows nothing of it any
+    /// more, it is lost soon.
+    pub(crate) fn poke(&self) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Up(_)) && state.out.is_empty() {
+            state.append(b"[]");
+        }
+    }
+
     /// Takes an authenticated connection as the link, unless the election says otherwise. `first` is
-    /// what is to be written before any message: a token that was withheld.
+    /// what is to be written before any message: a token that was withheld. `overdue`: the other
+    /// connection has been waited for long enough.
     pub(crate) fn establish(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         role: Role,
         link: &Arc<Link>,
-        first: Vec<u8>,
+        first: &[u8],
+        overdue: bool,
     ) -> Verdict {
-        let lifecycle = self.lifecycle.lock();
+        // Held while monitors fire: that may take as long as the program likes.
+        let Some(lifecycle) = self.lifecycle.try_lock() else {
+            return Verdict::Wait;
+        };
         let mut state = self.state.lock();
         if node.is_stopping() {
             return Verdict::Refuse;
         }
-        if state.gone || matches!(state.phase, Phase::Failing) {
+        if state.gone {
+            return Verdict::Retry;
+        }
+        if matches!(state.phase, Phase::Failing) {
             return Verdict::Wait;
         }
         let up = matches!(state.phase, Phase::Up(_));
-        let verdict = elect(up, state.dialing.is_some(), role, &node.id, &self.id);
+        let dialing = state.dialing.is_some() && !overdue;
+        let verdict = elect(up, dialing, role, &node.id, &self.id);
         if verdict != Verdict::Accept {
             return verdict;
-        }
-        if role == Role::Connector {
-            state.dialing = None;
         }
         if let Phase::Connecting(connecting) = &state.phase {
             connecting.ended.cancel();
         }
         state.phase = Phase::Up(link.clone());
-        state.out = first;
+        state.out = first.to_vec();
         state.in_flight = 0;
         state.pending_octets = 0;
         for pending in std::mem::take(&mut state.pending) {
@@ -443,8 +484,8 @@ impl Peer {
                 Pending::Json(octets) => state.out.extend_from_slice(&octets),
                 Pending::Kill(name, reason) => {
                     let verb = link.info.generation.kill_verb();
-                    let sent = encode_to(&mut state.out, "", &WithPort(verb, &name, &reason));
-                    debug_assert!(sent.is_ok(), "values serialise");
+                    let kill = about_port(verb, &name, &reason);
+                    state.out.extend_from_slice(&kill);
                 }
             }
         }
@@ -537,7 +578,7 @@ impl Peer {
         watching: HashSet<Box<str>>,
         reason: &Reason,
     ) {
-        let _lifecycle = self.lifecycle.lock();
+        let lifecycle = self.lifecycle.lock();
         for name in watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
@@ -559,14 +600,23 @@ impl Peer {
             state = self.state.lock();
         }
         state.phase = Phase::Idle;
-        let wanted = !state.pending.is_empty() || !state.monitors.is_empty();
-        if wanted && !node.is_stopping() {
+        if node.is_stopping() {
+            // What the actions have set and sent meanwhile is lost as well.
+            state.pending.clear();
+            let monitors = std::mem::take(&mut state.monitors);
+            drop(state);
+            for (_, action) in monitors.into_values().flatten() {
+                monitor::fire_soon(node, action, reason.clone());
+            }
+        } else if !state.pending.is_empty() || !state.monitors.is_empty() {
             self.start_connecting(node, &mut state);
-            return;
+            drop(state);
+        } else {
+            drop(state);
+            node.peers.forget(self);
         }
-        drop(state);
+        drop(lifecycle);
         self.room.notify_waiters();
-        node.peers.forget(self);
     }
 
     /// Runs actions that may send to the node again: that is for the next link.
@@ -578,7 +628,7 @@ impl Peer {
     ) {
         let outer = FIRING.replace(Arc::as_ptr(self));
         for (_, action) in due {
-            monitor::fire(node, action, reason.clone());
+            monitor::fire(node, action, reason.clone()); // does not panic
         }
         FIRING.set(outer);
     }
@@ -596,28 +646,38 @@ impl Peer {
 }
 
 impl PeerState {
-    fn send<T: Serialize + ?Sized>(&mut self, name: &str, args: &T) -> Result<(), EncodeError> {
-        match &self.phase {
-            Phase::Up(link) => {
-                let idle = self.out.is_empty();
-                encode_to(&mut self.out, name, args)?;
-                if idle {
-                    link.ready.notify_one();
-                }
+    /// Appends an encoded message.
+    fn append(&mut self, encoded: &[u8]) {
+        if let Phase::Up(link) = &self.phase {
+            if self.out.is_empty() {
+                link.ready.notify_one();
             }
-            _ => {
-                if !matches!(self.pending.last(), Some(Pending::Json(_))) {
-                    self.pending.push(Pending::Json(Vec::new()));
-                }
-                if let Some(Pending::Json(octets)) = self.pending.last_mut() {
-                    let before = octets.len();
-                    encode_to(octets, name, args)?;
-                    self.pending_octets += octets.len() - before;
-                }
-            }
+            self.out.extend_from_slice(encoded);
+            return;
         }
-        Ok(())
+        self.pending_octets += encoded.len();
+        match self.pending.last_mut() {
+            Some(Pending::Json(octets)) => octets.extend_from_slice(encoded),
+            _ => self.pending.push(Pending::Json(encoded.to_vec())),
+        }
     }
+}
+
+/// Why monitors fire that are set while the node stops.
+const STOPPING: &str = "node is shutting down";
+
+/// Encodes a message of strings and values, which always serialise.
+fn encoded(name: &str, args: &impl Serialize) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(64);
+    if let Err(error) = encode_to(&mut octets, name, args) {
+        log_at!(1, "a request can't be sent: {error}");
+    }
+    octets
+}
+
+/// A node request about a port, with a reason's values at its end.
+fn about_port(verb: &str, name: &str, reason: &Reason) -> Vec<u8> {
+    encoded("", &WithPort(verb, name, reason))
 }
 
 /// The reason that a monitor of a missing port gets (PROTOCOL.md, "Reasons").

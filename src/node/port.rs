@@ -1,5 +1,6 @@
 //! A local port: its queue, its handlers, its monitors.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -50,13 +51,35 @@ pub(crate) struct PortCell {
 
 struct State {
     alive: bool,
-    /// A thread or task is taking messages out of the queue.
+    /// A thread or task is taking messages out of the queue, or holds the port for its init function.
     running: bool,
-    queue: VecDeque<Message>,
+    queue: VecDeque<Item>,
+    /// The octets of the messages in the queue.
+    octets: usize,
     body: Body,
     watchers: Vec<(u64, Watcher)>,
     /// The task that runs an asynchronous handler.
     task: Option<AbortHandle>,
+}
+
+/// What waits in a port's queue.
+enum Item {
+    Message(Message),
+    /// The port is to be killed, behind the messages that were sent before.
+    Kill(Reason),
+}
+
+thread_local! {
+    /// The port whose code this thread runs.
+    static RUNNING: Cell<*const PortCell> = const { Cell::new(std::ptr::null()) };
+}
+
+/// What a port does next.
+enum Next {
+    Handle(Slot, Message),
+    /// Nothing takes the message, and that is an error.
+    Refuse(&'static str),
+    Kill(Reason),
 }
 
 /// A death as it is found by [`PortCell::die`]: what is to be told of it.
@@ -65,13 +88,16 @@ struct Death {
 }
 
 impl PortCell {
+    /// A new port. A `fresh` one, spawned by another node, takes no message before it is
+    /// [released](Self::release).
     pub(crate) fn new(id: PortId, fresh: bool) -> Self {
         PortCell {
             id,
             state: Mutex::new(State {
                 alive: true,
-                running: false,
+                running: fresh,
                 queue: VecDeque::new(),
+                octets: 0,
                 body: if fresh { Body::Fresh } else { Body::Unset },
                 watchers: Vec::new(),
                 task: None,
@@ -81,19 +107,29 @@ impl PortCell {
 
     /// Puts a message into the queue; handlers run soon.
     pub(crate) fn deliver(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
+        let (most, most_octets) = (node.settings.max_mailbox, node.settings.max_queue);
         let mut state = self.state.lock();
         if !state.alive {
             return;
         }
-        if state.queue.len() >= node.settings.max_mailbox {
+        if state.queue.len() >= most || state.octets > most_octets {
             drop(state);
-            let limit = node.settings.max_mailbox;
-            let text = format!("more than {limit} messages are waiting in the port's queue");
-            self.kill(node, Reason::new(["overflow".to_owned(), text]));
+            let text = format!(
+                "more than {most} messages or {most_octets} octets are waiting in the port's queue"
+            );
+            self.die_of(node, Reason::new(["overflow".to_owned(), text]));
             return;
         }
-        state.queue.push_back(message);
-        if let Body::Mailbox(notify) = &state.body {
+        let mailbox = match &state.body {
+            Body::Mailbox(notify) => Some(notify.clone()),
+            _ => None,
+        };
+        // A message that will wait must not keep the whole block alive that it was read into.
+        let waits = state.running || mailbox.is_some();
+        let message = if waits { message.compact() } else { message };
+        state.octets += message.size();
+        state.queue.push_back(Item::Message(message));
+        if let Some(notify) = mailbox {
             notify.notify_one();
         } else if !state.running {
             state.running = true;
@@ -104,15 +140,24 @@ impl PortCell {
 
     /// Lets handlers take messages until the queue is empty.
     pub(crate) fn run(self: &Arc<Self>, node: &Arc<Inner>) {
+        /// How many messages a port takes before others get their turn.
+        const TURN: usize = 128;
         let context = Context::new(node, self.id.clone());
-        while let Some((handler, message)) = self.next() {
-            let outcome = match handler {
-                Ok(slot) => guarded(|| (slot.lock())(&context, message)),
-                Err(problem) => Outcome::Done(Err(problem.to_owned())),
+        for _ in 0..TURN {
+            let Some(next) = self.next() else { return };
+            let outcome = match next {
+                Next::Handle(slot, message) => {
+                    let outer = RUNNING.replace(Arc::as_ptr(self));
+                    let outcome = guarded(|| (slot.lock())(&context, message));
+                    RUNNING.set(outer);
+                    outcome
+                }
+                Next::Refuse(problem) => Outcome::Done(Err(problem.to_owned())),
+                Next::Kill(reason) => return self.die_of(node, reason),
             };
             match outcome {
                 Outcome::Done(Ok(())) => {}
-                Outcome::Done(Err(text)) => self.kill(node, Reason::die(text)),
+                Outcome::Done(Err(text)) => self.die_of(node, Reason::die(text)),
                 Outcome::Later(future) => {
                     if self.drive(node, future) {
                         return;
@@ -120,6 +165,13 @@ impl PortCell {
                 }
             }
         }
+        // The port stays marked as running, so that the order holds.
+        work::schedule(node, Job::Run(self.clone()));
+    }
+
+    /// Lets a fresh port take messages.
+    pub(crate) fn release(self: &Arc<Self>, node: &Arc<Inner>) {
+        work::schedule(node, Job::Run(self.clone()));
     }
 
     /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port.
@@ -134,11 +186,11 @@ impl PortCell {
         match first {
             Ok(Poll::Ready(Ok(()))) => false,
             Ok(Poll::Ready(Err(text))) => {
-                self.kill(node, Reason::die(text));
+                self.die_of(node, Reason::die(text));
                 false
             }
             Err(panic) => {
-                self.kill(node, Reason::die(panic_text(&*panic)));
+                self.die_of(node, Reason::die(panic_text(&*panic)));
                 false
             }
             Ok(Poll::Pending) => {
@@ -156,7 +208,7 @@ impl PortCell {
                     work::enter(&home.runtime, || {
                         port.state.lock().task = None;
                         if let Err(text) = result {
-                            port.kill(&home, Reason::die(text));
+                            port.die_of(&home, Reason::die(text));
                         }
                         port.run(&home);
                     });
@@ -167,9 +219,8 @@ impl PortCell {
         }
     }
 
-    /// The next message and what takes it; `None` ends the run.
-    #[allow(clippy::type_complexity)]
-    fn next(&self) -> Option<(Result<Slot, &'static str>, Message)> {
+    /// What is to be done next; `None` ends the run.
+    fn next(&self) -> Option<Next> {
         const NO_CALLBACK: &str = "received message on port without callback";
         let mut state = self.state.lock();
         loop {
@@ -177,12 +228,17 @@ impl PortCell {
                 state.running = false;
                 return None;
             }
-            let Some(message) = state.queue.pop_front() else {
-                state.running = false;
-                return None;
+            let message = match state.queue.pop_front() {
+                None => {
+                    state.running = false;
+                    return None;
+                }
+                Some(Item::Kill(reason)) => return Some(Next::Kill(reason)),
+                Some(Item::Message(message)) => message,
             };
+            state.octets -= message.size();
             match &state.body {
-                Body::Unset => return Some((Err(NO_CALLBACK), message)),
+                Body::Unset => return Some(Next::Refuse(NO_CALLBACK)),
                 Body::Fresh | Body::Mailbox(_) => {}
                 Body::Handlers {
                     default,
@@ -193,11 +249,12 @@ impl PortCell {
                         && let Some(tag) = message.tag()
                         && let Some(slot) = tags.get(&*tag)
                     {
-                        return Some((Ok(slot.clone()), message.without_tag()));
+                        let slot = slot.clone();
+                        return Some(Next::Handle(slot, message.without_tag()));
                     }
                     match default {
-                        Some(slot) => return Some((Ok(slot.clone()), message)),
-                        None if *strict => return Some((Err(NO_CALLBACK), message)),
+                        Some(slot) => return Some(Next::Handle(slot.clone(), message)),
+                        None if *strict => return Some(Next::Refuse(NO_CALLBACK)),
                         None => {}
                     }
                 }
@@ -271,17 +328,23 @@ impl PortCell {
         Some(notify)
     }
 
-    /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if the port is dead.
+    /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and the
+    /// port is dead.
     pub(crate) fn take(
         &self,
         wanted: &mut dyn FnMut(&Message) -> bool,
     ) -> Result<Option<Message>, ()> {
         let mut state = self.state.lock();
-        if !state.alive {
-            return Err(());
+        let mut wants = |item: &Item| matches!(item, Item::Message(message) if wanted(message));
+        let found = state.queue.iter().position(&mut wants);
+        match found.and_then(|at| state.queue.remove(at)) {
+            Some(Item::Message(message)) => {
+                state.octets -= message.size();
+                Ok(Some(message))
+            }
+            _ if state.alive => Ok(None),
+            _ => Err(()),
         }
-        let found = state.queue.iter().position(wanted);
-        Ok(found.and_then(|at| state.queue.remove(at)))
     }
 
     /// Adds a monitor. `Err` gives it back if the port is dead.
@@ -319,7 +382,12 @@ impl PortCell {
         }
         state.alive = false;
         let body = std::mem::replace(&mut state.body, Body::Fresh);
-        let queue = std::mem::take(&mut state.queue);
+        // What a mailbox has got can still be received.
+        let mailbox = matches!(body, Body::Mailbox(_));
+        let queue = match mailbox {
+            true => VecDeque::new(),
+            false => std::mem::take(&mut state.queue),
+        };
         let watchers = std::mem::take(&mut state.watchers);
         let task = state.task.take();
         drop(state);
@@ -333,12 +401,26 @@ impl PortCell {
         Some(Death { watchers })
     }
 
-    /// Kills the port: its queue is dropped and all monitors on it fire once. Killing a dead port
-    /// does nothing.
+    /// Kills the port, behind the messages that were sent to it before; its own code kills it at once.
+    /// Killing a dead port does nothing.
     pub(crate) fn kill(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
+        let mut state = self.state.lock();
+        let own = RUNNING.get() == Arc::as_ptr(self);
+        let at_once = own || state.task.is_some() || matches!(state.body, Body::Mailbox(_));
+        if state.alive && state.running && !at_once {
+            state.queue.push_back(Item::Kill(reason));
+            return;
+        }
+        drop(state);
+        self.die_of(node, reason);
+    }
+
+    /// The port dies: its queue is dropped and all monitors on it fire once.
+    pub(crate) fn die_of(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
         let Some(death) = self.die() else { return };
         node.ports.remove(self.id.name());
-        if death.watchers.is_empty() && !reason.is_normal() {
+        let silent = reason.is_normal() || reason.kind() == Some("no_such_port");
+        if death.watchers.is_empty() && !silent {
             let name = self.id.name();
             log_at!(
                 2,

@@ -1,5 +1,6 @@
 //! What the node port does (PROTOCOL.md, "Node requests").
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,15 +14,36 @@ use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
 use crate::proto::{Generation, Message, PortId, Reason};
 
+/// The link that a request came by.
+pub(crate) struct Origin<'a> {
+    pub(crate) peer: &'a Arc<Peer>,
+    pub(crate) generation: Generation,
+}
+
 /// Whom a request is from: another node, or a port of this one.
-pub(crate) type Source<'a> = Option<&'a Arc<Peer>>;
+pub(crate) type Source<'a> = Option<&'a Origin<'a>>;
 
 /// Performs a request.
 pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
     if let Err(problem) = dispatch(node, source, &message) {
-        let from = source.map_or("this node", |peer| peer.id.as_str());
+        let from = source.map_or("this node", |origin| origin.peer.id.as_str());
         log_at!(2, "error processing node message from {from}: {problem}");
     }
+}
+
+/// Performs a request of a port of this node: at once, unless it came out of another one.
+pub(crate) fn perform_local(node: &Arc<Inner>, message: Message) {
+    thread_local! {
+        static BUSY: Cell<bool> = const { Cell::new(false) };
+    }
+    if BUSY.replace(true) {
+        // A request that sends a request, and so on: not on this stack.
+        let request = move |node: &Arc<Inner>| perform_local(node, message);
+        work::schedule(node, Job::Call(Box::new(request)));
+        return;
+    }
+    perform(node, None, message);
+    BUSY.set(false);
 }
 
 fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<(), String> {
@@ -29,17 +51,18 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         return Ok(()); // empty messages are keepalives
     };
     let args = message.without_tag();
-    let generation = source.and_then(|peer| peer.generation());
     match &*verb {
         "" | "devnull" => {}
         "mon1" => {
             let name: &str = &port_name(&args)?;
-            let Some(peer) = source else { return Ok(()) };
-            monitor(node, peer, name);
+            let Some(origin) = source else { return Ok(()) };
+            monitor(node, origin.peer, name);
         }
         "mon0" => {
             let name: &str = &port_name(&args)?;
-            let Some(peer) = source else { return Ok(()) };
+            let Some(Origin { peer, .. }) = source else {
+                return Ok(());
+            };
             peer.watches_no_more(name);
             if let Some(port) = node.ports.get(name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
@@ -48,10 +71,10 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         verb @ ("kil" | "kil0") => {
             let name = port_name(&args)?;
             let reason = Reason::from(args.without_tag().values());
-            let generation = generation.unwrap_or(Generation::Gen1b);
+            let generation = source.map_or(Generation::Gen1b, |origin| origin.generation);
             if verb == generation.death_verb() {
-                if let Some(peer) = source {
-                    peer.port_died(node, &name, &reason);
+                if let Some(origin) = source {
+                    origin.peer.port_died(node, &name, &reason);
                 }
             } else if verb == generation.kill_verb() {
                 if let Some(port) = node.ports.get(&name) {
@@ -80,7 +103,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
         }
         "eval" => evaluate(node, &args)?,
-        name => call(node, name, args)?,
+        name => call(node, source, name, args)?,
     }
     Ok(())
 }
@@ -111,15 +134,32 @@ fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
 
 fn spawn(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
     let name = port_name(args)?;
+    if name.is_empty() {
+        return Err("a port can't be spawned without a name".to_owned());
+    }
     let args = args.without_tag();
     let function = args.tag().ok_or("the init function's name is missing")?;
-    let Some(function) = node.functions.get(&function) else {
-        return Err(unknown(&function));
-    };
+    create(node, &name, &function, args.without_tag())
+}
+
+/// Creates a port of ours in the way another node would.
+pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
+    let name = node.new_remote_name();
+    if let Err(problem) = create(node, &name, function, args) {
+        log_at!(2, "error processing node message from this node: {problem}");
+    }
+    node.id.port(&name)
+}
+
+/// Creates a port and has its init function run, behind the messages that came with the request, so
+/// that a monitor among them is set. The port takes no message before.
+fn create(node: &Arc<Inner>, name: &str, function: &str, args: Message) -> Result<(), String> {
+    let function = node
+        .functions
+        .get(function)
+        .ok_or_else(|| unknown(function))?;
     let taken = || format!("port {name} exists already and can't be spawned");
-    let port = node.new_spawned_port(&name).ok_or_else(taken)?;
-    let args = args.without_tag();
-    // Behind the messages that came with the request, so that a monitor among them is set.
+    let port = node.new_spawned_port(name).ok_or_else(taken)?;
     let init = move |node: &Arc<Inner>| funcs::initialise(node, &port, &function, args);
     work::schedule(node, Job::Call(Box::new(init)));
     Ok(())
@@ -191,7 +231,12 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 }
 
 /// A request that is the name of a function: called with the rest, in no port's context.
-fn call(node: &Arc<Inner>, name: &str, args: Message) -> Result<(), String> {
+fn call(
+    node: &Arc<Inner>,
+    source: Source<'_>,
+    name: &str,
+    args: Message,
+) -> Result<(), String> {
     let Some(function) = node.functions.get(name) else {
         return Err(unknown(name));
     };
@@ -208,6 +253,10 @@ fn call(node: &Arc<Inner>, name: &str, args: Message) -> Result<(), String> {
             node.spawn_task(async move { finish(super::port::caught(future).await) });
         }
     };
-    work::schedule(node, Job::Call(Box::new(call)));
+    match source {
+        // On a reader's thread, where nothing else runs: in the order of the requests.
+        Some(_) => call(node),
+        None => work::schedule(node, Job::Call(Box::new(call))),
+    }
     Ok(())
 }

@@ -7,12 +7,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::port::PortCell;
 use super::Inner;
+use super::port::{PortCell, panic_text};
+use crate::log::log_at;
 
 /// A piece of work.
 pub(crate) enum Job {
@@ -23,35 +25,39 @@ pub(crate) enum Job {
 }
 
 thread_local! {
-    static LIST: RefCell<Option<VecDeque<(Arc<Inner>, Job)>>> = const { RefCell::new(None) };
+    static LIST: RefCell<Option<List>> = const { RefCell::new(None) };
 }
 
 /// How many pieces a thread does before it lets the runtime's other tasks go on.
 const BUDGET: usize = 512;
 
-/// Runs `work` and then whatever came up meanwhile.
+/// The work that a thread has taken on.
+type List = VecDeque<(Arc<Inner>, Job)>;
+
+/// Runs `work` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
+/// or at least from code that holds no lock.
 pub(crate) fn enter<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
-    let outer = LIST.with(|list| {
-        let mut list = list.borrow_mut();
-        let outer = list.is_none();
-        if outer {
-            *list = Some(VecDeque::new());
-        }
-        outer
-    });
-    if !outer {
+    if LIST.with(|list| list.borrow().is_some()) {
         return work();
     }
-    /// Takes the list away again even if `work` panics.
+    enter_with(runtime, List::new(), work)
+}
+
+fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
+    /// Takes the list away again, even if `work` panics; what is left goes on as one task.
     struct Leave<'a>(&'a Handle);
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
             let rest = LIST.with(|list| list.borrow_mut().take());
-            for (node, job) in rest.into_iter().flatten() {
-                spawn(self.0, node, job);
+            if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                let runtime = self.0.clone();
+                self.0.spawn(async move { enter_with(&runtime, rest, || {}) });
             }
         }
     }
+    // Handlers may use the runtime, whatever thread this is.
+    let _context = runtime.enter();
+    LIST.with(|list| *list.borrow_mut() = Some(begun));
     let _leave = Leave(runtime);
     let result = work();
     for _ in 0..BUDGET {
@@ -72,18 +78,19 @@ pub(crate) fn schedule(node: &Arc<Inner>, job: Job) {
         None => Some(job),
     });
     if let Some(job) = rest {
-        spawn(&node.runtime, node.clone(), job);
+        let (home, runtime) = (node.clone(), node.runtime.clone());
+        node.runtime
+            .spawn(async move { enter(&runtime, || perform(&home, job)) });
     }
 }
 
-fn spawn(runtime: &Handle, node: Arc<Inner>, job: Job) {
-    let handle = runtime.clone();
-    runtime.spawn(async move { enter(&handle, || perform(&node, job)) });
-}
-
 fn perform(node: &Arc<Inner>, job: Job) {
-    match job {
+    // Port code and actions are guarded by themselves; this is for the drop of what they held.
+    let run = AssertUnwindSafe(|| match job {
         Job::Run(port) => port.run(node),
         Job::Call(call) => call(node),
+    });
+    if let Err(panic) = catch_unwind(run) {
+        log_at!(1, "a panic outside of a port: {}", panic_text(&*panic));
     }
 }

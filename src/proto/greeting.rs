@@ -72,7 +72,7 @@ impl Greeting {
             found: version.chars().take(40).collect(),
         })?;
         let node = field("node ID")?;
-        if node.is_empty() {
+        if node.is_empty() || node.contains('#') {
             return Err(GreetingError::Missing { field: "node ID" });
         }
         let auths = list(field("list of authentication methods")?);

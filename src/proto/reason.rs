@@ -54,6 +54,19 @@ impl Reason {
         self.0.first()?.as_str()
     }
 
+    /// About how many octets the values take as JSON.
+    pub fn size(&self) -> usize {
+        fn size(value: &Value) -> usize {
+            match value {
+                Value::String(text) => text.len() + 2,
+                Value::Array(list) => list.iter().map(size).sum::<usize>() + 2,
+                Value::Object(map) => map.iter().map(|(k, v)| k.len() + size(v) + 4).sum(),
+                _ => 8,
+            }
+        }
+        self.0.iter().map(size).sum()
+    }
+
     /// The values.
     pub fn values(&self) -> &[Value] {
         &self.0

@@ -1,0 +1,301 @@
+use super::*;
+use crate::proto::greeting::GreetingError;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn local(node: &str) -> Local {
+    Local::new(NodeId::new(node), Some(Secret::from("geheim")))
+}
+
+/// What one side has to say, and what became of it.
+struct Side {
+    handshake: Handshake,
+    out: Vec<u8>,
+    error: Option<HandshakeError>,
+}
+
+impl Side {
+    fn new(role: Role, local: Local) -> Self {
+        let local = Arc::new(local);
+        let handshake = match role {
+            Role::Connector => Handshake::connect(local, &[1; 66], "127.0.0.1:4040"),
+            Role::Listener => Handshake::accept(local, &[2; 66], "127.0.0.1:50000"),
+        };
+        Side {
+            handshake,
+            out: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn recv(&mut self, octets: &[u8]) {
+        if self.error.is_none() && !self.handshake.is_verified() {
+            let result = self.handshake.recv(octets, &mut self.out);
+            self.error = result.err();
+        }
+        if self.error.is_none() && self.handshake.is_verified() {
+            self.handshake.complete(&mut self.out);
+        }
+    }
+}
+
+fn pass(from: &mut Side, to: &mut Side, chunk: Option<usize>) {
+    let chunk = chunk.unwrap_or(1).min(from.out.len());
+    let octets: Vec<u8> = from.out.drain(..chunk).collect();
+    if !octets.is_empty() {
+        to.recv(&octets);
+    }
+}
+
+/// Lets both sides talk, in chunks of the given sizes; the connector greets first.
+fn talk(a: Local, b: Local, chunks: &[usize]) -> (Side, Side) {
+    let mut a = Side::new(Role::Connector, a);
+    let mut b = Side::new(Role::Listener, b);
+    a.handshake.greet(&mut a.out);
+    let mut chunks = chunks.iter().copied().cycle();
+    for _ in 0..10_000 {
+        if a.out.is_empty() && b.out.is_empty() {
+            break;
+        }
+        pass(&mut a, &mut b, chunks.next());
+        pass(&mut b, &mut a, chunks.next());
+    }
+    (a, b)
+}
+
+fn errors(a: Local, b: Local) -> (Option<HandshakeError>, Option<HandshakeError>) {
+    let (a, b) = talk(a, b, &[4096]);
+    (a.error, b.error)
+}
+
+#[test]
+fn success_in_each_version() {
+    for (versions, generation) in [
+        (Versions::Auto, crate::proto::Generation::Gen1b),
+        (Versions::Only(1), crate::proto::Generation::Gen1b),
+        (Versions::Only(0), crate::proto::Generation::Gen0),
+    ] {
+        let speaks = |node| Local {
+            versions,
+            ..local(node)
+        };
+        let (a, b) = talk(speaks("a"), local("b"), &[4096]);
+        assert_eq!((&a.error, &b.error), (&None, &None));
+        let (a, b) = (
+            a.handshake.established().unwrap(),
+            b.handshake.established().unwrap(),
+        );
+        assert_eq!(a.peer.greeting.node, "b");
+        assert_eq!(b.peer.greeting.node, "a");
+        assert_eq!((a.peer.generation, b.peer.generation), (generation, generation));
+        assert!(a.peer.speaks(0) && a.peer.speaks(1), "b says it speaks both");
+    }
+}
+
+#[test]
+fn each_refusal_is_its_own_error() {
+    let (a, b) = errors(local("same"), local("same"));
+    assert!(matches!(b, Some(HandshakeError::OwnNodeId { .. })), "{b:?}");
+    assert!(a.is_none_or(|a| matches!(a, HandshakeError::OwnNodeId { .. })));
+
+    let only = |version, node| Local {
+        versions: Versions::Only(version),
+        ..local(node)
+    };
+    let (a, b) = errors(only(0, "a"), only(1, "b"));
+    assert!(matches!(b, Some(HandshakeError::Version { theirs: 0, .. })), "{b:?}");
+    assert!(matches!(a, Some(HandshakeError::Version { theirs: 1, .. })), "{a:?}");
+
+    let other = Local {
+        secret: Some(Secret::from("other")),
+        ..local("b")
+    };
+    let (_, b) = errors(local("a"), other);
+    assert!(matches!(b, Some(HandshakeError::WrongToken { .. })), "{b:?}");
+
+    for secret in [None, Some(Secret::from(""))] {
+        let without = Local {
+            secret,
+            ..local("b")
+        };
+        let (_, b) = errors(local("a"), without);
+        assert_eq!(b, Some(HandshakeError::NoSecret));
+    }
+
+    let picky = Local {
+        auth_accept: vec![AuthMethod::Cleartext],
+        ..local("b")
+    };
+    let (a, _) = errors(local("a"), picky);
+    assert!(matches!(a, Some(HandshakeError::NoCommonAuth { .. })), "{a:?}");
+
+    let silent = Local {
+        framings: Vec::new(),
+        ..local("b")
+    };
+    let (a, b) = errors(local("a"), silent);
+    assert!(matches!(a, Some(HandshakeError::NoCommonFraming { .. })), "{a:?}");
+    assert!(matches!(b, Some(HandshakeError::NoCommonFraming { .. })), "{b:?}");
+}
+
+#[test]
+fn cleartext_only_when_configured() {
+    let clear = |node| Local {
+        auth_offer: vec![AuthMethod::Cleartext],
+        ..local(node)
+    };
+    let (mut a, b) = talk(clear("a"), local("b"), &[4096]);
+    assert_eq!((&a.error, &b.error), (&None, &None));
+    a.out.clear();
+    // By default the method that the peer accepts is not the one that we send.
+    let accepts = Local {
+        auth_accept: vec![AuthMethod::Cleartext, AuthMethod::HmacMd6],
+        ..local("b")
+    };
+    let (a, b) = talk(local("a"), accepts, &[4096]);
+    assert_eq!((&a.error, &b.error), (&None, &None));
+}
+
+/// Feeds lines to a listener and gives the error that ends it.
+fn listener_error(lines: &[u8]) -> Option<HandshakeError> {
+    let mut side = Side::new(Role::Listener, local("b"));
+    side.recv(lines);
+    side.error
+}
+
+#[test]
+fn bad_lines() {
+    let error = listener_error(&[b'x'; MAX_LINE + 1]);
+    assert_eq!(error, Some(HandshakeError::LineTooLong));
+    let mut line = vec![b'x'; MAX_LINE];
+    line.push(b'\n');
+    assert_eq!(listener_error(&line), Some(HandshakeError::LineTooLong));
+    assert!(matches!(
+        listener_error(b"hello\n"),
+        Some(HandshakeError::Greeting(GreetingError::NotAemp { .. }))
+    ));
+    let greeted = "aemp;1;a;hmac_md6_64_256;json\nnonce\n";
+    for (token, check) in [
+        ("x\n", HandshakeError::MalformedToken),
+        (
+            "rot13;x;json\n",
+            HandshakeError::MethodRefused {
+                method: "rot13".into(),
+            },
+        ),
+        (
+            "tls_anon;;json\n",
+            HandshakeError::MethodRefused {
+                method: "tls_anon".into(),
+            },
+        ),
+        (
+            "hmac_md6_64_256;x;json\n",
+            HandshakeError::WrongToken {
+                method: "hmac_md6_64_256".into(),
+            },
+        ),
+        (
+            "cleartext;67656865696d;morse\n",
+            HandshakeError::FramingRefused {
+                framing: "morse".into(),
+            },
+        ),
+    ] {
+        let error = listener_error(format!("{greeted}{token}").as_bytes());
+        assert_eq!(error, Some(check), "{token}");
+    }
+    assert_eq!(
+        listener_error(format!("{greeted}cleartext;67656865696d;json\n").as_bytes()),
+        None
+    );
+}
+
+#[test]
+fn an_echo_is_told_from_a_namesake() {
+    let versions = Versions::Only(1);
+    let mut side = Side::new(
+        Role::Listener,
+        Local {
+            versions,
+            ..local("b")
+        },
+    );
+    side.handshake.greet(&mut side.out);
+    let echo = std::mem::take(&mut side.out);
+    side.recv(&echo);
+    assert_eq!(side.error, Some(HandshakeError::Echo));
+}
+
+#[test]
+fn every_truncation_waits_for_more() {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let mut connector = Handshake::connect(Arc::new(local("a")), &[1; 66], "x");
+    let mut listener = Handshake::accept(Arc::new(local("b")), &[2; 66], "y");
+    connector.greet(&mut a);
+    listener.recv(&a, &mut b).unwrap();
+    let greeting = a.len();
+    connector.recv(&b, &mut a).unwrap();
+    for len in 0..a.len() {
+        let mut listener = Handshake::accept(Arc::new(local("b")), &[2; 66], "y");
+        let mut out = Vec::new();
+        listener.recv(&a[..len], &mut out).unwrap();
+        assert!(!listener.is_verified(), "after {len} of {} octets", a.len());
+        assert_eq!(out.is_empty(), len < a.iter().position(|o| *o == b'\n').unwrap() + 1);
+        assert!(len < greeting || listener.peer().is_some());
+        assert!(listener.complete(&mut out).is_none());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_gives_the_same(chunks in prop::collection::vec(1usize..200, 1..20)) {
+        let (whole_a, whole_b) = talk(local("a"), local("b"), &[4096]);
+        let (a, b) = talk(local("a"), local("b"), &chunks);
+        prop_assert_eq!(&a.error, &None);
+        prop_assert_eq!(&b.error, &None);
+        for (one, other) in [(whole_a, a), (whole_b, b)] {
+            let (one, other) = (one.handshake.established(), other.handshake.established());
+            let (one, other) = (one.unwrap(), other.unwrap());
+            prop_assert_eq!(one.peer.greeting, other.peer.greeting);
+            prop_assert_eq!(one.rest, other.rest);
+        }
+    }
+
+    #[test]
+    fn any_octets_end_in_an_error_or_wait(octets: Vec<u8>, chunk in 1usize..50) {
+        for role in [Role::Connector, Role::Listener] {
+            let mut side = Side::new(role, local("b"));
+            for octets in octets.chunks(chunk) {
+                side.recv(octets);
+            }
+            prop_assert!(!side.handshake.is_verified());
+        }
+    }
+
+    #[test]
+    fn a_bent_octet_never_authenticates(at in 0usize..200, bit in 0u8..8) {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let mut connector = Handshake::connect(Arc::new(local("a")), &[1; 66], "x");
+        let mut listener = Handshake::accept(Arc::new(local("b")), &[2; 66], "y");
+        connector.greet(&mut a);
+        listener.recv(&a, &mut b).unwrap();
+        connector.recv(&b, &mut a).unwrap();
+        // The framing's name is not covered by the token; everything before it is.
+        let covered = a.len() - "json\n".len();
+        let at = at % covered;
+        a[at] ^= 1 << bit;
+        let mut side = Side::new(Role::Listener, local("b"));
+        side.recv(&a);
+        prop_assert!(side.error.is_some() || !side.handshake.is_verified());
+    }
+
+    #[test]
+    fn what_follows_the_token_is_kept(rest: Vec<u8>) {
+        let greeting = "aemp;1;a;hmac_md6_64_256;json\nnonce\ncleartext;67656865696d;json\n";
+        let mut side = Side::new(Role::Listener, local("b"));
+        side.recv(&[greeting.as_bytes(), &rest].concat());
+        prop_assert_eq!(&side.error, &None);
+        prop_assert_eq!(side.handshake.established().unwrap().rest, rest);
+    }
+}

@@ -98,8 +98,8 @@ pub fn encode_to<T: Serialize + ?Sized>(
         return Err(error);
     }
     // The arguments' opening bracket becomes the comma behind the destination.
-    match out[at + 1] {
-        b']' => drop(out.drain(at..=at)),
+    match out[at + 1..].trim_ascii_start().first() {
+        Some(b']') => drop(out.drain(at..=at)),
         _ => out[at] = b',',
     }
     Ok(())

@@ -110,8 +110,12 @@ impl Message {
     }
 
     /// The elements as JSON values.
+    ///
+    /// A number that no Rust number holds, such as an integer of more than 64 bits, is a string, as
+    /// JSON::XS has it.
     pub fn values(&self) -> Vec<Value> {
-        self.args().unwrap_or_default()
+        let elements = self.elements();
+        elements.into_iter().map(value_of).collect()
     }
 
     /// The elements as JSON texts, each just as it came.
@@ -128,9 +132,33 @@ impl Message {
         Cow::Owned(serde_json::to_string(&self.elements()).unwrap_or_default())
     }
 
+    /// The message in octets of its own, if they are few. A message from the network is a part of the
+    /// block that it was read in, and keeps all of that alive.
+    pub fn compact(mut self) -> Self {
+        const SMALL: usize = 4096;
+        if self.json.len() <= SMALL {
+            self.json = Bytes::copy_from_slice(&self.json);
+        }
+        self
+    }
+
     /// How many octets the message occupies.
     pub fn size(&self) -> usize {
         self.json.len()
+    }
+}
+
+fn value_of(raw: &RawValue) -> Value {
+    let text = raw.get();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    // The framing has limited the depth already.
+    deserializer.disable_recursion_limit();
+    match Value::deserialize(&mut deserializer) {
+        Ok(Value::Number(n)) if n.is_f64() && !text.contains(['.', 'e', 'E']) && text != "-0" => {
+            Value::String(text.to_owned())
+        }
+        Ok(value) => value,
+        Err(_) => Value::String(text.to_owned()),
     }
 }
 
@@ -228,6 +256,16 @@ mod tests {
         assert_eq!(message.tag().as_deref(), Some("b"));
         assert_eq!(message.to_json(), r#"["b",3]"#);
         assert_eq!(message.without_tag().without_tag().to_json(), "[]");
+    }
+
+    #[test]
+    fn numbers_beyond_rusts_are_strings() {
+        let (_, message) = framed(r#"["p",18446744073709551616,1e999,-0,-5,1e3]"#);
+        let values = message.values();
+        assert_eq!(values[0], "18446744073709551616");
+        assert_eq!(values[1], "1e999");
+        assert_eq!((&values[2], &values[3]), (&Value::from(-0.0), &Value::from(-5)));
+        assert_eq!(values[4], 1e3);
     }
 
     #[test]
