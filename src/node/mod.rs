@@ -249,7 +249,8 @@ impl Inner {
         let mut encoded = SCRATCH.take();
         encoded.clear();
         encode_to(&mut encoded, to.name(), args)?;
-        while !self.peers.get_or_add(to.node()).send(self, &encoded) {}
+        let peer = || self.peers.get_or_add(to.node());
+        while !peer().send(self, to.name(), &encoded) {}
         if encoded.capacity() <= KEPT {
             SCRATCH.set(encoded);
         }

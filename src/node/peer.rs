@@ -8,9 +8,11 @@
 //!      └───────────────────── Failing ◀────────────┘
 //! ```
 //!
-//! `Failing` is what keeps the delivery guarantee: from the loss of a message until every monitor has
-//! fired, whatever is sent to the node is lost, too, and a monitor that is set fires with the others.
-//! Only what the monitors' actions send themselves is kept for the next link.
+//! `Failing` is what keeps the delivery guarantee: from the loss of the link until the monitors of a port
+//! have fired, whatever is sent to that port is lost, too, and a monitor that is set on it fires with the
+//! others. What the monitors' actions send themselves is kept for the next link, and what is sent to
+//! ports whose monitors have fired; if any such message is lost all the same, their new monitors fire,
+//! too. No link comes up before all have fired.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -53,6 +55,8 @@ struct PeerState {
     monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
     /// Monitors that were set while others fire: they fire with them.
     late: Vec<(u64, Action)>,
+    /// While `Failing`: the ports whose monitors have not all fired yet.
+    unfired: HashSet<Box<str>>,
     /// Local ports that the node monitors.
     watching: HashSet<Box<str>>,
     /// A connection of ours to the node awaits its token since then.
@@ -86,6 +90,16 @@ pub(crate) struct Link {
     pub(crate) ready: Notify,
     /// The link is lost or given up: both halves stop.
     pub(crate) closed: CancellationToken,
+}
+
+/// What a lost link leaves to be done.
+struct Lost {
+    reason: Reason,
+    was_up: bool,
+    /// The local ports that the node monitored.
+    watching: HashSet<Box<str>>,
+    /// The monitors on the node's ports.
+    monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
 }
 
 /// What waits until there is a link, and so a framing and a generation.
@@ -141,6 +155,7 @@ impl Peer {
                 in_flight: 0,
                 monitors: HashMap::new(),
                 late: Vec::new(),
+                unfired: HashSet::new(),
                 watching: HashSet::new(),
                 dialing: None,
                 gone: false,
@@ -203,9 +218,10 @@ impl Peer {
         }
     }
 
-    /// Sends a message that [`encode_to`] has encoded for its port. False: look the peer up again.
-    pub(crate) fn send(self: &Arc<Self>, node: &Arc<Inner>, encoded: &[u8]) -> bool {
-        self.with_state(node, |state| state.append(encoded))
+    /// Sends a message to the port `name` that [`encode_to`] has encoded. False: look the peer up
+    /// again.
+    pub(crate) fn send(self: &Arc<Self>, node: &Arc<Inner>, name: &str, encoded: &[u8]) -> bool {
+        self.with_state(node, name, |state| state.append(encoded))
     }
 
     /// Asks the node to kill a port of its own. False: look the peer up again.
@@ -221,7 +237,7 @@ impl Peer {
             let id = &self.id;
             log_at!(8, "{id} (generation {generation}) can't be told to kill its port {name}");
         }
-        self.with_state(node, |state| match &state.phase {
+        self.with_state(node, name, |state| match &state.phase {
             Phase::Up(link) => {
                 let verb = link.info.generation.kill_verb();
                 state.append(&about_port(verb, name, reason));
@@ -236,7 +252,7 @@ impl Peer {
 
     /// Tells the node that a local port that it monitors died, if it still does.
     pub(crate) fn send_death(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) {
-        self.with_state(node, |state| {
+        self.with_state(node, "", |state| {
             if state.watching.remove(name)
                 && let Phase::Up(link) = &state.phase
             {
@@ -254,25 +270,39 @@ impl Peer {
         self.send_death(node, name, &reason);
     }
 
-    /// Does something that may send, and looks after what follows from that. False: look the peer up
-    /// again.
+    /// Does something that may send to the port `name`, and looks after what follows from that. False:
+    /// look the peer up again.
     fn with_state(
         self: &Arc<Self>,
         node: &Arc<Inner>,
+        name: &str,
         send: impl FnOnce(&mut PeerState),
     ) -> bool {
         let mut state = self.state.lock();
         if state.gone {
             return false;
         }
-        let failing = matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self);
-        if failing || node.is_stopping() {
-            // Lost, as everything until the monitors have fired.
+        if node.is_stopping() {
+            return true;
+        }
+        if self.is_losing(&state, name) {
+            // Who monitors the port anew must hear of this loss.
+            if let Some(anew) = state.monitors.remove(name) {
+                state.late.extend(anew);
+            }
             return true;
         }
         send(&mut state);
         self.after_sending(node, state);
         true
+    }
+
+    /// Whether a message to the port is lost, because its monitors are still to fire. The actions of
+    /// monitors themselves send for the next link.
+    fn is_losing(&self, state: &PeerState, name: &str) -> bool {
+        matches!(state.phase, Phase::Failing)
+            && FIRING.get() != std::ptr::from_ref(self)
+            && (state.unfired.contains(name) || state.unfired.contains(""))
     }
 
     /// Keeps the queue in its bounds, and sees to it that there will be a link.
@@ -310,7 +340,7 @@ impl Peer {
             monitor::fire_soon(node, action, reason);
             return Ok(());
         }
-        if matches!(state.phase, Phase::Failing) && FIRING.get() != Arc::as_ptr(self) {
+        if self.is_losing(&state, name) {
             state.late.push((serial, action));
             return Ok(());
         }
@@ -563,30 +593,34 @@ impl Peer {
         state.out = Vec::new();
         state.in_flight = 0;
         let watching = std::mem::take(&mut state.watching);
+        let monitors = std::mem::take(&mut state.monitors);
+        state.unfired = monitors.keys().cloned().collect();
         drop(state);
         self.room.notify_waiters();
         let peer = self.clone();
-        let reason = Reason::transport_error(self.id.as_str(), text);
-        let job = move |node: &Arc<Inner>| peer.finish_failure(node, was_up, watching, &reason);
+        let lost = Lost {
+            reason: Reason::transport_error(self.id.as_str(), text),
+            was_up,
+            watching,
+            monitors,
+        };
+        let job = move |node: &Arc<Inner>| peer.finish_failure(node, lost);
         work::schedule(node, Job::Call(Box::new(job)));
     }
 
-    fn finish_failure(
-        self: &Arc<Self>,
-        node: &Arc<Inner>,
-        was_up: bool,
-        watching: HashSet<Box<str>>,
-        reason: &Reason,
-    ) {
+    fn finish_failure(self: &Arc<Self>, node: &Arc<Inner>, lost: Lost) {
         let lifecycle = self.lifecycle.lock();
-        for name in watching {
+        let reason = &lost.reason;
+        for name in lost.watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
             }
         }
-        let monitors = std::mem::take(&mut self.state.lock().monitors);
-        self.fire(node, monitors.into_values().flatten(), reason);
-        if was_up {
+        for (name, due) in lost.monitors {
+            self.fire(node, due, reason);
+            self.state.lock().unfired.remove(&name);
+        }
+        if lost.was_up {
             node.tell_event(NodeEvent::Down {
                 node: self.id.clone(),
                 reason: reason.clone(),
@@ -596,7 +630,7 @@ impl Peer {
         while !state.late.is_empty() {
             let late = std::mem::take(&mut state.late);
             drop(state);
-            self.fire(node, late.into_iter(), reason);
+            self.fire(node, late, reason);
             state = self.state.lock();
         }
         state.phase = Phase::Idle;
@@ -623,7 +657,7 @@ impl Peer {
     fn fire(
         self: &Arc<Self>,
         node: &Arc<Inner>,
-        due: impl Iterator<Item = (u64, Action)>,
+        due: Vec<(u64, Action)>,
         reason: &Reason,
     ) {
         let outer = FIRING.replace(Arc::as_ptr(self));

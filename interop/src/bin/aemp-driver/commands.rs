@@ -7,6 +7,7 @@ use aemp::{Monitor, Node, Port, PortId, Reason, Registration};
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
+use crate::stream::Stream;
 use crate::{functions, output, ports};
 
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub struct Driver {
     monitors: HashMap<u64, Monitor>,
     registrations: HashMap<u64, Registration>,
     watches: HashMap<u64, AbortHandle>,
+    streams: HashMap<u64, Stream>,
 }
 
 /// The arguments of a command.
@@ -206,6 +208,16 @@ impl Driver {
                 if let Some(task) = self.watches.remove(&args.number("watch")?) {
                     task.abort();
                 }
+            }
+            "stream" => {
+                let serial = self.next();
+                let stream = Stream::start(node.clone(), serial, args.port("to")?);
+                self.streams.insert(serial, stream);
+                return Ok(json!({ "stream": serial }));
+            }
+            "stream_stop" => {
+                let stream = self.streams.remove(&args.number("stream")?);
+                return stream.map(Stream::stop).ok_or("no such stream".to_owned());
             }
             "nodes" => {
                 return Ok(json!({

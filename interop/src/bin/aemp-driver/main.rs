@@ -5,6 +5,7 @@ mod functions;
 mod output;
 mod peer;
 mod ports;
+mod stream;
 
 use std::process::ExitCode;
 use std::time::Duration;

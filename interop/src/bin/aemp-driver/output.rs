@@ -34,7 +34,7 @@ pub fn hello() {
         "release": env!("CARGO_PKG_VERSION"),
         "generation": "",
         "pid": std::process::id(),
-        "features": ["cal", "peval", "grp_mon", "snd_multiple"],
+        "features": ["cal", "peval", "grp_mon", "stream", "snd_multiple"],
     }));
 }
 
@@ -73,6 +73,11 @@ pub fn size(port: &PortId, tag: Option<&str>, message: &Message) {
 /// A monitor fired.
 pub fn monitor(serial: u64, reason: &Reason) {
     line(&json!({ "ev": "mon", "mon": serial, "reason": reason }));
+}
+
+/// The monitor of a stream fired.
+pub fn epoch(stream: u64, ended: u64, reason: &Reason) {
+    line(&json!({ "ev": "epoch", "stream": stream, "ended": ended, "reason": reason }));
 }
 
 /// A node came or went.

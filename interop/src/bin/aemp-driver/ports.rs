@@ -16,6 +16,8 @@ pub const TAGS: [&str; 5] = ["echo", "echoed", "die", "kil", "record"];
 #[derive(Default)]
 pub struct Counter {
     next: HashMap<String, u64>,
+    /// The last epoch and number of each sender, for streams.
+    last: HashMap<String, (u64, u64)>,
     count: u64,
     holes: u64,
     problems: Vec<Value>,
@@ -35,6 +37,7 @@ pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, Stri
             }
         }
         "counter" => count(&port, expect),
+        "stream" => stream(&port),
         action => act(&port, action, None)?,
     }
     Ok(port.id().clone())
@@ -112,6 +115,34 @@ fn count(port: &Port, expect: Option<u64>) {
         }
         if Some(counter.count) == expect {
             output::counted(cx.id(), counter.count, counter.holes);
+        }
+        Ok::<(), aemp::proto::ArgsError>(())
+    });
+}
+
+/// Makes a port check streams: messages are `[FROM, EPOCH, N, ..]`.
+fn stream(port: &Port) {
+    let counter = Arc::new(Mutex::new(Counter::default()));
+    COUNTERS
+        .lock()
+        .unwrap()
+        .insert(port.id().clone(), counter.clone());
+    port.rcv_any(move |_, message| {
+        let (Text(from), Num(epoch), Num(n)): (Text, Num<u64>, Num<u64>) = message.args()?;
+        let mut counter = counter.lock().unwrap();
+        let last = counter.last.insert(from.clone(), (epoch, n));
+        counter.count += 1;
+        let good = match last {
+            Some((last, number)) if last == epoch => n == number + 1,
+            Some((last, _)) => epoch > last && n == 0,
+            None => n == 0,
+        };
+        if !good {
+            counter.holes += 1;
+            if counter.problems.len() < 10 {
+                let problem = json!({ "from": from, "expected": last, "got": (epoch, n) });
+                counter.problems.push(problem);
+            }
         }
         Ok::<(), aemp::proto::ArgsError>(())
     });
