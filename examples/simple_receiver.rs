@@ -16,12 +16,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let port = node.port();
     node.register("eg_receivers", &port);
-    port.rcv(
-        "test",
-        |_, (data, _reply): (aemp::Text, Option<PortId>)| {
-            println!("Received data: {}", data.0);
-        },
-    );
+    port.rcv("test", |_, (data, _reply): (aemp::Text, Option<PortId>)| {
+        println!("Received data: {}", data.0);
+    });
 
     tokio::signal::ctrl_c().await?;
     node.shutdown().await;

@@ -1,4 +1,112 @@
-//! AnyEvent::MP (AEMP) message passing.
+//! AnyEvent::MP in Rust: join a Perl network of any release, byte for byte, or build one of your own.
+//!
+//! AnyEvent::MP (AEMP) is Perl's Erlang-style message passing: *ports* are destinations for messages
+//! and contexts for code, a *node* is a process with ports, nodes find each other and form a full mesh,
+//! and a *monitor* tells when a port died or messages to it were lost.
+//!
+//! ```text
+//!  |-- a Rust process ---|                    |--- a Perl process ---|
+//!  | Node "A"            |                    |            Node "B"  |
+//!  |                     |                    |                      |
+//!  | port A#uq.a  ==== <----- TCP, JSON -----> ====  port B#Xy.a     |
+//!  | port A#uq.b  ====   |   authenticated    |   ====  port B#Xy.b  |
+//!  |                     |   by a secret      |                      |
+//!  |  groups, monitors  <------ the mesh ------> groups, monitors    |
+//!  |---------------------|                    |----------------------|
+//! ```
+//!
+//! # A tour
+//!
+//! A port and a message, within one process:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = aemp::Node::local();
+//! let mut inbox = node.mailbox();
+//! let echo = node.port();
+//! echo.rcv("ping", |cx, (reply, n): (aemp::PortId, u32)| cx.snd(&reply, &("pong", n)));
+//!
+//! node.snd(&echo, &("ping", inbox.id(), 7))?;
+//! let (n,): (u32,) = inbox.recv_tag("pong").await?.args()?;
+//! assert_eq!(n, 7);
+//! # Ok(()) }
+//! ```
+//!
+//! Two nodes, a group, a monitor; either could be Perl:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use aemp::{Node, Reason};
+//!
+//! let node = |id: &str| Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+//! let receiver = node("eg_receiver").start().await?;
+//! let port = receiver.port();
+//! port.rcv("stop", |cx, (why,): (String,)| cx.fail(Reason::new(["stopped", &why])));
+//! receiver.register("eg_receivers", &port);
+//!
+//! let sender = node("eg_sender").seeds(receiver.listeners()).start().await?;
+//! let mut group = sender.mon_group("eg_receivers");
+//! let found = group.next().await.unwrap().members[0].clone();
+//!
+//! let (died, reason) = tokio::sync::oneshot::channel();
+//! sender.mon(&found, |reason| drop(died.send(reason)));
+//! sender.snd(&found, &("stop", "enough"))?;
+//! assert_eq!(reason.await?.to_string(), "stopped enough");
+//! # sender.shutdown().await; receiver.shutdown().await;
+//! # Ok(()) }
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | configure and start a node | [`Node::builder`], [`config`] |
+//! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
+//! | take messages | [`Port::rcv`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
+//! | send | [`Node::snd`], [`Node::cal`], [`Node::snd_after`] |
+//! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
+//! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
+//! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`] |
+//! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`] |
+//! | log as Perl does | [`log::init_from_env`](crate::log) |
+//! | speak the protocol without a node | [`proto`] |
+//!
+//! # What delivery is guaranteed
+//!
+//! From the start of a monitor on a port, messages to that port arrive in their order and without a
+//! hole. Once one is lost, all later ones are lost, too, until the monitor has fired; after that, messages
+//! may arrive again. A monitor fires once. So a program that monitors what it talks to needs no
+//! acknowledgements to know that nothing is missing in between.
+//!
+//! Every queue has a bound: the octets that wait for a node (`max_queue`) and the messages that wait in
+//! a port (`max_mailbox`). Running over a bound loses the link to the node, or kills the port: monitors
+//! fire. No message is ever dropped in silence from between two others.
+//!
+//! [`Node::snd`] never waits and never fails for a reason of the network.
+//!
+//! # Where code runs
+//!
+//! A port takes one message after the other. Handlers run on tokio's threads, mostly on that of the
+//! connection that the message came by; a handler must not block. Asynchronous handlers may wait: their
+//! port's next message waits with them. An error or a panic kills the port with the reason `die` and the
+//! text; nothing else suffers. `snd`, `kil` and `mon` may be called from anywhere, under any lock: they
+//! run no code of the program.
+//!
+//! # How it differs from Perl's
+//!
+//! - Other nodes can call only functions that the program has [registered](Node::function); nothing is
+//!   loaded by name. `eval` is answered with an error unless the program [says otherwise](Node::set_evaluator).
+//! - Arguments are typed. What does not fit kills the port, and the reason says which element was wrong.
+//!   [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
+//! - Broken input closes that one connection, with a line in the log that says who and what. (Some Perl
+//!   releases are left half deaf.)
+//! - Two nodes that connect to each other at the same time keep one link and lose nothing.
+//! - One node talks to releases of both greeting versions at once.
+//!
+//! The wire protocol is specified in PROTOCOL.md.
+//!
+//! # Features
+//!
+//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `cli` (default):
+//! the command `aemp`, and [`log`]'s subscriber.
 
 #[cfg(feature = "node")]
 pub mod config;
@@ -16,8 +124,9 @@ mod trace;
 
 #[cfg(feature = "node")]
 pub use node::{
-    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, Mailbox, Monitor, MonitorGuard,
-    Node, NodeEvent, NodeEvents, Port, RecvError, Registration, SendError, StartError,
+    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, Mailbox, Monitor,
+    MonitorGuard, Node, NodeEvent, NodeEvents, Port, RecvError, Registration, SendError,
+    StartError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -75,7 +75,10 @@ fn lines(octets: &[u8]) -> [String; 3] {
 fn play(own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Established {
     let [greeting, nonce, token] = lines(own);
     let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
-    let local = Arc::new(Local::new(greeting.node.clone(), Some(Secret::from(SECRET))));
+    let local = Arc::new(Local::new(
+        greeting.node.clone(),
+        Some(Secret::from(SECRET)),
+    ));
     let mut out = Vec::new();
     let state = AwaitGreeting::said(local, &greeting, &nonce, &mut out);
     let mut handshake = Handshake::greeted(role, state);
@@ -156,7 +159,11 @@ fn every_capture_replays_from_both_ends() {
                     assert_eq!(done.recv_framing, Framing::Json, "{place}");
                     let found = messages(&done.rest, chunk);
                     assert!(!found.is_empty(), "{place}: no messages");
-                    assert_eq!(found, messages(&done.rest, 8192), "{place}: chunking matters");
+                    assert_eq!(
+                        found,
+                        messages(&done.rest, 8192),
+                        "{place}: chunking matters"
+                    );
                 }
             }
         }
@@ -168,9 +175,17 @@ fn the_nineteen_values_are_as_sent() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     for release in ["1.0", "1.21", "1.30"] {
         let said = load(&root.join(format!("perl-{release}/peer-json.jsonl")));
-        let done = play(&said[&1].listener, &said[&1].connector, Role::Listener, 4096);
+        let done = play(
+            &said[&1].listener,
+            &said[&1].connector,
+            Role::Listener,
+            4096,
+        );
         let texts = messages(&done.rest, 4096);
-        let echo = texts.iter().find(|text| text.contains("\"echo\",")).unwrap();
+        let echo = texts
+            .iter()
+            .find(|text| text.contains("\"echo\","))
+            .unwrap();
         let list: Vec<Value> = serde_json::from_str(echo).unwrap();
         let values = &list[3..];
         assert_eq!(values.len(), 19, "{release}");

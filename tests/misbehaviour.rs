@@ -69,9 +69,11 @@ async fn cleartext_is_accepted_and_a_wrong_one_is_not() {
         peer.send(format!("cleartext;{secret};json\n")).await;
         match good {
             true => {
-                peer.read_until("the bridge", |octets| octets.ends_with(b"[\"\"]")
-                    || String::from_utf8_lossy(octets).contains("Global::connect"))
-                    .await;
+                peer.read_until("the bridge", |octets| {
+                    octets.ends_with(b"[\"\"]")
+                        || String::from_utf8_lossy(octets).contains("Global::connect")
+                })
+                .await;
                 drop(peer);
                 let mut events = scene.node.mon_nodes();
                 if scene.node.node_is_up("clear") {
@@ -81,7 +83,9 @@ async fn cleartext_is_accepted_and_a_wrong_one_is_not() {
             false => drop(peer.closed().await),
         }
     }
-    scene.unharmed(&["authentication failed", "cleartext"]).await;
+    scene
+        .unharmed(&["authentication failed", "cleartext"])
+        .await;
 }
 
 #[tokio::test]
@@ -101,7 +105,8 @@ async fn echoed_greeting() {
 async fn our_own_node_id() {
     let scene = Scene::new("own-id").await;
     let mut peer = Scripted::connect(&scene.node).await;
-    peer.send(format!("aemp;1;own-id;hmac_md6_64_256;json;{PERL}\n")).await;
+    peer.send(format!("aemp;1;own-id;hmac_md6_64_256;json;{PERL}\n"))
+        .await;
     peer.closed().await;
     scene
         .unharmed(&[&peer.local_address(), "refuse to talk to myself"])
@@ -113,7 +118,8 @@ async fn an_id_that_is_connected() {
     let scene = Scene::new("connected").await;
     let mut peer = Scripted::connect(&scene.node).await;
     let id = scene.friend.id();
-    peer.send(format!("aemp;1;{id};hmac_md6_64_256;json;{PERL}\n")).await;
+    peer.send(format!("aemp;1;{id};hmac_md6_64_256;json;{PERL}\n"))
+        .await;
     peer.closed().await;
     scene
         .unharmed(&[&peer.local_address(), "already connected"])
@@ -124,7 +130,8 @@ async fn an_id_that_is_connected() {
 async fn a_version_that_nobody_speaks() {
     let scene = Scene::new("version").await;
     let mut peer = Scripted::connect(&scene.node).await;
-    peer.send(format!("aemp;7;future;hmac_md6_64_256;json;{PERL}\n")).await;
+    peer.send(format!("aemp;7;future;hmac_md6_64_256;json;{PERL}\n"))
+        .await;
     peer.closed().await;
     scene
         .unharmed(&[&peer.local_address(), "version mismatch (we: 1, they: 7)"])
@@ -144,7 +151,11 @@ async fn nothing_in_common() {
         peer.closed().await;
         let lines = log();
         let address = peer.local_address();
-        assert!(lines.iter().any(|l| l.contains(words) && l.contains(&address)));
+        assert!(
+            lines
+                .iter()
+                .any(|l| l.contains(words) && l.contains(&address))
+        );
     }
     scene.unharmed(&["no common framing"]).await;
 }
@@ -156,7 +167,11 @@ async fn something_else_than_aemp() {
     peer.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     peer.closed().await;
     scene
-        .unharmed(&[&peer.local_address(), "not an AEMP greeting", "GET / HTTP/1.1"])
+        .unharmed(&[
+            &peer.local_address(),
+            "not an AEMP greeting",
+            "GET / HTTP/1.1",
+        ])
         .await;
 }
 
@@ -181,7 +196,11 @@ async fn a_silent_peer() {
     peer.closed().await;
     assert!(started.elapsed() >= Duration::from_millis(900));
     let address = peer.local_address();
-    assert!(log().iter().any(|l| l.contains(&address) && l.contains("timed out")));
+    assert!(
+        log()
+            .iter()
+            .any(|l| l.contains(&address) && l.contains("timed out"))
+    );
     node.shutdown().await;
 }
 
@@ -201,7 +220,7 @@ async fn bad_message(id: &str, octets: &[u8], words: &str) {
     let reason = within("the monitor", reason).await.unwrap();
     assert_eq!(reason.kind(), Some("transport_error"));
     assert_eq!(reason.values()[1], "vandal");
-    let event = support::event(&mut events, |event| event.node() == &"vandal");
+    let event = support::event(&mut events, |event| *event.node() == "vandal");
     assert!(!within("vandal is down", event).await.is_up());
     let address = peer.local_address();
     scene.unharmed(&["WARN vandal", &address, words]).await;
@@ -322,7 +341,8 @@ async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
         .await
         .unwrap();
     let mut peer = Scripted::accept(&listener).await;
-    peer.handshake("older", 0, "timeout=2;provider=AE-1.0").await;
+    peer.handshake("older", 0, "timeout=2;provider=AE-1.0")
+        .await;
     up(&node, "older").await;
     let started = Instant::now();
     // Its own time-out is 2 - 0.5 s, so it says something after 1 s without output.
@@ -332,8 +352,15 @@ async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
     // We stay silent for longer than the two seconds that we announced.
     peer.closed().await;
     let silence = started.elapsed();
-    assert!(silence >= Duration::from_millis(1900) && silence < LIMIT, "{silence:?}");
-    assert!(log().iter().any(|l| l.contains("time-out that the peer announced")));
+    assert!(
+        silence >= Duration::from_millis(1900) && silence < LIMIT,
+        "{silence:?}"
+    );
+    assert!(
+        log()
+            .iter()
+            .any(|l| l.contains("time-out that the peer announced"))
+    );
     node.shutdown().await;
 }
 

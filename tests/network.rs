@@ -75,7 +75,9 @@ async fn monitors_kills_and_spawns() {
 
     // A spawned port that fails.
     let mut inbox = b.mailbox();
-    let spawned = b.spawn("mks-a", "eg::init", &(inbox.id(), "hello")).unwrap();
+    let spawned = b
+        .spawn("mks-a", "eg::init", &(inbox.id(), "hello"))
+        .unwrap();
     let reason = monitored(&b, &spawned);
     let ready = within("ready", inbox.recv_tag("ready")).await.unwrap();
     let (id, text): (PortId, String) = ready.args().unwrap();
@@ -136,7 +138,9 @@ async fn nobody_there() {
     let node = node.set("monitor_timeout", 1).start().await.unwrap();
     let port = PortId::new("nowhere#x.y");
     node.snd(&port, &("lost",)).unwrap();
-    let reason = within("the monitor", monitored(&node, &port)).await.unwrap();
+    let reason = within("the monitor", monitored(&node, &port))
+        .await
+        .unwrap();
     assert_eq!(
         reason.to_string(),
         "transport_error nowhere unable to connect"
@@ -152,12 +156,14 @@ async fn a_mesh_that_heals() {
     let mut nodes = Vec::new();
     for n in 1..=3 {
         let node = joining(&format!("mesh-{n}"), &seed).await;
-        node.register("mesh", &node.port());
+        node.register("mesh", node.port());
         nodes.push(node);
     }
-    let hidden = builder("mesh-hidden").binds([""; 0]).seeds(seed.listeners());
+    let hidden = builder("mesh-hidden")
+        .binds([""; 0])
+        .seeds(seed.listeners());
     let hidden = hidden.start().await.unwrap();
-    hidden.register("mesh", &hidden.port());
+    hidden.register("mesh", hidden.port());
     nodes.push(hidden);
     for node in &nodes {
         for other in nodes.iter().chain([&seed]) {
@@ -302,8 +308,11 @@ async fn one_node_serves_both_greeting_versions() {
     ] {
         let mut peer = Scripted::connect(&node).await;
         peer.handshake(id, version, params).await;
-        let first = within("up", event(&mut events, |e| e.node() == &id)).await;
-        let NodeEvent::Up { generation: got, .. } = first else {
+        let first = within("up", event(&mut events, |e| *e.node() == id)).await;
+        let NodeEvent::Up {
+            generation: got, ..
+        } = first
+        else {
             panic!("{first:?}")
         };
         assert_eq!(got, generation);
@@ -314,7 +323,10 @@ async fn one_node_serves_both_greeting_versions() {
         };
         let port = node.port();
         let name = port.id().name().to_owned();
-        peer.send(format!("[\"\",\"mon1\",\"{name}\"][\"\",\"time\",\"{id}#r\"]")).await;
+        peer.send(format!(
+            "[\"\",\"mon1\",\"{name}\"][\"\",\"time\",\"{id}#r\"]"
+        ))
+        .await;
         let answered = |octets: &[u8]| String::from_utf8_lossy(octets).contains("[\"r\",");
         peer.read_until("the time", answered).await;
         port.kil(Reason::new(["why"]));
@@ -323,7 +335,11 @@ async fn one_node_serves_both_greeting_versions() {
         peer.read_until(&want, told).await;
         // A monitor of a missing port.
         peer.send("[\"\",\"mon1\",\"none\"]").await;
-        let third = if version == 0 { "" } else { ",\"bilingual#none\"" };
+        let third = if version == 0 {
+            ""
+        } else {
+            ",\"bilingual#none\""
+        };
         let want = format!(
             "[\"\",\"{verb}\",\"none\",\"no_such_port\",\"cannot monitor nonexistent port\"{third}]"
         );
@@ -343,7 +359,8 @@ async fn a_connector_answers_with_the_listeners_version() {
         let node = builder("chameleon").generation(Versions::Auto);
         let node = node.binds([""; 0]).seeds([address]).start().await.unwrap();
         let mut peer = Scripted::accept(&listener).await;
-        peer.handshake("seed", version, "provider=AE-1.0;timeout=12").await;
+        peer.handshake("seed", version, "provider=AE-1.0;timeout=12")
+            .await;
         up(&node, "seed").await;
         node.shutdown().await;
     }

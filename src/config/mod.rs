@@ -19,6 +19,7 @@ pub mod relaxed;
 mod resolve;
 mod typed;
 
+pub use crate::proto::id::alnumbits;
 pub use error::ConfigError;
 pub use profile::{Arguments, Origin, Setting, Settings, find_profile};
 pub use rc::{Environment, RcFile};
@@ -26,7 +27,6 @@ pub use resolve::{
     Address, BIND_PORT, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses, resolve,
     resolve_all,
 };
-pub use crate::proto::id::alnumbits;
 pub use typed::{Config, check_setting};
 
 use serde_json::Value;

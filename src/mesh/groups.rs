@@ -19,7 +19,10 @@ pub(crate) struct Groups {
 impl Groups {
     pub(crate) fn members(&self, group: &str) -> Vec<PortId> {
         let members = self.members.get(group);
-        members.into_iter().flat_map(|ports| ports.iter().cloned()).collect()
+        members
+            .into_iter()
+            .flat_map(|ports| ports.iter().cloned())
+            .collect()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

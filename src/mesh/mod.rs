@@ -72,7 +72,10 @@ impl Mesh {
         match parsed {
             Ok(Some(gossip)) => self.input(node, Input::Gossip(from.clone(), gossip)),
             Ok(None) => {}
-            Err(problem) => log_at!(2, "{from} said something about the mesh that is wrong: {problem}"),
+            Err(problem) => log_at!(
+                2,
+                "{from} said something about the mesh that is wrong: {problem}"
+            ),
         }
     }
 

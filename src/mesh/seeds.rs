@@ -45,11 +45,7 @@ impl Seeds {
 
     /// The next seed to connect to: one picked by `random` (0 to 1) out of those not tried in this
     /// round. `None` if there is none, or it needs no connection.
-    pub(crate) fn next(
-        &mut self,
-        random: f64,
-        is_up: impl Fn(&NodeId) -> bool,
-    ) -> Option<String> {
+    pub(crate) fn next(&mut self, random: f64, is_up: impl Fn(&NodeId) -> bool) -> Option<String> {
         if self.round.is_empty() {
             self.round = self.known.keys().cloned().collect();
         }

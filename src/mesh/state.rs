@@ -126,7 +126,11 @@ impl Gossip {
         let parsed = match &*tag {
             "addr" => args.args().map(|(list,)| Gossip::Addr(capped(list))),
             "nodes" => args.args().map(|(map,): (BTreeMap<_, Vec<_>>,)| {
-                Gossip::Nodes(map.into_iter().map(|(id, list)| (id, capped(list))).collect())
+                Gossip::Nodes(
+                    map.into_iter()
+                        .map(|(id, list)| (id, capped(list)))
+                        .collect(),
+                )
             }),
             "set" => args.args().map(|(map,)| Gossip::Set(map)),
             "reg0" => args.args().map(|pair| Gossip::Reg(false, pair)),
@@ -279,7 +283,10 @@ impl State {
             known.up = None;
             known.first_hand = false;
             // Addresses may serve once more; without any there is nothing to remember.
-            let useful = known.addresses.as_ref().is_some_and(|list| !list.is_empty());
+            let useful = known
+                .addresses
+                .as_ref()
+                .is_some_and(|list| !list.is_empty());
             if !useful || self.nodes.len() > MAX_HEARSAY {
                 self.nodes.remove(node);
             }
@@ -369,10 +376,7 @@ impl State {
     }
 
     fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
-        self.log(
-            9,
-            format!("{from} told us it knows about {}.", json!(map)),
-        );
+        self.log(9, format!("{from} told us it knows about {}.", json!(map)));
         for (node, addresses) in map {
             if node == self.own || self.is_up(&node) {
                 continue;
@@ -461,7 +465,11 @@ impl State {
     }
 
     fn check_master(&mut self) {
-        if self.master.as_ref().is_some_and(|master| self.is_up(master)) {
+        if self
+            .master
+            .as_ref()
+            .is_some_and(|master| self.is_up(master))
+        {
             return;
         }
         let seeds = self.up_seeds();

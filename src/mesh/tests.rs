@@ -38,9 +38,7 @@ fn hear(state: &mut State, from: &str, gossip: Value) -> Vec<Effect> {
 /// What is sent, as port ID and JSON text.
 fn sent(effects: &[Effect]) -> Vec<(String, Value)> {
     let sent = |effect: &Effect| match effect {
-        Effect::Snd(port, message) => {
-            Some((port.to_string(), Value::Array(message.values())))
-        }
+        Effect::Snd(port, message) => Some((port.to_string(), Value::Array(message.values()))),
         _ => None,
     };
     effects.iter().filter_map(sent).collect()
@@ -48,14 +46,19 @@ fn sent(effects: &[Effect]) -> Vec<(String, Value)> {
 
 fn is_sent(effects: &[Effect], node: &str, message: Value) -> bool {
     let to_node = |port: &str| PortId::new(port).node() == node;
-    sent(effects).iter().any(|(p, m)| to_node(p) && *m == message)
+    sent(effects)
+        .iter()
+        .any(|(p, m)| to_node(p) && *m == message)
 }
 
 #[test]
 fn a_new_node_is_told_in_this_order() {
     for (generation, extra) in [
         (Generation::Gen0, vec![]),
-        (Generation::Gen1b, vec![json!(["setup"]), json!(["seedme1"])]),
+        (
+            Generation::Gen1b,
+            vec![json!(["setup"]), json!(["seedme1"])],
+        ),
     ] {
         let mut state = state(false);
         state.handle(Input::Listeners(vec!["127.0.0.1:1".into()]));
@@ -64,7 +67,13 @@ fn a_new_node_is_told_in_this_order() {
         let mut want = vec![
             (
                 "n1".to_owned(),
-                json!(["AnyEvent::MP::_spawn", "br.1", "AnyEvent::MP::Global::connect", 0, "me"]),
+                json!([
+                    "AnyEvent::MP::_spawn",
+                    "br.1",
+                    "AnyEvent::MP::Global::connect",
+                    0,
+                    "me"
+                ]),
             ),
             ("n1#br.1".to_owned(), json!(["addr", ["127.0.0.1:1"]])),
             ("n1#br.1".to_owned(), json!(["set", {"g": ["me#p.a"]}])),
@@ -81,7 +90,11 @@ fn generation_0_helps_the_listenerless_at_once() {
     hear(&mut state, "hidden", json!(["addr", []]));
     up(&mut state, "open", Generation::Gen0);
     let effects = hear(&mut state, "open", json!(["addr", ["127.0.0.1:2"]]));
-    assert!(is_sent(&effects, "hidden", json!(["nodes", {"open": ["127.0.0.1:2"]}])));
+    assert!(is_sent(
+        &effects,
+        "hidden",
+        json!(["nodes", {"open": ["127.0.0.1:2"]}])
+    ));
 }
 
 #[test]
@@ -97,7 +110,11 @@ fn generation_1_tells_who_asked_after_a_while() {
     assert!(sent(&effects).is_empty());
     let effects = state.handle(Input::Timer(timer.clone()));
     assert_eq!(sent(&effects).len(), 1);
-    assert!(is_sent(&effects, "slave", json!(["nodes", {"other": ["127.0.0.1:2"]}])));
+    assert!(is_sent(
+        &effects,
+        "slave",
+        json!(["nodes", {"other": ["127.0.0.1:2"]}])
+    ));
     hear(&mut state, "slave", json!(["seedme0"]));
     assert!(sent(&state.handle(Input::Timer(timer))).is_empty());
 }
@@ -108,7 +125,10 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     up(&mut state, "old", Generation::Gen0);
     hear(&mut state, "old", json!(["addr", ["127.0.0.1:1"]]));
     let effects = up(&mut state, "new", Generation::Gen1b);
-    assert!(sent(&effects).iter().all(|(_, m)| m[0] != "nodes"), "{effects:?}");
+    assert!(
+        sent(&effects).iter().all(|(_, m)| m[0] != "nodes"),
+        "{effects:?}"
+    );
     // One that speaks both is told to both.
     let both = Input::Up {
         node: NodeId::new("both"),
@@ -119,13 +139,20 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     hear(&mut state, "both", json!(["addr", ["127.0.0.1:3"]]));
     for asks in ["old", "new"] {
         let effects = hear(&mut state, asks, json!(["find", "both"]));
-        assert!(is_sent(&effects, asks, json!(["nodes", {"both": ["127.0.0.1:3"]}])));
+        assert!(is_sent(
+            &effects,
+            asks,
+            json!(["nodes", {"both": ["127.0.0.1:3"]}])
+        ));
     }
     assert!(sent(&hear(&mut state, "new", json!(["find", "old"]))).is_empty());
     // Groups know no versions.
     hear(&mut state, "old", json!(["reg1", "old#a", "g"]));
     hear(&mut state, "new", json!(["reg1", "g", "new#a"]));
-    assert_eq!(state.groups.members("g"), [PortId::new("new#a"), "old#a".into()]);
+    assert_eq!(
+        state.groups.members("g"),
+        [PortId::new("new#a"), "old#a".into()]
+    );
     assert_eq!(state.groups.names(), ["g"]);
     // Told in each one's order of arguments.
     let (_, effects) = state.register("g", &PortId::new("me#a"));
@@ -142,7 +169,11 @@ fn the_master_is_a_seed_or_else_the_last_node() {
     state.handle(Input::Seeds(vec!["127.0.0.1:9".into()]));
     let effects = up(&mut state, "b", Generation::Gen1b);
     assert!(is_sent(&effects, "b", json!(["seedme1"])));
-    assert!(sent(&up(&mut state, "c", Generation::Gen1b)).iter().all(|(_, m)| m[0] != "seedme1"));
+    assert!(
+        sent(&up(&mut state, "c", Generation::Gen1b))
+            .iter()
+            .all(|(_, m)| m[0] != "seedme1")
+    );
     // A seed comes up and takes over.
     state.handle(Input::SeedIs("127.0.0.1:9".into(), NodeId::new("a")));
     let effects = up(&mut state, "a", Generation::Gen1b);
@@ -155,7 +186,11 @@ fn the_master_is_a_seed_or_else_the_last_node() {
     // Generation 0 knows no masters.
     let mut state = self::state(false);
     let effects = up(&mut state, "old", Generation::Gen0);
-    assert!(sent(&effects).iter().all(|(_, m)| m[0] != "seedme1" && m[0] != "setup"));
+    assert!(
+        sent(&effects)
+            .iter()
+            .all(|(_, m)| m[0] != "seedme1" && m[0] != "setup")
+    );
     up(&mut state, "old2", Generation::Gen0);
     let effects = state.handle(Input::Down(NodeId::new("old")));
     assert!(is_sent(&effects, "old2", json!(["find", "old"])));
@@ -165,7 +200,8 @@ fn the_master_is_a_seed_or_else_the_last_node() {
 fn what_is_told_of_is_connected_to() {
     let mut state = state(false);
     up(&mut state, "n1", Generation::Gen1b);
-    let map = json!({"me": ["127.0.0.1:1"], "n1": ["127.0.0.1:2"], "n2": ["127.0.0.1:3"], "n3": []});
+    let map =
+        json!({"me": ["127.0.0.1:1"], "n1": ["127.0.0.1:2"], "n2": ["127.0.0.1:3"], "n3": []});
     let effects = hear(&mut state, "n1", json!(["nodes", map]));
     let connects: Vec<String> = effects
         .iter()
@@ -183,18 +219,22 @@ fn what_is_told_of_is_connected_to() {
 }
 
 fn dials(effects: &[Effect]) -> Vec<&str> {
-    let dial = |effect| match effect {
-        &Effect::Dial(ref seed) => Some(seed.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(dial).collect()
+    let mut seeds = Vec::new();
+    for effect in effects {
+        if let Effect::Dial(seed) = effect {
+            seeds.push(seed.as_str());
+        }
+    }
+    seeds
 }
 
 #[test]
 fn seeds_are_tried_round_and_round() {
     let mut state = state(false);
     let effects = state.handle(Input::Seeds(vec!["s1".into(), "s2".into(), "s1".into()]));
-    let timers = effects.iter().filter(|e| matches!(e, Effect::After(_, Timer::SeedTry)));
+    let timers = effects
+        .iter()
+        .filter(|e| matches!(e, Effect::After(_, Timer::SeedTry)));
     assert_eq!(timers.count(), 2);
     let mut tried = Vec::new();
     for _ in 0..2 {
@@ -229,7 +269,11 @@ fn seeds_are_tried_round_and_round() {
         effects.iter().find_map(round)
     };
     let newest = rounds(&effects).unwrap();
-    assert!(state.handle(Input::Timer(Timer::SeedRound(newest - 1))).is_empty());
+    assert!(
+        state
+            .handle(Input::Timer(Timer::SeedRound(newest - 1)))
+            .is_empty()
+    );
     assert!(rounds(&state.handle(Input::Timer(Timer::SeedRound(newest)))).is_some());
 }
 
@@ -268,7 +312,11 @@ fn input() -> impl Strategy<Value = Input> {
         (node(), generation, any::<bool>()).prop_map(|(node, generation, both)| Input::Up {
             node,
             generation,
-            versions: if both { vec![0, 1] } else { vec![generation.greeting_version()] },
+            versions: if both {
+                vec![0, 1]
+            } else {
+                vec![generation.greeting_version()]
+            },
         }),
         node().prop_map(Input::Down),
         (node(), gossip).prop_map(|(n, g)| Input::Gossip(n, g)),
@@ -293,18 +341,13 @@ proptest! {
         let mut up = std::collections::BTreeSet::new();
         for input in inputs {
             // The node tells of ups and downs in turns only.
-            match &input {
-                Input::Up { node, .. } => {
-                    if *node == "me" || !up.insert(node.clone()) {
-                        continue;
-                    }
-                }
-                Input::Down(node) => {
-                    if !up.remove(node) {
-                        continue;
-                    }
-                }
-                _ => {}
+            let fits = match &input {
+                Input::Up { node, .. } => *node != "me" && up.insert(node.clone()),
+                Input::Down(node) => up.remove(node),
+                _ => true,
+            };
+            if !fits {
+                continue;
             }
             let down = match &input {
                 Input::Down(node) => Some(node.clone()),

@@ -68,10 +68,7 @@ fn idle(node: &Inner, link: &Link) -> Idle {
         let least = Duration::from_secs(1);
         return Idle {
             silence: announced.map(|secs| Duration::from_secs_f64(secs.min(1e6))),
-            keepalive: Some(
-                own.saturating_sub(node.settings.network_latency)
-                    .max(least),
-            ),
+            keepalive: Some(own.saturating_sub(node.settings.network_latency).max(least)),
         };
     }
     let hidden = node.listeners.read().is_empty();
@@ -177,7 +174,8 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if !self.link.closed.is_cancelled() && !self.node.is_stopping() {
-            self.peer.fail(&self.node, self.link.serial, "the reader ended");
+            self.peer
+                .fail(&self.node, self.link.serial, "the reader ended");
         }
     }
 }

@@ -28,7 +28,11 @@ pub(crate) enum Purpose {
 }
 
 /// Connects to `address`; returns when there is a link, or none will come of it.
-pub(crate) async fn dial(node: Arc<Inner>, address: &str, purpose: Purpose) -> Result<(), LinkError> {
+pub(crate) async fn dial(
+    node: Arc<Inner>,
+    address: &str,
+    purpose: Purpose,
+) -> Result<(), LinkError> {
     let result = connection::dial(&node, address, purpose).await;
     if let Err(error) = &result {
         report(address, error);

@@ -22,9 +22,7 @@ use crate::net;
 use crate::proto::generation::Versions;
 use crate::proto::handshake::Local;
 use crate::proto::id::alnumbits;
-use crate::proto::{
-    AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret,
-};
+use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +165,10 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         let config = self.config()?;
         for (key, origin) in &config.unknown {
-            log_at!(1, "the setting {key} ({origin}) is not known and has no effect");
+            log_at!(
+                1,
+                "the setting {key} ({origin}) is not known and has no effect"
+            );
         }
         let id = NodeId::checked(&config.node_id(&rand::random())?)?;
         log_at!(8, "node {id} starting up.");
@@ -223,9 +224,24 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
     };
     let handshake = Local {
         versions: config.generation,
-        auth_offer: known("auth_offer", &config.auth_offer, AuthMethod::from_name, &methods)?,
-        auth_accept: known("auth_accept", &config.auth_accept, AuthMethod::from_name, &methods)?,
-        framings: known("framing_format", &config.framing_format, Framing::from_name, &["json"])?,
+        auth_offer: known(
+            "auth_offer",
+            &config.auth_offer,
+            AuthMethod::from_name,
+            &methods,
+        )?,
+        auth_accept: known(
+            "auth_accept",
+            &config.auth_accept,
+            AuthMethod::from_name,
+            &methods,
+        )?,
+        framings: known(
+            "framing_format",
+            &config.framing_format,
+            Framing::from_name,
+            &["json"],
+        )?,
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
     };

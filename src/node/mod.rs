@@ -177,10 +177,7 @@ impl Inner {
     }
 
     /// Runs a task that ends when the node stops.
-    pub(crate) fn spawn_task(
-        self: &Arc<Self>,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub(crate) fn spawn_task(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn_on(
             async move {

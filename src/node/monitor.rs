@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 
+use super::Inner;
 use super::port::panic_text;
 use super::work::{self, Job};
-use super::Inner;
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
 

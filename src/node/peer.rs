@@ -235,7 +235,10 @@ impl Peer {
             && !generation.has_remote_kill()
         {
             let id = &self.id;
-            log_at!(8, "{id} (generation {generation}) can't be told to kill its port {name}");
+            log_at!(
+                8,
+                "{id} (generation {generation}) can't be told to kill its port {name}"
+            );
         }
         self.with_state(node, name, |state| match &state.phase {
             Phase::Up(link) => {
@@ -265,7 +268,9 @@ impl Peer {
     /// Answers a monitor of a port that does not exist.
     pub(crate) fn send_missing(self: &Arc<Self>, node: &Arc<Inner>, name: &str) {
         self.state.lock().watching.insert(name.into());
-        let named = self.generation().is_some_and(Generation::names_missing_port);
+        let named = self
+            .generation()
+            .is_some_and(Generation::names_missing_port);
         let reason = missing_port(named.then(|| node.id.port(name).to_string()));
         self.send_death(node, name, &reason);
     }
@@ -380,15 +385,13 @@ impl Peer {
         drop(removed);
     }
 
-    /// A port there died: its monitors fire. False if nobody monitors it.
-    pub(crate) fn port_died(&self, node: &Arc<Inner>, name: &str, reason: &Reason) -> bool {
-        let Some(list) = self.state.lock().monitors.remove(name) else {
-            return false;
-        };
-        for (_, action) in list {
-            monitor::fire_soon(node, action, reason.clone());
+    /// A port there died, as the node tells us: its monitors fire, in the order of its messages. The
+    /// caller is the link's reader.
+    pub(crate) fn port_died(&self, node: &Arc<Inner>, name: &str, reason: &Reason) {
+        let due = self.state.lock().monitors.remove(name);
+        for (_, action) in due.into_iter().flatten() {
+            monitor::fire(node, action, reason.clone());
         }
-        true
     }
 
     /// Notes that the node monitors a local port.
@@ -654,12 +657,7 @@ impl Peer {
     }
 
     /// Runs actions that may send to the node again: that is for the next link.
-    fn fire(
-        self: &Arc<Self>,
-        node: &Arc<Inner>,
-        due: Vec<(u64, Action)>,
-        reason: &Reason,
-    ) {
+    fn fire(self: &Arc<Self>, node: &Arc<Inner>, due: Vec<(u64, Action)>, reason: &Reason) {
         let outer = FIRING.replace(Arc::as_ptr(self));
         for (_, action) in due {
             monitor::fire(node, action, reason.clone()); // does not panic

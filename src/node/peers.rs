@@ -26,10 +26,9 @@ impl Peers {
 
     /// Drops a peer that holds nothing any more.
     pub(crate) fn forget(&self, peer: &Arc<Peer>) {
-        self.0
-            .remove_if(peer.id.as_str(), |_, present| {
-                Arc::ptr_eq(present, peer) && peer.retire()
-            });
+        self.0.remove_if(peer.id.as_str(), |_, present| {
+            Arc::ptr_eq(present, peer) && peer.retire()
+        });
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Peer>> {

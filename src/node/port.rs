@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::Inner;
 use super::context::Context;
 use super::monitor::{self, Watcher};
 use super::work::{self, Job};
-use super::Inner;
 use crate::log::log_at;
 use crate::proto::{Message, PortId, Reason};
 
@@ -38,6 +38,7 @@ enum Body {
         default: Option<Slot>,
         /// Whether a message that nothing takes kills the port.
         strict: bool,
+        #[allow(clippy::box_collection, reason = "keeps ports without tags small")]
         tags: Option<Box<HashMap<Box<str>, Slot>>>,
     },
     /// Messages stay in the queue until someone receives them.
@@ -283,20 +284,17 @@ impl PortCell {
             };
         }
         // What is replaced may run code when it is dropped: not under our lock.
-        let replaced;
-        match (&mut state.body, tag) {
-            (Body::Handlers { default, .. }, None) => {
-                replaced = std::mem::replace(default, slot);
-            }
+        let replaced = match (&mut state.body, tag) {
+            (Body::Handlers { default, .. }, None) => std::mem::replace(default, slot),
             (Body::Handlers { tags, .. }, Some(tag)) => {
                 let tags = tags.get_or_insert_default();
-                replaced = match slot {
+                match slot {
                     Some(slot) => tags.insert(tag.into(), slot),
                     None => tags.remove(tag),
-                };
+                }
             }
-            _ => replaced = None,
-        }
+            _ => None,
+        };
         let wake = !state.queue.is_empty() && !state.running;
         state.running |= wake;
         drop(state);

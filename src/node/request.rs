@@ -231,12 +231,7 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 }
 
 /// A request that is the name of a function: called with the rest, in no port's context.
-fn call(
-    node: &Arc<Inner>,
-    source: Source<'_>,
-    name: &str,
-    args: Message,
-) -> Result<(), String> {
+fn call(node: &Arc<Inner>, source: Source<'_>, name: &str, args: Message) -> Result<(), String> {
     let Some(function) = node.functions.get(name) else {
         return Err(unknown(name));
     };

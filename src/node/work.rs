@@ -16,12 +16,15 @@ use super::Inner;
 use super::port::{PortCell, panic_text};
 use crate::log::log_at;
 
+/// Code that needs the node.
+pub(crate) type Call = Box<dyn FnOnce(&Arc<Inner>) + Send>;
+
 /// A piece of work.
 pub(crate) enum Job {
     /// Let a port take the messages in its queue.
     Run(Arc<PortCell>),
     /// Anything else: monitor actions, init functions.
-    Call(Box<dyn FnOnce(&Arc<Inner>) + Send>),
+    Call(Call),
 }
 
 thread_local! {
@@ -51,7 +54,8 @@ fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
             let rest = LIST.with(|list| list.borrow_mut().take());
             if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
                 let runtime = self.0.clone();
-                self.0.spawn(async move { enter_with(&runtime, rest, || {}) });
+                self.0
+                    .spawn(async move { enter_with(&runtime, rest, || {}) });
             }
         }
     }

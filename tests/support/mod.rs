@@ -49,7 +49,7 @@ pub async fn up(node: &Node, id: &str) {
         return;
     }
     within(&format!("{} sees {id} up", node.id()), async {
-        event(&mut events, |event| event.is_up() && event.node() == &id).await;
+        event(&mut events, |event| event.is_up() && *event.node() == id).await;
     })
     .await;
 }
@@ -105,11 +105,7 @@ impl Visit for Text {
 }
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Capture {
-    fn on_event(
-        &self,
-        event: &tracing::Event<'_>,
-        _: tracing_subscriber::layer::Context<'_, S>,
-    ) {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
         if event.metadata().target() != "aemp" {
             return;
         }
@@ -207,10 +203,13 @@ impl Scripted {
         let own = format!("aemp;{version};{id};hmac_md6_64_256;json;{params}\nNONCE-{id}\n");
         self.send(&own).await;
         let lines = |octets: &[u8], n| octets.iter().filter(|o| **o == b'\n').count() >= n;
-        let peer = self.read_until("the greeting", |octets| lines(octets, 2)).await;
+        let peer = self
+            .read_until("the greeting", |octets| lines(octets, 2))
+            .await;
         let peer = String::from_utf8(peer).unwrap();
         let token = AuthMethod::HmacMd6.token(&Secret::from(SECRET), &own, &peer);
         self.send(format!("hmac_md6_64_256;{token};json\n")).await;
-        self.read_until("the token", |octets| lines(octets, 1)).await;
+        self.read_until("the token", |octets| lines(octets, 1))
+            .await;
     }
 }

@@ -46,7 +46,11 @@ impl Stage {
 
 /// One of the demonstration's nodes: its secret and addresses come from us, not from any file.
 async fn start(id: &str, secret: &str, bind: &str, seed: Option<&str>) -> Result<Node, Failure> {
-    let node = Node::builder().no_rc().nodeid(id).secret(secret).binds([bind]);
+    let node = Node::builder()
+        .no_rc()
+        .nodeid(id)
+        .secret(secret)
+        .binds([bind]);
     Ok(node.seeds(seed).start().await?)
 }
 
@@ -59,7 +63,7 @@ async fn receiver(secret: &str, seed: &str) -> Result<(Node, Mailbox), Failure> 
 }
 
 async fn until_up(events: &mut NodeEvents, id: &str) -> Result<(), Failure> {
-    until(events, |event| event.is_up() && event.node() == &id).await?;
+    until(events, |event| event.is_up() && *event.node() == id).await?;
     Ok(())
 }
 
@@ -125,7 +129,10 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
     let (first, mut inbox) = receiver(secret, &address).await?;
     let joined = until_up(&mut events, "eg_receiver");
     stage
-        .step("the sender and the receiver find each other through the seed", joined)
+        .step(
+            "the sender and the receiver find each other through the seed",
+            joined,
+        )
         .await?;
 
     let found = member(&sender, "eg_receivers", "eg_receiver");
@@ -158,7 +165,9 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
     let _: (f64,) = sender.cal("eg_receiver", &("time",), Some(LIMIT)).await?;
     first.kil(&port, Reason::new(["demo", "over"]));
     let fired = async { Ok(reason.await?) };
-    let reason = stage.step("the port is killed and its monitor fires", fired).await?;
+    let reason = stage
+        .step("the port is killed and its monitor fires", fired)
+        .await?;
     if reason != Reason::new(["demo", "over"]) {
         return Err(format!("the monitor got the reason {reason}").into());
     }
@@ -174,7 +183,7 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
 
     drop(inbox);
     first.shutdown().await;
-    let down = until(&mut events, |e| !e.is_up() && e.node() == &"eg_receiver");
+    let down = until(&mut events, |e| !e.is_up() && *e.node() == "eg_receiver");
     let event = stage.step("the receiver's node is lost", down).await?;
     if let NodeEvent::Down { reason, .. } = event {
         stage.say(format_args!("eg_receiver is down ({reason})"));
@@ -246,7 +255,11 @@ struct HomeDir(std::path::PathBuf);
 
 impl HomeDir {
     fn new(secret: &str) -> std::io::Result<Self> {
-        let name = format!("aemp-demo-{}-{:x}", std::process::id(), rand::random::<u64>());
+        let name = format!(
+            "aemp-demo-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        );
         let home = HomeDir(std::env::temp_dir().join(name));
         std::fs::create_dir(&home.0)?;
         let rc = serde_json::json!({ "version": 1, "secret": secret });

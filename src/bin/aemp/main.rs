@@ -45,7 +45,11 @@ enum Command {
     /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..]
     Run {
         /// A profile's name, then settings as key and value
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROFILE | KEY VALUE")]
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "PROFILE | KEY VALUE"
+        )]
         arguments: Vec<String>,
     },
     /// Send a message to a port; succeeds when the port's node has taken it

@@ -1,7 +1,7 @@
 //! What a handshake can fail of, and whose fault it is.
 
-use crate::proto::greeting::GreetingError;
 use crate::proto::NodeId;
+use crate::proto::greeting::GreetingError;
 
 /// Who has to change something for the next try to succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

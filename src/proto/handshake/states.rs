@@ -216,9 +216,8 @@ impl AwaitNonce {
         let Some(line) = self.lines.next()? else {
             return Ok(Step::Pending(self));
         };
-        self.heard.push_str(
-            std::str::from_utf8(&line).map_err(|_| HandshakeError::MalformedToken)?,
-        );
+        self.heard
+            .push_str(std::str::from_utf8(&line).map_err(|_| HandshakeError::MalformedToken)?);
         self.heard.push('\n');
         let (local, theirs) = (&self.local, &self.peer.greeting);
         if self.heard == self.said.lines {
@@ -241,8 +240,7 @@ impl AwaitNonce {
                     theirs: theirs.auths.join(","),
                     ours: super::names(&local.auth_offer, |method| method.name()).join(","),
                 })?;
-        let known =
-            |name: &String| Framing::from_name(name).filter(|f| local.framings.contains(f));
+        let known = |name: &String| Framing::from_name(name).filter(|f| local.framings.contains(f));
         let framing = theirs.framings.iter().find_map(known).ok_or_else(|| {
             HandshakeError::NoCommonFraming {
                 theirs: theirs.framings.join(","),

@@ -87,8 +87,14 @@ fn success_in_each_version() {
         );
         assert_eq!(a.peer.greeting.node, "b");
         assert_eq!(b.peer.greeting.node, "a");
-        assert_eq!((a.peer.generation, b.peer.generation), (generation, generation));
-        assert!(a.peer.speaks(0) && a.peer.speaks(1), "b says it speaks both");
+        assert_eq!(
+            (a.peer.generation, b.peer.generation),
+            (generation, generation)
+        );
+        assert!(
+            a.peer.speaks(0) && a.peer.speaks(1),
+            "b says it speaks both"
+        );
     }
 }
 
@@ -103,15 +109,24 @@ fn each_refusal_is_its_own_error() {
         ..local(node)
     };
     let (a, b) = errors(only(0, "a"), only(1, "b"));
-    assert!(matches!(b, Some(HandshakeError::Version { theirs: 0, .. })), "{b:?}");
-    assert!(matches!(a, Some(HandshakeError::Version { theirs: 1, .. })), "{a:?}");
+    assert!(
+        matches!(b, Some(HandshakeError::Version { theirs: 0, .. })),
+        "{b:?}"
+    );
+    assert!(
+        matches!(a, Some(HandshakeError::Version { theirs: 1, .. })),
+        "{a:?}"
+    );
 
     let other = Local {
         secret: Some(Secret::from("other")),
         ..local("b")
     };
     let (_, b) = errors(local("a"), other);
-    assert!(matches!(b, Some(HandshakeError::WrongToken { .. })), "{b:?}");
+    assert!(
+        matches!(b, Some(HandshakeError::WrongToken { .. })),
+        "{b:?}"
+    );
 
     for secret in [None, Some(Secret::from(""))] {
         let without = Local {
@@ -127,15 +142,24 @@ fn each_refusal_is_its_own_error() {
         ..local("b")
     };
     let (a, _) = errors(local("a"), picky);
-    assert!(matches!(a, Some(HandshakeError::NoCommonAuth { .. })), "{a:?}");
+    assert!(
+        matches!(a, Some(HandshakeError::NoCommonAuth { .. })),
+        "{a:?}"
+    );
 
     let silent = Local {
         framings: Vec::new(),
         ..local("b")
     };
     let (a, b) = errors(local("a"), silent);
-    assert!(matches!(a, Some(HandshakeError::NoCommonFraming { .. })), "{a:?}");
-    assert!(matches!(b, Some(HandshakeError::NoCommonFraming { .. })), "{b:?}");
+    assert!(
+        matches!(a, Some(HandshakeError::NoCommonFraming { .. })),
+        "{a:?}"
+    );
+    assert!(
+        matches!(b, Some(HandshakeError::NoCommonFraming { .. })),
+        "{b:?}"
+    );
 }
 
 #[test]
@@ -241,7 +265,10 @@ fn every_truncation_waits_for_more() {
         let mut out = Vec::new();
         listener.recv(&a[..len], &mut out).unwrap();
         assert!(!listener.is_verified(), "after {len} of {} octets", a.len());
-        assert_eq!(out.is_empty(), len < a.iter().position(|o| *o == b'\n').unwrap() + 1);
+        assert_eq!(
+            out.is_empty(),
+            len < a.iter().position(|o| *o == b'\n').unwrap() + 1
+        );
         assert!(len < greeting || listener.peer().is_some());
         assert!(listener.complete(&mut out).is_none());
     }

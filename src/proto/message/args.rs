@@ -208,9 +208,9 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
             return Ok(Some(value));
         }
         match seed {
-            Some(seed) if self.at.get() <= self.at_least => {
-                seed.deserialize(Missing(std::marker::PhantomData)).map(Some)
-            }
+            Some(seed) if self.at.get() <= self.at_least => seed
+                .deserialize(Missing(std::marker::PhantomData))
+                .map(Some),
             _ => Ok(None),
         }
     }
@@ -263,9 +263,10 @@ impl<'de, E: de::Error> Deserializer<'de> for Missing<E> {
         visitor: V,
     ) -> Result<V::Value, E> {
         if name.starts_with("$serde_json::") {
-            return visitor.visit_map(de::value::MapDeserializer::<_, E>::new(
-                std::iter::once((name, "null".into_deserializer())),
-            ));
+            return visitor.visit_map(de::value::MapDeserializer::<_, E>::new(std::iter::once((
+                name,
+                "null".into_deserializer(),
+            ))));
         }
         visitor.visit_newtype_struct(self)
     }
@@ -362,10 +363,7 @@ mod tests {
     fn errors_name_the_element() {
         let error = of::<(String, u8)>(r#"["t","a","b"]"#, 1).unwrap_err();
         assert_eq!(error.element, 2);
-        assert_eq!(
-            error.problem,
-            r#"invalid type: string "b", expected u8"#
-        );
+        assert_eq!(error.problem, r#"invalid type: string "b", expected u8"#);
         let error = of::<(u8, u8)>("[1,256]", 0).unwrap_err();
         assert_eq!(error.element, 2);
     }

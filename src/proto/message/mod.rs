@@ -86,7 +86,9 @@ impl Message {
     pub fn tag(&self) -> Option<Cow<'_, str>> {
         if self.skip > 0 {
             let elements: Vec<&RawValue> = self.elements();
-            return elements.first().and_then(|raw| tag_of(raw.get().as_bytes()));
+            return elements
+                .first()
+                .and_then(|raw| tag_of(raw.get().as_bytes()));
         }
         tag_of(self.json[1..].trim_ascii_start())
     }
@@ -264,7 +266,10 @@ mod tests {
         let values = message.values();
         assert_eq!(values[0], "18446744073709551616");
         assert_eq!(values[1], "1e999");
-        assert_eq!((&values[2], &values[3]), (&Value::from(-0.0), &Value::from(-5)));
+        assert_eq!(
+            (&values[2], &values[3]),
+            (&Value::from(-0.0), &Value::from(-5))
+        );
         assert_eq!(values[4], 1e3);
     }
 

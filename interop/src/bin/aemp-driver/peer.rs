@@ -60,7 +60,7 @@ async fn alice(port: &str) -> Result<(), Failure> {
     port.rcv_message("bye", |cx, _| cx.end())
         .rcv_message("fail", |_, _| Err::<(), _>("failed"));
     node.register("eg", &port);
-    node.register("eg_victim", &node.port());
+    node.register("eg_victim", node.port());
     sleep(Duration::from_secs(20)).await;
     node.shutdown().await;
     Ok(())

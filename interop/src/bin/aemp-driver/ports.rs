@@ -53,10 +53,13 @@ fn forward(message: &Message) -> Result<(PortId, Vec<&RawValue>), String> {
     Ok((to, elements))
 }
 
+/// What a port does with a message.
+type Code = Box<dyn FnMut(&aemp::Context, Message) -> Result<(), String> + Send>;
+
 /// Sets what a port does with messages of a tag, or with all others.
 pub fn act(port: &Port, action: &str, tag: Option<&str>) -> Result<(), String> {
     let name = tag.map(str::to_owned);
-    let code: Box<dyn FnMut(&aemp::Context, Message) -> Result<(), String> + Send> = match action {
+    let code: Code = match action {
         "record" => Box::new(move |cx, message| {
             output::message(cx.id(), name.as_deref(), &message);
             Ok(())
