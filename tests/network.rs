@@ -226,6 +226,29 @@ async fn groups_follow_ports() {
     b.shutdown().await;
 }
 
+#[tokio::test]
+async fn no_change_of_a_group_is_overlooked() {
+    let node = Node::local();
+    let port = node.port();
+    node.register("g", &port);
+    let mut changes = node.mon_group("g");
+    assert_eq!(node.members("g").len(), 1);
+    // It goes before anybody has asked for a change.
+    port.kil(Reason::normal());
+    within("the change", async {
+        while !node.members("g").is_empty() {
+            changes.next().await.unwrap();
+        }
+    })
+    .await;
+    let mut late = node.mon_group("g");
+    let again = node.port();
+    node.register("g", &again);
+    let change = within("the change", late.next()).await.unwrap();
+    assert_eq!(change.added, [again.id().clone()]);
+    assert_eq!((change.members.len(), change.removed.len()), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_connect_to_each_other_keep_one_link() {
     for round in 0..100 {

@@ -22,7 +22,7 @@ pub struct GroupChange {
 /// The changes of a group; the members it has at the start come first, as added.
 ///
 /// What happens between two calls of [`next`](Self::next) comes as one change: however slow the
-/// program is, nothing piles up.
+/// program is, nothing piles up. A port that came and went meanwhile is in neither list.
 #[derive(Debug)]
 pub struct GroupChanges {
     now: watch::Receiver<Arc<BTreeSet<PortId>>>,
@@ -30,29 +30,26 @@ pub struct GroupChanges {
 }
 
 impl GroupChanges {
-    pub(crate) fn new(now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
+    pub(crate) fn new(mut now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
+        if !now.borrow().is_empty() {
+            now.mark_changed();
+        }
         GroupChanges {
             now,
             seen: Arc::default(),
         }
     }
 
-    /// The next change. `None` when the node has stopped.
+    /// Waits for the group to change, then says how. `None` when the node has stopped.
     pub async fn next(&mut self) -> Option<GroupChange> {
-        loop {
-            let now = self.now.borrow_and_update().clone();
-            let seen = std::mem::replace(&mut self.seen, now.clone());
-            let added: Vec<PortId> = now.difference(&seen).cloned().collect();
-            let removed: Vec<PortId> = seen.difference(&now).cloned().collect();
-            if !added.is_empty() || !removed.is_empty() {
-                return Some(GroupChange {
-                    members: now.iter().cloned().collect(),
-                    added,
-                    removed,
-                });
-            }
-            self.now.changed().await.ok()?;
-        }
+        self.now.changed().await.ok()?;
+        let now = self.now.borrow_and_update().clone();
+        let seen = std::mem::replace(&mut self.seen, now.clone());
+        Some(GroupChange {
+            members: now.iter().cloned().collect(),
+            added: now.difference(&seen).cloned().collect(),
+            removed: seen.difference(&now).cloned().collect(),
+        })
     }
 }
 
