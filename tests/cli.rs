@@ -238,6 +238,14 @@ fn a_node_runs_and_answers() {
     let error = stderr(home.aemp(&["snd", "worker#missing", "x"]).code(1));
     assert!(error.contains("no_such_port"), "{error}");
 
+    let stats: Value = serde_json::from_str(&stdout(home.aemp(&["stats", "worker"]))).unwrap();
+    assert_eq!(stats["node"], "worker");
+    assert_eq!(stats["links"][0]["reconnects"], 0);
+    assert!(
+        stats["links"][0]["received"].as_u64().unwrap() >= 1,
+        "{stats}"
+    );
+
     let trace = stdout(home.aemp(&["trace", "worker"]).success());
     assert_eq!(trace, "seed worker\nworker\n");
     drop(node);

@@ -63,6 +63,140 @@ async fn two_nodes_talk() {
 }
 
 #[tokio::test]
+async fn statistics_count_what_passes() {
+    let a = listening("stats-a").await;
+    let b = joining("stats-b", &a).await;
+    up(&b, "stats-a").await;
+    up(&a, "stats-b").await;
+    let trip = b.round_trip("stats-a", LIMIT).await.unwrap();
+    assert!(trip > Duration::ZERO && trip < LIMIT);
+    let before = b.stats();
+    let port = a.port_with(|_, _| {});
+    for n in 0..100 {
+        b.snd_wait(&port, &("n", n)).await.unwrap();
+    }
+    sync(&b, "stats-a").await;
+    let after = b.stats();
+    let (before, after) = (&before.links[0], &after.links[0]);
+    assert_eq!((after.node.as_str(), after.reconnects), ("stats-a", 0));
+    // The messages, and the call that synchronised.
+    assert!((101..105).contains(&(after.sent - before.sent)));
+    assert!(after.sent_octets - before.sent_octets > 100 * 20);
+    assert!(after.received > before.received);
+    assert_eq!(after.provider.as_deref().map(|p| &p[..8]), Some("aemp-rs-"));
+    // A slow reader: who waits for room never runs over the bound.
+    for node in [a, b] {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_room_never_overflows() {
+    let a = listening("room-a").await;
+    let b = builder("room-b").binds([""; 0]).seeds(a.listeners());
+    let b = b.set("max_queue", 100_000).start().await.unwrap();
+    up(&b, "room-a").await;
+    let (sender, mut done) = mpsc::unbounded_channel();
+    let port = a.port();
+    port.rcv("n", move |_, (n, _): (u64, String)| sender.send(n));
+    let payload = "x".repeat(10_000);
+    for n in 0..200_u64 {
+        let message = ("n", n, &payload);
+        let sent = b.snd_wait(port.id(), &message);
+        within("room", sent).await.unwrap();
+    }
+    for n in 0..200 {
+        assert_eq!(within("a number", done.recv()).await, Some(n));
+    }
+    assert_eq!(b.stats().links[0].reconnects, 0);
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+#[tokio::test]
+async fn mailboxes_and_their_owners() {
+    let node = Node::local();
+    let owner = node.port();
+    let (sender, receiver) = oneshot::channel();
+    let mut sender = Some(sender);
+    owner.rcv("make", move |cx, ()| {
+        sender.take().map(|sender| sender.send(cx.mailbox()));
+    });
+    node.snd(&owner, &("make",)).unwrap();
+    let mut inbox = within("the mailbox", receiver).await.unwrap();
+    for n in 0..3 {
+        node.snd(inbox.id(), &("n", n)).unwrap();
+    }
+    let wanted = inbox.recv_where(|message| message.args::<(String, u8)>().is_ok_and(|a| a.1 == 2));
+    assert_eq!(within("two", wanted).await.unwrap().to_json(), r#"["n",2]"#);
+    let none = inbox.recv_timeout(Duration::from_millis(1)).await;
+    assert!(none.is_ok());
+    let reason = monitored(&node, inbox.id());
+    owner.kil(Reason::new(["owner", "gone"]));
+    assert_eq!(
+        within("the death", reason).await.unwrap().to_string(),
+        "owner gone"
+    );
+    // What had arrived can still be received.
+    let rest = within("the rest", inbox.recv()).await.unwrap();
+    assert_eq!(rest.to_json(), r#"["n",1]"#);
+    assert_eq!(
+        within("the end", inbox.recv()).await.unwrap_err(),
+        aemp::RecvError::Dead
+    );
+}
+
+#[tokio::test]
+async fn a_mailbox_at_its_bound_dies_and_says_so() {
+    let node = builder("bounded").binds([""; 0]).set("max_mailbox", 10);
+    let node = node.start().await.unwrap();
+    let inbox = node.mailbox();
+    let reason = monitored(&node, inbox.id());
+    for n in 0..11 {
+        node.snd(inbox.id(), &("n", n)).unwrap();
+    }
+    let reason = within("the death", reason).await.unwrap();
+    assert_eq!(reason.kind(), Some("overflow"));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn order_of_kills_and_local_spawns() {
+    let node = Node::local();
+    // A kill comes behind the messages that were sent before it.
+    let (port, mut received) = numbers(&node);
+    let reason = monitored(&node, &port);
+    for n in 0..1000 {
+        node.snd(&port, &("n", n)).unwrap();
+    }
+    node.kil(&port, Reason::new(["enough"]));
+    for n in 0..1000 {
+        assert_eq!(within("a number", received.recv()).await, Some(n));
+    }
+    assert_eq!(
+        within("the end", reason).await.unwrap().to_string(),
+        "enough"
+    );
+    // A port spawned here can be talked to at once.
+    node.function("echo", |cx, (reply,): (PortId,)| {
+        cx.this()
+            .rcv("n", move |cx, (n,): (u64,)| cx.snd(&reply, &("n", n)));
+    });
+    let (port, mut received) = numbers(&node);
+    for n in 0..1000 {
+        let spawned = node.spawn(node.id(), "echo", &(&port,)).unwrap();
+        node.snd(&spawned, &("n", n)).unwrap();
+        node.kil(&spawned, Reason::normal());
+    }
+    let mut seen: Vec<u64> = Vec::new();
+    while seen.len() < 1000 {
+        seen.push(within("a number", received.recv()).await.unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn monitors_kills_and_spawns() {
     let a = listening("mks-a").await;
     a.function("eg::init", |cx, (reply, text): (PortId, String)| {

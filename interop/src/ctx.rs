@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::driver::{Node, short};
 use crate::fault::{Fault, Result};
 use crate::matrix::{Impl, Pairing, Side};
-use crate::peers::perl5lib;
+use crate::peers::{Generation, Release, perl5lib};
 use crate::relay::Relay;
 use crate::verbs::Spec;
 
@@ -38,6 +38,8 @@ pub struct Env {
     pub keep: bool,
     /// Seeds of the fault schedules.
     pub schedules: std::ops::Range<u64>,
+    /// The releases that are run, for scenarios with more than one.
+    pub releases: Vec<Arc<Release>>,
 }
 
 /// Everything that was said between harness and drivers, one JSON line each, with the time.
@@ -97,6 +99,26 @@ pub struct Pair {
     pub relay: Arc<Relay>,
 }
 
+/// Where a process lives.
+struct Home {
+    /// The name it plays, made unique.
+    unique: String,
+    folder: PathBuf,
+    rc_file: PathBuf,
+    log: File,
+}
+
+impl Home {
+    /// Has the command live here.
+    fn enter(&self, command: &mut Command) {
+        command
+            .env("HOME", &self.folder)
+            .env("PERL_ANYEVENT_MP_RC", &self.rc_file)
+            .env("PERL_ANYEVENT_MP_WARNLEVEL", "9")
+            .env("PERL_ANYEVENT_MP_TRACE", "1");
+    }
+}
+
 impl Ctx {
     /// Prepares a cell's folder.
     pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path) -> Result<Self> {
@@ -138,6 +160,11 @@ impl Ctx {
         self.env.schedules.clone()
     }
 
+    /// Where what nodes say is written down.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
     /// A folder for files of this cell.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -146,6 +173,19 @@ impl Ctx {
     /// The implementation that plays a side.
     pub fn side(&self, side: Side) -> &Impl {
         self.pairing.side(side)
+    }
+
+    /// Has the side played by another release from now on: one of the generations that `wanted` agrees to.
+    pub fn switch(&mut self, side: Side, wanted: impl Fn(Generation) -> bool) -> Result<()> {
+        let found = self.env.releases.iter().find(|r| wanted(r.generation));
+        let found = Impl::Perl(found.cloned().ok_or_else(|| {
+            Fault::NotHere("the other releases that this needs are not here".to_owned())
+        })?);
+        match side {
+            Side::A => self.pairing.a = found,
+            Side::B => self.pairing.b = found,
+        }
+        Ok(())
     }
 
     /// Starts a relay to `target`, given as an address. It lasts to the end of the scenario.
@@ -170,20 +210,8 @@ impl Ctx {
         script: (&str, &str),
         args: &[&str],
     ) -> Result<(Command, File)> {
-        let count = self.started.entry(name.to_owned()).or_default();
-        *count += 1;
-        let unique = if *count == 1 {
-            name.to_owned()
-        } else {
-            format!("{name}-{count}")
-        };
-        let home = self.dir.join(format!("home-{unique}"));
-        fs::create_dir_all(&home).map_err(Fault::io("home folder"))?;
-        let rc = home.join(".perl-anyevent-mp");
-        fs::write(&rc, json!({ "version": 1, "secret": secret }).to_string())
-            .map_err(Fault::io("rc file"))?;
-        let log =
-            File::create(self.dir.join(format!("{unique}.log"))).map_err(Fault::io("log file"))?;
+        let rc = json!({ "version": 1, "secret": secret });
+        let home = self.home(name, &rc)?;
 
         let mut command = match self.pairing.side(side) {
             Impl::Perl(release) => {
@@ -202,11 +230,74 @@ impl Ctx {
             }
         };
         command.args(args);
-        command.env("HOME", &home).env("PERL_ANYEVENT_MP_RC", &rc);
-        command
-            .env("PERL_ANYEVENT_MP_WARNLEVEL", "9")
-            .env("PERL_ANYEVENT_MP_TRACE", "1");
-        Ok((command, log))
+        home.enter(&mut command);
+        Ok((command, home.log))
+    }
+
+    /// The command that starts one of the tutorial's programs, as this side has it: from the release's `eg/`, or the example of that name. It
+    /// configures itself by the host's profile, which is what `spec` says. Also returns its log, and the log's name for [`Ctx::log`].
+    pub fn program(
+        &mut self,
+        side: Side,
+        spec: &Spec,
+        program: &str,
+        args: &[&str],
+    ) -> Result<(Command, File, String)> {
+        let mut command = match self.pairing.side(side) {
+            Impl::Perl(release) => {
+                let script = release.eg().map(|eg| eg.join(program));
+                let script = script.filter(|s| s.is_file()).ok_or_else(|| {
+                    Fault::NotHere(format!("{release} comes without eg/{program}"))
+                })?;
+                let mut command = Command::new("perl");
+                // unbuffered, to see at once what it prints; and it does not outlive a harness that was killed
+                command.arg(format!("-MIO::Handle;$|=1;alarm {}", self.env.life));
+                command.arg(script);
+                if let Some(include) = &release.include {
+                    command.env("PERL5LIB", perl5lib(include));
+                }
+                command
+            }
+            Impl::Rust => {
+                let driver = self.env.rust_driver.as_ref();
+                let example = driver.map(|d| d.with_file_name("examples").join(program));
+                let example = example.filter(|e| e.is_file()).ok_or_else(|| {
+                    Fault::NotHere("the examples are not built (cargo build --release --examples)".to_owned())
+                })?;
+                Command::new(example)
+            }
+        };
+        let secret = spec.secret.as_deref().unwrap_or(SECRET);
+        let mut profile = serde_json::Map::new();
+        profile.insert(aemp::config::node_name(), spec.args());
+        let rc = json!({ "version": 1, "secret": secret, "profile": profile });
+        let home = self.home(&spec.name, &rc)?;
+        command.args(args);
+        home.enter(&mut command);
+        Ok((command, home.log, home.unique))
+    }
+
+    /// Prepares a home folder with this configuration, and a log, for a process that plays `name`.
+    fn home(&mut self, name: &str, rc: &Value) -> Result<Home> {
+        let count = self.started.entry(name.to_owned()).or_default();
+        *count += 1;
+        let unique = if *count == 1 {
+            name.to_owned()
+        } else {
+            format!("{name}-{count}")
+        };
+        let folder = self.dir.join(format!("home-{unique}"));
+        fs::create_dir_all(&folder).map_err(Fault::io("home folder"))?;
+        let rc_file = folder.join(".perl-anyevent-mp");
+        fs::write(&rc_file, rc.to_string()).map_err(Fault::io("rc file"))?;
+        let log =
+            File::create(self.dir.join(format!("{unique}.log"))).map_err(Fault::io("log file"))?;
+        Ok(Home {
+            unique,
+            folder,
+            rc_file,
+            log,
+        })
     }
 
     /// Starts a driver without configuring it.

@@ -139,6 +139,7 @@ fn run(options: &Options) -> Result<bool, String> {
         life: 120 + 10 * options.schedules,
         keep: options.keep,
         schedules: options.seed..options.seed.saturating_add(options.schedules),
+        releases: found.releases.clone(),
     });
 
     let out = Mutex::new(());

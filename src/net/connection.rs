@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{LinkError, Purpose, link};
-use crate::node::peer::{Link, Peer, Verdict};
+use crate::node::peer::{Link, Peer, Traffic, Verdict};
 use crate::node::{GREETING_PATIENCE, Inner};
 use crate::proto::generation::Versions;
 use crate::proto::handshake::{NONCE_LEN, Role};
@@ -204,6 +204,7 @@ async fn take_over(
     };
     let id = done.peer.greeting.node.clone();
     let link = Arc::new(Link {
+        traffic: Traffic::default(),
         serial: node.next_serial(),
         info: done.peer,
         remote: remote.to_owned(),

@@ -1,6 +1,7 @@
 //! The two halves of a link: a reader that hands messages to ports, a writer that sends what waits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::LinkError;
 use crate::log::log_at;
@@ -49,8 +51,10 @@ pub(super) fn start(
         peer: peer.clone(),
         link,
     };
-    node.spawn_task(async move { writer.run(write).await });
-    node.spawn_task(async move { reader.run(read).await });
+    let span = tracing::info_span!(target: "aemp", "link", node = %node.id, peer = %peer.id,
+        remote = %writer.link.remote, generation = %writer.link.info.generation);
+    node.spawn_task(writer.run(write).instrument(span.clone()));
+    node.spawn_task(reader.run(read).instrument(span));
 }
 
 /// The idle rules of a link (PROTOCOL.md, "Idle links").
@@ -149,6 +153,10 @@ impl Reader {
 
     fn hand_out(&mut self, frame: Frame) {
         let octets = self.buffer.split_to(frame.end);
+        let traffic = &self.link.traffic;
+        traffic.received.fetch_add(1, Ordering::Relaxed);
+        let size = octets.len() as u64;
+        traffic.received_octets.fetch_add(size, Ordering::Relaxed);
         let Some(dest) = frame.dest else {
             return; // a keepalive
         };
@@ -224,6 +232,8 @@ impl Writer {
                 continue;
             }
             socket.write_all(&taken).await?;
+            let sent = &self.link.traffic.sent_octets;
+            sent.fetch_add(taken.len() as u64, Ordering::Relaxed);
             taken.clear();
             if taken.capacity() > SPARE_SIZE {
                 taken = Vec::new();

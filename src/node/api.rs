@@ -95,6 +95,56 @@ impl Node {
         self.inner().snd(&port.into(), args)
     }
 
+    /// Sends a message when there is room: waits while much waits to be sent to the port's node. A
+    /// sender that only uses this never runs over the node's bound.
+    ///
+    /// A message to a port of this node waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` does not serialise, or not as a sequence.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), aemp::SendError> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd_wait(inbox.id(), &("n", 1)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn snd_wait<T: Serialize + ?Sized>(
+        &self,
+        port: impl Into<PortId>,
+        args: &T,
+    ) -> Result<(), SendError> {
+        /// So much may wait at the most, in octets.
+        const HIGH_WATER: usize = 1 << 20;
+        let port = port.into();
+        let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
+        if !self.inner().is_local(&port)
+            && let Some(peer) = self.inner().peers.get(port.node())
+        {
+            peer.wait_for_room(most.max(1)).await;
+        }
+        self.inner().snd(&port, args)
+    }
+
+    /// Calls a function on another node by name, in no port's context: a request to its node port.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if `args` is no message.
+    pub fn snd_to_func<T: Serialize + ?Sized>(
+        &self,
+        node: impl Into<PortId>,
+        function: &str,
+        args: &T,
+    ) -> Result<(), SendError> {
+        let args = Message::encode(args)?;
+        let node = node.into().node_id().node_port();
+        self.inner()
+            .snd(&node, &Request(&[function], &args.elements()))
+    }
+
     /// Kills a port, here or on another node, with a reason; an empty one is a normal end. Nothing
     /// happens if it is dead.
     ///

@@ -285,7 +285,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
     })
 }
 
-/// What peers spawn to talk about the mesh.
+/// What peers spawn to talk about the mesh, and what they call to read statistics.
 fn add_global_service(node: &Arc<Inner>) {
     let connect = |context: &Context, args: Message| {
         let read = args.args::<(crate::proto::message::Num<f64>, NodeId)>();
@@ -307,8 +307,18 @@ fn add_global_service(node: &Arc<Inner>) {
         Outcome::Done(Ok(()))
     };
     let connect: funcs::Function = Arc::new(connect);
+    let stats = |context: &Context, args: Message| {
+        let reply = args.args::<(crate::proto::PortId,)>();
+        let sent = match reply {
+            Ok((reply,)) => context.snd(&reply, &(context.stats(),)),
+            Err(error) => return Outcome::Done(Err(error.to_string())),
+        };
+        Outcome::Done(sent.map_err(|error| error.to_string()))
+    };
+    let stats: funcs::Function = Arc::new(stats);
     let mut functions = node.functions.named.write();
     functions.insert(mesh::CONNECT.to_owned(), connect);
+    functions.insert(super::STATS_FUNCTION.to_owned(), stats);
 }
 
 async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::{Inner, Node, monitor};
+use crate::log::log_at;
 use crate::proto::PortId;
 
 /// A change of a group.
@@ -109,6 +111,46 @@ impl Node {
     /// The names of the groups that have members.
     pub fn groups(&self) -> Vec<String> {
         self.inner().mesh.groups()
+    }
+
+    /// Waits until a group has a member, and picks one of them by chance.
+    ///
+    /// It may take a while until a node has joined its network and knows the group. After some tries,
+    /// counted in growing intervals with jitter, a warning is logged: then most likely nobody offers the
+    /// service, or the seeds are wrong.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// node.register("workers", &port);
+    /// assert_eq!(&node.wait_for_member("workers").await, port.id());
+    /// # }
+    /// ```
+    pub async fn wait_for_member(&self, group: &str) -> PortId {
+        /// The first interval; each is twice the one before, up to the longest.
+        const FIRST: Duration = Duration::from_millis(500);
+        const LONGEST: Duration = Duration::from_secs(30);
+        /// After how many tries a warning is logged, and then after as many again.
+        const WARN_AFTER: u32 = 5;
+        let mut changes = self.mon_group(group);
+        for tries in 1.. {
+            let members = self.members(group);
+            if !members.is_empty() {
+                let at = rand::random_range(0..members.len());
+                return members[at].clone();
+            }
+            if tries % WARN_AFTER == 0 {
+                log_at!(2, "the group {group} has no members after {tries} tries");
+            }
+            let interval = FIRST.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST);
+            let interval = interval.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+            if let Ok(None) = tokio::time::timeout(interval, changes.next()).await {
+                break;
+            }
+        }
+        // The node has stopped: nobody will ever come.
+        std::future::pending().await
     }
 
     /// Follows the changes of a group.

@@ -51,6 +51,16 @@ impl Node {
     }
 }
 
+impl super::Context {
+    /// Creates a port to receive from that dies with this port, and with the same reason.
+    pub fn mailbox(&self) -> Mailbox {
+        let mailbox = self.node().mailbox();
+        let (node, id) = (self.node().clone(), mailbox.id().clone());
+        self.mon(self.id(), move |reason| node.kil(&id, reason));
+        mailbox
+    }
+}
+
 impl Mailbox {
     fn new(node: &Arc<Inner>) -> Self {
         let cell = node.new_port();

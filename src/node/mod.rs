@@ -15,6 +15,7 @@ mod peers;
 mod port;
 mod port_handle;
 pub(crate) mod request;
+mod stats;
 mod work;
 
 use std::cell::Cell;
@@ -39,6 +40,7 @@ pub use groups::{GroupChange, GroupChanges, Registration};
 pub use mailbox::{Mailbox, RecvError};
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
+pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
 pub(crate) use monitor::call as action;
 pub(crate) use work::enter;

@@ -17,6 +17,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::{self, Action, Watcher};
+use super::stats::LinkStats;
 use super::work::{self, Job};
 use super::{Inner, NodeEvent};
 use crate::log::log_at;
@@ -59,6 +61,8 @@ struct PeerState {
     unfired: HashSet<Box<str>>,
     /// Local ports that the node monitors.
     watching: HashSet<Box<str>>,
+    /// How often a link came up.
+    links: u64,
     /// A connection of ours to the node awaits its token since then.
     dialing: Option<(u64, Instant)>,
     /// Taken out of the table of peers: look it up again.
@@ -83,6 +87,8 @@ pub(crate) struct Connecting {
 
 /// A connection that messages flow on.
 pub(crate) struct Link {
+    /// What passed it so far.
+    pub(crate) traffic: Traffic,
     pub(crate) serial: u64,
     pub(crate) info: PeerInfo,
     pub(crate) remote: String,
@@ -100,6 +106,15 @@ struct Lost {
     watching: HashSet<Box<str>>,
     /// The monitors on the node's ports.
     monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
+}
+
+/// Counts of messages and octets, each way.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    pub(crate) sent: AtomicU64,
+    pub(crate) sent_octets: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) received_octets: AtomicU64,
 }
 
 /// What waits until there is a link, and so a framing and a generation.
@@ -157,6 +172,7 @@ impl Peer {
                 late: Vec::new(),
                 unfired: HashSet::new(),
                 watching: HashSet::new(),
+                links: 0,
                 dialing: None,
                 gone: false,
             }),
@@ -179,6 +195,27 @@ impl Peer {
 
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.link().map(|link| link.info.generation)
+    }
+
+    /// The link's counts, if there is one.
+    pub(crate) fn stats(&self) -> Option<LinkStats> {
+        let state = self.state.lock();
+        let Phase::Up(link) = &state.phase else {
+            return None;
+        };
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Some(LinkStats {
+            node: self.id.clone(),
+            remote: link.remote.clone(),
+            generation: link.info.generation.name().to_owned(),
+            provider: link.info.greeting.param("provider").map(str::to_owned),
+            sent: count(&link.traffic.sent),
+            sent_octets: count(&link.traffic.sent_octets),
+            received: count(&link.traffic.received),
+            received_octets: count(&link.traffic.received_octets),
+            queued_octets: state.out.len() + state.in_flight,
+            reconnects: state.links.saturating_sub(1),
+        })
     }
 
     /// How many octets wait to be written.
@@ -509,6 +546,7 @@ impl Peer {
             connecting.ended.cancel();
         }
         state.phase = Phase::Up(link.clone());
+        state.links += 1;
         state.out = first.to_vec();
         state.in_flight = 0;
         state.pending_octets = 0;
@@ -681,6 +719,7 @@ impl PeerState {
     /// Appends an encoded message.
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {
+            link.traffic.sent.fetch_add(1, Ordering::Relaxed);
             if self.out.is_empty() {
                 link.ready.notify_one();
             }

@@ -5,6 +5,8 @@ use crate::scenario::Scenario;
 mod bad_peers;
 mod big;
 mod both_connect;
+mod chat;
+mod chat_program;
 mod echo;
 mod faults;
 mod groups;
@@ -13,6 +15,7 @@ mod idle;
 mod kill;
 mod loss;
 mod mesh;
+mod mixed;
 mod monitor;
 mod numbered;
 mod peer;
@@ -58,7 +61,10 @@ pub fn all() -> Vec<&'static Scenario> {
         &faults::DELAY,
         &faults::SLOW_READER,
         &schedules::SCENARIO,
+        &chat::CHAT,
+        &chat::CHAT2,
         &mesh::SCENARIO,
         &mesh::LATE,
+        &mixed::SCENARIO,
     ]
 }

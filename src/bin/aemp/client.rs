@@ -101,6 +101,16 @@ pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failu
     Ok(())
 }
 
+pub(crate) async fn stats(target: String) -> Result<(), Failure> {
+    let target = PortId::new(target).node_id();
+    let node = join().await?;
+    let request = (aemp::node::STATS_FUNCTION,);
+    let (stats,): (Value,) = node.cal(&target, &request, Some(LIMIT)).await?;
+    println!("{stats:#}");
+    node.shutdown().await;
+    Ok(())
+}
+
 pub(crate) async fn trace(first: String) -> Result<(), Failure> {
     let node = join().await?;
     let mut inbox = node.mailbox();

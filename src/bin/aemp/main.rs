@@ -86,6 +86,11 @@ enum Command {
         /// The ID of the first node
         node: String,
     },
+    /// Print the statistics of a node and its links, as JSON (nodes of this crate have them)
+    Stats {
+        /// The node's ID
+        node: String,
+    },
     /// Make a random secret and keep it in the configuration
     Gensecret {
         /// More configuration commands
@@ -129,6 +134,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Mon { port } => block_on(client::mon(port)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Trace { node } => block_on(client::trace(node)),
+        Command::Stats { node } => block_on(client::stats(node)),
         Command::Demo => block_on(demo::demo()),
         Command::Gensecret { more } => configure("gensecret", more),
         Command::Setsecret { secret } => configure("setsecret", secret),

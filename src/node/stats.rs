@@ -1,0 +1,92 @@
+//! What a node has done so far.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CalError, Node};
+use crate::proto::NodeId;
+
+/// The function by which other nodes can read the statistics of a node of this crate.
+pub const STATS_FUNCTION: &str = "aemp::stats";
+
+/// A node's statistics: see [`Node::stats`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// let port = node.port();
+/// let stats = node.stats();
+/// assert!(stats.ports >= 1 && stats.links.is_empty());
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// The node.
+    pub node: NodeId,
+    /// How many ports live on it, those that peers use for the mesh included.
+    pub ports: usize,
+    /// How many groups have members.
+    pub groups: usize,
+    /// The links, sorted by node.
+    pub links: Vec<LinkStats>,
+}
+
+/// A link's statistics. Counts begin with the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The node at the other end.
+    pub node: NodeId,
+    /// Its socket address.
+    pub remote: String,
+    /// Its generation, such as `1b`.
+    pub generation: String,
+    /// What it says it is, such as `AE-1.30`.
+    pub provider: Option<String>,
+    /// Messages handed to the link since it came up; those that waited for it are not counted.
+    pub sent: u64,
+    /// Octets written.
+    pub sent_octets: u64,
+    /// Messages received, keepalives included.
+    pub received: u64,
+    /// Octets received.
+    pub received_octets: u64,
+    /// Octets that wait to be written.
+    pub queued_octets: usize,
+    /// How often a link to the node had to be made again.
+    pub reconnects: u64,
+}
+
+impl Node {
+    /// The node's statistics.
+    pub fn stats(&self) -> NodeStats {
+        let peers = self.inner().peers.all();
+        let mut links: Vec<LinkStats> = peers.iter().filter_map(|peer| peer.stats()).collect();
+        links.sort_by(|a, b| a.node.cmp(&b.node));
+        NodeStats {
+            node: self.id().clone(),
+            ports: self.port_count(),
+            groups: self.groups().len(),
+            links,
+        }
+    }
+
+    /// Measures the time of a round trip to a node, behind everything that waits to be sent to it.
+    /// Works with every release.
+    ///
+    /// # Errors
+    ///
+    /// [`CalError`] if no answer comes within `limit`, or the node is lost.
+    pub async fn round_trip(
+        &self,
+        node: impl Into<NodeId>,
+        limit: Duration,
+    ) -> Result<Duration, CalError> {
+        let node = node.into();
+        let started = Instant::now();
+        let _: serde::de::IgnoredAny = self.cal(&node, &("time",), Some(limit)).await?;
+        Ok(started.elapsed())
+    }
+}
