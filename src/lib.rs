@@ -61,11 +61,12 @@
 //! | configure and start a node | [`Node::builder`], [`config`] |
 //! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
-//! | send | [`Node::snd`], [`Node::cal`], [`Node::snd_after`] |
+//! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
-//! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`] |
-//! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`] |
+//! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`] |
+//! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
+//! | keep things running | [`supervise`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!
@@ -120,13 +121,17 @@ pub mod net;
 pub mod node;
 pub mod proto;
 #[cfg(feature = "node")]
+pub mod supervise;
+#[cfg(feature = "node")]
 mod trace;
 
 #[cfg(feature = "node")]
 pub use node::{
-    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, Mailbox, Monitor,
-    MonitorGuard, Node, NodeEvent, NodeEvents, Port, RecvError, Registration, SendError,
-    StartError,
+    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox,
+    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, RecvError, Registration,
+    RegistrationGuard, SendError, StartError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};
+#[cfg(feature = "node")]
+pub use supervise::Supervisor;

@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aemp::proto::generation::Versions;
 use aemp::{CalError, Generation, Node, NodeEvent, PortId, Reason};
@@ -533,6 +533,36 @@ async fn a_listener_that_waits_is_greeted_after_a_moment() {
     let lines = |octets: &[u8]| octets.iter().filter(|o| **o == b'\n').count() == 2;
     let greeting = peer.read_until("the greeting", lines).await;
     assert!(greeting.starts_with(b"aemp;1;patient;"));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_waited_is_greeted_at_once_the_next_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let node = builder("patient").generation(Versions::Auto);
+    let node = node.binds([""; 0]).seeds([address]).start().await.unwrap();
+    let lines = |octets: &[u8]| octets.iter().filter(|o| **o == b'\n').count() == 2;
+    for round in 0..2 {
+        let mut peer = Scripted::accept(&listener).await;
+        let started = Instant::now();
+        let greeting = peer.read_until("the greeting", lines).await;
+        let waited = started.elapsed() >= Duration::from_millis(200);
+        assert_eq!(waited, round == 0);
+        let greeting = String::from_utf8(greeting).unwrap();
+        assert!(greeting.contains(";versions=1,0"), "{greeting}");
+        peer.answer("waiter", 1, "provider=AE-1.30", &greeting)
+            .await;
+        up(&node, "waiter").await;
+    }
+    // It was replaced by an old release: one attempt fails, the next one has it right.
+    for greets in ["aemp;1;patient;", "aemp;0;patient;"] {
+        let mut peer = Scripted::accept(&listener).await;
+        let old = "aemp;0;waiter;hmac_md6_64_256;json;provider=AE-1.0;timeout=12\nnonce\n";
+        peer.send(old).await;
+        let greeting = peer.read_until("the greeting", lines).await;
+        assert!(greeting.starts_with(greets.as_bytes()), "{greeting:?}");
+    }
     node.shutdown().await;
 }
 

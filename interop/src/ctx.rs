@@ -262,7 +262,9 @@ impl Ctx {
                 let driver = self.env.rust_driver.as_ref();
                 let example = driver.map(|d| d.with_file_name("examples").join(program));
                 let example = example.filter(|e| e.is_file()).ok_or_else(|| {
-                    Fault::NotHere("the examples are not built (cargo build --release --examples)".to_owned())
+                    Fault::NotHere(
+                        "the examples are not built (cargo build --release --examples)".to_owned(),
+                    )
                 })?;
                 Command::new(example)
             }

@@ -57,6 +57,15 @@ impl fmt::Display for Release {
     }
 }
 
+impl Release {
+    /// The release's example programs, if they were put beside its modules.
+    pub fn eg(&self) -> Option<PathBuf> {
+        let include = self.include.as_ref()?;
+        let mut places = include.ancestors().take(3).map(|place| place.join("eg"));
+        places.find(|eg| eg.join("chat_server").is_file())
+    }
+}
+
 /// What discovery found.
 #[derive(Debug, Default)]
 pub struct Peers {

@@ -15,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::{LinkError, Purpose, link};
 use crate::node::peer::{Link, Peer, Traffic, Verdict};
 use crate::node::{GREETING_PATIENCE, Inner};
-use crate::proto::generation::Versions;
 use crate::proto::handshake::{NONCE_LEN, Role};
 use crate::proto::{Handshake, HandshakeError};
 
-/// Versions that listeners turned out to speak after we had greeted with another: the next attempt
-/// greets with the right one. Few entries: only slow listeners of generation 0 get one.
+/// Versions that listeners turned out to speak, of those that did not greet in time: the next attempt
+/// greets with the right one at once. If that is wrong by then, the one after it has it right again.
 static HEARD: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
 
 /// More entries are not kept.
@@ -57,7 +56,7 @@ pub(super) async fn establish(
         && let Some(version) = HEARD.lock().get(remote)
         && local.versions.is_open()
     {
-        Arc::make_mut(&mut local).versions = Versions::Only(*version);
+        local = Arc::new(local.greeting_in(*version));
     }
     let mut handshake = match role {
         Role::Connector => Handshake::connect(local, &nonce, remote),
@@ -73,14 +72,30 @@ pub(super) async fn establish(
         && role == Role::Connector
         && node.handshake.versions.allows(*theirs)
     {
-        let mut heard = HEARD.lock();
-        if heard.len() >= MAX_HEARD {
-            heard.clear();
-        }
-        heard.insert(remote.to_owned(), *theirs);
+        remember(remote, *theirs);
     }
-    done?;
+    if done? == Greeted::First && node.handshake.versions.is_open() {
+        let version = node.handshake.versions.preferred();
+        remember(remote, version);
+    }
     take_over(node, stream, remote, handshake, dialing).await
+}
+
+/// Who greeted first.
+#[derive(Debug, PartialEq, Eq)]
+enum Greeted {
+    /// We did, as connector, after the listener had been given time to.
+    First,
+    /// The other side, or both at once.
+    Later,
+}
+
+fn remember(remote: &str, version: u32) {
+    let mut heard = HEARD.lock();
+    if heard.len() >= MAX_HEARD {
+        heard.clear();
+    }
+    heard.insert(remote.to_owned(), version);
 }
 
 /// Has the system notice a dead host even on an idle link, in about the time in which nodes are given
@@ -119,12 +134,13 @@ async fn negotiate(
     handshake: &mut Handshake,
     dialing: &mut Dialing<'_>,
     purpose: &Purpose,
-) -> Result<(), LinkError> {
+) -> Result<Greeted, LinkError> {
+    let mut greeted_first = Greeted::Later;
     let limit = node.settings.monitor_timeout();
     let deadline = Instant::now() + limit;
     let mut out = Vec::new();
     let mut input = [0; 4096];
-    if !node.handshake.versions.is_open() {
+    if !handshake.versions().is_open() {
         handshake.greet(&mut out);
     }
     while !handshake.is_verified() {
@@ -145,6 +161,7 @@ async fn negotiate(
             Ok(read) => read?,
             Err(_) if handshake.is_opening() && handshake.role() == Role::Connector => {
                 handshake.greet(&mut out);
+                greeted_first = Greeted::First;
                 continue;
             }
             Err(_) => return Err(LinkError::HandshakeTimeout(wait)),
@@ -152,11 +169,13 @@ async fn negotiate(
         if read == 0 {
             return Err(LinkError::Closed);
         }
-        let result = handshake.recv(&input[..read], &mut out);
-        let Ok(greeted) = result else {
-            // The greeting with which we answer a wrong version says what we would have spoken.
-            let _ = stream.write_all(&out).await;
-            return result.map(drop).map_err(Into::into);
+        let greeted = match handshake.recv(&input[..read], &mut out) {
+            Ok(greeted) => greeted,
+            Err(error) => {
+                // The greeting with which we answer a wrong version says what we would have spoken.
+                let _ = stream.write_all(&out).await;
+                return Err(error.into());
+            }
         };
         let Some(peer) = handshake.peer().filter(|_| greeted) else {
             continue;
@@ -183,7 +202,7 @@ async fn negotiate(
     if !out.is_empty() {
         stream.write_all(&out).await?;
     }
-    Ok(())
+    Ok(greeted_first)
 }
 
 /// Makes a verified connection the link to its node, or closes it if another one is kept.

@@ -72,6 +72,33 @@ impl Registration {
             node.mesh.unregister(&node, &self.group, &self.port);
         }
     }
+
+    /// A guard that ends the membership when it is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let guard = node.register("workers", &port).guard();
+    /// assert_eq!(node.members("workers"), [port.id().clone()]);
+    /// drop(guard);
+    /// assert!(node.members("workers").is_empty());
+    /// # }
+    /// ```
+    #[must_use = "the membership ends when the guard is dropped"]
+    pub fn guard(self) -> RegistrationGuard {
+        RegistrationGuard(self)
+    }
+}
+
+/// Ends a [`Registration`] when it is dropped.
+#[derive(Debug)]
+pub struct RegistrationGuard(Registration);
+
+impl Drop for RegistrationGuard {
+    fn drop(&mut self) {
+        self.0.unregister();
+    }
 }
 
 impl Node {

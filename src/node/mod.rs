@@ -36,7 +36,7 @@ pub use builder::{Builder, StartError};
 pub use context::Context;
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
-pub use groups::{GroupChange, GroupChanges, Registration};
+pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
 pub use mailbox::{Mailbox, RecvError};
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
@@ -338,11 +338,11 @@ impl Inner {
         match &event {
             NodeEvent::Up { node, .. } => {
                 self.mesh.node_up(self, node);
-                crate::log::log_at!(7, "{node} is up ()");
+                crate::log::log_at!(7, node = %node, "{node} is up ()");
             }
             NodeEvent::Down { node, reason } => {
                 self.mesh.node_down(self, node);
-                crate::log::log_at!(7, "{node} is down ({reason})");
+                crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
             }
         }
         self.events.tell(event);

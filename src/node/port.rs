@@ -422,6 +422,9 @@ impl PortCell {
             let name = self.id.name();
             log_at!(
                 2,
+                node = %node.id,
+                port = %self.id,
+                %reason,
                 "unmonitored local port {name} died with reason: {reason}"
             );
         }

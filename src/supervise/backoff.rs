@@ -32,6 +32,12 @@ impl Default for Backoff {
 impl Backoff {
     /// Waits `first` after the first death, then twice as long each time, up to `cap`; less a random
     /// part of up to a half; reset after a life of 60 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let backoff = aemp::supervise::Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    /// # let _ = backoff;
+    /// ```
     pub const fn new(first: Duration, cap: Duration) -> Self {
         Backoff {
             first,
@@ -73,7 +79,11 @@ impl Backoff {
     /// # let _ = exact;
     /// ```
     pub fn jitter(mut self, part: f64) -> Self {
-        self.jitter = if part.is_nan() { 0.5 } else { part.clamp(0.0, 1.0) };
+        self.jitter = if part.is_nan() {
+            0.5
+        } else {
+            part.clamp(0.0, 1.0)
+        };
         self
     }
 

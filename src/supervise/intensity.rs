@@ -34,16 +34,30 @@ impl Default for Intensity {
 impl Intensity {
     /// At most `most` restarts `within` a time; one more, and the supervisor gives up. With 0 it gives
     /// up at the first death that asks for a restart.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let none = aemp::supervise::Intensity::new(0, Duration::from_secs(1));
+    /// assert_eq!(none.most(), 0);
+    /// ```
     pub const fn new(most: u32, within: Duration) -> Self {
         Intensity { most, within }
     }
 
     /// How many restarts are tolerated.
+    ///
+    /// ```
+    /// assert_eq!(aemp::supervise::Intensity::default().most(), 3);
+    /// ```
     pub const fn most(self) -> u32 {
         self.most
     }
 
     /// The length of the window.
+    ///
+    /// ```
+    /// assert_eq!(aemp::supervise::Intensity::default().within().as_secs(), 5);
+    /// ```
     pub const fn within(self) -> Duration {
         self.within
     }

@@ -199,17 +199,32 @@ impl Scripted {
 
     /// Does the whole handshake as a node of a release.
     pub async fn handshake(&mut self, id: &str, version: u32, params: &str) {
-        use aemp::proto::auth::{AuthMethod, Secret};
-        let own = format!("aemp;{version};{id};hmac_md6_64_256;json;{params}\nNONCE-{id}\n");
+        let own = Self::greeting(id, version, params);
         self.send(&own).await;
         let lines = |octets: &[u8], n| octets.iter().filter(|o| **o == b'\n').count() >= n;
         let peer = self
             .read_until("the greeting", |octets| lines(octets, 2))
             .await;
-        let peer = String::from_utf8(peer).unwrap();
-        let token = AuthMethod::HmacMd6.token(&Secret::from(SECRET), &own, &peer);
+        self.prove(&own, std::str::from_utf8(&peer).unwrap()).await;
+    }
+
+    /// The same when the node has greeted already.
+    pub async fn answer(&mut self, id: &str, version: u32, params: &str, peer: &str) {
+        let own = Self::greeting(id, version, params);
+        self.send(&own).await;
+        self.prove(&own, peer).await;
+    }
+
+    fn greeting(id: &str, version: u32, params: &str) -> String {
+        format!("aemp;{version};{id};hmac_md6_64_256;json;{params}\nNONCE-{id}\n")
+    }
+
+    /// Proves that we know the secret, and waits for the node's proof.
+    async fn prove(&mut self, own: &str, peer: &str) {
+        use aemp::proto::auth::{AuthMethod, Secret};
+        let token = AuthMethod::HmacMd6.token(&Secret::from(SECRET), own, peer);
         self.send(format!("hmac_md6_64_256;{token};json\n")).await;
-        self.read_until("the token", |octets| lines(octets, 1))
-            .await;
+        let line = |octets: &[u8]| octets.contains(&b'\n');
+        self.read_until("the token", line).await;
     }
 }

@@ -27,6 +27,56 @@ pub const LATE: Scenario = Scenario {
     run: |ctx| run(ctx, ["n4", "n3", "n2"]),
 };
 
+/// See [`eight`].
+pub const EIGHT: Scenario = Scenario {
+    name: "mesh-8",
+    about: "eight listening nodes around one seed, A and B in turns, become fully meshed; all see each other's ports in a group; two are killed and noticed by all",
+    not_in: everywhere,
+    run: eight,
+};
+
+fn eight(ctx: &mut Ctx) -> Result<()> {
+    ctx.step("eight nodes start");
+    let seed = ctx.node(Side::A, &Spec::new("n1").listen())?;
+    let address = seed.listener()?;
+    let mut nodes = vec![seed];
+    for n in 2..=8 {
+        let side = if n % 2 == 0 { Side::B } else { Side::A };
+        nodes.push(ctx.node(side, &Spec::new(&format!("n{n}")).listen().seed(&address))?);
+    }
+    let limit = ctx.limit().max(Duration::from_secs(60));
+    let mut ports = Vec::new();
+    for node in &nodes {
+        let port = node.port("mute")?;
+        node.grp_reg("all", &port)?;
+        ports.push(port);
+    }
+    for round in 0..3 {
+        ctx.step(format!("all are connected with all, {} nodes", nodes.len()));
+        for node in &nodes {
+            let others = nodes.iter().filter(|other| other.name() != node.name());
+            node.connected_with(&others.map(Node::name).collect::<Vec<_>>(), limit)?;
+            node.group_is("all", &ports.iter().map(String::as_str).collect::<Vec<_>>())?;
+        }
+        if round < 2 {
+            // one of each side
+            let (gone, _) = (nodes.remove(nodes.len() - 1), ports.remove(ports.len() - 1));
+            ctx.step(format!("{} is killed", gone.name()));
+            gone.kill9()?;
+            for node in &nodes {
+                node.down(gone.name())?;
+            }
+        }
+    }
+    ctx.step("each talks with each");
+    for one in &nodes {
+        for other in nodes.iter().filter(|other| other.name() != one.name()) {
+            one.sync(other.name())?;
+        }
+    }
+    Ok(())
+}
+
 /// Whom each node can be connected with: all but two nodes without listeners.
 const LINKS: [(&str, &[&str]); 4] = [
     ("n1", &["n2", "n3", "n4"]),

@@ -28,7 +28,9 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
     let seed = alice.listener()?;
     let bob = ctx.node(Side::B, &Spec::new("bob").listen().seed(&seed))?;
-    ctx.switch(Side::B, |g| (g == Generation::G0) != (first == Some(Generation::G0)))?;
+    ctx.switch(Side::B, |g| {
+        (g == Generation::G0) != (first == Some(Generation::G0))
+    })?;
     let carol = ctx.node(Side::B, &Spec::new("carol").listen().seed(&seed))?;
     for node in [&bob, &carol] {
         node.up("alice")?;

@@ -56,6 +56,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &loss::RESET,
         &loss::SEED_BACK,
         &reconnects::SCENARIO,
+        &reconnects::HUNDRED,
         &both_connect::SCENARIO,
         &faults::SPLIT,
         &faults::DELAY,
@@ -65,6 +66,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &chat::CHAT2,
         &mesh::SCENARIO,
         &mesh::LATE,
+        &mesh::EIGHT,
         &mixed::SCENARIO,
     ]
 }

@@ -1,8 +1,9 @@
 //! A connection that is lost again and again.
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Pair};
 use crate::fault::Result;
 use crate::matrix::Side;
+use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 use crate::verbs::Spec;
 
@@ -13,6 +14,40 @@ pub const SCENARIO: Scenario = Scenario {
     not_in: everywhere,
     run,
 };
+
+/// See [`hundred`].
+pub const HUNDRED: Scenario = Scenario {
+    name: "reconnects-100",
+    about: "the connection of two nodes is reset a hundred times (twenty where a Perl node of 1.1 or later connects, which waits for a second or two each time); each time the monitors on both sides fire once, the nodes connect again by themselves and talk",
+    not_in: everywhere,
+    run: hundred,
+};
+
+fn hundred(ctx: &mut Ctx) -> Result<()> {
+    let Pair { alice, bob, relay } = ctx.pair()?;
+    let (at_alice, at_bob) = (alice.port("mute")?, bob.port("mute")?);
+    let slow = ctx.side(Side::B).generation() >= Some(Generation::G1a);
+    for round in 1..=if slow { 20 } else { 100 } {
+        ctx.step(format!("round {round}: the connection is reset"));
+        let monitors = [(&alice, alice.mon(&at_bob)?), (&bob, bob.mon(&at_alice)?)];
+        alice.sync("bob")?;
+        bob.sync("alice")?;
+        relay.reset();
+        for (node, monitor) in monitors {
+            let other = if node.name() == "alice" {
+                "bob"
+            } else {
+                "alice"
+            };
+            node.expect_lost(monitor, other)?;
+            node.down(other)?;
+        }
+        ctx.step(format!("round {round}: they connect again"));
+        alice.up("bob")?;
+        bob.up("alice")?;
+    }
+    Ok(())
+}
 
 fn run(ctx: &mut Ctx) -> Result<()> {
     ctx.step("the seed starts");

@@ -6,6 +6,7 @@ use super::states::{
     AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step, Verified,
 };
 use super::{HandshakeError, Local};
+use crate::proto::generation::Versions;
 
 /// A handshake in any state. See the [module](super) for the loop that drives it.
 ///
@@ -15,6 +16,7 @@ use super::{HandshakeError, Local};
 #[derive(Debug)]
 pub struct Handshake {
     role: Role,
+    versions: Versions,
     state: State,
 }
 
@@ -34,6 +36,7 @@ impl Handshake {
     pub fn connect(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Connector,
+            versions: local.versions,
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -42,6 +45,7 @@ impl Handshake {
     pub fn accept(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Listener,
+            versions: local.versions,
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -50,6 +54,7 @@ impl Handshake {
     pub fn greeted(role: Role, state: AwaitGreeting) -> Self {
         Handshake {
             role,
+            versions: Versions::Only(state.version()),
             state: State::Greeting(state),
         }
     }
@@ -147,6 +152,12 @@ impl Handshake {
             State::Done(done) => done,
             _ => None,
         }
+    }
+
+    /// The greeting versions that this side may speak here. Unless there is more than one, it has no
+    /// reason to wait for the other side's greeting.
+    pub fn versions(&self) -> Versions {
+        self.versions
     }
 
     /// Which side opened the connection.

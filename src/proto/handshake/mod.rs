@@ -99,6 +99,22 @@ impl Local {
         }
     }
 
+    /// The same, for a peer that is known to speak that version: there is nothing to wait for. The
+    /// greeting still says which versions we speak.
+    pub fn greeting_in(&self, version: u32) -> Self {
+        let mut local = self.clone();
+        local.params.extend(self.all_versions());
+        local.versions = Versions::Only(version);
+        local
+    }
+
+    /// The greeting's key for those who speak several versions.
+    fn all_versions(&self) -> Option<(String, String)> {
+        let known = Versions::KNOWN.map(|version| version.to_string());
+        let open = self.versions.is_open();
+        open.then(|| (VERSIONS_KEY.to_owned(), known.join(",")))
+    }
+
     /// Our greeting of that version to the peer at `peeraddr`.
     pub fn greeting(&self, version: u32, peeraddr: &str) -> Greeting {
         let mut params = vec![
@@ -108,10 +124,7 @@ impl Local {
         if version == 0 {
             params.push(("timeout".to_owned(), self.timeout_secs.to_string()));
         }
-        if self.versions.is_open() {
-            let known = Versions::KNOWN.map(|version| version.to_string());
-            params.push((VERSIONS_KEY.to_owned(), known.join(",")));
-        }
+        params.extend(self.all_versions());
         params.extend(self.params.iter().cloned());
         Greeting {
             version,

@@ -140,6 +140,11 @@ impl AwaitGreeting {
         }
     }
 
+    /// The version of our greeting.
+    pub fn version(&self) -> u32 {
+        self.said.version
+    }
+
     /// Takes octets; the peer's first line leads on.
     ///
     /// # Errors

@@ -1,0 +1,63 @@
+//! The tutorial's chat server: a port in the group `eg_chat_server`, to which clients send messages.
+//!
+//! It is configured like every node, by the profile named like the host in `~/.perl-anyevent-mp`
+//! (`aemp --help` tells more). Its clients are `chat_client` and the one that comes with
+//! AnyEvent::MP. With one of them in each of several windows, and a node that is the seed of all:
+//!
+//! ```text
+//! aemp gensecret
+//! echo '{"seeds":["127.0.0.1:4040"],"nodeid":"anon/"}'    # into ~/.perl-anyevent-mp, with the secret
+//! aemp run nodeid seed binds 127.0.0.1:4040
+//! ```
+
+#[path = "support/room.rs"]
+mod room;
+#[path = "support/stop.rs"]
+mod stop;
+#[path = "support/text.rs"]
+mod text;
+
+use aemp::{Node, Port, PortId, Text};
+use room::Room;
+use tokio::sync::oneshot;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    aemp::log::init_from_env();
+    let node = Node::builder().start().await?;
+    let mut stop = std::pin::pin!(stop::asked());
+    let room = Room::default();
+    loop {
+        let server = serve(&node, &room);
+        let (died, end) = oneshot::channel();
+        node.mon(&server, move |reason| {
+            let _ = died.send(reason);
+        });
+        node.register("eg_chat_server", &server);
+        eprintln!("server ready.");
+        tokio::select! {
+            // Clients that monitor the port come again, and find the new one.
+            Ok(reason) = end => eprintln!("the server's port died: {reason}"),
+            done = &mut stop => {
+                done?;
+                break;
+            }
+        }
+    }
+    node.shutdown().await;
+    Ok(())
+}
+
+/// Makes the port that clients talk to.
+fn serve(node: &Node, room: &Room) -> Port {
+    let server = node.port();
+    let here = room.clone();
+    server.rcv("join", move |cx, (client, nick): (PortId, Text)| {
+        here.join(cx, &client, &nick.0);
+    });
+    let here = room.clone();
+    server.rcv("privmsg", move |cx, (nick, line): (Text, Text)| {
+        here.say(cx, &format!("{}: {}", nick.0, line.0));
+    });
+    server
+}
