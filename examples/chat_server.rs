@@ -1,13 +1,12 @@
 //! The tutorial's chat server: a port in the group `eg_chat_server`, to which clients send messages.
 //!
-//! It is configured like every node, by the profile named like the host in `~/.perl-anyevent-mp`
-//! (`aemp --help` tells more). Its clients are `chat_client` and the one that comes with
-//! AnyEvent::MP. With one of them in each of several windows, and a node that is the seed of all:
+//! It is configured like every node, by the profile named like the host in `~/.perl-anyevent-mp`. Its
+//! clients are `chat_client` and the one that comes with AnyEvent::MP. To try it, have this in the
+//! file, then start `aemp run seed`, a server and some clients, each in a window of its own:
 //!
 //! ```text
-//! aemp gensecret
-//! echo '{"seeds":["127.0.0.1:4040"],"nodeid":"anon/"}'    # into ~/.perl-anyevent-mp, with the secret
-//! aemp run nodeid seed binds 127.0.0.1:4040
+//! {"version":1,"secret":"correct horse","nodeid":"anon/","seeds":["127.0.0.1:4040"],
+//!  "profile":{"seed":{"nodeid":"seed","binds":["127.0.0.1:4040"],"seeds":[]}}}
 //! ```
 
 #[path = "support/room.rs"]

@@ -266,7 +266,9 @@ impl Ctx {
                         "the examples are not built (cargo build --release --examples)".to_owned(),
                     )
                 })?;
-                Command::new(example)
+                let mut command = Command::new(example);
+                command.env("AEMP_LIFE", self.env.life.to_string());
+                command
             }
         };
         let secret = spec.secret.as_deref().unwrap_or(SECRET);
