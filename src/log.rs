@@ -18,6 +18,10 @@ macro_rules! log_at {
 pub(crate) use log_at;
 
 /// The target of the events that show each message sent and received.
+///
+/// ```
+/// assert_eq!(aemp::log::TRACE_TARGET, "aemp::trace");
+/// ```
 pub const TRACE_TARGET: &str = "aemp::trace";
 
 #[cfg(feature = "cli")]
@@ -40,6 +44,10 @@ mod subscriber {
     ///
     /// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a true
     /// `PERL_ANYEVENT_MP_TRACE` shows each message. Does nothing if a `tracing` subscriber is set.
+    ///
+    /// ```no_run
+    /// aemp::log::init_from_env();
+    /// ```
     pub fn init_from_env() {
         let level = std::env::var("PERL_ANYEVENT_MP_WARNLEVEL");
         let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
@@ -50,6 +58,10 @@ mod subscriber {
     }
 
     /// Like [`init_from_env`] with the two settings given.
+    ///
+    /// ```no_run
+    /// aemp::log::init_with(8, true); // up to debugging, and each message
+    /// ```
     pub fn init_with(level: u8, trace: bool) {
         let _ = tracing_subscriber::registry()
             .with(PerlLines { level, trace })

@@ -13,7 +13,43 @@ use aemp::proto::{Framing, Generation, Greeting, Handshake, Limits, Secret};
 use base64::Engine as _;
 use serde_json::Value;
 
-const SECRET: &str = "geheim";
+/// What a fixture says of itself.
+struct About {
+    secret: String,
+    connector: Option<Generation>,
+    listener: Option<Generation>,
+}
+
+/// The generation of a release such as `perl-1.26`; none of a node of this crate.
+fn generation(name: &str) -> Option<Generation> {
+    let release: f64 = name.strip_prefix("perl-")?.parse().unwrap();
+    Some(match release {
+        ..1.05 => Generation::Gen0,
+        ..1.25 => Generation::Gen1a,
+        _ => Generation::Gen1b,
+    })
+}
+
+/// The `.json` beside a fixture says who spoke; without one, the folder does, for both sides.
+fn about(file: &Path) -> About {
+    if let Ok(text) = std::fs::read(file.with_extension("json")) {
+        let about: Value = serde_json::from_slice(&text).unwrap();
+        let side = |key: &str| generation(about[key].as_str().unwrap());
+        return About {
+            secret: about["secret"].as_str().unwrap().to_owned(),
+            connector: side("connector"),
+            listener: side("listener"),
+        };
+    }
+    let folder = file.parent().unwrap().file_name().unwrap();
+    let both = generation(folder.to_str().unwrap());
+    assert!(both.is_some(), "{folder:?}: which release is that?");
+    About {
+        secret: "geheim".to_owned(),
+        connector: both,
+        listener: both,
+    }
+}
 
 /// The octets of one connection, per direction.
 #[derive(Default)]
@@ -72,12 +108,12 @@ fn lines(octets: &[u8]) -> [String; 3] {
 }
 
 /// Plays one side with what it said, against the octets of the other.
-fn play(own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Established {
+fn play(secret: &str, own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Established {
     let [greeting, nonce, token] = lines(own);
     let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
     let local = Arc::new(Local::new(
         greeting.node.clone(),
-        Some(Secret::from(SECRET)),
+        Some(Secret::from(secret)),
     ));
     let mut out = Vec::new();
     let state = AwaitGreeting::said(local, &greeting, &nonce, &mut out);
@@ -132,13 +168,7 @@ fn messages(octets: &[u8], chunk: usize) -> Vec<String> {
 #[test]
 fn every_capture_replays_from_both_ends() {
     for file in fixtures() {
-        let folder = file.parent().unwrap().file_name().unwrap();
-        let want = match folder.to_str().unwrap() {
-            "perl-1.0" => Generation::Gen0,
-            "perl-1.21" => Generation::Gen1a,
-            "perl-1.30" => Generation::Gen1b,
-            other => panic!("{other}: which generation is that?"),
-        };
+        let about = about(&file);
         for (conn, said) in load(&file) {
             if said.connector.is_empty() || said.listener.is_empty() {
                 continue; // a connection that was refused before a word
@@ -148,14 +178,17 @@ fn every_capture_replays_from_both_ends() {
                 continue; // a duplicate connection, given up during its handshake
             }
             for chunk in [1, 7, 64, 4096] {
-                for (own, peer, role) in [
-                    (&said.connector, &said.listener, Role::Connector),
-                    (&said.listener, &said.connector, Role::Listener),
+                let (connector, listener) = (&said.connector, &said.listener);
+                for (own, peer, role, want) in [
+                    (connector, listener, Role::Connector, about.listener),
+                    (listener, connector, Role::Listener, about.connector),
                 ] {
-                    let done = play(own, peer, role, chunk);
+                    let done = play(&about.secret, own, peer, role, chunk);
                     let place = format!("{} connection {conn}", file.display());
-                    assert_eq!(done.peer.generation, want, "{place}");
-                    assert!(done.peer.is_perl(), "{place}");
+                    assert_eq!(done.peer.is_perl(), want.is_some(), "{place}");
+                    if let Some(want) = want {
+                        assert_eq!(done.peer.generation, want, "{place}");
+                    }
                     assert_eq!(done.recv_framing, Framing::Json, "{place}");
                     let found = messages(&done.rest, chunk);
                     assert!(!found.is_empty(), "{place}: no messages");
@@ -175,12 +208,8 @@ fn the_nineteen_values_are_as_sent() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     for release in ["1.0", "1.21", "1.30"] {
         let said = load(&root.join(format!("perl-{release}/peer-json.jsonl")));
-        let done = play(
-            &said[&1].listener,
-            &said[&1].connector,
-            Role::Listener,
-            4096,
-        );
+        let (own, peer) = (&said[&1].listener, &said[&1].connector);
+        let done = play("geheim", own, peer, Role::Listener, 4096);
         let texts = messages(&done.rest, 4096);
         let echo = texts
             .iter()

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 use super::profile::Origin;
 
 /// A fault of our own configuration or of the machine it is read on; never of a peer.
+///
+/// ```
+/// use aemp::config::{ConfigError, Origin, check_setting};
+/// let error = check_setting("max_depth", &"deep".into(), Origin::Argument).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "setting `max_depth` (argument): \"deep\" is not a whole number of at least 1",
+/// );
+/// assert!(matches!(error, ConfigError::BadValue { key, .. } if key == "max_depth"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -47,7 +57,7 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// There is nowhere to save to: neither `PERL_ANYEVENT_MP_RC` nor `HOME` names a place.
+    /// There is nowhere to save to: none of `PERL_ANYEVENT_MP_RC`, `HOME` and `APPDATA` names a place.
     #[error("no configuration file to write to: set PERL_ANYEVENT_MP_RC or HOME")]
     NoFile,
     /// A profile is, over some steps, its own parent.

@@ -48,6 +48,10 @@ pub fn split_commas(text: &str) -> Vec<&str> {
 }
 
 /// This machine's node name (`uname -n`), the default profile name and node ID. Octets that are not UTF-8 are replaced.
+///
+/// ```
+/// assert!(!aemp::config::node_name().is_empty());
+/// ```
 pub fn node_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }

@@ -10,6 +10,11 @@ use super::rc::RcFile;
 use super::scalar_text;
 
 /// Where a setting was made.
+///
+/// ```
+/// use aemp::config::Origin;
+/// assert_eq!(Origin::Profile("seed".into()).to_string(), "profile \"seed\"");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
@@ -35,6 +40,8 @@ impl fmt::Display for Origin {
 }
 
 /// One effective setting.
+///
+/// See [`Settings`] for an example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// The value as it was written.
@@ -44,6 +51,18 @@ pub struct Setting {
 }
 
 /// The effective settings of a node, untyped; what `aemp showconfig` shows.
+///
+/// ```
+/// use aemp::config::{Origin, Settings};
+/// let mut settings = Settings::default();
+/// settings.set("nodeid", "ruth".into(), Origin::Argument);
+/// settings.set("nodeid", "doomed".into(), Origin::Global);
+/// let setting = settings.get("nodeid").unwrap();
+/// assert_eq!((&setting.value, &setting.origin), (&"doomed".into(), &Origin::Global));
+/// assert_eq!(settings.iter().count(), 1);
+/// assert_eq!(settings.to_map()["nodeid"], "doomed");
+/// assert_eq!(settings.to_json(), "{\n   \"nodeid\": \"doomed\"\n}\n");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     map: BTreeMap<String, Setting>,
@@ -51,21 +70,29 @@ pub struct Settings {
 
 impl Settings {
     /// One setting, if anybody made it.
+    ///
+    /// See [`Settings`] for an example.
     pub fn get(&self, key: &str) -> Option<&Setting> {
         self.map.get(key)
     }
 
     /// All settings by key.
+    ///
+    /// See [`Settings`] for an example.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.map.iter().map(|(key, setting)| (&**key, setting))
     }
 
     /// Makes a setting, over any earlier one.
+    ///
+    /// See [`Settings`] for an example.
     pub fn set(&mut self, key: impl Into<String>, value: Value, origin: Origin) {
         self.map.insert(key.into(), Setting { value, origin });
     }
 
     /// The values alone, as a JSON object.
+    ///
+    /// See [`Settings`] for an example.
     pub fn to_map(&self) -> Map<String, Value> {
         self.iter()
             .map(|(key, setting)| (key.to_owned(), setting.value.clone()))
@@ -73,6 +100,8 @@ impl Settings {
     }
 
     /// The values alone, as a JSON text to read. Includes the secret.
+    ///
+    /// See [`Settings`] for an example.
     pub fn to_json(&self) -> String {
         super::rc::pretty(&self.to_map())
     }
@@ -101,6 +130,21 @@ impl Settings {
 ///
 /// Profiles that inherit in a circle (Perl recurses until memory ends), a parent that is neither text nor null, a profile
 /// that is not an object.
+///
+/// ```
+/// use aemp::config::{Origin, RcFile, find_profile};
+/// let mut rc = RcFile::default();
+/// rc.root_mut().insert("seeds".into(), "doomed:4040".into());
+/// rc.profile_mut("base")?.insert("max_depth".into(), 100.into());
+/// rc.profile_mut("seed")?.insert("parent".into(), "base".into());
+///
+/// let arguments = [("seeds".to_owned(), "ruth".into()), ("binds".to_owned(), "*".into())];
+/// let settings = find_profile(&rc, Some("seed"), &arguments)?;
+/// assert_eq!(settings.get("seeds").unwrap().value, "doomed:4040");
+/// assert_eq!(settings.get("binds").unwrap().value, "*");
+/// assert_eq!(settings.get("max_depth").unwrap().origin, Origin::Profile("base".into()));
+/// # Ok::<(), aemp::config::ConfigError>(())
+/// ```
 pub fn find_profile(
     rc: &RcFile,
     name: Option<&str>,
@@ -167,6 +211,17 @@ fn ancestry(rc: &RcFile, name: Option<&str>) -> Result<Vec<String>, ConfigError>
 }
 
 /// What a program or a command line passes to configure a node.
+///
+/// ```
+/// use aemp::config::Arguments;
+/// let arguments = Arguments {
+///     profile: Some("seed".into()),
+///     settings: vec![("binds".into(), "*:4040".into())],
+/// };
+/// let list = vec!["seed".into(), "binds".into(), "*:4040".into()];
+/// assert_eq!(Arguments::from_list(list)?, arguments);
+/// # Ok::<(), aemp::config::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Arguments {
     /// The profile to use; the node name if there is none.

@@ -14,6 +14,14 @@ use super::relaxed;
 
 /// The environment variables that decide where the configuration file is. A plain struct, so that tests need not change the
 /// process's environment.
+///
+/// ```
+/// use aemp::config::Environment;
+/// let environment = Environment { home: Some("/home/ruth".into()), ..Environment::default() };
+/// assert_eq!(environment.rc_path(), Some("/home/ruth/.perl-anyevent-mp".into()));
+/// let none = Environment { rc: Some("".into()), ..environment };
+/// assert_eq!(none.rc_path(), None);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `PERL_ANYEVENT_MP_RC`: the file itself. Set but empty means: no file.
@@ -26,6 +34,11 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of this process.
+    ///
+    /// ```
+    /// use aemp::config::Environment;
+    /// assert_eq!(Environment::from_process().home, std::env::var_os("HOME"));
+    /// ```
     pub fn from_process() -> Environment {
         Environment {
             rc: std::env::var_os("PERL_ANYEVENT_MP_RC"),
@@ -36,6 +49,8 @@ impl Environment {
 
     /// Where the configuration file is; it need not exist. `None` if no variable names a place, or if `PERL_ANYEVENT_MP_RC`
     /// is empty, which is the way to run without a configuration.
+    ///
+    /// See [`Environment`] for an example.
     pub fn rc_path(&self) -> Option<PathBuf> {
         if let Some(rc) = &self.rc {
             return (!rc.is_empty()).then(|| PathBuf::from(rc));
@@ -83,6 +98,16 @@ impl RcFile {
     ///
     /// The file exists and cannot be read, is not relaxed JSON (with line and column), or is not an object. (Perl starts
     /// without any configuration in these cases, and would overwrite the file at the next change.)
+    ///
+    /// ```
+    /// use aemp::config::RcFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("rc");
+    /// assert!(!RcFile::load(path.clone())?.root().contains_key("nodeid")); // no file yet
+    /// std::fs::write(&path, "{ \"nodeid\": \"ruth\", # a comment\n}")?;
+    /// assert_eq!(RcFile::load(path)?.root()["nodeid"], "ruth");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(path: impl Into<Option<PathBuf>>) -> Result<RcFile, ConfigError> {
         let Some(path) = path.into() else {
             return Ok(RcFile::default());
@@ -118,16 +143,29 @@ impl RcFile {
     }
 
     /// The file this was read from and will be saved to.
+    ///
+    /// See [`save`](Self::save) for an example.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
     /// The whole configuration: global settings, `version`, and the profiles in `profile`.
+    ///
+    /// ```
+    /// assert_eq!(aemp::config::RcFile::default().root()["version"], 1);
+    /// ```
     pub fn root(&self) -> &Map<String, Value> {
         &self.root
     }
 
     /// The same, to change.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// rc.root_mut().insert("nodeid".into(), "ruth".into());
+    /// assert_eq!(rc.root()["nodeid"], "ruth");
+    /// assert!(rc.is_dirty());
+    /// ```
     pub fn root_mut(&mut self) -> &mut Map<String, Value> {
         self.dirty = true;
         &mut self.root
@@ -138,6 +176,14 @@ impl RcFile {
     /// # Errors
     ///
     /// The member `profile` of the file, or the profile in it, is neither an object nor null.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// assert!(rc.profile("seed")?.is_none());
+    /// rc.root_mut().insert("profile".into(), "not an object".into());
+    /// assert!(rc.profile("seed").is_err());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn profile(&self, name: &str) -> Result<Option<&Map<String, Value>>, ConfigError> {
         match self.root.get("profile") {
             None | Some(Value::Null) => Ok(None),
@@ -155,6 +201,13 @@ impl RcFile {
     /// # Errors
     ///
     /// As [`RcFile::profile`]; nothing was changed then.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// rc.profile_mut("seed")?.insert("binds".into(), "*:4040".into());
+    /// assert_eq!(rc.profile("seed")?.unwrap()["binds"], "*:4040");
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn profile_mut(&mut self, name: &str) -> Result<&mut Map<String, Value>, ConfigError> {
         self.profile(name)?;
         self.dirty = true;
@@ -167,6 +220,14 @@ impl RcFile {
     /// # Errors
     ///
     /// The member `profile` of the file is neither an object nor null.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// rc.profile_mut("seed")?;
+    /// assert!(rc.remove_profile("seed")?);
+    /// assert!(!rc.remove_profile("seed")?);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn remove_profile(&mut self, name: &str) -> Result<bool, ConfigError> {
         let removed = match self.root.get_mut("profile") {
             None | Some(Value::Null) => false,
@@ -178,11 +239,17 @@ impl RcFile {
     }
 
     /// Whether anything was changed since loading or saving.
+    ///
+    /// See [`save`](Self::save) for an example.
     pub fn is_dirty(&self) -> bool {
         self.dirty
     }
 
     /// The file's contents as they would be saved.
+    ///
+    /// ```
+    /// assert_eq!(aemp::config::RcFile::default().to_json(), "{\n   \"version\": 1\n}\n");
+    /// ```
     pub fn to_json(&self) -> String {
         pretty(&self.root)
     }
@@ -196,6 +263,20 @@ impl RcFile {
     /// # Errors
     ///
     /// There is no path, or the system refuses one of the steps; the file is then as it was.
+    ///
+    /// ```
+    /// use aemp::config::RcFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("rc");
+    /// let mut rc = RcFile::load(path.clone())?;
+    /// assert_eq!(rc.path(), Some(path.as_path()));
+    /// rc.root_mut().insert("nodeid".into(), "ruth".into());
+    /// assert!(rc.is_dirty());
+    /// rc.save()?;
+    /// assert!(!rc.is_dirty());
+    /// assert_eq!(RcFile::load(path)?.root()["nodeid"], "ruth");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn save(&mut self) -> Result<(), ConfigError> {
         if !self.dirty {
             return Ok(());

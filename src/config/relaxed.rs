@@ -12,6 +12,11 @@
 use serde_json::Value;
 
 /// A text is not relaxed JSON.
+///
+/// ```
+/// let error = aemp::config::relaxed::parse("[1,\n 2 3]").unwrap_err();
+/// assert_eq!((error.line, error.column), (2, 4));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} column {column}: {message}")]
 pub struct RelaxedError {
@@ -43,6 +48,12 @@ pub fn parse(text: &str) -> Result<Value, RelaxedError> {
 /// # Errors
 ///
 /// As [`parse`], and octets that are not UTF-8.
+///
+/// ```
+/// let value = aemp::config::relaxed::parse_bytes(b"{ \"a\": 1, }").unwrap();
+/// assert_eq!(value["a"], 1);
+/// assert_eq!(aemp::config::relaxed::parse_bytes(b"[\xff]").unwrap_err().message, "not UTF-8");
+/// ```
 pub fn parse_bytes(bytes: &[u8]) -> Result<Value, RelaxedError> {
     match std::str::from_utf8(bytes) {
         Ok(text) => parse(text),
@@ -59,6 +70,12 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<Value, RelaxedError> {
 }
 
 /// The strict JSON text for a relaxed one. What is not relaxed JSON gives a text that is not JSON.
+///
+/// ```
+/// use aemp::config::relaxed::to_strict;
+/// let strict = to_strict("[1, 2, # two\n]");
+/// assert_eq!(serde_json::from_str::<[u8; 2]>(&strict).unwrap(), [1, 2]);
+/// ```
 pub fn to_strict(text: &str) -> String {
     Strict::new(text).text
 }

@@ -8,12 +8,24 @@ use super::error::ConfigError;
 use super::split_commas;
 
 /// The port of a bind that names none: any free one.
+///
+/// See [`resolve`] for an example.
 pub const BIND_PORT: u16 = 0;
 
 /// The port of a seed that names none. (A custom; Perl nodes would try port 0 and fail.)
+///
+/// See [`resolve`] for an example.
 pub const SEED_PORT: u16 = 4040;
 
 /// The host part of an address.
+///
+/// ```
+/// use aemp::config::{Address, Host};
+/// let host = |text: &str| Address::parse(text).unwrap().host;
+/// assert_eq!((host("4040"), host("*:4040")), (Host::NodeName, Host::All));
+/// assert_eq!(host("[::1]:4040"), Host::Ip("::1".parse().unwrap()));
+/// assert_eq!(host("doomed"), Host::Name("doomed".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Host {
@@ -28,6 +40,8 @@ pub enum Host {
 }
 
 /// A bind or seed as it is written, not looked up yet.
+///
+/// See [`parse`](Self::parse) for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The host.
@@ -65,6 +79,12 @@ impl Address {
 /// # Errors
 ///
 /// As [`Address::parse`], for the first bad one.
+///
+/// ```
+/// use aemp::config::{Host, parse_addresses};
+/// let found = parse_addresses("doomed:4040,,*:*").unwrap();
+/// assert_eq!((found.len(), &found[1].host, found[2].port), (3, &Host::NodeName, None));
+/// ```
 pub fn parse_addresses(text: &str) -> Result<Vec<Address>, ConfigError> {
     split_commas(text).into_iter().map(Address::parse).collect()
 }
@@ -135,6 +155,8 @@ fn parse_port(text: &str) -> Result<Option<u16>, &'static str> {
 }
 
 /// What resolving needs to know about this machine.
+///
+/// See [`public_addresses`](Self::public_addresses) for an example.
 #[derive(Debug, Clone, Default)]
 pub struct LocalHost {
     /// The node name (`uname -n`), for addresses without a host.
@@ -149,6 +171,12 @@ impl LocalHost {
     /// # Errors
     ///
     /// The addresses cannot be listed.
+    ///
+    /// ```
+    /// let local = aemp::config::LocalHost::detect()?;
+    /// assert_eq!(local.node_name, aemp::config::node_name());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn detect() -> Result<LocalHost, ConfigError> {
         let interfaces = if_addrs::get_if_addrs().map_err(ConfigError::Interfaces)?;
         Ok(LocalHost {
@@ -159,6 +187,17 @@ impl LocalHost {
 
     /// The addresses that `*` stands for: IPv4 but loopback, then of IPv6 the global unicast (`2000::/3`) and the
     /// unique local ones (`fc00::/7`).
+    ///
+    /// ```
+    /// use aemp::config::LocalHost;
+    /// use std::net::IpAddr;
+    /// let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    /// let local = LocalHost {
+    ///     node_name: "ruth".into(),
+    ///     addresses: vec![ip("127.0.0.1"), ip("fe80::1"), ip("2001:db8::1"), ip("192.0.2.1")],
+    /// };
+    /// assert_eq!(local.public_addresses(), [ip("192.0.2.1"), ip("2001:db8::1")]);
+    /// ```
     pub fn public_addresses(&self) -> Vec<IpAddr> {
         let v4 = self
             .addresses
@@ -183,6 +222,16 @@ impl LocalHost {
 /// # Errors
 ///
 /// A text that is not an address; a name that cannot be looked up.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::config::{BIND_PORT, LocalHost, SEED_PORT, resolve};
+/// let local = LocalHost::detect()?;
+/// let found = resolve("127.0.0.1,[::1]:9,127.0.0.1:4040", SEED_PORT, &local).await?;
+/// assert_eq!(found, ["127.0.0.1:4040".parse()?, "[::1]:9".parse()?]);
+/// assert_eq!(resolve("127.0.0.1:*", BIND_PORT, &local).await?[0].port(), 0);
+/// # Ok(()) }
+/// ```
 pub async fn resolve(
     text: &str,
     default_port: u16,
@@ -196,6 +245,15 @@ pub async fn resolve(
 /// # Errors
 ///
 /// As [`resolve`], for the first text that fails. To go on with the rest, for instance with seeds, resolve one at a time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::config::{LocalHost, SEED_PORT, resolve_all};
+/// let local = LocalHost::detect()?;
+/// let found = resolve_all(&["127.0.0.1", "127.0.0.1:4040,127.0.0.2:1"], SEED_PORT, &local).await?;
+/// assert_eq!(found, ["127.0.0.1:4040".parse()?, "127.0.0.2:1".parse()?]);
+/// # Ok(()) }
+/// ```
 pub async fn resolve_all<T: AsRef<str>>(
     texts: &[T],
     default_port: u16,

@@ -20,6 +20,12 @@ pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_md6_64_256", "cleartext"];
 const MAX_SECONDS: f64 = 1e9;
 
 /// A node's configuration.
+///
+/// ```
+/// let config = aemp::config::Config::default();
+/// assert_eq!((config.binds, config.connect_interval.as_secs()), (None, 2));
+/// assert_eq!((config.max_depth, config.max_mailbox), (512, 1_000_000));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -27,7 +33,7 @@ pub struct Config {
     pub profile: String,
     /// The node ID as set (`nodeid`), `anon/` for a random one. See [`Config::node_id`].
     pub nodeid: Option<String>,
-    /// Where to listen (`binds`); `None`: the default, every local address with any port; an empty list: nowhere.
+    /// Where to listen (`binds`); `None`: the default, every local address but loopback with any port; an empty list: nowhere.
     pub binds: Option<Vec<String>>,
     /// Addresses to find the network at (`seeds`).
     pub seeds: Vec<String>,
@@ -35,7 +41,8 @@ pub struct Config {
     pub services: Vec<Value>,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
-    /// Key and certificates in PEM, the text itself and not a file's name (`cert`).
+    /// Key and certificates in PEM, the text itself and not a file's name (`cert`). Kept for Perl; a node of this crate
+    /// does not use it.
     pub cert: Option<String>,
     /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds); `None`: the generation's
     /// default.
@@ -52,7 +59,7 @@ pub struct Config {
     pub auth_accept: Vec<String>,
     /// Which generation to speak (`generation`: `auto`, `0` or `1`).
     pub generation: Versions,
-    /// Whether to gather small writes (`autocork`); false.
+    /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does not use it.
     pub autocork: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
     pub nodelay: bool,
@@ -60,7 +67,7 @@ pub struct Config {
     pub max_message: usize,
     /// The deepest nesting accepted in a message (`max_depth`); 512.
     pub max_depth: usize,
-    /// The most octets that may wait to be sent on one link (`max_queue`); 64 MiB.
+    /// The most octets that may wait to be sent on one link, or in one port's mailbox (`max_queue`); 64 MiB.
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
@@ -105,6 +112,15 @@ impl Config {
     /// # Errors
     ///
     /// Those of [`find_profile`] and [`Config::from_settings`].
+    ///
+    /// ```
+    /// use aemp::config::{Arguments, Config, RcFile};
+    /// let mut rc = RcFile::default();
+    /// rc.profile_mut("ruth")?.insert("seeds".into(), "doomed:4040,10.0.0.1".into());
+    /// let config = Config::load(&rc, &Arguments::default(), "ruth")?;
+    /// assert_eq!(config.seeds, ["doomed:4040", "10.0.0.1"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn load(
         rc: &RcFile,
         arguments: &Arguments,
@@ -121,6 +137,17 @@ impl Config {
     /// # Errors
     ///
     /// The first setting, by key, that has a value of the wrong kind or out of range.
+    ///
+    /// ```
+    /// use aemp::config::{Config, Origin, Settings};
+    /// let mut settings = Settings::default();
+    /// settings.set("monitor_timeout", "0.5".into(), Origin::Argument);
+    /// settings.set("colour", "blue".into(), Origin::Argument);
+    /// let config = Config::from_settings("seed", &settings)?;
+    /// assert_eq!(config.monitor_timeout.unwrap().as_millis(), 500);
+    /// assert_eq!(config.unknown, [("colour".to_owned(), Origin::Argument)]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn from_settings(profile: &str, settings: &Settings) -> Result<Config, ConfigError> {
         let mut config = Config {
             profile: profile.to_owned(),
@@ -170,7 +197,15 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The ID is empty or contains what no node ID can.
+    /// The ID is the profile name, and that is empty or contains what no node ID can. (A `nodeid` is checked by
+    /// [`Config::from_settings`].)
+    ///
+    /// ```
+    /// use aemp::config::{Config, Settings};
+    /// let config = Config::from_settings("ruth", &Settings::default())?;
+    /// assert_eq!(config.node_id(&[0; 12])?, "ruth");
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn node_id(&self, random: &[u8; 12]) -> Result<String, ConfigError> {
         match self.nodeid.as_deref() {
             Some("anon/") => Ok(format!("anon/{}", alnumbits(random))),
@@ -188,6 +223,12 @@ impl Config {
 /// # Errors
 ///
 /// The value is of the wrong kind or out of range.
+///
+/// ```
+/// use aemp::config::{Origin, check_setting};
+/// assert!(check_setting("nodelay", &"1".into(), Origin::Global).is_ok());
+/// assert!(check_setting("nodelay", &"false".into(), Origin::Global).is_err());
+/// ```
 pub fn check_setting(key: &str, value: &Value, origin: Origin) -> Result<(), ConfigError> {
     let mut settings = Settings::default();
     settings.set(key, value.clone(), origin);

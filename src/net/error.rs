@@ -6,6 +6,13 @@ use crate::proto::handshake::Blame;
 use crate::proto::{FramingError, HandshakeError};
 
 /// Why a connection did not become a link, or a link ended.
+///
+/// ```
+/// use aemp::net::LinkError;
+/// use aemp::proto::handshake::Blame;
+/// assert_eq!(LinkError::Closed.to_string(), "connection closed by the peer");
+/// assert_eq!(LinkError::Closed.blame(), Blame::Network);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
@@ -37,6 +44,13 @@ pub enum LinkError {
 
 impl LinkError {
     /// Whose fault it is.
+    ///
+    /// ```
+    /// use aemp::net::LinkError;
+    /// use aemp::proto::{HandshakeError, handshake::Blame};
+    /// assert_eq!(LinkError::from(HandshakeError::NoSecret).blame(), Blame::Us);
+    /// assert_eq!(LinkError::from(HandshakeError::Echo).blame(), Blame::Peer);
+    /// ```
     pub fn blame(&self) -> Blame {
         match self {
             LinkError::Handshake(error) => error.blame(),

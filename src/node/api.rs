@@ -14,11 +14,30 @@ use crate::proto::message::EncodeError;
 use crate::proto::{ArgsError, Message, NodeId, PortId, Reason};
 
 /// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// let error = node.snd(node.port(), &"no sequence").unwrap_err();
+/// assert!(error.to_string().starts_with("a message must be a sequence of values"));
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SendError(#[from] EncodeError);
 
 /// Why a call has no result.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use aemp::{CalError, Node};
+/// let node = Node::local();
+/// match node.cal::<u32>(node.id().port("nobody"), &("get",), None).await {
+///     Err(CalError::Died(reason)) => assert_eq!(reason.kind(), Some("no_such_port")),
+///     other => panic!("{other:?}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalError {
@@ -38,6 +57,13 @@ pub enum CalError {
 
 impl Node {
     /// Starts to configure a node.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]).start().await?;
+    /// assert_eq!(node.id(), "ruth");
+    /// # Ok(()) }
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -47,27 +73,72 @@ impl Node {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// assert!(node.id().as_str().starts_with("anon/"));
+    /// assert!(node.listeners().is_empty());
+    /// # }
+    /// ```
     pub fn local() -> Node {
         Builder::default().local()
     }
 
     /// This node's ID.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// assert_eq!(node.port().id().node_id(), *node.id());
+    /// # }
+    /// ```
     pub fn id(&self) -> &NodeId {
         &self.inner().id
     }
 
     /// The addresses that this node listens on, as it tells other nodes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]).start().await?;
+    /// assert!(node.listeners()[0].starts_with("127.0.0.1:"));
+    /// # Ok(()) }
+    /// ```
     pub fn listeners(&self) -> Vec<String> {
         self.inner().listeners.read().clone()
     }
 
     /// Creates a port. Until it has a handler, a message kills it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// port.rcv("hello", |_, (name,): (String,)| println!("hello from {name}"));
+    /// assert!(port.is_alive());
+    /// # }
+    /// ```
     pub fn port(&self) -> Port {
         let cell = self.inner().new_port();
         Port::new(self.inner().clone(), cell.id.clone())
     }
 
     /// Creates a port whose code takes all messages.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// type Outcome = Result<(), Box<dyn std::error::Error>>;
+    /// let node = Node::local();
+    /// let next = node.port_with(|cx, message| -> Outcome {
+    ///     let (n, reply): (u32, PortId) = message.args()?;
+    ///     Ok(cx.snd(&reply, &(n + 1,))?)
+    /// });
+    /// let n: u32 = node.cal(&next, &(7,), None).await?;
+    /// assert_eq!(n, 8);
+    /// # Ok(()) }
+    /// ```
     pub fn port_with<R: IntoOutcome>(
         &self,
         code: impl FnMut(&Context, Message) -> R + Send + 'static,
@@ -87,6 +158,16 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` does not serialise, or not as a sequence.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd(inbox.id(), &("test", 123))?;
+    /// let (tag, n): (String, u32) = inbox.recv().await?.args()?;
+    /// assert_eq!((tag.as_str(), n), ("test", 123));
+    /// # Ok(()) }
+    /// ```
     pub fn snd<T: Serialize + ?Sized>(
         &self,
         port: impl Into<PortId>,
@@ -133,6 +214,18 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// node.function("MyApp::colour", |cx, (reply,): (PortId,)| cx.snd(&reply, &("blue",)));
+    ///
+    /// let mut inbox = node.mailbox();
+    /// node.snd_to_func(node.id(), "MyApp::colour", &(inbox.id(),))?;
+    /// assert_eq!(inbox.recv().await?.tag().as_deref(), Some("blue"));
+    /// # Ok(()) }
+    /// ```
     pub fn snd_to_func<T: Serialize + ?Sized>(
         &self,
         node: impl Into<PortId>,
@@ -154,6 +247,18 @@ impl Node {
     /// # Panics
     ///
     /// If `port` is a node port: a node is not killed this way.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// node.kil(&port, Reason::new(["overheated"]));
+    /// assert_eq!(reason.await?.kind(), Some("overheated"));
+    /// # Ok(()) }
+    /// ```
     pub fn kil(&self, port: impl Into<PortId>, reason: impl Into<Reason>) {
         let port = port.into();
         assert!(
@@ -166,7 +271,16 @@ impl Node {
     /// Calls a function once when the port dies or messages to it were lost, with the reason.
     ///
     /// A port that does not exist is reported at once, with the reason `no_such_port`. For a node's ID
-    /// as port the node is monitored.
+    /// as port the node is monitored; a monitor of this very node never fires.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(node.id().port("nobody"), |reason| drop(died.send(reason)));
+    /// assert_eq!(reason.await?.kind(), Some("no_such_port"));
+    /// # Ok(()) }
+    /// ```
     pub fn mon(
         &self,
         port: impl Into<PortId>,
@@ -176,6 +290,19 @@ impl Node {
     }
 
     /// Kills `target` with the same reason when `port` dies, unless it dies normally.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let (worker, helper) = (node.port(), node.port());
+    /// node.mon_kil(&worker, &helper);
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&helper, |reason| drop(died.send(reason)));
+    /// worker.kil(Reason::die("oops"));
+    /// assert_eq!(reason.await?, Reason::die("oops"));
+    /// # Ok(()) }
+    /// ```
     pub fn mon_kil(&self, port: impl Into<PortId>, target: impl Into<PortId>) -> Monitor {
         let action = Action::Kill(target.into());
         self.inner().monitor(&port.into(), action)
@@ -186,6 +313,18 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let mut inbox = node.mailbox();
+    /// let worker = node.port();
+    /// node.mon_snd(&worker, inbox.id(), &("gone", 7))?;
+    /// worker.kil(Reason::die("oops"));
+    /// assert_eq!(inbox.recv().await?.to_json(), r#"["gone",7,"die","oops"]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn mon_snd<T: Serialize + ?Sized>(
         &self,
         port: impl Into<PortId>,
@@ -197,6 +336,17 @@ impl Node {
     }
 
     /// Keeps `kept` until the port dies, then drops it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (kept, dropped) = tokio::sync::oneshot::channel::<()>();
+    /// node.mon_guard(&port, kept);
+    /// port.kil(aemp::Reason::normal());
+    /// assert!(dropped.await.is_err()); // its other half is gone
+    /// # Ok(()) }
+    /// ```
     pub fn mon_guard<T: Send + 'static>(&self, port: impl Into<PortId>, kept: T) -> Monitor {
         self.mon(port, move |_| drop(kept))
     }
@@ -210,6 +360,24 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// node.function("MyApp::counter", |cx, (start,): (u32,)| {
+    ///     let mut sum = start;
+    ///     cx.this().rcv("add", move |cx, (n, reply): (u32, PortId)| {
+    ///         sum += n;
+    ///         cx.snd(&reply, &(sum,))
+    ///     });
+    /// });
+    ///
+    /// let counter = node.spawn(node.id(), "MyApp::counter", &(40,))?;
+    /// let sum: u32 = node.cal(&counter, &("add", 2), None).await?;
+    /// assert_eq!(sum, 42);
+    /// # Ok(()) }
+    /// ```
     pub fn spawn<T: Serialize + ?Sized>(
         &self,
         node: impl Into<PortId>,
@@ -232,6 +400,18 @@ impl Node {
 
     /// Lets other nodes call a function by name: as init function of a port that they spawn, or as a
     /// request to the node port.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// node.function("MyApp::add", |cx, (a, b, reply): (u32, u32, PortId)| cx.snd(&reply, &(a + b,)));
+    ///
+    /// // As a request to the node port; `spawn` has an example of an init function.
+    /// let sum: u32 = node.cal(node.id(), &("MyApp::add", 1, 2), None).await?;
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
     pub fn function<A, R>(
         &self,
         name: &str,
@@ -249,6 +429,21 @@ impl Node {
     }
 
     /// Like [`function`](Self::function) with the arguments as they came.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// node.function_message("MyApp::count", |cx, message| {
+    ///     let values = message.values();
+    ///     let (reply, rest) = values.split_last().ok_or("nobody to reply to")?;
+    ///     let reply = PortId::from(reply.as_str().unwrap_or_default());
+    ///     cx.snd(&reply, &(rest.len(),)).map_err(|error| error.to_string())
+    /// });
+    /// let count: usize = node.cal(node.id(), &("MyApp::count", "a", [1, 2]), None).await?;
+    /// assert_eq!(count, 2);
+    /// # Ok(()) }
+    /// ```
     pub fn function_message<R: IntoOutcome>(
         &self,
         name: &str,
@@ -269,7 +464,15 @@ impl Node {
         functions.write().insert(name.to_owned(), code);
     }
 
-    /// The names of the registered functions, sorted.
+    /// The names of the registered functions, sorted. Those that this crate registers are among them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// node.function("MyApp::log", |_, (line,): (String,)| println!("{line}"));
+    /// assert!(node.functions().contains(&"MyApp::log".to_owned()));
+    /// # }
+    /// ```
     pub fn functions(&self) -> Vec<String> {
         self.inner().functions.names()
     }
@@ -280,6 +483,20 @@ impl Node {
     /// # Errors
     ///
     /// [`CalError`]: it did not come, or is not of the type `R`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// use std::time::Duration;
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv("add", |cx, (a, b, reply): (u32, u32, PortId)| cx.snd(&reply, &(a + b,)));
+    ///
+    /// let limit = Some(Duration::from_secs(5));
+    /// let sum: u32 = node.cal(&port, &("add", 1, 2), limit).await?;
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
     pub async fn cal<R: DeserializeOwned>(
         &self,
         port: impl Into<PortId>,
@@ -327,6 +544,16 @@ impl Node {
     }
 
     /// Runs code after a time, in no port's context.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// let node = aemp::Node::local();
+    /// let (tell, told) = tokio::sync::oneshot::channel();
+    /// node.after(Duration::from_millis(1), || drop(tell.send("now")));
+    /// assert_eq!(told.await?, "now");
+    /// # Ok(()) }
+    /// ```
     pub fn after(&self, delay: Duration, code: impl FnOnce() + Send + 'static) {
         let runtime = self.inner().runtime.clone();
         self.inner().spawn_task(async move {
@@ -340,6 +567,16 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd_after(Duration::from_millis(1), inbox.id(), &("tick",))?;
+    /// assert_eq!(inbox.recv().await?.tag().as_deref(), Some("tick"));
+    /// # Ok(()) }
+    /// ```
     pub fn snd_after<T: Serialize + ?Sized>(
         &self,
         delay: Duration,
@@ -360,6 +597,15 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd_on(node.id(), inbox.id(), &("from there", 1))?;
+    /// assert_eq!(inbox.recv().await?.to_json(), r#"["from there",1]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn snd_on<T: Serialize + ?Sized>(
         &self,
         node: impl Into<PortId>,
@@ -379,6 +625,17 @@ impl Node {
     /// # Errors
     ///
     /// [`SendError`]: never, as things are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.eval_on(node.id(), "1 + 1", inbox.id())?;
+    /// // A node that has no evaluator says so.
+    /// let (error,): (String,) = inbox.recv().await?.args()?;
+    /// assert_eq!(error, "this node does not evaluate expressions");
+    /// # Ok(()) }
+    /// ```
     pub fn eval_on(
         &self,
         node: impl Into<PortId>,
@@ -391,6 +648,20 @@ impl Node {
 
     /// Sets what evaluates the expressions of `eval` requests. Without it they are answered with an
     /// error. Every node that knows the secret may send them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// node.set_evaluator(|text| match text.split_once('+') {
+    ///     Some((a, b)) => Ok(vec![[a.trim(), b.trim()].concat().into()]),
+    ///     None => Err(format!("can't evaluate {text}")),
+    /// });
+    ///
+    /// let mut inbox = node.mailbox();
+    /// node.eval_on(node.id(), "con + cat", inbox.id())?;
+    /// assert_eq!(inbox.recv().await?.to_json(), r#"["","concat"]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn set_evaluator(
         &self,
         evaluator: impl Fn(&str) -> Result<Vec<Value>, String> + Send + Sync + 'static,
@@ -399,16 +670,45 @@ impl Node {
     }
 
     /// Whether the port is one of this node.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// assert!(node.port_is_local(node.port()));
+    /// assert!(!node.port_is_local("other#a"));
+    /// # }
+    /// ```
     pub fn port_is_local(&self, port: impl Into<PortId>) -> bool {
         self.inner().is_local(&port.into())
     }
 
     /// The connected nodes, sorted, without this one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+    /// let a = node("a").start().await?;
+    /// let b = node("b").seeds(a.listeners()).start().await?;
+    /// b.round_trip(a.id(), Duration::from_secs(9)).await?;
+    /// assert_eq!(b.up_nodes(), ["a"]);
+    /// assert!(b.node_is_up("a") && !b.node_is_up("c"));
+    /// # Ok(()) }
+    /// ```
     pub fn up_nodes(&self) -> Vec<NodeId> {
         self.inner().peers.up()
     }
 
     /// The nodes that are known, this one and those to be connected included, sorted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// assert_eq!(node.known_nodes(), [node.id().clone()]);
+    /// node.snd("other#a", &("test",))?;
+    /// assert!(node.known_nodes().contains(&"other".into()));
+    /// # Ok(()) }
+    /// ```
     pub fn known_nodes(&self) -> Vec<NodeId> {
         let peers = self.inner().peers.all();
         let mut known: Vec<NodeId> = peers.iter().map(|peer| peer.id.clone()).collect();
@@ -418,6 +718,15 @@ impl Node {
     }
 
     /// A port of this node by its ID. `None` if it is another node's, or dead.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// assert_eq!(node.local_port(&port).unwrap().id(), port.id());
+    /// assert!(node.local_port("other#a").is_none());
+    /// # }
+    /// ```
     pub fn local_port(&self, port: impl Into<PortId>) -> Option<Port> {
         let port = port.into();
         let local = self.port_is_local(&port) && !port.is_node_port();
@@ -425,24 +734,49 @@ impl Node {
         (local && handle.is_alive()).then_some(handle)
     }
 
-    /// Whether the node is connected.
+    /// Whether the node is connected. False for this one.
+    ///
+    /// See [`up_nodes`](Self::up_nodes) for an example.
     pub fn node_is_up(&self, node: impl AsRef<str>) -> bool {
         let peer = self.inner().peers.get(node.as_ref());
         peer.is_some_and(|peer| peer.is_up())
     }
 
     /// Follows nodes that come and go, from now on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+    /// let a = node("a").start().await?;
+    /// let b = node("b").start().await?;
+    /// let mut events = b.mon_nodes();
+    /// b.add_seeds(a.listeners());
+    /// let event = events.next().await.unwrap();
+    /// assert!(event.is_up() && event.node() == a.id());
+    /// # Ok(()) }
+    /// ```
     pub fn mon_nodes(&self) -> NodeEvents {
         self.inner().events.subscribe()
     }
 
     /// Adds seeds at run time: resolved addresses, such as `127.0.0.1:4040`.
+    ///
+    /// See [`mon_nodes`](Self::mon_nodes) for an example.
     pub fn add_seeds<S: Into<String>>(&self, seeds: impl IntoIterator<Item = S>) {
         let seeds = seeds.into_iter().map(Into::into).collect();
         self.inner().mesh.add_seeds(self.inner(), seeds);
     }
 
     /// How many ports live on this node.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let before = node.port_count();
+    /// let port = node.port();
+    /// assert_eq!(node.port_count(), before + 1);
+    /// # }
+    /// ```
     pub fn port_count(&self) -> usize {
         self.inner().ports.len()
     }
@@ -450,6 +784,15 @@ impl Node {
     /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links are
     /// closed, so that peers notice at once, all monitors fire, all ports end. From then on messages
     /// are lost, and monitors of other nodes' ports fire at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// node.shutdown().await;
+    /// assert!(!port.is_alive());
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         self.inner().shutdown().await;
     }

@@ -25,6 +25,17 @@ use crate::proto::id::alnumbits;
 use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret};
 
 /// Why a node did not start.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use aemp::{Node, StartError};
+/// let start = Node::builder().no_rc().nodeid("a").set("auth_offer", "magic").start();
+/// match start.await {
+///     Err(StartError::Unknown { key, value, .. }) => assert_eq!((key, &*value), ("auth_offer", "magic")),
+///     other => panic!("{other:?}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -78,48 +89,100 @@ pub struct Builder {
 
 impl Builder {
     /// The profile to use; without one it is the name of the host.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().profile("seed");
+    /// assert_eq!(builder.config()?.profile, "seed");
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.arguments.profile = Some(name.into());
         self
     }
 
     /// Any setting, by the name that it has in the file.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let builder = aemp::Node::builder().no_rc().set("monitor_timeout", 20);
+    /// assert_eq!(builder.config()?.monitor_timeout, Some(Duration::from_secs(20)));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.arguments.settings.push((key.into(), value.into()));
         self
     }
 
-    /// All of these arguments.
+    /// These arguments, in place of the profile and the settings given so far.
+    ///
+    /// ```
+    /// use aemp::config::Arguments;
+    /// let arguments = Arguments::from_list(vec!["seed".into(), "binds".into(), "*:4040".into()])?;
+    /// let config = aemp::Node::builder().no_rc().arguments(arguments).config()?;
+    /// assert_eq!((config.profile, config.binds), ("seed".into(), Some(vec!["*:4040".into()])));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn arguments(mut self, arguments: Arguments) -> Self {
         self.arguments = arguments;
         self
     }
 
     /// The node's ID; `anon/` for a random one. Without it, it is the profile's name.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().nodeid("anon/");
+    /// assert!(builder.config()?.node_id(&[7; 12])?.starts_with("anon/"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn nodeid(self, id: impl Into<String>) -> Self {
         self.set("nodeid", id.into())
     }
 
     /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without it,
     /// `*`; with an empty list, nowhere.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().binds(["*:4040", "127.0.0.1:*"]);
+    /// assert_eq!(builder.config()?.binds.unwrap().len(), 2);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn binds<S: Into<String>>(self, binds: impl IntoIterator<Item = S>) -> Self {
         let binds: Vec<String> = binds.into_iter().map(Into::into).collect();
         self.set("binds", binds)
     }
 
     /// The addresses of nodes through which the network is found.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().seeds(["doomed:4040", "ruth:4040"]);
+    /// assert_eq!(builder.config()?.seeds, ["doomed:4040", "ruth:4040"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn seeds<S: Into<String>>(self, seeds: impl IntoIterator<Item = S>) -> Self {
         let seeds: Vec<String> = seeds.into_iter().map(Into::into).collect();
         self.set("seeds", seeds)
     }
 
     /// The secret that the nodes of the network share.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().secret("geheim");
+    /// assert_eq!(builder.config()?.secret, Some("geheim".into()));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secret = Some(secret.into());
         self
     }
 
     /// Which generations to speak; all, unless set.
+    ///
+    /// ```
+    /// use aemp::proto::generation::Versions;
+    /// let builder = aemp::Node::builder().no_rc().generation(Versions::Only(0));
+    /// assert_eq!(builder.config()?.generation, Versions::Only(0));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn generation(self, versions: Versions) -> Self {
         match versions {
             Versions::Auto => self.set("generation", "auto"),
@@ -128,6 +191,12 @@ impl Builder {
     }
 
     /// Does not read the configuration file.
+    ///
+    /// ```
+    /// let config = aemp::Node::builder().no_rc().config()?;
+    /// assert!(config.secret.is_none() && config.seeds.is_empty());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn no_rc(mut self) -> Self {
         self.no_rc = true;
         self
@@ -138,6 +207,14 @@ impl Builder {
     /// # Errors
     ///
     /// [`ConfigError`]: the file or a setting is wrong.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().profile("seed").set("max_depth", "100");
+    /// let config = builder.config()?;
+    /// assert_eq!((config.profile.as_str(), config.max_depth), ("seed", 100));
+    /// assert!(builder.set("max_depth", "deep").config().is_err());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
     pub fn config(&self) -> Result<Config, ConfigError> {
         let rc = match self.no_rc {
             true => RcFile::default(),
@@ -162,6 +239,19 @@ impl Builder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder()
+    ///     .no_rc()
+    ///     .nodeid("ruth")
+    ///     .secret("geheim")
+    ///     .binds(["127.0.0.1:0"])
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(node.listeners().len(), 1);
+    /// # Ok(()) }
+    /// ```
     pub async fn start(self) -> Result<Node, StartError> {
         let config = self.config()?;
         for (key, origin) in &config.unknown {

@@ -12,6 +12,17 @@ use crate::proto::{PortId, Reason};
 /// The port that code runs for. Perl has it as `$SELF`.
 ///
 /// It dereferences to the [`Node`], so all verbs can be called on it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::{Node, PortId};
+/// let node = Node::local();
+/// let port = node.port();
+/// port.rcv("who", |cx, (reply,): (PortId,)| cx.snd(&reply, &(cx.id(),)));
+/// let who: PortId = node.cal(&port, &("who",), None).await?;
+/// assert_eq!(&who, port.id());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     node: Node,
@@ -34,32 +45,104 @@ impl Context {
     }
 
     /// The node that the port lives on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let mut kept = None;
+    /// node.port().peval(|cx| kept = Some(cx.node().clone()));
+    /// assert_eq!(kept.unwrap().id(), node.id());
+    /// # }
+    /// ```
     pub fn node(&self) -> &Node {
         &self.node
     }
 
     /// The ID of the port that the code runs for.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let mut own = None;
+    /// port.peval(|cx| own = Some(cx.id().clone()));
+    /// assert_eq!(own.as_ref(), Some(port.id()));
+    /// # }
+    /// ```
     pub fn id(&self) -> &PortId {
         &self.port
     }
 
     /// The port that the code runs for, to set handlers on. (In a function that another node called
     /// as a request, this is the node port, which takes no handlers.)
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv("open", |cx, (): ()| {
+    ///     let add = |cx: &aemp::Context, (a, b, reply): (u32, u32, PortId)| cx.snd(&reply, &(a + b,));
+    ///     cx.this().unrcv("open").rcv("add", add);
+    /// });
+    /// node.snd(&port, &("open",))?;
+    /// let sum: u32 = node.cal(&port, &("add", 1, 2), None).await?;
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
     pub fn this(&self) -> Port {
         Port::new(self.node.inner().clone(), self.port.clone())
     }
 
     /// Kills this port normally.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// port.rcv("stop", |cx, (): ()| cx.end());
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// node.snd(&port, &("stop",))?;
+    /// assert!(reason.await?.is_normal());
+    /// # Ok(()) }
+    /// ```
     pub fn end(&self) {
         self.node.inner().kil(&self.port, Reason::normal());
     }
 
     /// Kills this port with a reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv("stop", |cx, (why,): (String,)| cx.fail(Reason::new(["stopped", &why])));
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// node.snd(&port, &("stop", "enough"))?;
+    /// assert_eq!(reason.await?.to_string(), "stopped enough");
+    /// # Ok(()) }
+    /// ```
     pub fn fail(&self, reason: impl Into<Reason>) {
         self.node.inner().kil(&self.port, reason.into());
     }
 
     /// Kills this port with the same reason when `port` dies of one (Perl's `mon $port`).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let (port, worker) = (node.port(), node.port());
+    /// port.peval(|cx| drop(cx.link(&worker)));
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// worker.kil(Reason::die("oops"));
+    /// assert_eq!(reason.await?, Reason::die("oops"));
+    /// # Ok(()) }
+    /// ```
     pub fn link(&self, port: impl Into<PortId>) -> Monitor {
         self.node.mon_kil(port, &self.port)
     }
@@ -69,6 +152,19 @@ impl Context {
     /// # Errors
     ///
     /// [`SendError`] if `args` is no message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, Reason};
+    /// let node = Node::local();
+    /// let (port, worker) = (node.port(), node.port());
+    /// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    /// port.rcv_message("gone", move |_, message| drop(tell.send(message.to_json().into_owned())));
+    /// port.peval(|cx| cx.mon_snd_self(&worker, &("gone", 7)).map(drop));
+    /// worker.kil(Reason::die("oops"));
+    /// assert_eq!(told.recv().await.unwrap(), r#"[7,"die","oops"]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn mon_snd_self<T: Serialize + ?Sized>(
         &self,
         port: impl Into<PortId>,
@@ -79,6 +175,18 @@ impl Context {
 
     /// Runs code for this port after a time, unless the port is dead by then. If the code fails,
     /// this port dies.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// port.peval(|cx| cx.after(Duration::from_millis(1), |_| Err::<(), _>("too late")));
+    /// assert_eq!(reason.await?.to_string(), "die too late");
+    /// # Ok(()) }
+    /// ```
     pub fn after<R: IntoOutcome>(
         &self,
         delay: Duration,
@@ -93,6 +201,17 @@ impl Context {
 
     /// Makes a closure of code that runs for this port, whoever calls it: if it fails, this port
     /// dies.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// port.peval(|cx| drop(std::thread::spawn(cx.psub(|_| Err::<(), _>("oops")))));
+    /// assert_eq!(reason.await?.to_string(), "die oops");
+    /// # Ok(()) }
+    /// ```
     pub fn psub<R: IntoOutcome>(
         &self,
         mut code: impl FnMut(&Context) -> R + Send + 'static,
@@ -103,6 +222,18 @@ impl Context {
 
     /// Runs code for this port, now and here: if it fails, this port dies. Nothing happens if the
     /// port is dead.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let read = |text: &'static str| move |_: &aemp::Context| text.parse::<u32>().map(drop);
+    /// port.peval(|cx| cx.peval(read("7")));
+    /// assert!(port.is_alive());
+    /// port.peval(|cx| cx.peval(read("seven")));
+    /// assert!(!port.is_alive());
+    /// # }
+    /// ```
     pub fn peval<R: IntoOutcome>(&self, code: impl FnOnce(&Context) -> R) {
         let node = self.node.inner();
         if !node.port_exists(&self.port) {

@@ -6,6 +6,18 @@ use tokio::sync::mpsc;
 use crate::proto::{Generation, NodeId, Reason};
 
 /// A node came up or went down. Of one node the two alternate, beginning with `Up`.
+///
+/// ```
+/// use aemp::{NodeEvent, Reason};
+/// let event = NodeEvent::Down { node: "ruth".into(), reason: Reason::normal() };
+/// match &event {
+///     NodeEvent::Up { node, generation } => println!("{node} is up, generation {generation}"),
+///     NodeEvent::Down { node, reason } => println!("{node} is down: {reason}"),
+///     _ => {}
+/// }
+/// assert!(!event.is_up());
+/// assert_eq!(event.node(), "ruth");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum NodeEvent {
@@ -27,6 +39,8 @@ pub enum NodeEvent {
 
 impl NodeEvent {
     /// The node in question.
+    ///
+    /// See [`NodeEvent`] for an example.
     pub fn node(&self) -> &NodeId {
         match self {
             NodeEvent::Up { node, .. } | NodeEvent::Down { node, .. } => node,
@@ -34,17 +48,36 @@ impl NodeEvent {
     }
 
     /// Whether it came up.
+    ///
+    /// See [`NodeEvent`] for an example.
     pub fn is_up(&self) -> bool {
         matches!(self, NodeEvent::Up { .. })
     }
 }
 
 /// The events of nodes, from the call of [`mon_nodes`](super::Node::mon_nodes) on.
+///
+/// See [`next`](Self::next) for an example.
 #[derive(Debug)]
 pub struct NodeEvents(mpsc::UnboundedReceiver<NodeEvent>);
 
 impl NodeEvents {
     /// The next event. `None` when the node has stopped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+    /// let a = node("a").start().await?;
+    /// let b = node("b").start().await?;
+    /// let mut events = b.mon_nodes();
+    /// b.add_seeds(a.listeners());
+    /// assert!(events.next().await.unwrap().is_up());
+    /// a.shutdown().await;
+    /// assert!(!events.next().await.unwrap().is_up());
+    /// b.shutdown().await;
+    /// assert!(events.next().await.is_none());
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
     }

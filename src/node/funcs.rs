@@ -9,6 +9,11 @@ use crate::proto::{Message, Reason};
 use serde_json::Value;
 
 /// Evaluates the text of an `eval` request: the results, or the error's text.
+///
+/// ```
+/// let twice: &aemp::node::Evaluator = &|text| Ok(vec![text.into(), text.into()]);
+/// assert_eq!(twice("a").unwrap(), ["a", "a"]);
+/// ```
 pub type Evaluator = dyn Fn(&str) -> Result<Vec<Value>, String> + Send + Sync;
 
 pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;

@@ -11,6 +11,18 @@ use crate::log::log_at;
 use crate::proto::PortId;
 
 /// A change of a group.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// let port = node.port();
+/// let mut changes = node.mon_group("workers");
+/// node.register("workers", &port);
+/// let change = changes.next().await.unwrap();
+/// assert_eq!((change.members, change.added), (vec![port.id().clone()], vec![port.id().clone()]));
+/// assert!(change.removed.is_empty());
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupChange {
     /// All members after the change, sorted.
@@ -25,6 +37,8 @@ pub struct GroupChange {
 ///
 /// What happens between two calls of [`next`](Self::next) comes as one change: however slow the
 /// program is, nothing piles up. A port that came and went meanwhile is in neither list.
+///
+/// See [`next`](Self::next) for an example.
 #[derive(Debug)]
 pub struct GroupChanges {
     now: watch::Receiver<Arc<BTreeSet<PortId>>>,
@@ -43,6 +57,22 @@ impl GroupChanges {
     }
 
     /// Waits for the group to change, then says how. `None` when the node has stopped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let (first, second) = (node.port(), node.port());
+    /// node.register("workers", &first);
+    /// let mut changes = node.mon_group("workers");
+    /// assert_eq!(changes.next().await.unwrap().added, [first.id().clone()]);
+    ///
+    /// node.register("workers", &second);
+    /// node.register("workers", &first).unregister();
+    /// let change = changes.next().await.unwrap();
+    /// assert_eq!(change.added, [second.id().clone()]);
+    /// assert_eq!(change.removed, [first.id().clone()]);
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<GroupChange> {
         self.now.changed().await.ok()?;
         let now = self.now.borrow_and_update().clone();
@@ -58,6 +88,16 @@ impl GroupChanges {
 /// The membership of a port in a group: see [`Node::register`].
 ///
 /// It ends with the port; dropping this does nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// let port = node.port();
+/// let registration = node.register("workers", &port);
+/// registration.unregister();
+/// assert!(node.members("workers").is_empty() && port.is_alive());
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Registration {
     node: Weak<Inner>,
@@ -67,6 +107,8 @@ pub struct Registration {
 
 impl Registration {
     /// Ends the membership.
+    ///
+    /// See [`Registration`] for an example.
     pub fn unregister(&self) {
         if let Some(node) = self.node.upgrade() {
             node.mesh.unregister(&node, &self.group, &self.port);
@@ -92,6 +134,8 @@ impl Registration {
 }
 
 /// Ends a [`Registration`] when it is dropped.
+///
+/// See [`Registration::guard`] for an example.
 #[derive(Debug)]
 pub struct RegistrationGuard(Registration);
 
@@ -110,6 +154,16 @@ impl Node {
     /// # Panics
     ///
     /// If the port is another node's.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// node.register("workers", &port);
+    /// assert_eq!(node.members("workers"), [port.id().clone()]);
+    /// assert_eq!(node.groups(), ["workers"]);
+    /// # }
+    /// ```
     pub fn register(&self, group: &str, port: impl Into<PortId>) -> Registration {
         let port = port.into();
         let node = self.inner();
@@ -131,11 +185,15 @@ impl Node {
 
     /// The members of a group that are known now, sorted. May be empty until the node has joined
     /// its network.
+    ///
+    /// See [`register`](Self::register) for an example.
     pub fn members(&self, group: &str) -> Vec<PortId> {
         self.inner().mesh.members(group)
     }
 
-    /// The names of the groups that have members.
+    /// The names of the groups that have members, sorted.
+    ///
+    /// See [`register`](Self::register) for an example.
     pub fn groups(&self) -> Vec<String> {
         self.inner().mesh.groups()
     }
@@ -181,6 +239,16 @@ impl Node {
     }
 
     /// Follows the changes of a group.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let mut changes = node.mon_group("workers");
+    /// let port = node.port();
+    /// node.register("workers", &port);
+    /// assert_eq!(changes.next().await.unwrap().members, [port.id().clone()]);
+    /// # }
+    /// ```
     pub fn mon_group(&self, group: &str) -> GroupChanges {
         self.inner().mesh.monitor(group)
     }

@@ -10,10 +10,20 @@ use super::{Inner, Node};
 use crate::proto::{Message, PortId, Reason};
 
 /// Why nothing was received.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use aemp::{Node, Reason, RecvError};
+/// let node = Node::local();
+/// let mut inbox = node.mailbox();
+/// node.kil(inbox.id(), Reason::normal());
+/// assert_eq!(inbox.recv().await.unwrap_err(), RecvError::Dead);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// The port is dead.
+    /// The port is dead, and no message that is wanted is left.
     #[error("the port is dead")]
     Dead,
     /// Nothing came in time.
@@ -46,6 +56,14 @@ pub struct Mailbox {
 
 impl Node {
     /// Creates a port to receive from.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// assert!(inbox.try_recv().unwrap().is_none());
+    /// # }
+    /// ```
     pub fn mailbox(&self) -> Mailbox {
         Mailbox::new(self.inner())
     }
@@ -53,6 +71,17 @@ impl Node {
 
 impl super::Context {
     /// Creates a port to receive from that dies with this port, and with the same reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let mut inbox = None;
+    /// port.peval(|cx| inbox = Some(cx.mailbox()));
+    /// port.kil(aemp::Reason::normal());
+    /// assert_eq!(inbox.unwrap().recv().await.unwrap_err(), aemp::RecvError::Dead);
+    /// # }
+    /// ```
     pub fn mailbox(&self) -> Mailbox {
         let mailbox = self.node().mailbox();
         let (node, id) = (self.node().clone(), mailbox.id().clone());
@@ -74,6 +103,14 @@ impl Mailbox {
     }
 
     /// The port's ID.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let inbox = node.mailbox();
+    /// assert!(node.port_is_local(inbox.id()));
+    /// # }
+    /// ```
     pub fn id(&self) -> &PortId {
         &self.cell.id
     }
@@ -82,7 +119,18 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Dead`] if the port is killed.
+    /// [`RecvError::Dead`] if the port is dead and no message is left: what came before can still be
+    /// received.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd(inbox.id(), &("a", 1))?;
+    /// let (tag, n): (String, u32) = inbox.recv().await?.args()?;
+    /// assert_eq!((tag.as_str(), n), ("a", 1));
+    /// # Ok(()) }
+    /// ```
     pub async fn recv(&mut self) -> Result<Message, RecvError> {
         self.recv_where(|_| true).await
     }
@@ -91,7 +139,18 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Dead`] if the port is killed.
+    /// [`RecvError::Dead`] if the port is dead and no such message is left.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd(inbox.id(), &("log", "a line"))?;
+    /// node.snd(inbox.id(), &("pong", 7))?;
+    /// assert_eq!(inbox.recv_tag("pong").await?.to_json(), "[7]");
+    /// assert_eq!(inbox.recv().await?.to_json(), r#"["log","a line"]"#);
+    /// # Ok(()) }
+    /// ```
     pub async fn recv_tag(&mut self, tag: &str) -> Result<Message, RecvError> {
         let wanted = |message: &Message| message.tag().as_deref() == Some(tag);
         Ok(self.recv_where(wanted).await?.without_tag())
@@ -103,7 +162,18 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Dead`] if the port is killed.
+    /// [`RecvError::Dead`] if the port is dead and no such message is left.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// node.snd(inbox.id(), &(1, "small"))?;
+    /// node.snd(inbox.id(), &(100, "large"))?;
+    /// let large = |message: &aemp::Message| message.args::<u32>().is_ok_and(|n| n > 9);
+    /// assert_eq!(inbox.recv_where(large).await?.to_json(), r#"[100,"large"]"#);
+    /// # Ok(()) }
+    /// ```
     pub async fn recv_where(
         &mut self,
         mut wanted: impl FnMut(&Message) -> bool,
@@ -121,7 +191,17 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError`]: the port is killed, or nothing came.
+    /// [`RecvError`]: the port is dead and no message is left, or nothing came.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// let limit = Duration::from_millis(1);
+    /// assert_eq!(inbox.recv_timeout(limit).await.unwrap_err(), aemp::RecvError::TimedOut(limit));
+    /// # }
+    /// ```
     pub async fn recv_timeout(&mut self, limit: Duration) -> Result<Message, RecvError> {
         let received = tokio::time::timeout(limit, self.recv()).await;
         received.unwrap_or(Err(RecvError::TimedOut(limit)))
@@ -131,7 +211,17 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Dead`] if the port is killed.
+    /// [`RecvError::Dead`] if the port is dead and no message is left.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let mut inbox = node.mailbox();
+    /// assert!(inbox.try_recv()?.is_none());
+    /// node.snd(inbox.id(), &("a", 1))?;
+    /// assert!(inbox.try_recv()?.is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn try_recv(&mut self) -> Result<Option<Message>, RecvError> {
         self.cell.take(&mut |_| true).map_err(|()| RecvError::Dead)
     }

@@ -60,6 +60,16 @@ use port::PortCell;
 /// This is a handle: clones are the same node. The node stops when [`shutdown`](Node::shutdown) is
 /// called, or when the last handle is dropped that the program got from [`Builder::start`] or
 /// [`Node::local`] (or cloned from that).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// let port = node.port();
+/// let same = node.clone();
+/// assert_eq!(same.id(), node.id());
+/// assert!(same.local_port(&port).is_some());
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Node {
     inner: Arc<Inner>,

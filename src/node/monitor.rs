@@ -35,6 +35,17 @@ pub(crate) enum Watcher {
 /// A monitor that was set: see [`Node::mon`](super::Node::mon).
 ///
 /// It stays in force when this is dropped; [`guard`](Self::guard) ties it to a scope.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = aemp::Node::local();
+/// let port = node.port();
+/// let (died, reason) = tokio::sync::oneshot::channel();
+/// drop(node.mon(&port, |reason| drop(died.send(reason))));
+/// port.kil(aemp::Reason::die("oops"));
+/// assert_eq!(reason.await?.to_string(), "die oops");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Monitor {
     node: Weak<Inner>,
@@ -52,6 +63,17 @@ impl Monitor {
     }
 
     /// Ends the monitor: its action will not run any more, unless the port is dead already.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (tell, told) = tokio::sync::oneshot::channel();
+    /// let monitor = node.mon(&port, |reason| drop(tell.send(reason)));
+    /// monitor.stop();
+    /// assert!(told.await.is_err()); // the action was dropped, not run
+    /// # }
+    /// ```
     pub fn stop(&self) {
         if let Some(node) = self.node.upgrade() {
             node.unmonitor(&self.port, self.serial);
@@ -59,12 +81,32 @@ impl Monitor {
     }
 
     /// A guard that ends the monitor when it is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (tell, told) = tokio::sync::oneshot::channel();
+    /// {
+    ///     let _guard = node.mon(&port, |reason| drop(tell.send(reason))).guard();
+    /// }
+    /// assert!(told.await.is_err()); // the action was dropped, not run
+    /// # }
+    /// ```
     #[must_use = "the monitor ends when the guard is dropped"]
     pub fn guard(self) -> MonitorGuard {
         MonitorGuard(self)
     }
 
     /// The port that is monitored.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// assert_eq!(node.mon(&port, |_| {}).port(), port.id());
+    /// # }
+    /// ```
     pub fn port(&self) -> &PortId {
         &self.port
     }
@@ -77,6 +119,8 @@ impl std::fmt::Debug for Monitor {
 }
 
 /// Ends a [`Monitor`] when it is dropped.
+///
+/// See [`Monitor::guard`] for an example.
 #[derive(Debug)]
 pub struct MonitorGuard(Monitor);
 

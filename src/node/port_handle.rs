@@ -10,8 +10,16 @@ use super::{Context, Inner};
 use crate::proto::{Message, PortId, Reason};
 
 /// What port code may return: nothing, or a result whose error kills the port.
+///
+/// ```
+/// use aemp::IntoOutcome;
+/// assert_eq!(().into_outcome(), Ok(()));
+/// assert_eq!("x".parse::<u32>().map(drop).into_outcome(), Err("invalid digit found in string".into()));
+/// ```
 pub trait IntoOutcome {
     /// `Err` with the text that the port dies with.
+    ///
+    /// See [`IntoOutcome`] for an example.
     fn into_outcome(self) -> Result<(), String>;
 }
 
@@ -61,11 +69,29 @@ impl Port {
     }
 
     /// The port's ID, to send to others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// assert_eq!(port.id().to_string(), format!("{}#{}", node.id(), port.id().name()));
+    /// # }
+    /// ```
     pub fn id(&self) -> &PortId {
         &self.id
     }
 
     /// Whether the port lives.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// assert!(port.is_alive());
+    /// port.kil(aemp::Reason::normal());
+    /// assert!(!port.is_alive());
+    /// # }
+    /// ```
     pub fn is_alive(&self) -> bool {
         self.node.ports.get(self.id.name()).is_some()
     }
@@ -74,6 +100,20 @@ impl Port {
     /// [`Message::args`]). Arguments that do not fit kill the port.
     ///
     /// Replaces the tag's former handler. Nothing happens if the port is dead.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv("add", |cx, (a, b, reply): (u32, u32, PortId)| cx.snd(&reply, &(a + b,)))
+    ///     .rcv("stop", |cx, (): ()| cx.end());
+    /// let sum: u32 = node.cal(&port, &("add", 1, 2), None).await?;
+    /// assert_eq!(sum, 3);
+    /// let error = node.cal::<u32>(&port, &("add", 1, "two"), None).await.unwrap_err();
+    /// assert!(error.to_string().contains("argument 2: invalid type"));
+    /// # Ok(()) }
+    /// ```
     pub fn rcv<A, R, F>(&self, tag: &str, mut code: F) -> &Self
     where
         A: DeserializeOwned,
@@ -88,6 +128,21 @@ impl Port {
 
     /// Like [`rcv`](Self::rcv) with asynchronous code. The port takes its next message when the
     /// code has ended; the code is dropped when the port is killed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// use std::time::Duration;
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv_async("later", |cx, (n, reply): (u32, PortId)| async move {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    ///     cx.snd(&reply, &(n + 1,))
+    /// });
+    /// let n: u32 = node.cal(&port, &("later", 7), None).await?;
+    /// assert_eq!(n, 8);
+    /// # Ok(()) }
+    /// ```
     pub fn rcv_async<A, R, Fut, F>(&self, tag: &str, mut code: F) -> &Self
     where
         A: DeserializeOwned,
@@ -108,6 +163,22 @@ impl Port {
 
     /// Takes messages whose first element is `tag`, the rest as it came. This is the way to borrow
     /// from the message: `let (nick, text): (&str, &str) = message.args()?`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::Node;
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    /// port.rcv_message("say", move |_, message| -> Result<(), aemp::proto::ArgsError> {
+    ///     let (nick, text): (&str, &str) = message.args()?;
+    ///     let _ = tell.send(format!("<{nick}> {text}"));
+    ///     Ok(())
+    /// });
+    /// node.snd(&port, &("say", "ruth", "hello"))?;
+    /// assert_eq!(told.recv().await.unwrap(), "<ruth> hello");
+    /// # Ok(()) }
+    /// ```
     pub fn rcv_message<R, F>(&self, tag: &str, mut code: F) -> &Self
     where
         R: IntoOutcome,
@@ -121,6 +192,19 @@ impl Port {
     /// Takes all messages that no tag's handler takes.
     ///
     /// Without it, such a message kills the port (on a spawned port it is ignored).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    /// port.rcv("known", |_, (): ()| {})
+    ///     .rcv_any(move |_, message| drop(tell.send(message.to_json().into_owned())));
+    /// node.snd(&port, &("known",))?;
+    /// node.snd(&port, &("other", 1))?;
+    /// assert_eq!(told.recv().await.unwrap(), r#"["other",1]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn rcv_any<R, F>(&self, mut code: F) -> &Self
     where
         R: IntoOutcome,
@@ -132,6 +216,21 @@ impl Port {
     }
 
     /// Like [`rcv_any`](Self::rcv_any) with asynchronous code.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (tell, mut told) = tokio::sync::mpsc::channel(1);
+    /// port.rcv_any_async(move |_, message| {
+    ///     let tell = tell.clone();
+    ///     // Waits while the channel is full; messages to the port wait with it.
+    ///     async move { tell.send(message).await.map_err(|_| "nobody listens") }
+    /// });
+    /// node.snd(&port, &("a", 1))?;
+    /// assert_eq!(told.recv().await.unwrap().to_json(), r#"["a",1]"#);
+    /// # Ok(()) }
+    /// ```
     pub fn rcv_any_async<R, Fut, F>(&self, mut code: F) -> &Self
     where
         R: IntoOutcome,
@@ -145,6 +244,18 @@ impl Port {
     }
 
     /// Removes a tag's handler.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// port.rcv("a", |_, (): ()| {}).unrcv("a");
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// node.snd(&port, &("a",))?;
+    /// assert_eq!(reason.await?.kind(), Some("die")); // nothing takes it any more
+    /// # Ok(()) }
+    /// ```
     pub fn unrcv(&self, tag: &str) -> &Self {
         if let Some(cell) = self.cell() {
             cell.set_handler(&self.node, Some(tag), None);
@@ -153,11 +264,33 @@ impl Port {
     }
 
     /// Kills the port. An empty reason is a normal end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// let (died, reason) = tokio::sync::oneshot::channel();
+    /// node.mon(&port, |reason| drop(died.send(reason)));
+    /// port.kil(aemp::Reason::new(["overheated"]));
+    /// assert_eq!(reason.await?.to_string(), "overheated");
+    /// # Ok(()) }
+    /// ```
     pub fn kil(&self, reason: impl Into<Reason>) {
         self.node.kil(&self.id, reason.into());
     }
 
     /// Runs code in this port's context, now and here: if it fails, the port dies (Perl's `peval`).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// let port = node.port();
+    /// port.peval(|cx| cx.this().rcv("a", |_, (): ()| {}).is_alive().then_some(()).ok_or("dead"));
+    /// assert!(port.is_alive());
+    /// port.peval(|_| Err::<(), _>("oops"));
+    /// assert!(!port.is_alive());
+    /// # }
+    /// ```
     pub fn peval<R: IntoOutcome>(&self, code: impl FnOnce(&Context) -> R) {
         Context::new(&self.node, self.id.clone()).peval(code);
     }

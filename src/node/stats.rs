@@ -8,6 +8,15 @@ use super::{CalError, Node};
 use crate::proto::NodeId;
 
 /// The function by which other nodes can read the statistics of a node of this crate.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::{Node, NodeStats, node::STATS_FUNCTION};
+/// let node = Node::local();
+/// let (stats,): (NodeStats,) = node.cal(node.id(), &(STATS_FUNCTION,), None).await?;
+/// assert_eq!(&stats.node, node.id());
+/// # Ok(()) }
+/// ```
 pub const STATS_FUNCTION: &str = "aemp::stats";
 
 /// A node's statistics: see [`Node::stats`].
@@ -34,6 +43,8 @@ pub struct NodeStats {
 }
 
 /// A link's statistics. Counts begin with the link.
+///
+/// See [`Node::stats`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LinkStats {
@@ -61,6 +72,20 @@ pub struct LinkStats {
 
 impl Node {
     /// The node's statistics.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+    /// let a = node("a").start().await?;
+    /// let b = node("b").seeds(a.listeners()).start().await?;
+    /// b.round_trip(a.id(), Duration::from_secs(9)).await?;
+    /// let stats = b.stats();
+    /// let link = &stats.links[0];
+    /// assert_eq!((&link.node, &*link.generation, link.reconnects), (a.id(), "1b", 0));
+    /// assert!(link.received >= 1);
+    /// # Ok(()) }
+    /// ```
     pub fn stats(&self) -> NodeStats {
         let peers = self.inner().peers.all();
         let mut links: Vec<LinkStats> = peers.iter().filter_map(|peer| peer.stats()).collect();
@@ -79,6 +104,17 @@ impl Node {
     /// # Errors
     ///
     /// [`CalError`] if no answer comes within `limit`, or the node is lost.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+    /// let a = node("a").start().await?;
+    /// let b = node("b").seeds(a.listeners()).start().await?;
+    /// let limit = Duration::from_secs(9);
+    /// assert!(b.round_trip(a.id(), limit).await? < limit);
+    /// # Ok(()) }
+    /// ```
     pub async fn round_trip(
         &self,
         node: impl Into<NodeId>,

@@ -7,17 +7,34 @@ use subtle::ConstantTimeEq as _;
 use crate::proto::md6::Md6;
 
 /// The secret that the nodes of a network share. It shows as `Secret(..)` in debug output.
+///
+/// ```
+/// use aemp::Secret;
+/// let secret = Secret::from("geheim");
+/// assert_eq!(secret.as_bytes(), b"geheim");
+/// assert_eq!(format!("{secret:?}"), "Secret(..)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
     /// Makes a secret of its octets.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Secret::new([0xfc, 0x07]).as_bytes(), [0xfc, 0x07]);
+    /// ```
     pub fn new(octets: impl Into<Vec<u8>>) -> Self {
         Secret(octets.into())
     }
 
     /// The octets of a secret as Perl has it: characters up to U+00FF are one octet each. With any
     /// other character in it, the text's UTF-8.
+    ///
+    /// ```
+    /// use aemp::Secret;
+    /// assert_eq!(Secret::from_perl("ü").as_bytes(), [0xfc]);
+    /// assert_eq!(Secret::from_perl("ü☺").as_bytes(), "ü☺".as_bytes());
+    /// ```
     pub fn from_perl(text: &str) -> Self {
         let octets = text.chars().map(|c| u8::try_from(u32::from(c)));
         let octets: Result<Vec<u8>, _> = octets.collect();
@@ -25,6 +42,10 @@ impl Secret {
     }
 
     /// The octets.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Secret::from("geheim").as_bytes(), b"geheim");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -43,6 +64,11 @@ impl std::fmt::Debug for Secret {
 }
 
 /// How one side proves to the other that it knows the secret.
+///
+/// ```
+/// use aemp::proto::AuthMethod;
+/// assert_eq!(AuthMethod::HmacMd6.to_string(), "hmac_md6_64_256");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMethod {
@@ -54,9 +80,18 @@ pub enum AuthMethod {
 
 impl AuthMethod {
     /// Every method known here, the best first.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert_eq!(AuthMethod::ALL[0], AuthMethod::HmacMd6);
+    /// ```
     pub const ALL: [AuthMethod; 2] = [AuthMethod::HmacMd6, AuthMethod::Cleartext];
 
     /// The method's name in greetings and tokens.
+    ///
+    /// ```
+    /// assert_eq!(aemp::proto::AuthMethod::Cleartext.name(), "cleartext");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             AuthMethod::HmacMd6 => "hmac_md6_64_256",
@@ -65,6 +100,12 @@ impl AuthMethod {
     }
 
     /// The method of that name.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert_eq!(AuthMethod::from_name("cleartext"), Some(AuthMethod::Cleartext));
+    /// assert_eq!(AuthMethod::from_name("tls_anon"), None);
+    /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
@@ -72,6 +113,16 @@ impl AuthMethod {
     /// The token by which the sender of the greeting `own` proves that it knows the secret.
     ///
     /// `own` and `peer` are the sender's and the receiver's two greeting lines, each ended by LF.
+    ///
+    /// ```
+    /// use aemp::{Secret, proto::AuthMethod};
+    /// let (own, peer) = ("aemp;1;a;..\nnonce a\n", "aemp;1;b;..\nnonce b\n");
+    /// let secret = Secret::from("geheim");
+    /// let token = AuthMethod::HmacMd6.token(&secret, own, peer);
+    /// assert_eq!(token.len(), 64);
+    /// assert!(AuthMethod::HmacMd6.verify(&secret, own, peer, token.as_bytes()));
+    /// assert!(!AuthMethod::HmacMd6.verify(&secret, peer, own, token.as_bytes()));
+    /// ```
     pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
         match self {
             AuthMethod::HmacMd6 => {
@@ -89,6 +140,8 @@ impl AuthMethod {
 
     /// Whether `token` is what [`token`](Self::token) makes of the same arguments, compared in
     /// constant time.
+    ///
+    /// See [`token`](Self::token) for an example.
     pub fn verify(self, secret: &Secret, own: &str, peer: &str, token: &[u8]) -> bool {
         let expected = self.token(secret, own, peer);
         expected.as_bytes().ct_eq(token).into()

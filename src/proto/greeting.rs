@@ -7,9 +7,23 @@ use std::fmt::Write as _;
 use crate::proto::NodeId;
 
 /// The first word of an AEMP greeting.
+///
+/// ```
+/// assert_eq!(aemp::proto::greeting::PROTOCOL, "aemp");
+/// ```
 pub const PROTOCOL: &str = "aemp";
 
 /// A parsed first greeting line.
+///
+/// ```
+/// use aemp::proto::Greeting;
+/// let line = "aemp;1;ruth;hmac_md6_64_256,cleartext;json;provider=AE-1.30;peeraddr=127.0.0.1:4040";
+/// let greeting = Greeting::parse(line.as_bytes())?;
+/// assert_eq!((greeting.version, greeting.node.as_str()), (1, "ruth"));
+/// assert_eq!(greeting.auths, ["hmac_md6_64_256", "cleartext"]);
+/// assert_eq!(greeting.to_line(), line);
+/// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
     /// The greeting version: 0 or 1 in the releases known so far.
@@ -25,6 +39,11 @@ pub struct Greeting {
 }
 
 /// Why a line is no greeting.
+///
+/// ```
+/// let error = aemp::proto::Greeting::parse(b"HTTP/1.1 400 Bad Request").unwrap_err();
+/// assert_eq!(error.to_string(), r#"not an AEMP greeting: it begins with "HTTP/1.1 400 Bad Request""#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GreetingError {
@@ -57,6 +76,12 @@ impl Greeting {
     /// # Errors
     ///
     /// [`GreetingError`] says which field is wrong.
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// assert_eq!(Greeting::parse(b"aemp;0;ruth;cleartext;json").unwrap().version, 0);
+    /// assert!(Greeting::parse(b"aemp;0;ruth").is_err());
+    /// ```
     pub fn parse(line: &[u8]) -> Result<Self, GreetingError> {
         let line = std::str::from_utf8(line).map_err(|_| GreetingError::NotUtf8)?;
         let mut fields = line.split(';');
@@ -94,6 +119,14 @@ impl Greeting {
     }
 
     /// The line, without its line end.
+    ///
+    /// ```
+    /// let line = "aemp;1;ruth;cleartext;json;note=a%3bb";
+    /// let greeting = aemp::proto::Greeting::parse(line.as_bytes())?;
+    /// assert_eq!(greeting.param("note"), Some("a;b"));
+    /// assert_eq!(greeting.to_line(), line);
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn to_line(&self) -> String {
         let mut line = format!(
             "{PROTOCOL};{};{};{};{}",
@@ -109,6 +142,12 @@ impl Greeting {
     }
 
     /// The value of a key, the last one if it is there more than once.
+    ///
+    /// ```
+    /// let greeting = aemp::proto::Greeting::parse(b"aemp;1;ruth;cleartext;json;x=1;x=2")?;
+    /// assert_eq!((greeting.param("x"), greeting.param("y")), (Some("2"), None));
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn param(&self, key: &str) -> Option<&str> {
         let found = self.params.iter().rev().find(|(k, _)| k == key);
         found.map(|(_, value)| value.as_str())
@@ -117,6 +156,12 @@ impl Greeting {
     /// The release of AnyEvent::MP that greets, as (major, minor), if it says so.
     ///
     /// `provider=AE-1.30` is `(1, 30)`. The number may be missing in a real greeting.
+    ///
+    /// ```
+    /// let greeting = aemp::proto::Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-1.3")?;
+    /// assert_eq!(greeting.perl_release(), Some((1, 30)));
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn perl_release(&self) -> Option<(u32, u32)> {
         let number = self.param("provider")?.strip_prefix("AE-")?;
         let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
@@ -130,12 +175,25 @@ impl Greeting {
     }
 
     /// Whether the greeter is one of the Perl releases.
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// assert!(Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-1.30")?.is_perl());
+    /// assert!(!Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=aemp-rs-0.1.0")?.is_perl());
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn is_perl(&self) -> bool {
         self.param("provider")
             .is_some_and(|provider| provider.starts_with("AE-"))
     }
 
     /// The greeter's idle time-out in seconds (generation 0 announces it).
+    ///
+    /// ```
+    /// let greeting = aemp::proto::Greeting::parse(b"aemp;0;ruth;cleartext;json;timeout=12")?;
+    /// assert_eq!(greeting.timeout_secs(), Some(12.0));
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn timeout_secs(&self) -> Option<f64> {
         let secs: f64 = self.param("timeout")?.parse().ok()?;
         (secs.is_finite() && secs > 0.0).then_some(secs)

@@ -13,10 +13,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Cloning is cheap. Any text is accepted here, as it may come from the network; [`NodeId::checked`]
 /// is for IDs that a user chose.
+///
+/// ```
+/// use aemp::NodeId;
+/// let id = NodeId::from("ruth");
+/// assert_eq!(id, "ruth");
+/// assert_eq!(id.to_string(), id.clone().as_str());
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(Arc<str>);
 
 /// Why a text can't be the ID of a node of ours.
+///
+/// ```
+/// let error = aemp::NodeId::checked("a b").unwrap_err();
+/// assert_eq!(error.id, "a b");
+/// assert_eq!(error.to_string(), r#""a b" can't be a node ID: it holds white space or a control character"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{id:?} can't be a node ID: {why}")]
 pub struct InvalidNodeId {
@@ -28,6 +41,10 @@ pub struct InvalidNodeId {
 
 impl NodeId {
     /// Makes a node ID of any text, without a check.
+    ///
+    /// ```
+    /// assert_eq!(aemp::NodeId::new("ruth"), "ruth");
+    /// ```
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         NodeId(id.into())
     }
@@ -36,8 +53,9 @@ impl NodeId {
     ///
     /// # Errors
     ///
-    /// [`InvalidNodeId`] for an empty text and for one with a `#`, a `;`, white space or a control
-    /// character, which would break port IDs or the greeting line (PROTOCOL.md, "IDs").
+    /// [`InvalidNodeId`] for an empty text, for one of more than 1024 octets, and for one with a `#`, a
+    /// `;`, white space or a control character, which would break port IDs or the greeting line
+    /// (PROTOCOL.md, "IDs").
     ///
     /// ```
     /// use aemp::proto::NodeId;
@@ -70,11 +88,19 @@ impl NodeId {
     }
 
     /// The ID as text.
+    ///
+    /// ```
+    /// assert_eq!(aemp::NodeId::new("ruth").as_str(), "ruth");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The ID of the port `name` on this node.
+    ///
+    /// ```
+    /// assert_eq!(aemp::NodeId::new("ruth").port("a.b"), "ruth#a.b");
+    /// ```
     pub fn port(&self, name: &str) -> PortId {
         let mut full = String::with_capacity(self.0.len() + 1 + name.len());
         full.push_str(&self.0);
@@ -87,6 +113,12 @@ impl NodeId {
     }
 
     /// The ID of this node's node port: the node ID itself.
+    ///
+    /// ```
+    /// let port = aemp::NodeId::new("ruth").node_port();
+    /// assert_eq!(port, "ruth");
+    /// assert!(port.is_node_port());
+    /// ```
     pub fn node_port(&self) -> PortId {
         PortId {
             node_len: self.0.len(),
@@ -113,6 +145,10 @@ pub struct PortId {
 
 impl PortId {
     /// Makes a port ID of its text.
+    ///
+    /// ```
+    /// assert_eq!(aemp::PortId::new("ruth#a.b"), aemp::NodeId::new("ruth").port("a.b"));
+    /// ```
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         let full = id.into();
         let node_len = memchr::memchr(b'#', full.as_bytes()).unwrap_or(full.len());
@@ -120,26 +156,49 @@ impl PortId {
     }
 
     /// The whole ID as text.
+    ///
+    /// ```
+    /// assert_eq!(aemp::PortId::new("ruth#a.b").as_str(), "ruth#a.b");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.full
     }
 
     /// The ID of the node that the port lives on.
+    ///
+    /// ```
+    /// assert_eq!(aemp::PortId::new("ruth#a.b").node(), "ruth");
+    /// ```
     pub fn node(&self) -> &str {
         &self.full[..self.node_len]
     }
 
     /// The ID of the node that the port lives on.
+    ///
+    /// ```
+    /// assert_eq!(aemp::PortId::new("ruth#a.b").node_id(), aemp::NodeId::new("ruth"));
+    /// ```
     pub fn node_id(&self) -> NodeId {
         NodeId::new(self.node())
     }
 
     /// The port's name on its node; empty for the node port.
+    ///
+    /// ```
+    /// assert_eq!(aemp::PortId::new("ruth#a.b").name(), "a.b");
+    /// assert_eq!(aemp::PortId::new("ruth").name(), "");
+    /// ```
     pub fn name(&self) -> &str {
         self.full.get(self.node_len + 1..).unwrap_or("")
     }
 
     /// Whether this is a node port.
+    ///
+    /// ```
+    /// use aemp::PortId;
+    /// assert!(PortId::new("ruth").is_node_port());
+    /// assert!(!PortId::new("ruth#a.b").is_node_port());
+    /// ```
     pub fn is_node_port(&self) -> bool {
         self.name().is_empty()
     }

@@ -200,6 +200,14 @@ impl Node {
 /// Memory is bounded: one buffer of 512 octets for each level of the hash tree
 /// (two up to 2 KiB of input, three up to 8 KiB, and so on). The state is not
 /// wiped when dropped.
+///
+/// ```
+/// use digest::Digest as _;
+/// use aemp::proto::md6::Md6;
+/// let whole = Md6::digest(b"geheim");
+/// let parts = Md6::new().chain_update(b"ge").chain_update(b"heim").finalize();
+/// assert_eq!((whole.len(), whole), (32, parts));
+/// ```
 #[derive(Clone)]
 pub struct Md6 {
     /// The unfinished leaf; zero from `filled` on.

@@ -24,37 +24,71 @@ pub struct Reason(Vec<Value>);
 
 impl Reason {
     /// A normal end: no reason.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Reason::normal().to_string(), "");
+    /// ```
     pub fn normal() -> Self {
         Reason(Vec::new())
     }
 
     /// A reason of these values.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Reason::new(["overheated", "CPU 0"]).to_string(), "overheated CPU 0");
+    /// ```
     pub fn new<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Self {
         Reason(values.into_iter().map(Into::into).collect())
     }
 
     /// Port code failed with this text.
+    ///
+    /// ```
+    /// let error = "x".parse::<u32>().unwrap_err();
+    /// assert_eq!(aemp::Reason::die(error).to_string(), "die invalid digit found in string");
+    /// ```
     pub fn die(text: impl fmt::Display) -> Self {
         let text = text.to_string();
         Reason::new(["die", text.trim_end_matches('\n')])
     }
 
     /// The link to a node was lost, or could not be had.
+    ///
+    /// ```
+    /// let reason = aemp::Reason::transport_error("ruth", "connection refused");
+    /// assert_eq!(reason.to_string(), "transport_error ruth connection refused");
+    /// ```
     pub fn transport_error(node: &str, text: impl fmt::Display) -> Self {
         Reason::new(["transport_error", node, &text.to_string()])
     }
 
     /// Whether the end was normal.
+    ///
+    /// ```
+    /// use aemp::Reason;
+    /// assert!(Reason::normal().is_normal());
+    /// assert!(!Reason::die("oops").is_normal());
+    /// ```
     pub fn is_normal(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The first value, if it is a string: the kind of death.
+    ///
+    /// ```
+    /// use aemp::Reason;
+    /// assert_eq!(Reason::die("oops").kind(), Some("die"));
+    /// assert_eq!(Reason::new([7]).kind(), None);
+    /// ```
     pub fn kind(&self) -> Option<&str> {
         self.0.first()?.as_str()
     }
 
     /// About how many octets the values take as JSON.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Reason::new(["a", "bcd"]).size(), 8);
+    /// ```
     pub fn size(&self) -> usize {
         fn size(value: &Value) -> usize {
             match value {
@@ -68,6 +102,10 @@ impl Reason {
     }
 
     /// The values.
+    ///
+    /// ```
+    /// assert_eq!(aemp::Reason::die("oops").values(), ["die", "oops"]);
+    /// ```
     pub fn values(&self) -> &[Value] {
         &self.0
     }

@@ -62,6 +62,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &faults::DELAY,
         &faults::SLOW_READER,
         &schedules::SCENARIO,
+        &schedules::KILLS,
         &chat::CHAT,
         &chat::CHAT2,
         &mesh::SCENARIO,

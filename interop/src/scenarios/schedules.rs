@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Fault, Result, ensure};
+use crate::matrix::Side;
 use crate::relay::Relay;
 use crate::scenario::{Scenario, everywhere};
+use crate::verbs::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
@@ -16,6 +18,14 @@ pub const SCENARIO: Scenario = Scenario {
     about: "numbered messages both ways while the relay resets, closes, stalls, delays and splits by a seed's schedule: no hole, no reordering, nothing after a loss before the monitor fired, every monitor once",
     not_in: everywhere,
     run,
+};
+
+/// See [`kills`].
+pub const KILLS: Scenario = Scenario {
+    name: "schedules-kill",
+    about: "the same, but in the end one of the two is killed and started again: what had arrived has no hole, and the other's monitor fired once for each loss",
+    not_in: everywhere,
+    run: kills,
 };
 
 /// A small generator (splitmix64): the same schedule for the same seed, everywhere.
@@ -70,6 +80,41 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         for (one, other, port, stream) in streams {
             check(one, other, port, stream)?;
         }
+    }
+    Ok(())
+}
+
+fn kills(ctx: &mut Ctx) -> Result<()> {
+    ctx.step("alice starts");
+    let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
+    let relay = ctx.relay(&alice.listener()?)?;
+    for seed in ctx.schedules() {
+        ctx.step(format!("kill of seed {seed} (--schedules 1 --seed {seed})"));
+        let bob = ctx.node(Side::B, &Spec::new("bob").seed(relay.address()))?;
+        if !alice.has("stream") || !bob.has("stream") {
+            return Err(Fault::NotHere("a driver has no streams".to_owned()));
+        }
+        bob.up("alice")?;
+        alice.connected_with(&["bob"], ctx.limit())?;
+        let (at_alice, at_bob) = (alice.port("stream")?, bob.port("stream")?);
+        let stream = start(&alice, &at_bob)?;
+        start(&bob, &at_alice)?;
+        let mut random = Random(seed);
+        faults(&relay, &mut random);
+        std::thread::sleep(random.millis(0, 100)); // the moment of the kill
+        bob.kill9()?;
+        ctx.step(format!("after the kill of seed {seed}"));
+        alice.connected_with(&[], ctx.limit())?;
+        let sent = alice.call("stream_stop", json!({ "stream": stream }))?;
+        let ended = alice.take(|e| e["ev"] == "epoch" && e["stream"] == stream);
+        let fired = Some(ended.len() as u64) == sent["fired"].as_u64();
+        ensure(fired && !ended.is_empty() && sent["doubles"] == 0, || {
+            format!("alice: {} epochs ended, but {sent}", ended.len())
+        })?;
+        let state = alice.call("counter", json!({ "port": at_alice }))?;
+        ensure(state["holes"] == 0, || {
+            format!("what bob sent before he was killed arrived with holes: {state}")
+        })?;
     }
     Ok(())
 }

@@ -105,7 +105,9 @@ pub(crate) async fn stats(target: String) -> Result<(), Failure> {
     let target = PortId::new(target).node_id();
     let node = join().await?;
     let request = (aemp::node::STATS_FUNCTION,);
-    let (stats,): (Value,) = node.cal(&target, &request, Some(LIMIT)).await?;
+    let (mut stats,): (Value,) = node.cal(&target, &request, Some(LIMIT)).await?;
+    let round_trip = node.round_trip(&target, LIMIT).await?;
+    stats["round_trip_seconds"] = round_trip.as_secs_f64().into();
     println!("{stats:#}");
     node.shutdown().await;
     Ok(())

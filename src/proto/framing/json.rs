@@ -50,6 +50,16 @@ pub use text::{unescape, write_str};
 
 /// One complete message found by [`JsonScanner::next`]. All positions count from the start
 /// of the buffer that was given to that call.
+///
+/// ```
+/// use aemp::proto::{Limits, framing::json::{ElementKind, JsonScanner}};
+/// let buf = br#"["a.b",17,"\u00e9"]"#;
+/// let frame = JsonScanner::new(Limits::default()).next(buf)?.unwrap();
+/// let (dest, tag) = (frame.dest.unwrap(), frame.tag.unwrap());
+/// assert_eq!((dest.range(), dest.kind), (2..5, ElementKind::Plain));
+/// assert_eq!((&*tag.text(buf), tag.kind), ("17", ElementKind::Number));
+/// # Ok::<(), aemp::proto::FramingError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Where the array starts, behind white space that stood before it.
@@ -66,12 +76,21 @@ pub struct Frame {
 
 impl Frame {
     /// Is it a keepalive, `[]`?
+    ///
+    /// ```
+    /// use aemp::proto::{Limits, framing::json::JsonScanner};
+    /// let frame = JsonScanner::new(Limits::default()).next(b"[]")?.unwrap();
+    /// assert!(frame.is_keepalive());
+    /// # Ok::<(), aemp::proto::FramingError>(())
+    /// ```
     pub fn is_keepalive(&self) -> bool {
         self.dest.is_none()
     }
 }
 
 /// Where an element of a message lies and what it is.
+///
+/// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element {
     /// Its first octet; for a string, the one behind the opening quote.
@@ -84,6 +103,8 @@ pub struct Element {
 
 /// What sort of thing an element of a message is, as far as it matters for finding the port
 /// and the handler.
+///
+/// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElementKind {
     /// A string without a backslash: its octets are its text.
@@ -98,6 +119,8 @@ pub enum ElementKind {
 
 impl Element {
     /// The element's octets in the frame's buffer, without the quotes if it is a string.
+    ///
+    /// See [`Frame`] for an example.
     pub fn range(&self) -> Range<usize> {
         self.start..self.end
     }
@@ -107,6 +130,13 @@ impl Element {
     ///
     /// `buf` is the buffer that the frame was found in, or its start. From another buffer comes
     /// whatever is there: nothing if it is too short, U+FFFD for bad UTF-8.
+    ///
+    /// ```
+    /// use aemp::proto::framing::json::{Element, ElementKind};
+    /// let buf = br#"["caf\u00e9"]"#;
+    /// let element = Element { start: 2, end: buf.len() - 2, kind: ElementKind::Escaped };
+    /// assert_eq!(element.text(buf), "café");
+    /// ```
     pub fn text<'a>(&self, buf: &'a [u8]) -> Cow<'a, str> {
         let raw = buf.get(self.range()).unwrap_or_default();
         match self.kind {

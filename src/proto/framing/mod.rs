@@ -16,6 +16,12 @@ pub mod json;
 /// A framing format, as it is named in the greeting.
 ///
 /// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first.
+///
+/// ```
+/// use aemp::proto::Framing;
+/// assert_eq!(Framing::from_name("json"), Some(Framing::Json));
+/// assert_eq!(Framing::Json.to_string(), "json");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Framing {
@@ -25,6 +31,10 @@ pub enum Framing {
 
 impl Framing {
     /// The framing's name in the greeting.
+    ///
+    /// ```
+    /// assert_eq!(aemp::proto::Framing::Json.name(), "json");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -33,6 +43,12 @@ impl Framing {
 
     /// The framing of that name in a greeting, or `None` if this crate does not speak it.
     /// Names are compared exactly.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// assert_eq!(Framing::from_name("json"), Some(Framing::Json));
+    /// assert_eq!(Framing::from_name("storable"), None);
+    /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "json" => Some(Self::Json),
@@ -48,6 +64,12 @@ impl fmt::Display for Framing {
 }
 
 /// What a peer may make us hold and how deep it may make us look.
+///
+/// ```
+/// use aemp::proto::Limits;
+/// let limits = Limits { max_message: 1 << 20, ..Limits::default() };
+/// assert_eq!(limits.max_depth, 512);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest message, in octets as they came, white space before it included.
@@ -76,6 +98,12 @@ impl Default for Limits {
 /// An `offset` counts octets from the end of the message before (or from the start of the
 /// stream), so white space in front of a message counts. It does not depend on how the
 /// stream was cut into reads.
+///
+/// ```
+/// use aemp::proto::{FramingError, Limits, framing::json::JsonScanner};
+/// let error = JsonScanner::new(Limits::default()).next(br#"["a",}"#);
+/// assert!(matches!(error, Err(FramingError::Syntax { offset: 5, .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FramingError {

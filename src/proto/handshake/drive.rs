@@ -13,6 +13,8 @@ use crate::proto::generation::Versions;
 /// Who connected to a node of this crate proves itself first; towards a Perl node (which never
 /// waits) we always withhold our token until it has proved itself, so that we alone decide whether
 /// a connection comes to be.
+///
+/// See [`recv`](Self::recv) for an example.
 #[derive(Debug)]
 pub struct Handshake {
     role: Role,
@@ -33,6 +35,16 @@ enum State {
 
 impl Handshake {
     /// The side that opened the connection to `peeraddr`.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Handshake, Local, NONCE_LEN};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// let mut handshake = Handshake::connect(local.into(), &[1; NONCE_LEN], "127.0.0.1:4040");
+    /// assert!(handshake.is_opening());
+    /// let mut out = Vec::new();
+    /// handshake.greet(&mut out);
+    /// assert!(out.starts_with(b"aemp;1;ruth;") && !handshake.is_opening());
+    /// ```
     pub fn connect(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Connector,
@@ -42,6 +54,13 @@ impl Handshake {
     }
 
     /// The side that accepted the connection from `peeraddr`.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Handshake, Local, NONCE_LEN, Role};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// let handshake = Handshake::accept(local.into(), &[1; NONCE_LEN], "127.0.0.1:50000");
+    /// assert_eq!(handshake.role(), Role::Listener);
+    /// ```
     pub fn accept(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Listener,
@@ -51,6 +70,15 @@ impl Handshake {
     }
 
     /// Goes on from a greeting that was sent already.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{AwaitGreeting, Handshake, Local, Role};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// let greeting = local.greeting(0, "127.0.0.1:4040");
+    /// let mut out = Vec::new();
+    /// let state = AwaitGreeting::said(local.into(), &greeting, "bm9uY2U=", &mut out);
+    /// assert!(!Handshake::greeted(Role::Connector, state).is_opening());
+    /// ```
     pub fn greeted(role: Role, state: AwaitGreeting) -> Self {
         Handshake {
             role,
@@ -60,11 +88,15 @@ impl Handshake {
     }
 
     /// Whether nothing was sent yet: [`greet`](Self::greet) would send our greeting.
+    ///
+    /// See [`connect`](Self::connect) for an example.
     pub fn is_opening(&self) -> bool {
         matches!(self.state, State::Opening(_))
     }
 
     /// Sends our greeting now, unless it is sent already.
+    ///
+    /// See [`connect`](Self::connect) for an example.
     pub fn greet(&mut self, out: &mut Vec<u8>) {
         self.state = match std::mem::replace(&mut self.state, State::Failed) {
             State::Opening(state) => State::Greeting(state.greet(out)),
@@ -80,6 +112,26 @@ impl Handshake {
     /// # Errors
     ///
     /// [`HandshakeError`]; the handshake is over then, and takes nothing more.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Handshake, Local};
+    /// let local = |node: &str| Local::new(node.into(), Some("geheim".into()));
+    /// let mut a = Handshake::connect(local("a").into(), &[1; 66], "127.0.0.1:4040");
+    /// let mut b = Handshake::accept(local("b").into(), &[2; 66], "127.0.0.1:50000");
+    /// let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
+    /// a.greet(&mut from_a);
+    /// assert!(b.recv(&std::mem::take(&mut from_a), &mut from_b)?);
+    /// assert_eq!(b.peer().unwrap().greeting.node, "a");
+    ///
+    /// assert!(a.recv(&std::mem::take(&mut from_b), &mut from_a)?); // a's token is in `from_a`
+    /// assert!(!b.recv(&from_a, &mut from_b)?);
+    /// assert!(b.is_verified() && !a.is_verified());
+    /// b.complete(&mut from_b); // the listener's token
+    /// a.recv(&from_b, &mut Vec::new())?;
+    /// assert!(a.complete(&mut Vec::new()).is_some());
+    /// assert_eq!(a.established().unwrap().peer.greeting.node, "b");
+    /// # Ok::<(), aemp::proto::HandshakeError>(())
+    /// ```
     pub fn recv(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<bool, HandshakeError> {
         let known = self.peer().is_some();
         let mut input = octets;
@@ -116,7 +168,9 @@ impl Handshake {
         }
     }
 
-    /// What is known of the peer, from its greeting on.
+    /// What is known of the peer, from its greeting on. `None` again after an error.
+    ///
+    /// See [`recv`](Self::recv) for an example.
     pub fn peer(&self) -> Option<&Peer> {
         match &self.state {
             State::Nonce(state) => Some(state.peer()),
@@ -128,13 +182,17 @@ impl Handshake {
     }
 
     /// Whether the peer has proved itself, so that [`complete`](Self::complete) succeeds.
+    ///
+    /// See [`recv`](Self::recv) for an example.
     pub fn is_verified(&self) -> bool {
         matches!(self.state, State::Verified(_) | State::Done(_))
     }
 
     /// Ends a verified handshake; a withheld token goes to `out`.
     ///
-    /// `None` if it is not verified, or was completed and taken already.
+    /// `None` if it is not verified. Completing once more sends nothing and gives the same.
+    ///
+    /// See [`recv`](Self::recv) for an example.
     pub fn complete(&mut self, out: &mut Vec<u8>) -> Option<&Established> {
         self.state = match std::mem::replace(&mut self.state, State::Failed) {
             State::Verified(state) => State::Done(Some(state.complete(out))),
@@ -146,7 +204,9 @@ impl Handshake {
         }
     }
 
-    /// Takes the result of a completed handshake.
+    /// Takes the result of a completed handshake. `None` before [`complete`](Self::complete).
+    ///
+    /// See [`recv`](Self::recv) for an example.
     pub fn established(self) -> Option<Established> {
         match self.state {
             State::Done(done) => done,
@@ -156,11 +216,22 @@ impl Handshake {
 
     /// The greeting versions that this side may speak here. Unless there is more than one, it has no
     /// reason to wait for the other side's greeting.
+    ///
+    /// ```
+    /// use aemp::proto::generation::Versions;
+    /// use aemp::proto::handshake::{Handshake, Local, NONCE_LEN};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// let connect = |local: Local| Handshake::connect(local.into(), &[1; NONCE_LEN], "127.0.0.1:4040");
+    /// assert_eq!(connect(local.greeting_in(1)).versions(), Versions::Only(1));
+    /// assert!(connect(local).versions().is_open());
+    /// ```
     pub fn versions(&self) -> Versions {
         self.versions
     }
 
     /// Which side opened the connection.
+    ///
+    /// See [`accept`](Self::accept) for an example.
     pub fn role(&self) -> Role {
         self.role
     }

@@ -4,6 +4,13 @@ use crate::proto::NodeId;
 use crate::proto::greeting::GreetingError;
 
 /// Who has to change something for the next try to succeed.
+///
+/// ```
+/// use aemp::proto::handshake::{Blame, HandshakeError};
+/// let error = HandshakeError::WrongToken { method: "cleartext".into() };
+/// assert_eq!(error.blame(), Blame::Peer);
+/// assert_eq!(HandshakeError::NoSecret.blame(), Blame::Us);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// Our own configuration.
@@ -17,6 +24,15 @@ pub enum Blame {
 }
 
 /// Why a handshake failed.
+///
+/// ```
+/// use aemp::proto::handshake::{Handshake, HandshakeError, Local};
+/// let local = Local::new("ruth".into(), Some("geheim".into()));
+/// let mut handshake = Handshake::accept(local.into(), &[1; 66], "127.0.0.1:50000");
+/// let error = handshake.recv(b"aemp;7;a;cleartext;json\n", &mut Vec::new()).unwrap_err();
+/// assert_eq!(error, HandshakeError::Version { ours: "0 or 1".into(), theirs: 7 });
+/// assert_eq!(error.to_string(), "version mismatch (we: 0 or 1, they: 7)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -68,7 +84,7 @@ pub enum HandshakeError {
     /// No secret is configured.
     #[error("no shared secret is configured (try `aemp gensecret`)")]
     NoSecret,
-    /// The token line has fewer than three fields, or is no text.
+    /// The token line has fewer than three fields, or it or the nonce line is not UTF-8.
     #[error("the authentication line is malformed")]
     MalformedToken,
     /// The peer proved itself with a method that we don't accept.
@@ -93,6 +109,8 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// Whose fault it is.
+    ///
+    /// See [`Blame`] for an example.
     pub fn blame(&self) -> Blame {
         match self {
             HandshakeError::NoSecret | HandshakeError::OwnNodeId { .. } => Blame::Us,

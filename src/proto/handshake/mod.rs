@@ -55,12 +55,33 @@ use crate::proto::generation::Versions;
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
 /// The most octets that a line of the handshake may have, its end included.
+///
+/// ```
+/// use aemp::proto::{HandshakeError, handshake::{Handshake, Local, MAX_LINE, NONCE_LEN}};
+/// let local = Local::new("a".into(), Some("geheim".into()));
+/// let mut listener = Handshake::accept(local.into(), &[1; NONCE_LEN], "127.0.0.1:50000");
+/// let error = listener.recv(&[b'x'; MAX_LINE + 1], &mut Vec::new()).unwrap_err();
+/// assert_eq!(error, HandshakeError::LineTooLong);
+/// ```
 pub const MAX_LINE: usize = 4096;
 
 /// The octets of randomness in a nonce line.
+///
+/// See [`Opening::new`] for an example.
 pub const NONCE_LEN: usize = 66;
 
 /// What this side brings to every handshake.
+///
+/// ```
+/// use aemp::proto::generation::Versions;
+/// use aemp::proto::handshake::Local;
+/// let local = Local {
+///     versions: Versions::Only(0),
+///     timeout_secs: 20,
+///     ..Local::new("ruth".into(), Some("geheim".into()))
+/// };
+/// assert_eq!(local.greeting(0, "127.0.0.1:4040").timeout_secs(), Some(20.0));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Local {
     /// Our node ID.
@@ -82,10 +103,21 @@ pub struct Local {
 }
 
 /// What our greetings say we are.
+///
+/// ```
+/// assert!(aemp::proto::handshake::PROVIDER.starts_with("aemp-rs-"));
+/// ```
 pub const PROVIDER: &str = concat!("aemp-rs-", env!("CARGO_PKG_VERSION"));
 
 impl Local {
     /// The defaults: every version, HMAC offered, HMAC and cleartext accepted, JSON.
+    ///
+    /// ```
+    /// use aemp::proto::{AuthMethod, handshake::Local};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// assert_eq!(local.auth_offer, [AuthMethod::HmacMd6]);
+    /// assert_eq!(local.auth_accept, [AuthMethod::HmacMd6, AuthMethod::Cleartext]);
+    /// ```
     pub fn new(node: NodeId, secret: Option<Secret>) -> Self {
         Local {
             node,
@@ -101,6 +133,13 @@ impl Local {
 
     /// The same, for a peer that is known to speak that version: there is nothing to wait for. The
     /// greeting still says which versions we speak.
+    ///
+    /// ```
+    /// use aemp::proto::{generation::Versions, handshake::{Local, VERSIONS_KEY}};
+    /// let local = Local::new("ruth".into(), None).greeting_in(0);
+    /// assert_eq!(local.versions, Versions::Only(0));
+    /// assert_eq!(local.greeting(0, "127.0.0.1:4040").param(VERSIONS_KEY), Some("1,0"));
+    /// ```
     pub fn greeting_in(&self, version: u32) -> Self {
         let mut local = self.clone();
         local.params.extend(self.all_versions());
@@ -116,6 +155,13 @@ impl Local {
     }
 
     /// Our greeting of that version to the peer at `peeraddr`.
+    ///
+    /// ```
+    /// let local = aemp::proto::handshake::Local::new("ruth".into(), None);
+    /// let greeting = local.greeting(1, "127.0.0.1:4040");
+    /// assert_eq!((greeting.version, greeting.node.as_str()), (1, "ruth"));
+    /// assert_eq!(greeting.param("peeraddr"), Some("127.0.0.1:4040"));
+    /// ```
     pub fn greeting(&self, version: u32, peeraddr: &str) -> Greeting {
         let mut params = vec![
             ("provider".to_owned(), PROVIDER.to_owned()),
@@ -140,6 +186,12 @@ impl Local {
 ///
 /// Perl nodes ignore it. It keeps the gossip from telling a node of addresses of nodes that it
 /// can't talk to (PROTOCOL.md, "Mixed meshes").
+///
+/// ```
+/// use aemp::proto::handshake::{Local, VERSIONS_KEY};
+/// let greeting = Local::new("ruth".into(), None).greeting(1, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(VERSIONS_KEY), Some("1,0"));
+/// ```
 pub const VERSIONS_KEY: &str = "versions";
 
 fn names<T>(list: &[T], name: impl Fn(&T) -> &'static str) -> Vec<String> {

@@ -10,6 +10,13 @@ use crate::proto::generation::Versions;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting};
 
 /// Which side opened the connection.
+///
+/// ```
+/// use aemp::proto::handshake::{Handshake, Local, Role};
+/// let local = Local::new("ruth".into(), Some("geheim".into()));
+/// let handshake = Handshake::connect(local.into(), &[1; 66], "127.0.0.1:4040");
+/// assert_eq!(handshake.role(), Role::Connector);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// We connected to the peer.
@@ -19,6 +26,17 @@ pub enum Role {
 }
 
 /// What became of a state that was given octets.
+///
+/// ```
+/// use aemp::proto::handshake::{Local, Opening, Step};
+/// let local = Local::new("ruth".into(), Some("geheim".into()));
+/// let state = Opening::new(local.into(), &[1; 66], "127.0.0.1:50000");
+/// let mut out = Vec::new();
+/// let Step::Pending(state) = state.recv(b"aemp;1;a;clear", &mut out)? else { panic!() };
+/// let Step::Next(state) = state.recv(b"text;json\n", &mut out)? else { panic!() };
+/// assert_eq!(state.peer().greeting.node, "a");
+/// # Ok::<(), aemp::proto::HandshakeError>(())
+/// ```
 #[derive(Debug)]
 pub enum Step<S, N> {
     /// More octets are needed.
@@ -28,6 +46,14 @@ pub enum Step<S, N> {
 }
 
 /// What is known of the other side after its greeting.
+///
+/// ```
+/// use aemp::proto::{Generation, Greeting, handshake::Peer};
+/// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;provider=AE-1.30")?;
+/// let peer = Peer { generation: Generation::of_greeting(&greeting).unwrap(), greeting };
+/// assert!(peer.is_perl() && peer.speaks(1) && !peer.speaks(0));
+/// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Its greeting. Nothing in it can be trusted before authentication.
@@ -38,11 +64,21 @@ pub struct Peer {
 
 impl Peer {
     /// Whether the peer is one of the Perl releases.
+    ///
+    /// See [`Peer`] for an example.
     pub fn is_perl(&self) -> bool {
         self.greeting.is_perl()
     }
 
     /// Whether the peer can talk to a node that greets with `version`.
+    ///
+    /// ```
+    /// use aemp::proto::{Generation, Greeting, handshake::Peer};
+    /// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;versions=1,0")?;
+    /// let peer = Peer { generation: Generation::Gen1b, greeting };
+    /// assert!(peer.speaks(1) && peer.speaks(0) && !peer.speaks(2));
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
     pub fn speaks(&self, version: u32) -> bool {
         match self.greeting.param(super::VERSIONS_KEY) {
             Some(list) => list.split(',').any(|v| v.parse() == Ok(version)),
@@ -52,6 +88,8 @@ impl Peer {
 }
 
 /// Nothing was sent yet: the peer may greet first, so that we can answer with its version.
+///
+/// See [`new`](Self::new) for all states in their order.
 #[derive(Debug)]
 pub struct Opening {
     pub(super) local: Arc<Local>,
@@ -69,6 +107,36 @@ struct Said {
 
 impl Opening {
     /// A handshake in which nothing was said yet. `peeraddr` is the other side's socket address.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{AwaitGreeting, Local, NONCE_LEN, Opening, Step};
+    /// fn next<S, N>(step: Step<S, N>) -> N {
+    ///     match step {
+    ///         Step::Next(state) => state,
+    ///         Step::Pending(_) => panic!("more octets are needed"),
+    ///     }
+    /// }
+    /// let local = |node: &str| Local::new(node.into(), Some("geheim".into()));
+    /// let a = Opening::new(local("a").into(), &[1; NONCE_LEN], "127.0.0.1:4040");
+    /// let b = Opening::new(local("b").into(), &[2; NONCE_LEN], "127.0.0.1:50000");
+    /// let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
+    ///
+    /// // a connects and greets first; b answers with a's version, and both choose.
+    /// let a: AwaitGreeting = a.greet(&mut from_a);
+    /// let b = next(b.recv(&std::mem::take(&mut from_a), &mut from_b)?);
+    /// let b = next(b.recv(b"")?);
+    /// let a = next(a.recv(&std::mem::take(&mut from_b))?);
+    /// let a = next(a.recv(b"")?);
+    ///
+    /// // a proves itself at once, b only when a has.
+    /// let a = a.begin(false, &mut from_a);
+    /// let b = b.begin(true, &mut from_b);
+    /// assert!(from_b.is_empty());
+    /// let b = next(b.recv(&from_a)?).complete(&mut from_b);
+    /// let a = next(a.recv(&from_b)?).complete(&mut from_a);
+    /// assert_eq!((a.peer.greeting.node.as_str(), b.peer.greeting.node.as_str()), ("b", "a"));
+    /// # Ok::<(), aemp::proto::HandshakeError>(())
+    /// ```
     pub fn new(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Opening {
             local,
@@ -79,6 +147,8 @@ impl Opening {
     }
 
     /// Greets first, in the version that we like best.
+    ///
+    /// See [`new`](Self::new) for an example.
     pub fn greet(self, out: &mut Vec<u8>) -> AwaitGreeting {
         let version = self.local.versions.preferred();
         self.greet_in(version, out)
@@ -95,7 +165,10 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is no greeting, or of a version that we don't speak.
+    /// [`HandshakeError`]: the line is too long, no greeting, of a version that we don't speak, or from
+    /// our own node ID.
+    ///
+    /// See [`new`](Self::new) for an example.
     pub fn recv(
         mut self,
         octets: &[u8],
@@ -118,6 +191,8 @@ impl Opening {
 }
 
 /// Our greeting is sent, the peer's is awaited.
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct AwaitGreeting {
     local: Arc<Local>,
@@ -127,6 +202,15 @@ pub struct AwaitGreeting {
 
 impl AwaitGreeting {
     /// Sends a given greeting and nonce line; [`Opening::greet`] makes them itself.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{AwaitGreeting, Local};
+    /// let local = Local::new("ruth".into(), Some("geheim".into()));
+    /// let greeting = local.greeting(1, "127.0.0.1:4040");
+    /// let mut out = Vec::new();
+    /// AwaitGreeting::said(local.into(), &greeting, "bm9uY2U=", &mut out);
+    /// assert_eq!(out, format!("{}\nbm9uY2U=\n", greeting.to_line()).as_bytes());
+    /// ```
     pub fn said(local: Arc<Local>, greeting: &Greeting, nonce: &str, out: &mut Vec<u8>) -> Self {
         let lines = format!("{}\n{nonce}\n", greeting.to_line());
         out.extend_from_slice(lines.as_bytes());
@@ -141,6 +225,13 @@ impl AwaitGreeting {
     }
 
     /// The version of our greeting.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Local, NONCE_LEN, Opening};
+    /// let local = Local::new("ruth".into(), Some("geheim".into())).greeting_in(0);
+    /// let state = Opening::new(local.into(), &[1; NONCE_LEN], "127.0.0.1:4040");
+    /// assert_eq!(state.greet(&mut Vec::new()).version(), 0);
+    /// ```
     pub fn version(&self) -> u32 {
         self.said.version
     }
@@ -149,7 +240,10 @@ impl AwaitGreeting {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is no greeting, of another version, or from our own node ID.
+    /// [`HandshakeError`]: the line is too long, no greeting, of another version, or from our own node
+    /// ID.
+    ///
+    /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, AwaitNonce>, HandshakeError> {
         self.lines.push(octets);
         let Some(line) = self.lines.next()? else {
@@ -196,6 +290,8 @@ impl AwaitGreeting {
 /// The peer's greeting is there, its nonce is awaited.
 ///
 /// Here a caller refuses a peer whose node is connected already.
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct AwaitNonce {
     local: Arc<Local>,
@@ -207,6 +303,8 @@ pub struct AwaitNonce {
 
 impl AwaitNonce {
     /// What the peer claims to be.
+    ///
+    /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
@@ -215,7 +313,10 @@ impl AwaitNonce {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: an echo, our own node ID, nothing in common, or no secret.
+    /// [`HandshakeError`]: a line that is too long or not UTF-8, an echo, our own node ID, nothing in
+    /// common, or no secret.
+    ///
+    /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, Authenticate>, HandshakeError> {
         self.lines.push(octets);
         let Some(line) = self.lines.next()? else {
@@ -267,6 +368,8 @@ impl AwaitNonce {
 }
 
 /// Both greetings are exchanged, and what is in common is chosen. (TLS would start here.)
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct Authenticate {
     greeted: AwaitNonce,
@@ -276,6 +379,8 @@ pub struct Authenticate {
 
 impl Authenticate {
     /// What the peer claims to be.
+    ///
+    /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.greeted.peer
     }
@@ -284,6 +389,8 @@ impl Authenticate {
     ///
     /// A side that withholds decides alone whether the connection comes to be: the peer can't
     /// complete it before our token (PROTOCOL.md, "Duplicate connections"). Both sides must not.
+    ///
+    /// See [`Opening::new`] for an example.
     pub fn begin(self, withhold: bool, out: &mut Vec<u8>) -> AwaitToken {
         let withheld = match withhold {
             true => self.token,
@@ -301,6 +408,8 @@ impl Authenticate {
 }
 
 /// The peer's token is awaited.
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct AwaitToken {
     greeted: AwaitNonce,
@@ -310,6 +419,8 @@ pub struct AwaitToken {
 
 impl AwaitToken {
     /// What the peer claims to be.
+    ///
+    /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.greeted.peer
     }
@@ -318,7 +429,10 @@ impl AwaitToken {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the token is malformed or wrong, or its method or framing not ours.
+    /// [`HandshakeError`]: the line is too long, the token is malformed or wrong, or its method or
+    /// framing not ours.
+    ///
+    /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, Verified>, HandshakeError> {
         self.greeted.lines.push(octets);
         let Some(line) = self.greeted.lines.next()? else {
@@ -364,6 +478,8 @@ impl AwaitToken {
 }
 
 /// The peer has proved itself. Our token may still be withheld.
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct Verified {
     withheld: Vec<u8>,
@@ -372,11 +488,15 @@ pub struct Verified {
 
 impl Verified {
     /// What the peer is.
+    ///
+    /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.established.peer
     }
 
     /// Ends the handshake: a withheld token is sent, messages may follow.
+    ///
+    /// See [`Opening::new`] for an example.
     pub fn complete(self, out: &mut Vec<u8>) -> Established {
         out.extend_from_slice(&self.withheld);
         self.established
@@ -384,6 +504,8 @@ impl Verified {
 }
 
 /// A handshake that succeeded.
+///
+/// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
 pub struct Established {
     /// The other side.

@@ -9,6 +9,14 @@ use serde::de::{
 };
 
 /// Why a message does not fit the types that were asked for.
+///
+/// ```
+/// let message = aemp::Message::encode(&("add", 1, "two"))?.without_tag();
+/// let error = message.args::<(u32, u32)>().unwrap_err();
+/// assert_eq!(error.element, 2);
+/// assert_eq!(error.to_string(), r#"argument 2: invalid type: string "two", expected u32"#);
+/// # Ok::<(), aemp::proto::message::EncodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("argument {element}: {problem}")]
 pub struct ArgsError {

@@ -8,6 +8,12 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use crate::proto::framing::json::write_str;
 
 /// Why something can't be sent as a message.
+///
+/// ```
+/// use aemp::proto::message::EncodeError;
+/// let error = aemp::Message::encode("text").unwrap_err();
+/// assert!(matches!(error, EncodeError::NotASequence { found } if found == "\"text\""));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -49,6 +55,13 @@ impl Formatter for AsPerl {
 /// # Errors
 ///
 /// [`EncodeError`]; `out` is as it was then.
+///
+/// ```
+/// let mut out = Vec::new();
+/// aemp::proto::message::encode_args(&mut out, &("test", 123, [true]))?;
+/// assert_eq!(out, br#"["test",123,[true]]"#);
+/// # Ok::<(), aemp::proto::message::EncodeError>(())
+/// ```
 pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), EncodeError> {
     let start = out.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, AsPerl);

@@ -52,6 +52,14 @@ impl Message {
     /// # Errors
     ///
     /// [`EncodeError`] if it is no sequence, or does not serialise.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// assert_eq!(Message::encode(&("test", 123))?.to_json(), r#"["test",123]"#);
+    /// assert_eq!(Message::encode(&())?.to_json(), "[]");
+    /// assert!(Message::encode(&123).is_err());
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn encode<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
         let mut json = Vec::with_capacity(64);
         encode_args(&mut json, args)?;
@@ -64,6 +72,13 @@ impl Message {
     /// Makes a message of a framed JSON text whose first element, the destination, ends before `at`.
     ///
     /// `at` is an offset into `frame`, behind the destination and its closing quote.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// let frame = bytes::BytesMut::from(r#"["a.b","test",123]"#);
+    /// let at = r#"["a.b""#.len();
+    /// assert_eq!(Message::from_frame(frame, at).to_json(), r#"["test",123]"#);
+    /// ```
     pub fn from_frame(mut frame: BytesMut, at: usize) -> Self {
         let rest = frame.get(at..).unwrap_or_default();
         let json = match memchr::memchr2(b',', b']', rest) {
@@ -78,11 +93,24 @@ impl Message {
     }
 
     /// Makes a message of values.
+    ///
+    /// ```
+    /// let message = aemp::Message::from_values(&["test".into(), 123.into()]);
+    /// assert_eq!(message.to_json(), r#"["test",123]"#);
+    /// ```
     pub fn from_values(values: &[Value]) -> Self {
         Message::encode(values).expect("JSON values serialise")
     }
 
     /// The first element, if it is a string or a number: what tells the message's type.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// assert_eq!(Message::encode(&("test", 123))?.tag().as_deref(), Some("test"));
+    /// assert_eq!(Message::encode(&(123,))?.tag().as_deref(), Some("123"));
+    /// assert_eq!(Message::encode(&([1], 2))?.tag(), None);
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn tag(&self) -> Option<Cow<'_, str>> {
         if self.skip > 0 {
             let elements: Vec<&RawValue> = self.elements();
@@ -94,6 +122,12 @@ impl Message {
     }
 
     /// The message without its first element.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 123))?;
+    /// assert_eq!(message.without_tag().to_json(), "[123]");
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn without_tag(&self) -> Message {
         Message {
             json: self.json.clone(),
@@ -107,6 +141,21 @@ impl Message {
     /// # Errors
     ///
     /// [`ArgsError`] says which element does not fit, and why.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("ruth", "hello", 7))?;
+    /// let (nick, text): (&str, &str) = message.args()?; // borrowed from the message
+    /// assert_eq!((nick, text), ("ruth", "hello"));
+    /// assert_eq!(message.args::<String>()?, "ruth");
+    /// assert_eq!(message.args::<Vec<serde_json::Value>>()?.len(), 3);
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Said { nick: String, text: String, count: u32, colour: Option<String> }
+    /// let said: Said = message.args()?;
+    /// assert_eq!((said.count, said.colour), (7, None));
+    /// # let _ = (said.nick, said.text);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
         args::read(&self.json, self.skip as usize)
     }
@@ -115,17 +164,36 @@ impl Message {
     ///
     /// A number that no Rust number holds, such as an integer of more than 64 bits, is a string, as
     /// JSON::XS has it.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 123))?;
+    /// assert_eq!(message.values(), [serde_json::json!("test"), 123.into()]);
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn values(&self) -> Vec<Value> {
         let elements = self.elements();
         elements.into_iter().map(value_of).collect()
     }
 
     /// The elements as JSON texts, each just as it came.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", [1, 2]))?;
+    /// let texts: Vec<&str> = message.elements().iter().map(|raw| raw.get()).collect();
+    /// assert_eq!(texts, ["\"test\"", "[1,2]"]);
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn elements(&self) -> Vec<&RawValue> {
         self.args().unwrap_or_default()
     }
 
     /// The message as the text of a JSON array.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 1.5, None::<u32>))?;
+    /// assert_eq!(message.to_json(), r#"["test",1.5,null]"#);
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn to_json(&self) -> Cow<'_, str> {
         let text = |octets| String::from_utf8_lossy(octets);
         if self.skip == 0 {
@@ -136,6 +204,12 @@ impl Message {
 
     /// The message in octets of its own, if they are few. A message from the network is a part of the
     /// block that it was read in, and keeps all of that alive.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 123))?;
+    /// assert_eq!(message.clone().compact().to_json(), message.to_json());
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn compact(mut self) -> Self {
         const SMALL: usize = 4096;
         if self.json.len() <= SMALL {
@@ -145,6 +219,12 @@ impl Message {
     }
 
     /// How many octets the message occupies.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 123))?;
+    /// assert_eq!(message.size(), r#"["test",123]"#.len());
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
     pub fn size(&self) -> usize {
         self.json.len()
     }

@@ -11,11 +11,26 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number that may come as a string: `10` and `"10"`. It is sent as a number.
+///
+/// ```
+/// use aemp::{Message, Num};
+/// let (a, b): (Num<u32>, Num<f64>) = Message::encode(&("10", 1.5))?.args()?;
+/// assert_eq!((a.0, b.0), (10, 1.5));
+/// assert_eq!(Message::encode(&(a, b))?.to_json(), "[10,1.5]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Num<T>(pub T);
 
 /// A string that may come as a number or undefined: `"10"`, `10` and `null`, which is empty. It is
 /// sent as a string.
+///
+/// ```
+/// use aemp::{Message, Text};
+/// let (a, b): (Text, Text) = Message::encode(&(10, None::<u32>))?.args()?;
+/// assert_eq!((a.0.as_str(), b.0.as_str()), ("10", ""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text(pub String);
 

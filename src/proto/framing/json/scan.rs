@@ -117,6 +117,14 @@ impl Nesting {
 
 impl JsonScanner {
     /// A scanner at the start of a stream.
+    ///
+    /// ```
+    /// use aemp::proto::{FramingError, Limits, framing::json::JsonScanner};
+    /// let mut scanner = JsonScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// assert!(scanner.next(br#"["a",[1]]"#).is_ok());
+    /// let mut scanner = JsonScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// assert_eq!(scanner.next(br#"["a",[[1]]"#), Err(FramingError::TooDeep { limit: 2 }));
+    /// ```
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -148,6 +156,16 @@ impl JsonScanner {
     ///
     /// At the first octet that can not be part of a sequence of messages. The scanner can not
     /// go on then; it gives the same error from then on.
+    ///
+    /// ```
+    /// use aemp::proto::{Limits, framing::json::JsonScanner};
+    /// let mut scanner = JsonScanner::new(Limits::default());
+    /// assert_eq!(scanner.next(br#" ["a","#)?, None);
+    /// let frame = scanner.next(br#" ["a",1] [""]"#)?.unwrap();
+    /// assert_eq!((frame.start, frame.end), (1, 8));
+    /// assert!(scanner.next(br#"[ {"#).is_err());
+    /// # Ok::<(), aemp::proto::FramingError>(())
+    /// ```
     pub fn next(&mut self, buf: &[u8]) -> Result<Option<Frame>, FramingError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());

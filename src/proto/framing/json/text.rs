@@ -9,6 +9,11 @@ use bytes::BufMut;
 /// Made for strings that [`JsonScanner`](super::JsonScanner) has checked. In others, escapes
 /// that do not exist and bad UTF-8 come out as U+FFFD, the replacement character. Borrows if
 /// there is no backslash.
+///
+/// ```
+/// use aemp::proto::framing::json::unescape;
+/// assert_eq!(unescape(br"a\tb \u00e9\ud83d\ude00"), "a\tb é😀");
+/// ```
 pub fn unescape(raw: &[u8]) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', raw) else {
         return String::from_utf8_lossy(raw);
@@ -69,6 +74,12 @@ fn or_replacement(code: Option<u32>) -> char {
 /// # Panics
 ///
 /// If `out` is of fixed size and full (a `&mut [u8]`), as [`BufMut::put_slice`] does.
+///
+/// ```
+/// let mut out = Vec::new();
+/// aemp::proto::framing::json::write_str(&mut out, "a\tb \"é\"");
+/// assert_eq!(out, r#""a\tb \"é\"""#.as_bytes());
+/// ```
 pub fn write_str(out: &mut impl BufMut, s: &str) {
     out.put_u8(b'"');
     let mut run = 0;
