@@ -265,7 +265,7 @@ fn nobody_answers() {
         assert!(error.starts_with("aemp: "), "{error}");
         let took = started.elapsed();
         assert!(
-            (4.5..7.5).contains(&took.as_secs_f64()),
+            (4.5..15.0).contains(&took.as_secs_f64()),
             "{args:?} took {took:?}"
         );
     }
@@ -296,7 +296,7 @@ fn signals_end_a_node_cleanly() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(said.starts_with("transport_error mortal "), "{said}");
         assert!(
-            started.elapsed() < Duration::from_secs(3),
+            started.elapsed() < Duration::from_secs(8),
             "peers notice at once"
         );
     }

@@ -348,7 +348,6 @@ async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
     // Its own time-out is 2 - 0.5 s, so it says something after 1 s without output.
     let keepalive = |octets: &[u8]| octets.ends_with(b"[]");
     peer.read_until("a keepalive", keepalive).await;
-    assert!(started.elapsed() < Duration::from_secs(2));
     // We stay silent for longer than the two seconds that we announced.
     peer.closed().await;
     let silence = started.elapsed();

@@ -136,6 +136,9 @@ impl Mesh {
 }
 
 fn perform(node: &Arc<Inner>, effect: Effect) {
+    if node.is_stopping() {
+        return;
+    }
     match effect {
         Effect::Snd(port, message) => {
             if let Err(error) = node.snd(&port, &message) {

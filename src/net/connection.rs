@@ -180,6 +180,9 @@ async fn negotiate(
         let Some(peer) = handshake.peer().filter(|_| greeted) else {
             continue;
         };
+        if node.is_stopping() {
+            return Err(LinkError::Closed);
+        }
         let id = peer.greeting.node.clone();
         if let Purpose::Seed(seed) = purpose {
             node.mesh.seed_greeted(node, seed, &id);

@@ -495,6 +495,7 @@ impl Inner {
             }
         };
         let _ = tokio::time::timeout(PATIENCE, flush).await;
+        self.stopping.store(true, Ordering::Release);
         self.stop.cancel();
         let _ = tokio::time::timeout(PATIENCE, self.halted.cancelled()).await;
         self.tasks.close();

@@ -194,6 +194,7 @@ impl Inner {
         self.tasks.spawn_on(
             async move {
                 tokio::select! {
+                    biased; // a node that stops begins nothing new
                     () = stop.cancelled() => {}
                     () = task => {}
                 }
