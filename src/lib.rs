@@ -135,3 +135,8 @@ pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};
 #[cfg(feature = "node")]
 pub use supervise::Supervisor;
+
+/// The program in the README compiles.
+#[cfg(all(doctest, feature = "node"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

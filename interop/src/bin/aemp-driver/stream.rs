@@ -26,25 +26,22 @@ pub struct Stream {
     task: AbortHandle,
 }
 
-/// Begins an epoch: the monitor first, then the numbers from 0.
-fn begin(node: Node, id: u64, to: PortId, state: Arc<Mutex<State>>) {
-    let (again, mut fired) = (state.clone(), false);
-    // Numbers are sent under this lock, so that none of the old epoch follows.
-    let mut held = state.lock().unwrap();
-    let (epoch, port) = (held.epoch, to.clone());
-    let next = node.clone();
+/// Begins an epoch: the monitor first, then the numbers from 0. Numbers are sent under the lock that
+/// `held` is of, so that none goes out between the end of an epoch and the monitor of the next.
+fn begin(held: &mut State, node: Node, id: u64, to: PortId, state: Arc<Mutex<State>>) {
+    let (epoch, port, next, mut fired) = (held.epoch, to.clone(), node.clone(), false);
     held.monitor = Some(node.mon(&to, move |reason| {
-        let mut state = again.lock().unwrap();
-        if state.stopped {
+        let again = state.clone();
+        let mut held = state.lock().unwrap();
+        if held.stopped {
             return;
         }
-        state.doubles += u64::from(std::mem::replace(&mut fired, true));
-        state.fired += 1;
+        held.doubles += u64::from(std::mem::replace(&mut fired, true));
+        held.fired += 1;
         output::epoch(id, epoch, &reason);
-        state.epoch += 1;
-        state.next = 0;
-        drop(state);
-        begin(next, id, port, again);
+        held.epoch += 1;
+        held.next = 0;
+        begin(&mut held, next, id, port, again);
     }));
 }
 
@@ -52,7 +49,9 @@ impl Stream {
     /// Sends numbers to a port until stopped.
     pub fn start(node: Node, id: u64, to: PortId) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        begin(node.clone(), id, to.clone(), state.clone());
+        let mut held = state.lock().unwrap();
+        begin(&mut held, node.clone(), id, to.clone(), state.clone());
+        drop(held);
         let sending = state.clone();
         let task = tokio::spawn(async move {
             let mut pause = tokio::time::interval(Duration::from_millis(2));
