@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::log::log_at;
 use crate::proto::{Generation, NodeId, Reason};
 
 /// A node came up or went down. Of one node the two alternate, beginning with `Up`.
@@ -55,14 +56,18 @@ impl NodeEvent {
     }
 }
 
+/// How many events may wait for a reader.
+const MOST_WAITING: usize = 16_384;
+
 /// The events of nodes, from the call of [`mon_nodes`](super::Node::mon_nodes) on.
 ///
 /// See [`next`](Self::next) for an example.
 #[derive(Debug)]
-pub struct NodeEvents(mpsc::UnboundedReceiver<NodeEvent>);
+pub struct NodeEvents(mpsc::Receiver<NodeEvent>);
 
 impl NodeEvents {
-    /// The next event. `None` when the node has stopped.
+    /// The next event. `None` when the node has stopped, or behind 16,384 events that nobody read: a
+    /// reader that is so far behind is cut off, with a line in the log, rather than given holes.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,20 +89,55 @@ impl NodeEvents {
 }
 
 #[derive(Default)]
-pub(crate) struct Subscribers(Mutex<Vec<mpsc::UnboundedSender<NodeEvent>>>);
+pub(crate) struct Subscribers(Mutex<Vec<mpsc::Sender<NodeEvent>>>);
 
 impl Subscribers {
     pub(crate) fn subscribe(&self) -> NodeEvents {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(MOST_WAITING);
         self.0.lock().push(sender);
         NodeEvents(receiver)
     }
 
     pub(crate) fn tell(&self, event: NodeEvent) {
-        self.0.lock().retain(|to| to.send(event.clone()).is_ok());
+        self.0.lock().retain(|to| match to.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                log_at!(
+                    1,
+                    "a reader of node events is {MOST_WAITING} events behind: it gets no more"
+                );
+                false
+            }
+        });
     }
 
     pub(crate) fn close(&self) {
         self.0.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_is_cut_off_without_a_hole() {
+        let subscribers = Subscribers::default();
+        let mut events = subscribers.subscribe();
+        for n in 0..MOST_WAITING + 2 {
+            subscribers.tell(NodeEvent::Down {
+                node: NodeId::new(n.to_string()),
+                reason: Reason::normal(),
+            });
+        }
+        assert!(subscribers.0.lock().is_empty());
+        for n in 0..MOST_WAITING {
+            assert_eq!(
+                events.next().await.unwrap().node(),
+                &NodeId::new(n.to_string())
+            );
+        }
+        assert_eq!(events.next().await, None);
     }
 }
