@@ -128,8 +128,8 @@ mod trace;
 #[cfg(feature = "node")]
 pub use node::{
     Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox,
-    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, RecvError, Registration,
-    RegistrationGuard, SendError, StartError,
+    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError,
+    Registration, RegistrationGuard, SendError, StartError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -232,6 +232,7 @@ async fn take_over(
         remote: remote.to_owned(),
         ready: Notify::new(),
         closed: CancellationToken::new(),
+        lost: false.into(),
     });
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -12,23 +12,27 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::LinkError;
+use super::intake::Intake;
 use crate::log::log_at;
 use crate::node::peer::{Link, Peer};
-use crate::node::{Inner, enter, request};
+use crate::node::{Claims, Inner, enter, request};
 use crate::proto::framing::json::{ElementKind, Frame, JsonScanner};
+use crate::proto::message::are_plain;
 use crate::proto::{FramingError, Message};
 
-/// How much is read at once, in octets.
-const READ_SIZE: usize = 64 * 1024;
-
-/// With less room than this a new block is begun, in octets.
-const LEAST_READ: usize = 4 * 1024;
+/// Behind a message that is not yet complete and already longer than this, in octets, so many are taken
+/// the usual way: trying to read such a message at once is in vain most of the time.
+const LARGE: usize = 4 * 1024;
+const LARGE_IN_A_ROW: u32 = 16;
 
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// A buffer of more than this is not kept for the next write.
-const SPARE_SIZE: usize = 256 * 1024;
+/// A buffer of more than this is not kept for the next write, in octets.
+const SPARE_SIZE: usize = 1024 * 1024;
+
+/// Nor one of more than this while there is nothing to write.
+const IDLE_SIZE: usize = 4 * 1024;
 
 /// Starts both halves. `rest` is what followed the handshake.
 pub(super) fn start(
@@ -44,7 +48,9 @@ pub(super) fn start(
         peer: peer.clone(),
         link: link.clone(),
         scanner: JsonScanner::new(node.settings.limits),
-        buffer: BytesMut::from(&rest[..]),
+        intake: Intake::new(&rest),
+        claims: Claims::new(node),
+        large: 0,
     };
     let writer = Writer {
         node: node.clone(),
@@ -87,7 +93,10 @@ struct Reader {
     peer: Arc<Peer>,
     link: Arc<Link>,
     scanner: JsonScanner,
-    buffer: BytesMut,
+    intake: Intake,
+    claims: Claims,
+    /// So many messages more are expected to be [`LARGE`].
+    large: u32,
 }
 
 impl Reader {
@@ -109,7 +118,7 @@ impl Reader {
             });
         }
         // Closing a socket with input in it would discard what the peer has not read yet.
-        self.buffer = BytesMut::new();
+        drop(self.intake.take());
         let drain = async move {
             let mut rest = [0; 1024];
             while matches!(socket.read(&mut rest).await, Ok(1..)) {}
@@ -119,44 +128,74 @@ impl Reader {
 
     async fn read(&mut self, socket: &mut OwnedReadHalf) -> Result<(), LinkError> {
         let silence = idle(&self.node, &self.link).silence;
+        let mut block = self.intake.take();
         loop {
-            self.take()?;
-            if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
-                self.buffer.reserve(READ_SIZE);
-            }
-            let read = socket.read_buf(&mut self.buffer);
-            let read = match silence {
-                Some(limit) => timeout(limit, read)
+            let taken = self.take(&mut block);
+            self.intake.keep(block);
+            taken?;
+            let fill = self.intake.fill(socket);
+            let (filled, read) = match silence {
+                Some(limit) => timeout(limit, fill)
                     .await
                     .map_err(|_| LinkError::Silent(limit))??,
-                None => read.await?,
+                None => fill.await?,
             };
             if read == 0 {
                 return Err(LinkError::Closed);
             }
+            block = filled;
         }
     }
 
-    /// Hands out every complete message in the buffer.
-    fn take(&mut self) -> Result<(), FramingError> {
+    /// Hands out every complete message in the block.
+    fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
         let node = self.node.clone();
         enter(&node.runtime, || {
-            while let Some(frame) = self.scanner.next(&self.buffer)? {
-                self.hand_out(frame);
-                if self.link.closed.is_cancelled() {
-                    break;
-                }
-            }
-            Ok(())
+            let (before, mut messages) = (block.len(), 0);
+            let result = self.take_all(&node, block, &mut messages);
+            self.claims.release(&node);
+            let traffic = &self.link.traffic;
+            traffic.received.fetch_add(messages, Ordering::Relaxed);
+            let octets = (before - block.len()) as u64;
+            traffic.received_octets.fetch_add(octets, Ordering::Relaxed);
+            result
         })
     }
 
-    fn hand_out(&mut self, frame: Frame) {
-        let octets = self.buffer.split_to(frame.end);
-        let traffic = &self.link.traffic;
-        traffic.received.fetch_add(1, Ordering::Relaxed);
-        let size = octets.len() as u64;
-        traffic.received_octets.fetch_add(size, Ordering::Relaxed);
+    fn take_all(
+        &mut self,
+        node: &Arc<Inner>,
+        block: &mut BytesMut,
+        messages: &mut u64,
+    ) -> Result<(), FramingError> {
+        let quick = !crate::trace::enabled();
+        let plain = quick && are_plain(block);
+        let mut at = 0;
+        while at < block.len() && !self.link.is_lost() {
+            let tried = quick && self.large == 0 && self.scanner.is_between();
+            if tried && let Some(len) = self.claims.offer(node, &mut block[at..], plain) {
+                at += len;
+                *messages += 1;
+                continue;
+            }
+            self.claims.release(node);
+            block.advance(std::mem::take(&mut at));
+            let Some(frame) = self.scanner.next(block)? else {
+                if tried && block.len() > LARGE {
+                    self.large = LARGE_IN_A_ROW;
+                }
+                break;
+            };
+            self.large = self.large.saturating_sub(1);
+            *messages += 1;
+            self.hand_out(frame, block);
+        }
+        block.advance(at);
+        Ok(())
+    }
+
+    fn hand_out(&mut self, frame: Frame, block: &mut BytesMut) {
+        let octets = block.split_to(frame.end);
         let Some(dest) = frame.dest else {
             return; // a keepalive
         };
@@ -173,7 +212,7 @@ impl Reader {
             };
             request::perform(&self.node, Some(&origin), message);
         } else {
-            self.node.deliver(&name, message);
+            self.node.deliver_now(&name, message);
         }
     }
 }
@@ -214,12 +253,20 @@ impl Writer {
     async fn write(&self, socket: &mut OwnedWriteHalf) -> std::io::Result<()> {
         let keepalive = idle(&self.node, &self.link).keepalive;
         let mut spare = Vec::new();
+        let mut rested = true;
         loop {
             let Some(mut taken) = self.peer.take_output(&self.link, spare) else {
                 return Ok(());
             };
             if taken.is_empty() {
                 spare = taken;
+                if !std::mem::replace(&mut rested, true) {
+                    // Who waits for room goes first, and finds the buffers as they are.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                spare.shrink_to(IDLE_SIZE);
+                self.peer.shrink_output(IDLE_SIZE);
                 let ready = self.link.ready.notified();
                 match keepalive {
                     None => ready.await,
@@ -231,6 +278,7 @@ impl Writer {
                 }
                 continue;
             }
+            rested = taken.capacity() <= IDLE_SIZE;
             socket.write_all(&taken).await?;
             let sent = &self.link.traffic.sent_octets;
             sent.fetch_add(taken.len() as u64, Ordering::Relaxed);

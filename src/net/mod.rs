@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod intake;
 mod link;
 mod listen;
 pub(crate) mod schedule;

@@ -198,15 +198,13 @@ impl Node {
         args: &T,
     ) -> Result<(), SendError> {
         /// So much may wait at the most, in octets.
-        const HIGH_WATER: usize = 1 << 20;
+        const HIGH_WATER: usize = 64 * 1024;
         let port = port.into();
         let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
-        if !self.inner().is_local(&port)
-            && let Some(peer) = self.inner().peers.get(port.node())
-        {
+        while let Some(peer) = self.inner().snd_if_room(&port, args, most.max(1))? {
             peer.wait_for_room(most.max(1)).await;
         }
-        self.inner().snd(&port, args)
+        Ok(())
     }
 
     /// Calls a function on another node by name, in no port's context: a request to its node port.

@@ -490,7 +490,7 @@ impl Inner {
         let flush = async {
             for peer in &peers {
                 if peer.is_up() {
-                    peer.wait_for_room(1).await;
+                    peer.wait_until_written().await;
                 }
             }
         };

@@ -4,16 +4,19 @@
 
 mod api;
 mod builder;
+mod claim;
 mod context;
 mod events;
 mod funcs;
 mod groups;
+mod handler;
 mod mailbox;
 mod monitor;
 pub(crate) mod peer;
 mod peers;
 mod port;
 mod port_handle;
+mod ports;
 pub(crate) mod request;
 mod stats;
 mod work;
@@ -24,7 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -37,11 +39,13 @@ pub use context::Context;
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
+pub use handler::Receive;
 pub use mailbox::{Mailbox, RecvError};
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
+pub(crate) use claim::Claims;
 pub(crate) use monitor::call as action;
 pub(crate) use work::enter;
 
@@ -53,7 +57,9 @@ use crate::proto::message::encode_to;
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
+use peer::{Peer, Sent};
 use port::PortCell;
+use ports::Ports;
 
 /// A node of an AEMP network, running in this process.
 ///
@@ -145,39 +151,6 @@ pub(crate) struct Inner {
     serial: AtomicU64,
 }
 
-/// The local ports by name.
-#[derive(Default)]
-pub(crate) struct Ports(DashMap<Box<str>, Arc<PortCell>>);
-
-impl Ports {
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<PortCell>> {
-        self.0.get(name).map(|port| port.clone())
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        self.0.remove(name);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn all(&self) -> Vec<Arc<PortCell>> {
-        self.0.iter().map(|port| port.clone()).collect()
-    }
-
-    /// Adds a port, unless one of that name is there.
-    fn insert(&self, port: Arc<PortCell>) -> bool {
-        match self.0.entry(port.id.name().into()) {
-            dashmap::Entry::Occupied(_) => false,
-            dashmap::Entry::Vacant(entry) => {
-                entry.insert(port);
-                true
-            }
-        }
-    }
-}
-
 impl Inner {
     /// A number that was not given out before.
     pub(crate) fn next_serial(&self) -> u64 {
@@ -241,30 +214,48 @@ impl Inner {
         to: &PortId,
         args: &T,
     ) -> Result<(), SendError> {
+        self.snd_if_room(to, args, usize::MAX).map(drop)
+    }
+
+    /// Sends a message, if fewer than `most` octets wait to be sent to the port's node. Otherwise says
+    /// whom to wait for.
+    pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        to: &PortId,
+        args: &T,
+        most: usize,
+    ) -> Result<Option<Arc<Peer>>, SendError> {
         thread_local! {
             /// Messages are encoded here, outside of all locks: serialising runs the program's code.
             static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
         /// A larger buffer is not kept.
-        const KEPT: usize = 64 * 1024;
-        if self.is_local(to) {
+        const KEPT: usize = 1024 * 1024;
+        let (id, name) = (to.node(), to.name());
+        if id == self.id.as_str() || id.is_empty() {
             let message = Message::encode(args)?;
             self.trace_sent(to, &message);
-            self.deliver(to.name(), message);
-            return Ok(());
+            self.deliver(name, message);
+            return Ok(None);
         }
         if crate::trace::enabled() {
             self.trace_sent(to, &Message::encode(args)?);
         }
         let mut encoded = SCRATCH.take();
         encoded.clear();
-        encode_to(&mut encoded, to.name(), args)?;
-        let peer = || self.peers.get_or_add(to.node());
-        while !peer().send(self, to.name(), &encoded) {}
+        encode_to(&mut encoded, name, args)?;
+        let full = loop {
+            let peer = self.peers.get_or_add(id);
+            match peer.send(self, name, &encoded, most) {
+                Sent::Done => break None,
+                Sent::NoRoom => break Some(peer),
+                Sent::Unknown => {}
+            }
+        };
         if encoded.capacity() <= KEPT {
             SCRATCH.set(encoded);
         }
-        Ok(())
+        Ok(full)
     }
 
     fn trace_sent(&self, to: &PortId, message: &Message) {
@@ -283,6 +274,15 @@ impl Inner {
             request::perform_local(self, message);
         } else if let Some(port) = self.ports.get(name) {
             port.deliver(self, message);
+        }
+    }
+
+    /// Hands a message that came by a link to a local port, whose code may run here and now.
+    pub(crate) fn deliver_now(self: &Arc<Self>, name: &str, message: Message) {
+        if !self.is_stopping()
+            && let Some(port) = self.ports.get(name)
+        {
+            port.deliver_now(self, message);
         }
     }
 

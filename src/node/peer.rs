@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -96,6 +96,16 @@ pub(crate) struct Link {
     pub(crate) ready: Notify,
     /// The link is lost or given up: both halves stop.
     pub(crate) closed: CancellationToken,
+    /// The same, to be asked often.
+    pub(crate) lost: AtomicBool,
+}
+
+impl Link {
+    /// Whether the link is lost or given up.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
 }
 
 /// What a lost link leaves to be done.
@@ -218,22 +228,26 @@ impl Peer {
         })
     }
 
-    /// How many octets wait to be written.
-    pub(crate) fn queued(&self) -> usize {
-        let state = self.state.lock();
-        state.pending_octets + state.out.len() + state.in_flight
+    /// Waits until fewer than `octets` wait for the writer.
+    pub(crate) async fn wait_for_room(&self, octets: usize) {
+        self.wait_until(|state| state.queued() < octets).await;
     }
 
-    /// Waits until fewer than `octets` wait to be written.
-    pub(crate) async fn wait_for_room(&self, octets: usize) {
+    /// Waits until everything is written.
+    pub(crate) async fn wait_until_written(&self) {
+        self.wait_until(|state| state.waiting() == 0).await;
+    }
+
+    /// Waits for a change after which the state is as wanted, unless it is already.
+    async fn wait_until(&self, wanted: impl Fn(&PeerState) -> bool) {
         loop {
-            let room = self.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            if self.queued() < octets {
+            let changed = self.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if wanted(&self.state.lock()) {
                 return;
             }
-            room.await;
+            changed.await;
         }
     }
 
@@ -244,21 +258,31 @@ impl Peer {
 
     /// Waits until no monitors are firing.
     pub(crate) async fn settled(&self) {
-        loop {
-            let changed = self.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if !matches!(self.state.lock().phase, Phase::Failing) {
-                return;
-            }
-            changed.await;
-        }
+        self.wait_until(|state| !matches!(state.phase, Phase::Failing))
+            .await;
     }
 
-    /// Sends a message to the port `name` that [`encode_to`] has encoded. False: look the peer up
-    /// again.
-    pub(crate) fn send(self: &Arc<Self>, node: &Arc<Inner>, name: &str, encoded: &[u8]) -> bool {
-        self.with_state(node, name, |state| state.append(encoded))
+    /// Sends a message to the port `name` that [`encode_to`] has encoded, if fewer than `most` octets
+    /// wait for the writer.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        encoded: &[u8],
+        most: usize,
+    ) -> Sent {
+        let mut room = true;
+        let known = self.with_state(node, name, |state| {
+            room = state.queued() < most;
+            if room {
+                state.append(encoded);
+            }
+        });
+        match (known, room) {
+            (false, _) => Sent::Unknown,
+            (true, false) => Sent::NoRoom,
+            (true, true) => Sent::Done,
+        }
     }
 
     /// Asks the node to kill a port of its own. False: look the peer up again.
@@ -353,8 +377,7 @@ impl Peer {
         node: &Arc<Inner>,
         mut state: parking_lot::MutexGuard<'_, PeerState>,
     ) {
-        let waiting = state.pending_octets + state.out.len() + state.in_flight;
-        if waiting > node.settings.max_queue {
+        if state.waiting() > node.settings.max_queue {
             let limit = node.settings.max_queue;
             let text = format!("more than {limit} octets are waiting to be sent");
             self.give_up(node, state, &text);
@@ -572,6 +595,11 @@ impl Peer {
         Verdict::Accept
     }
 
+    /// Keeps no larger buffer than this for what is to be written next, in octets.
+    pub(crate) fn shrink_output(&self, octets: usize) {
+        self.state.lock().out.shrink_to(octets);
+    }
+
     /// Gives the writer of `link` what is to be written. `None`: it is not the link any more.
     pub(crate) fn take_output(&self, link: &Link, spare: Vec<u8>) -> Option<Vec<u8>> {
         let mut state = self.state.lock();
@@ -580,10 +608,9 @@ impl Peer {
             _ => return None,
         }
         let taken = std::mem::replace(&mut state.out, spare);
-        let before = state.in_flight;
-        state.in_flight = taken.len();
+        let before = std::mem::replace(&mut state.in_flight, taken.len());
         drop(state);
-        if before > 0 {
+        if before > 0 || !taken.is_empty() {
             self.room.notify_waiters();
         }
         Some(taken)
@@ -619,6 +646,7 @@ impl Peer {
     ) {
         let was_up = match std::mem::replace(&mut state.phase, Phase::Failing) {
             Phase::Up(link) => {
+                link.lost.store(true, Ordering::Release);
                 link.closed.cancel();
                 true
             }
@@ -715,7 +743,28 @@ impl Peer {
     }
 }
 
+/// What became of a message to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is on its way, or lost as the guarantee demands.
+    Done,
+    /// Too much is waiting already.
+    NoRoom,
+    /// Look the peer up again.
+    Unknown,
+}
+
 impl PeerState {
+    /// How many octets wait for the writer.
+    fn queued(&self) -> usize {
+        self.pending_octets + self.out.len()
+    }
+
+    /// How many octets are not written yet.
+    fn waiting(&self) -> usize {
+        self.queued() + self.in_flight
+    }
+
     /// Appends an encoded message.
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use super::peer::Peer;
 use crate::proto::NodeId;
 
 #[derive(Default)]
-pub(crate) struct Peers(DashMap<Box<str>, Arc<Peer>>);
+pub(crate) struct Peers(DashMap<Box<str>, Arc<Peer>, RandomState>);
 
 impl Peers {
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Peer>> {

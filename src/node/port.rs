@@ -1,10 +1,11 @@
 //! A local port: its queue, its handlers, its monitors.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -13,20 +14,13 @@ use tokio::task::AbortHandle;
 
 use super::Inner;
 use super::context::Context;
+use super::handler::Slot;
 use super::monitor::{self, Watcher};
 use super::work::{self, Job};
 use crate::log::log_at;
 use crate::proto::{Message, PortId, Reason};
 
-/// What became of a message that a handler took.
-pub(crate) enum Outcome {
-    Done(Result<(), String>),
-    Later(Pin<Box<dyn Future<Output = Result<(), String>> + Send>>),
-}
-
-pub(crate) type Handler = Box<dyn FnMut(&Context, Message) -> Outcome + Send>;
-/// One at a time runs in a port, so the lock is never waited for.
-type Slot = Arc<Mutex<Handler>>;
+pub(crate) use super::handler::Outcome;
 
 /// What takes a port's messages.
 enum Body {
@@ -38,8 +32,7 @@ enum Body {
         default: Option<Slot>,
         /// Whether a message that nothing takes kills the port.
         strict: bool,
-        #[allow(clippy::box_collection, reason = "keeps ports without tags small")]
-        tags: Option<Box<HashMap<Box<str>, Slot>>>,
+        tags: Tags,
     },
     /// Messages stay in the queue until someone receives them.
     Mailbox(Arc<Notify>),
@@ -47,7 +40,38 @@ enum Body {
 
 pub(crate) struct PortCell {
     pub(crate) id: PortId,
+    /// Changes whenever the handlers do, and with the port's death.
+    epoch: AtomicU32,
     state: Mutex<State>,
+}
+
+/// The handlers by tag, sorted.
+#[derive(Default)]
+struct Tags(Vec<(Box<str>, Slot)>);
+
+impl Tags {
+    fn find(&self, tag: &[u8]) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(other, _)| other.as_bytes().cmp(tag))
+    }
+
+    fn get(&self, tag: &[u8]) -> Option<&Slot> {
+        self.find(tag).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Sets or removes a handler. Gives back what was there.
+    fn set(&mut self, tag: &str, slot: Option<Slot>) -> Option<Slot> {
+        match (self.find(tag.as_bytes()), slot) {
+            (Ok(at), Some(slot)) => Some(std::mem::replace(&mut self.0[at].1, slot)),
+            (Ok(at), None) => Some(self.0.remove(at).1),
+            (Err(at), Some(slot)) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (tag.into(), slot));
+                None
+            }
+            (Err(_), None) => None,
+        }
+    }
 }
 
 struct State {
@@ -75,6 +99,21 @@ thread_local! {
     static RUNNING: Cell<*const PortCell> = const { Cell::new(std::ptr::null()) };
 }
 
+/// Marks this thread as running the code of a port, until it is dropped.
+pub(crate) struct Running(*const PortCell);
+
+impl Running {
+    pub(crate) fn begin(port: &Arc<PortCell>) -> Self {
+        Running(RUNNING.replace(Arc::as_ptr(port)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(self.0);
+    }
+}
+
 /// What a port does next.
 enum Next {
     Handle(Slot, Message),
@@ -94,6 +133,7 @@ impl PortCell {
     pub(crate) fn new(id: PortId, fresh: bool) -> Self {
         PortCell {
             id,
+            epoch: AtomicU32::new(0),
             state: Mutex::new(State {
                 alive: true,
                 running: fresh,
@@ -108,10 +148,25 @@ impl PortCell {
 
     /// Puts a message into the queue; handlers run soon.
     pub(crate) fn deliver(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
+        if self.enqueue(node, message) {
+            work::schedule(node, Job::Run(self.clone()));
+        }
+    }
+
+    /// Puts a message into the queue; if the port is idle, handlers run here and now. The caller runs no
+    /// port's code.
+    pub(crate) fn deliver_now(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
+        if self.enqueue(node, message) {
+            self.run(node);
+        }
+    }
+
+    /// Puts a message into the queue. True if the caller has to run the port.
+    fn enqueue(self: &Arc<Self>, node: &Arc<Inner>, message: Message) -> bool {
         let (most, most_octets) = (node.settings.max_mailbox, node.settings.max_queue);
         let mut state = self.state.lock();
         if !state.alive {
-            return;
+            return false;
         }
         if state.queue.len() >= most || state.octets > most_octets {
             drop(state);
@@ -119,7 +174,7 @@ impl PortCell {
                 "more than {most} messages or {most_octets} octets are waiting in the port's queue"
             );
             self.die_of(node, Reason::new(["overflow".to_owned(), text]));
-            return;
+            return false;
         }
         let mailbox = match &state.body {
             Body::Mailbox(notify) => Some(notify.clone()),
@@ -132,11 +187,9 @@ impl PortCell {
         state.queue.push_back(Item::Message(message));
         if let Some(notify) = mailbox {
             notify.notify_one();
-        } else if !state.running {
-            state.running = true;
-            drop(state);
-            work::schedule(node, Job::Run(self.clone()));
+            return false;
         }
+        !std::mem::replace(&mut state.running, true)
     }
 
     /// Lets handlers take messages until the queue is empty.
@@ -148,10 +201,8 @@ impl PortCell {
             let Some(next) = self.next() else { return };
             let outcome = match next {
                 Next::Handle(slot, message) => {
-                    let outer = RUNNING.replace(Arc::as_ptr(self));
-                    let outcome = guarded(|| (slot.lock())(&context, message));
-                    RUNNING.set(outer);
-                    outcome
+                    let _running = Running::begin(self);
+                    guarded(|| slot.lock().take(&context, message))
                 }
                 Next::Refuse(problem) => Outcome::Done(Err(problem.to_owned())),
                 Next::Kill(reason) => return self.die_of(node, reason),
@@ -170,13 +221,47 @@ impl PortCell {
         work::schedule(node, Job::Run(self.clone()));
     }
 
+    /// What a claim of the port relies on: see [`claim`](Self::claim).
+    #[inline]
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Gives the caller the port as if it took a message out of its queue, and the handler for `tag`,
+    /// which is right as long as the epoch stays the same. `None` unless the port is idle, or is `held`
+    /// by the caller already, and has a handler for the tag that is quick.
+    pub(crate) fn claim(&self, tag: &[u8], held: bool) -> Option<(Slot, u32)> {
+        let mut state = self.state.lock();
+        let idle = state.alive && !state.running && state.queue.is_empty();
+        if !idle && !(held && state.alive) {
+            return None;
+        }
+        let Body::Handlers { tags, .. } = &state.body else {
+            return None;
+        };
+        let slot = tags.get(tag).filter(|slot| slot.lock().is_quick())?.clone();
+        state.running = true;
+        Some((slot, self.epoch()))
+    }
+
+    /// Ends a claim.
+    pub(crate) fn unclaim(self: &Arc<Self>, node: &Arc<Inner>) {
+        let mut state = self.state.lock();
+        if state.queue.is_empty() || !state.alive {
+            state.running = false;
+            return;
+        }
+        drop(state);
+        work::schedule(node, Job::Run(self.clone()));
+    }
+
     /// Lets a fresh port take messages.
     pub(crate) fn release(self: &Arc<Self>, node: &Arc<Inner>) {
         work::schedule(node, Job::Run(self.clone()));
     }
 
     /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port.
-    fn drive(
+    pub(crate) fn drive(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
@@ -246,9 +331,9 @@ impl PortCell {
                     strict,
                     tags,
                 } => {
-                    if let Some(tags) = tags
+                    if !tags.0.is_empty()
                         && let Some(tag) = message.tag()
-                        && let Some(slot) = tags.get(&*tag)
+                        && let Some(slot) = tags.get(tag.as_bytes())
                     {
                         let slot = slot.clone();
                         return Some(Next::Handle(slot, message.without_tag()));
@@ -268,9 +353,8 @@ impl PortCell {
         self: &Arc<Self>,
         node: &Arc<Inner>,
         tag: Option<&str>,
-        handler: Option<Handler>,
+        slot: Option<Slot>,
     ) -> bool {
-        let slot = handler.map(|handler| Arc::new(Mutex::new(handler)));
         let mut state = self.state.lock();
         if !state.alive {
             return false;
@@ -280,19 +364,14 @@ impl PortCell {
             state.body = Body::Handlers {
                 default: None,
                 strict,
-                tags: None,
+                tags: Tags::default(),
             };
         }
+        self.epoch.fetch_add(1, Ordering::Release);
         // What is replaced may run code when it is dropped: not under our lock.
         let replaced = match (&mut state.body, tag) {
             (Body::Handlers { default, .. }, None) => std::mem::replace(default, slot),
-            (Body::Handlers { tags, .. }, Some(tag)) => {
-                let tags = tags.get_or_insert_default();
-                match slot {
-                    Some(slot) => tags.insert(tag.into(), slot),
-                    None => tags.remove(tag),
-                }
-            }
+            (Body::Handlers { tags, .. }, Some(tag)) => tags.set(tag, slot),
             _ => None,
         };
         let wake = !state.queue.is_empty() && !state.running;
@@ -320,6 +399,7 @@ impl PortCell {
             return Some(notify.clone());
         }
         let notify = Arc::new(Notify::new());
+        self.epoch.fetch_add(1, Ordering::Release);
         let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
         drop(state);
         drop(replaced);
@@ -379,6 +459,7 @@ impl PortCell {
             return None;
         }
         state.alive = false;
+        self.epoch.fetch_add(1, Ordering::Release);
         let body = std::mem::replace(&mut state.body, Body::Fresh);
         // What a mailbox has got can still be received.
         let mailbox = matches!(body, Body::Mailbox(_));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::port::{Handler, Outcome, PortCell};
+use super::handler::{Borrowing, Input, Outcome, Receive, Slot, Typed, Untyped, slot};
+use super::port::PortCell;
 use super::{Context, Inner};
 use crate::proto::{Message, PortId, Reason};
 
@@ -120,10 +121,36 @@ impl Port {
         R: IntoOutcome,
         F: FnMut(&Context, A) -> R + Send + 'static,
     {
-        self.rcv_message(tag, move |context, message| {
-            let args = message.args::<A>().map_err(|error| error.to_string())?;
-            code(context, args).into_outcome()
+        self.set_typed(tag, move |context, args| {
+            Outcome::Done(code(context, args).into_outcome())
         })
+    }
+
+    /// Takes messages whose first element is `tag`, with arguments that may be borrowed from the octets
+    /// that came by the network: see [`Receive`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Context, Node, Receive};
+    ///
+    /// struct Log;
+    ///
+    /// impl Receive for Log {
+    ///     type Args<'a> = (u8, &'a str);
+    ///     type Outcome = ();
+    ///     fn receive(&mut self, _: &Context, (level, line): Self::Args<'_>) {
+    ///         println!("{level} {line}");
+    ///     }
+    /// }
+    ///
+    /// let node = Node::local();
+    /// let port = node.port();
+    /// port.rcv_with("log", Log);
+    /// node.snd(&port, &("log", 7, "started"))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn rcv_with(&self, tag: &str, handler: impl Receive) -> &Self {
+        self.set(Some(tag), slot(Borrowing(handler)))
     }
 
     /// Like [`rcv`](Self::rcv) with asynchronous code. The port takes its next message when the
@@ -150,14 +177,9 @@ impl Port {
         Fut: Future<Output = R> + Send + 'static,
         F: FnMut(Context, A) -> Fut + Send + 'static,
     {
-        self.set(Some(tag), move |context, message| {
-            match message.args::<A>() {
-                Err(error) => Outcome::Done(Err(error.to_string())),
-                Ok(args) => {
-                    let future = code(context.clone(), args);
-                    Outcome::Later(Box::pin(async move { future.await.into_outcome() }))
-                }
-            }
+        self.set_typed(tag, move |context, args| {
+            let future = code(context.clone(), args);
+            Outcome::Later(Box::pin(async move { future.await.into_outcome() }))
         })
     }
 
@@ -184,7 +206,7 @@ impl Port {
         R: IntoOutcome,
         F: FnMut(&Context, Message) -> R + Send + 'static,
     {
-        self.set(Some(tag), move |context, message| {
+        self.set_untyped(Some(tag), move |context, message| {
             Outcome::Done(code(context, message).into_outcome())
         })
     }
@@ -210,7 +232,7 @@ impl Port {
         R: IntoOutcome,
         F: FnMut(&Context, Message) -> R + Send + 'static,
     {
-        self.set(None, move |context, message| {
+        self.set_untyped(None, move |context, message| {
             Outcome::Done(code(context, message).into_outcome())
         })
     }
@@ -237,7 +259,7 @@ impl Port {
         Fut: Future<Output = R> + Send + 'static,
         F: FnMut(Context, Message) -> Fut + Send + 'static,
     {
-        self.set(None, move |context, message| {
+        self.set_untyped(None, move |context, message| {
             let future = code(context.clone(), message);
             Outcome::Later(Box::pin(async move { future.await.into_outcome() }))
         })
@@ -299,14 +321,31 @@ impl Port {
         self.node.ports.get(self.id.name())
     }
 
-    fn set(
+    fn set_typed<A: DeserializeOwned>(
+        &self,
+        tag: &str,
+        mut code: impl FnMut(&Context, A) -> Outcome + Send + 'static,
+    ) -> &Self {
+        let handler = Typed(move |context: &Context, input: Input<'_>| {
+            Some(match input.args::<A>()? {
+                Ok(args) => code(context, args),
+                Err(text) => Outcome::Done(Err(text)),
+            })
+        });
+        self.set(Some(tag), slot(handler))
+    }
+
+    fn set_untyped(
         &self,
         tag: Option<&str>,
         code: impl FnMut(&Context, Message) -> Outcome + Send + 'static,
     ) -> &Self {
+        self.set(tag, slot(Untyped(code)))
+    }
+
+    fn set(&self, tag: Option<&str>, slot: Slot) -> &Self {
         if let Some(cell) = self.cell() {
-            let code: Handler = Box::new(code);
-            cell.set_handler(&self.node, tag, Some(code));
+            cell.set_handler(&self.node, tag, Some(slot));
         }
         self
     }

@@ -92,6 +92,7 @@ impl NodeId {
     /// ```
     /// assert_eq!(aemp::NodeId::new("ruth").as_str(), "ruth");
     /// ```
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -160,6 +161,7 @@ impl PortId {
     /// ```
     /// assert_eq!(aemp::PortId::new("ruth#a.b").as_str(), "ruth#a.b");
     /// ```
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.full
     }
@@ -169,6 +171,7 @@ impl PortId {
     /// ```
     /// assert_eq!(aemp::PortId::new("ruth#a.b").node(), "ruth");
     /// ```
+    #[inline]
     pub fn node(&self) -> &str {
         &self.full[..self.node_len]
     }
@@ -188,6 +191,7 @@ impl PortId {
     /// assert_eq!(aemp::PortId::new("ruth#a.b").name(), "a.b");
     /// assert_eq!(aemp::PortId::new("ruth").name(), "");
     /// ```
+    #[inline]
     pub fn name(&self) -> &str {
         self.full.get(self.node_len + 1..).unwrap_or("")
     }

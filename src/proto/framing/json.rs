@@ -47,6 +47,7 @@ mod tests;
 
 pub use scan::JsonScanner;
 pub use text::{unescape, write_str};
+pub(crate) use token::plain_run;
 
 /// One complete message found by [`JsonScanner::next`]. All positions count from the start
 /// of the buffer that was given to that call.

@@ -50,6 +50,18 @@ pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8], skip: usize) -> Re
     })
 }
 
+/// Deserialises `T` from a list of elements, of which there may be more.
+#[inline]
+pub(super) fn read_rest<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_seq(Whole {
+        skip: 0,
+        at: &Cell::new(0),
+        marker: std::marker::PhantomData,
+    })
+}
+
 struct Whole<'a, T> {
     skip: usize,
     at: &'a Cell<usize>,

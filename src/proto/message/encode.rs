@@ -1,10 +1,8 @@
 //! Messages to octets.
 
-use std::io;
-
 use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter};
 
+use super::json;
 use crate::proto::framing::json::write_str;
 
 /// Why something can't be sent as a message.
@@ -28,28 +26,6 @@ pub enum EncodeError {
     Unserialisable(#[from] serde_json::Error),
 }
 
-/// Writes values as JSON::XS does, wherever that loses nothing.
-///
-/// Minus zero is `-0`, which Perl takes as the integer 0 and this crate as -0.0. A float that is a
-/// whole number stays recognisable as one, `2.0`, where Perl would write `2`.
-struct AsPerl;
-
-impl Formatter for AsPerl {
-    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        match value == 0.0 && value.is_sign_negative() {
-            true => writer.write_all(b"-0"),
-            false => CompactFormatter.write_f64(writer, value),
-        }
-    }
-
-    fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        match value == 0.0 && value.is_sign_negative() {
-            true => writer.write_all(b"-0"),
-            false => CompactFormatter.write_f32(writer, value),
-        }
-    }
-}
-
 /// Appends `args` to `out` as the text of a JSON array. `()` is the empty message.
 ///
 /// # Errors
@@ -62,10 +38,10 @@ impl Formatter for AsPerl {
 /// assert_eq!(out, br#"["test",123,[true]]"#);
 /// # Ok::<(), aemp::proto::message::EncodeError>(())
 /// ```
+#[inline]
 pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), EncodeError> {
     let start = out.len();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, AsPerl);
-    if let Err(error) = args.serialize(&mut serializer) {
+    if let Err(error) = json::write(out, args) {
         out.truncate(start);
         return Err(error.into());
     }
@@ -97,6 +73,7 @@ pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result
 /// assert_eq!(out, br#"["a.b","test",123][""]"#);
 /// # Ok::<(), aemp::proto::message::EncodeError>(())
 /// ```
+#[inline]
 pub fn encode_to<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     name: &str,

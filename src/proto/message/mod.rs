@@ -9,7 +9,9 @@
 
 mod args;
 mod encode;
+mod json;
 mod perl;
+mod quick;
 
 use std::borrow::Cow;
 
@@ -21,6 +23,7 @@ use serde_json::value::RawValue;
 pub use args::ArgsError;
 pub use encode::{EncodeError, encode_args, encode_to};
 pub use perl::{Num, Octets, Text};
+pub use quick::{Head, Quick, RestAt, are_plain};
 
 use crate::proto::framing::json::unescape;
 

@@ -179,6 +179,21 @@ impl JsonScanner {
         }
     }
 
+    /// Whether the next octet is the first of a message: nothing of it was looked at before.
+    ///
+    /// ```
+    /// use aemp::proto::{Limits, framing::json::JsonScanner};
+    /// let mut scanner = JsonScanner::new(Limits::default());
+    /// assert!(scanner.is_between());
+    /// assert_eq!(scanner.next(b"[\"a\"")?, None);
+    /// assert!(!scanner.is_between());
+    /// # Ok::<(), aemp::proto::FramingError>(())
+    /// ```
+    #[inline]
+    pub fn is_between(&self) -> bool {
+        self.pos == 0 && self.state == State::Message && self.failed.is_none()
+    }
+
     #[cold]
     fn fail(&mut self, error: FramingError) -> FramingError {
         self.failed.insert(error).clone()

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
+use super::token::literal_run;
+
 /// The value of a JSON string, given what stands between its quotes.
 ///
 /// Made for strings that [`JsonScanner`](super::JsonScanner) has checked. In others, escapes
@@ -82,26 +84,26 @@ fn or_replacement(code: Option<u32>) -> char {
 /// ```
 pub fn write_str(out: &mut impl BufMut, s: &str) {
     out.put_u8(b'"');
-    let mut run = 0;
-    for (i, b) in s.bytes().enumerate() {
-        let short = match b {
-            b'"' | b'\\' => b,
+    let mut rest = s.as_bytes();
+    loop {
+        let run = literal_run(rest);
+        out.put_slice(&rest[..run]);
+        let Some(&octet) = rest.get(run) else { break };
+        rest = &rest[run + 1..];
+        let short = match octet {
+            b'"' | b'\\' => octet,
             0x08 => b'b',
             0x0c => b'f',
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
-            0..0x20 => b'u',
-            _ => continue,
+            _ => b'u',
         };
-        out.put_slice(&s.as_bytes()[run..i]);
-        run = i + 1;
         out.put_slice(&[b'\\', short]);
         if short == b'u' {
             let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit & 15)];
-            out.put_slice(&[b'0', b'0', hex(b >> 4), hex(b)]);
+            out.put_slice(&[b'0', b'0', hex(octet >> 4), hex(octet)]);
         }
     }
-    out.put_slice(&s.as_bytes()[run..]);
     out.put_u8(b'"');
 }

@@ -36,33 +36,71 @@ pub fn syntax<T>(offset: usize, what: &'static str) -> Result<T, FramingError> {
     Err(FramingError::Syntax { offset, what })
 }
 
-/// How many octets at the start of `rest` are ASCII and of no meaning in a string.
+/// The high bit of each octet that is less than `bound`, right up to the first one.
 #[inline(always)]
-pub fn plain_run(rest: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
+fn less(eight: u64, bound: u64) -> u64 {
+    eight.wrapping_sub(ONES * bound) & !eight
+}
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
+
+/// How many octets at the start of `rest` are literal: can stand in a string as they are (and are ASCII,
+/// if that is asked for).
+#[inline(always)]
+fn run(rest: &[u8], ascii: bool) -> usize {
+    const BLOCK: usize = 64;
+    /// Behind so many octets a string is likely to be long.
+    const SHORT: usize = 32;
     let mut run = 0;
     let mut tail = rest;
     while let Some((eight, more)) = tail.split_first_chunk::<8>() {
         let eight = u64::from_le_bytes(*eight);
-        // A subtraction sets the high bit of an ASCII octet that is less than what is
-        // subtracted. It may borrow from the octet after a hit, but only the first hit
-        // counts, and no borrow comes to that.
-        let control = eight.wrapping_sub(ONES * 0x20);
-        let quote = (eight ^ (ONES * 0x22)).wrapping_sub(ONES);
-        let backslash = (eight ^ (ONES * 0x5c)).wrapping_sub(ONES);
-        let hits = (control | quote | backslash | eight) & HIGH;
+        let quote = less(eight ^ (ONES * 0x22), 1);
+        let backslash = less(eight ^ (ONES * 0x5c), 1);
+        let odd = if ascii { eight } else { 0 };
+        let hits = (less(eight, 0x20) | quote | backslash | odd) & HIGH;
         if hits != 0 {
             return run + hits.trailing_zeros() as usize / 8;
         }
         run += 8;
         tail = more;
+        if run == SHORT {
+            // Without a branch inside of a block, so that it is done many octets at a time.
+            let is_literal = |block: &[u8; BLOCK]| {
+                let odd = |octet: u8| {
+                    let special = u8::from(octet == b'"') | u8::from(octet == b'\\');
+                    let other = if ascii { octet >> 7 } else { 0 };
+                    u8::from(octet < 0x20) | special | other
+                };
+                block.iter().fold(0, |any, &octet| any | odd(octet)) == 0
+            };
+            while let Some((block, more)) = tail.split_first_chunk::<BLOCK>()
+                && is_literal(block)
+            {
+                run += BLOCK;
+                tail = more;
+            }
+        }
     }
-    let plain = |&octet: &u8| matches!(octet, 0x20..0x80) && octet != b'"' && octet != b'\\';
+    let literal =
+        |&octet: &u8| octet >= 0x20 && octet != b'"' && octet != b'\\' && !(ascii && octet >= 0x80);
     run + tail
         .iter()
-        .position(|octet| !plain(octet))
+        .position(|octet| !literal(octet))
         .unwrap_or(tail.len())
+}
+
+/// How many octets at the start of `rest` are ASCII and of no meaning in a string.
+#[inline(always)]
+pub fn plain_run(rest: &[u8]) -> usize {
+    run(rest, true)
+}
+
+/// How many octets at the start of `rest` can stand in a string as they are, whether ASCII or not.
+#[inline(always)]
+pub fn literal_run(rest: &[u8]) -> usize {
+    run(rest, false)
 }
 
 /// Reads on in a number; true if it has ended, in front of `at`.
@@ -175,4 +213,32 @@ pub fn character(rest: &[u8], at: usize) -> Result<Short, FramingError> {
         }
     }
     Ok(Short::Complete(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Many octets at a time are the same as one after the other.
+        #[test]
+        fn runs_end_where_they_should(
+            before in prop::collection::vec(0x23..0x5b_u8, 0..300),
+            after in prop::collection::vec(any::<u8>(), 0..20),
+            accent: bool,
+        ) {
+            let mut octets = before;
+            if accent {
+                octets.extend_from_slice("\u{e9}".as_bytes());
+            }
+            octets.extend(after);
+            let literal = |&octet: &u8| octet >= 0x20 && octet != b'"' && octet != b'\\';
+            let expected = octets.iter().position(|octet| !literal(octet));
+            prop_assert_eq!(literal_run(&octets), expected.unwrap_or(octets.len()));
+            let plain = |octet: &u8| literal(octet) && octet.is_ascii();
+            let expected = octets.iter().position(|octet| !plain(octet));
+            prop_assert_eq!(plain_run(&octets), expected.unwrap_or(octets.len()));
+        }
+    }
 }

@@ -1,0 +1,259 @@
+//! The same work without a node: what the machine, TCP and serde_json can do.
+//!
+//! The sender serialises each message with serde_json into a buffer that is written when it holds 64 KiB. The receiver
+//! reads into one reused buffer and deserialises each message from it with serde_json, into the types that the node's
+//! handler has, borrowing the strings; the parser itself finds the message's end. Both run on tokio, as the node does.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Failure;
+use crate::message::{HASH, Hash, consume, text};
+use crate::node::{commands, say};
+use crate::stats::Times;
+
+/// How the client connects.
+#[derive(Debug, clap::Args)]
+pub struct ClientOptions {
+    /// Where the server listens
+    #[arg(long)]
+    seed: String,
+    /// How many connections
+    #[arg(long, default_value_t = 1)]
+    links: usize,
+}
+
+/// The buffer that is read into, in octets.
+const READ: usize = 256 * 1024;
+/// A buffer of so many octets is written.
+const WRITE: usize = 64 * 1024;
+
+/// Takes connections: the first message says what is measured on it.
+pub async fn serve() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let ports: Vec<String> = (0..10_000)
+        .map(|n| format!("server#Hk1iaV1cSu.{n}"))
+        .collect();
+    let echo = TcpListener::bind("127.0.0.1:0").await?;
+    say(&json!({
+        "ready": true,
+        "echo": echo.local_addr()?.to_string(),
+        "address": listener.local_addr()?.to_string(),
+        "sink": ports,
+    }));
+    let local = tokio::task::LocalSet::new();
+    let count = Rc::new(Cell::new(0));
+    let echoes = async {
+        loop {
+            let (stream, _) = echo.accept().await?;
+            stream.set_nodelay(true)?;
+            local.spawn_local(send_back(stream));
+        }
+    };
+    let accept = async {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let count = count.clone();
+            local.spawn_local(async move {
+                if let Err(error) = take(stream, &count).await {
+                    eprintln!("bare server: {error}");
+                }
+            });
+        }
+    };
+    tokio::select! {
+        end = local.run_until(async { tokio::select! { end = accept => end, end = echoes => end } }) => end,
+        () = until_input_ends() => Ok(()),
+    }
+}
+
+/// Writes back what is read, as it is.
+async fn send_back(mut stream: TcpStream) {
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        if stream.write_all(&buffer[..read]).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn until_input_ends() {
+    let mut lines = commands();
+    while lines.recv().await.is_some() {}
+}
+
+type Data<'a> = (&'a str, &'a str, u64, &'a str, Hash);
+
+async fn take(mut stream: TcpStream, count: &Cell<u64>) -> Result<(), Failure> {
+    let mut buffer = vec![0; READ];
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        filled += read;
+        let mut at = 0;
+        while at < filled {
+            let octets = &buffer[at..filled];
+            let mut messages = serde_json::Deserializer::from_slice(octets).into_iter::<Data>();
+            match messages.next() {
+                Some(Ok((_, _, n, text, hash))) => {
+                    count.set(count.get() + consume((n, text, hash)));
+                    at += messages.byte_offset();
+                }
+                None => break,
+                Some(Err(error)) if error.is_eof() => break,
+                Some(Err(_)) => {
+                    // No data: a request, which is answered.
+                    let mut all = serde_json::Deserializer::from_slice(octets);
+                    let request = Value::deserialize(&mut all)?;
+                    at += request.to_string().len();
+                    let answer = match request[1].as_str() {
+                        Some("count") => json!(["counted", count.get()]),
+                        _ => request,
+                    };
+                    stream.write_all(answer.to_string().as_bytes()).await?;
+                }
+            }
+        }
+        buffer.copy_within(at..filled, 0);
+        filled -= at;
+        if filled == buffer.len() {
+            buffer.resize(2 * filled, 0);
+        }
+    }
+}
+
+/// Carries out commands.
+pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
+    let mut streams = Vec::new();
+    for _ in 0..options.links {
+        let stream = TcpStream::connect(&options.seed).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let mut lines = commands();
+    while let Some(command) = lines.recv().await {
+        let answer = match command["do"].as_str() {
+            Some("connected") => Ok(json!({"connected": true})),
+            Some("oneway") => oneway(&mut streams, &command).await,
+            Some("roundtrip") => roundtrip(&command).await,
+            _ => Ok(json!({"unsupported": "there is no bare limit of this"})),
+        };
+        say(&answer.unwrap_or_else(|error| json!({"error": error.to_string()})));
+    }
+    Ok(())
+}
+
+async fn oneway(streams: &mut [TcpStream], command: &Value) -> Result<Value, Failure> {
+    let total = command["count"].as_u64().ok_or("no count")?;
+    let size = command["size"].as_u64().unwrap_or(0) as usize;
+    let ports = command["ports"].as_array().ok_or("no ports")?;
+    let ports: Vec<&str> = ports.iter().filter_map(Value::as_str).collect();
+    let (text, links) = (text(size), streams.len() as u64);
+    let before = counted(&mut streams[0]).await?;
+    let start = Instant::now();
+    let mut sending = Vec::new();
+    for (link, stream) in (0..links).zip(streams.iter_mut()) {
+        let count = total / links + u64::from(link < total % links);
+        sending.push(send(stream, count, &ports, &text));
+    }
+    for done in futures_all(sending).await {
+        done?;
+    }
+    let mut after = before;
+    while after < before + total {
+        after = counted(&mut streams[0]).await?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(json!({"seconds": seconds, "count": total}))
+}
+
+async fn send(
+    stream: &mut TcpStream,
+    count: u64,
+    ports: &[&str],
+    text: &str,
+) -> Result<(), Failure> {
+    let mut out = Vec::with_capacity(2 * WRITE + text.len());
+    let mut names = ports
+        .iter()
+        .map(|port| port.split_once('#').map_or(*port, |p| p.1))
+        .cycle();
+    for n in 0..count {
+        let name = names.next().ok_or("no ports")?;
+        serde_json::to_writer(&mut out, &(name, "m", n, text, HASH))?;
+        if out.len() >= WRITE {
+            stream.write_all(&out).await?;
+            out.clear();
+        }
+    }
+    stream.write_all(&out).await?;
+    Ok(())
+}
+
+/// Runs all to their ends, side by side.
+async fn futures_all<F: Future>(all: Vec<F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.into_iter().map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(move |cx| {
+        let mut pending = false;
+        for (future, output) in &mut all {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        match pending {
+            true => std::task::Poll::Pending,
+            false => std::task::Poll::Ready(
+                all.iter_mut()
+                    .filter_map(|(_, output)| output.take())
+                    .collect(),
+            ),
+        }
+    })
+    .await
+}
+
+async fn counted(stream: &mut TcpStream) -> Result<u64, Failure> {
+    stream.write_all(br#"["","count"]"#).await?;
+    let mut answer = [0; 256];
+    let read = stream.read(&mut answer).await?;
+    let answer: Value = serde_json::from_slice(&answer[..read])?;
+    Ok(answer[1].as_u64().ok_or("no count")?)
+}
+
+/// One message in flight, of as many octets as a node's has; nothing is parsed at either end.
+async fn roundtrip(command: &Value) -> Result<Value, Failure> {
+    let address = command["echo"].as_str().ok_or("no address")?;
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let count = command["count"].as_u64().ok_or("no count")?;
+    let message = br#"["Hk1iaV1cSu.ab","e","client#Hk1iaV1cSu.b",12345]"#;
+    let mut answer = [0; 256];
+    let mut times = Times::default();
+    let all = Instant::now();
+    for _ in 0..count {
+        let start = Instant::now();
+        stream.write_all(message).await?;
+        let mut read = 0;
+        while read < message.len() {
+            match stream.read(&mut answer[read..]).await? {
+                0 => return Err("the connection ended".into()),
+                n => read += n,
+            }
+        }
+        times.since(start);
+    }
+    Ok(times.answer(all.elapsed()))
+}

@@ -1,0 +1,199 @@
+//! The processes of a measurement: started, asked, and stopped when dropped.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Command};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use aemp_interop::peers::{Release, perl5lib};
+use aemp_interop::process::Process;
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// Nothing takes longer than this.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The secret of all networks here.
+pub const SECRET: &str = "bench";
+
+/// Who does the work.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A node of this crate.
+    Rust,
+    /// The same work without a node.
+    Bare,
+    /// A real Perl node.
+    Perl(std::sync::Arc<Release>),
+}
+
+impl Who {
+    /// The name in the table.
+    pub fn name(&self) -> String {
+        match self {
+            Who::Rust => "rust".to_owned(),
+            Who::Bare => "bare".to_owned(),
+            Who::Perl(release) => release.to_string(),
+        }
+    }
+
+    /// Starts one of its processes; the arguments are the same for all.
+    pub fn start(&self, role: &str, arguments: &[String]) -> Result<Child, Failure> {
+        self.start_on(None, role, arguments)
+    }
+
+    /// Starts a process that is bound to one processor.
+    pub fn start_on(
+        &self,
+        cpu: Option<usize>,
+        role: &str,
+        arguments: &[String],
+    ) -> Result<Child, Failure> {
+        let program = match self {
+            Who::Perl(_) => "perl".into(),
+            _ => std::env::current_exe()?,
+        };
+        let mut command = match cpu {
+            None => Command::new(program),
+            Some(cpu) => {
+                let mut command = Command::new("taskset");
+                command.arg("-c").arg(cpu.to_string()).arg(program);
+                command
+            }
+        };
+        match self {
+            Who::Rust => drop(command.arg(role)),
+            Who::Bare => drop(command.arg(format!("bare-{role}"))),
+            Who::Perl(release) => {
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("perl/bench.pl");
+                command.arg(script).arg(role);
+                if let Some(include) = &release.include {
+                    command.env("PERL5LIB", perl5lib(include));
+                }
+                command
+                    .args(["--secret", SECRET])
+                    .env("HOME", "/nonexistent")
+                    .env("PERL_ANYEVENT_MP_RC", "/nonexistent/rc")
+                    .env("PERL_ANYEVENT_MP_WARNLEVEL", "1");
+            }
+        }
+        command.args(arguments);
+        Child::start(command)
+    }
+}
+
+/// A process that is asked in lines of JSON.
+pub struct Child {
+    input: ChildStdin,
+    lines: mpsc::Receiver<String>,
+    process: Process,
+}
+
+impl Child {
+    fn start(command: Command) -> Result<Self, Failure> {
+        let log = tempfile::tempfile()?;
+        let mut process = Process::start(command, log)?;
+        let input = process.child().stdin.take().ok_or("no standard input")?;
+        let output = process.child().stdout.take().ok_or("no standard output")?;
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || read_lines(output, &tell));
+        Ok(Self {
+            input,
+            lines,
+            process,
+        })
+    }
+
+    /// The process's number.
+    pub fn id(&mut self) -> u32 {
+        self.process.child().id()
+    }
+
+    /// The next line.
+    pub fn line(&mut self) -> Result<Value, Failure> {
+        let line = self.lines.recv_timeout(LIMIT);
+        let line = line.map_err(|_| "a process of the measurement ended or said nothing")?;
+        let value: Value = serde_json::from_str(&line)?;
+        match &value["error"] {
+            Value::Null => Ok(value),
+            error => Err(format!("a process of the measurement failed: {error}").into()),
+        }
+    }
+
+    /// Writes a line.
+    pub fn tell(&mut self, line: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.input, "{line}")?)
+    }
+
+    /// Asks for something and waits for the answer.
+    pub fn ask(&mut self, command: &Value) -> Result<Value, Failure> {
+        self.tell(&command.to_string())?;
+        self.line()
+    }
+}
+
+fn read_lines(output: ChildStdout, tell: &mpsc::Sender<String>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if tell.send(line).is_err() {
+            break;
+        }
+    }
+}
+
+/// Two processes with a link: who listens, who connects.
+pub struct Pair {
+    /// Holds the ports.
+    pub server: Child,
+    /// Sends.
+    pub client: Child,
+    /// What the server said of itself.
+    pub ready: Value,
+}
+
+impl Pair {
+    /// Starts both and waits for the link. `sinks`: how many ports take messages; `links`: how many nodes connect.
+    pub fn start(who: &Who, sinks: usize, links: usize) -> Result<Self, Failure> {
+        let port = aemp_interop::process::free_address()?.port();
+        let listen = match who {
+            Who::Bare => vec![],
+            _ => vec![
+                "--nodeid".to_owned(),
+                "server".to_owned(),
+                "--port".to_owned(),
+                port.to_string(),
+                "--ports".to_owned(),
+                sinks.to_string(),
+            ],
+        };
+        let mut server = who.start("server", &listen)?;
+        let ready = server.line()?;
+        let address = ready["address"].as_str().ok_or("no address")?;
+        let mut connect = vec!["--seed".to_owned(), address.to_owned()];
+        if !matches!(who, Who::Perl(_)) {
+            connect.extend(["--links".to_owned(), links.to_string()]);
+        }
+        if matches!(who, Who::Perl(_)) {
+            connect.extend(["--nodeid".to_owned(), "client".to_owned()]);
+        }
+        let mut client = who.start("client", &connect)?;
+        client.ask(&json!({"do": "connected"}))?;
+        Ok(Self {
+            server,
+            client,
+            ready,
+        })
+    }
+
+    /// Asks the client for something, with the server's ports.
+    pub fn ask(&mut self, mut command: Value) -> Result<Value, Failure> {
+        for (key, from) in [("ports", "sink"), ("echo", "echo"), ("control", "control")] {
+            command[key] = match (&self.ready[from], command["sinks"].as_u64()) {
+                (Value::Array(all), Some(some)) => all[..all.len().min(some as usize)].into(),
+                (from, _) => from.clone(),
+            };
+        }
+        self.client.ask(&command)
+    }
+}

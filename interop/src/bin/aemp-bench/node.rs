@@ -1,0 +1,418 @@
+//! Rust nodes that are measured.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aemp::{Context, Mailbox, Node, PortId, Reason, Receive};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::Failure;
+use crate::child::SECRET;
+use crate::message::{Elements, HASH, consume, text};
+use crate::stats::{Times, resident};
+
+/// A listening node.
+#[derive(Debug, clap::Args)]
+pub struct ServerOptions {
+    /// Its ID
+    #[arg(long, default_value = "server")]
+    nodeid: String,
+    /// Where it listens, on 127.0.0.1
+    #[arg(long)]
+    port: u16,
+    /// How many ports take messages
+    #[arg(long, default_value_t = 1)]
+    ports: usize,
+}
+
+/// Connecting nodes.
+#[derive(Debug, clap::Args)]
+pub struct ClientOptions {
+    /// Where the listening node is
+    #[arg(long)]
+    seed: Option<String>,
+    /// How many nodes connect
+    #[arg(long, default_value_t = 1)]
+    links: usize,
+    /// What their IDs begin with
+    #[arg(long, default_value = "client")]
+    prefix: String,
+    /// Threads of the runtime
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+/// A node with many ports.
+#[derive(Debug, clap::Args)]
+pub struct PortsOptions {
+    /// How many
+    #[arg(long)]
+    count: usize,
+    /// Each with a handler for a tag
+    #[arg(long)]
+    handler: bool,
+}
+
+/// Prints an answer.
+pub fn say(value: &Value) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{value}").and_then(|()| out.flush());
+}
+
+/// The lines of standard input, read by a thread of their own.
+pub fn commands() -> mpsc::UnboundedReceiver<Value> {
+    let (tell, told) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if tell
+                .send(serde_json::from_str(&line).unwrap_or_default())
+                .is_err()
+            {
+                break;
+            }
+        }
+    });
+    told
+}
+
+/// Listens until standard input ends.
+pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
+    let node = Node::builder()
+        .no_rc()
+        .nodeid(options.nodeid)
+        .secret(SECRET)
+        .binds([format!("127.0.0.1:{}", options.port)])
+        .start()
+        .await?;
+    let count = Arc::new(AtomicU64::new(0));
+    let sinks: Vec<_> = (0..options.ports).map(|_| sink(&node, &count)).collect();
+    let echo = node.port();
+    echo.rcv("e", |cx, (reply, value): (PortId, u64)| {
+        cx.snd(&reply, &("r", value))
+    });
+    echo.rcv("c", |cx, (value, reply): (u64, PortId)| {
+        cx.snd(&reply, &(value,))
+    });
+    let control = node.port();
+    control.rcv("count", move |cx, (reply,): (PortId,)| {
+        cx.snd(&reply, &("counted", count.load(Ordering::Relaxed)))
+    });
+    control.rcv(
+        "ports",
+        |cx, (reply, count): (PortId, usize)| -> Result<(), aemp::SendError> {
+            let ports: Vec<PortId> = (0..count).map(|_| idle(cx.node()).id().clone()).collect();
+            for some in ports.chunks(500) {
+                let words = std::iter::once("ports").chain(some.iter().map(PortId::as_str));
+                cx.snd(&reply, &words.collect::<Vec<_>>())?;
+            }
+            cx.snd(&reply, &("portsend",))
+        },
+    );
+    control.rcv("memory", |cx, (reply,): (PortId,)| {
+        cx.snd(&reply, &("memory", resident()))
+    });
+    say(&json!({
+        "ready": true,
+        "node": node.id(),
+        "address": node.listeners()[0],
+        "sink": sinks,
+        "echo": echo.id(),
+        "control": control.id(),
+    }));
+    let mut input = commands();
+    while input.recv().await.is_some() {}
+    Ok(())
+}
+
+/// Counts messages, of which it borrows the text.
+struct Sink(Arc<AtomicU64>);
+
+impl Receive for Sink {
+    type Args<'a> = Elements<'a>;
+    type Outcome = ();
+
+    fn receive(&mut self, _: &Context, elements: Elements<'_>) {
+        self.0.fetch_add(consume(elements), Ordering::Relaxed);
+    }
+}
+
+fn sink(node: &Node, count: &Arc<AtomicU64>) -> PortId {
+    let port = node.port();
+    port.rcv_with("m", Sink(count.clone()));
+    port.id().clone()
+}
+
+fn idle(node: &Node) -> aemp::Port {
+    let port = node.port();
+    port.rcv("x", |_, (): ()| {});
+    port
+}
+
+/// Carries out commands.
+pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
+    let mut nodes = Vec::new();
+    for n in 0..options.links {
+        let node = Node::builder()
+            .no_rc()
+            .nodeid(format!("{}{n}", options.prefix))
+            .secret(SECRET);
+        let node = node.binds(Vec::<String>::new()).seeds(options.seed.clone());
+        nodes.push(node.start().await?);
+    }
+    let mut lines = commands();
+    while let Some(command) = lines.recv().await {
+        let answer = carry_out(&nodes, &command).await;
+        say(&answer.unwrap_or_else(|error| json!({"error": error.to_string()})));
+    }
+    Ok(())
+}
+
+async fn carry_out(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
+    match command["do"].as_str().unwrap_or_default() {
+        "connected" => connected(nodes).await,
+        "oneway" => oneway(nodes, command).await,
+        "roundtrip" => roundtrip(&nodes[0], command).await,
+        "loaded" => loaded(&nodes[0], command).await,
+        "cal" => calls(&nodes[0], command).await,
+        "monkil" => monitor_and_kill(&nodes[0], command).await,
+        "memory" => {
+            let control = port(command, "control")?;
+            let memory: (String, u64) = nodes[0].cal(&control, &("memory",), None).await?;
+            Ok(json!({"octets": memory.1}))
+        }
+        "local" => local(&nodes[0], command).await,
+        "touch" => {
+            for node in nodes {
+                counted(node, command).await?;
+            }
+            Ok(json!({"touched": nodes.len()}))
+        }
+        other => Err(format!("{other} is not known").into()),
+    }
+}
+
+fn number(command: &Value, key: &str) -> Result<u64, Failure> {
+    command[key]
+        .as_u64()
+        .ok_or_else(|| format!("no {key}").into())
+}
+
+fn port(command: &Value, key: &str) -> Result<PortId, Failure> {
+    let id = command[key].as_str().ok_or_else(|| format!("no {key}"))?;
+    Ok(PortId::new(id))
+}
+
+fn ports(command: &Value) -> Result<Vec<PortId>, Failure> {
+    let ports = command["ports"].as_array().ok_or("no ports")?;
+    Ok(ports
+        .iter()
+        .filter_map(Value::as_str)
+        .map(PortId::new)
+        .collect())
+}
+
+async fn connected(nodes: &[Node]) -> Result<Value, Failure> {
+    for node in nodes {
+        let mut events = node.mon_nodes();
+        while node.up_nodes().is_empty() {
+            events.next().await;
+        }
+    }
+    Ok(json!({"connected": true}))
+}
+
+async fn counted(node: &Node, command: &Value) -> Result<u64, Failure> {
+    let control = port(command, "control")?;
+    let (_, count): (String, u64) = node.cal(&control, &("count",), None).await?;
+    Ok(count)
+}
+
+async fn oneway(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
+    let total = number(command, "count")?;
+    let text = text(command["size"].as_u64().unwrap_or(0) as usize);
+    let ports = ports(command)?;
+    let links = nodes.len() as u64;
+    let before = counted(&nodes[0], command).await?;
+    let start = Instant::now();
+    let mut senders = tokio::task::JoinSet::new();
+    for (link, node) in (0..links).zip(nodes) {
+        let count = total / links + u64::from(link < total % links);
+        let (node, ports, text) = (node.clone(), ports.clone(), text.clone());
+        senders.spawn(async move {
+            let mut to = ports.iter().cycle();
+            for n in 0..count {
+                let port = to.next().expect("there are ports");
+                node.snd_wait(port, &("m", n, &text, HASH)).await?;
+            }
+            Ok::<(), aemp::SendError>(())
+        });
+    }
+    while let Some(done) = senders.join_next().await {
+        done??;
+    }
+    while counted(&nodes[0], command).await? < before + total {}
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(json!({"seconds": seconds, "count": total}))
+}
+
+/// One message in flight; the answer is taken by a handler, as a node does.
+async fn roundtrip(node: &Node, command: &Value) -> Result<Value, Failure> {
+    let (echo, count) = (port(command, "echo")?, number(command, "count")?);
+    let mut pong = Pong::new(node, echo);
+    let mut times = Times::default();
+    let all = Instant::now();
+    for n in 0..count {
+        let start = Instant::now();
+        pong.ping(n).await?;
+        times.since(start);
+    }
+    Ok(times.answer(all.elapsed()))
+}
+
+/// A port for echoes.
+struct Pong {
+    node: Node,
+    echo: PortId,
+    inbox: Mailbox,
+}
+
+impl Pong {
+    fn new(node: &Node, echo: PortId) -> Self {
+        let inbox = node.mailbox();
+        let node = node.clone();
+        Self { node, echo, inbox }
+    }
+
+    async fn ping(&mut self, n: u64) -> Result<(), Failure> {
+        self.node.snd(&self.echo, &("e", self.inbox.id(), n))?;
+        let (_, back): (&str, u64) = self.inbox.recv().await?.args()?;
+        match back == n {
+            true => Ok(()),
+            false => Err(format!("echo of {n} is {back}").into()),
+        }
+    }
+}
+
+/// Round trips while other messages go the same way at a given rate.
+async fn loaded(node: &Node, command: &Value) -> Result<Value, Failure> {
+    let rate = command["rate"].as_f64().ok_or("no rate")?;
+    let count = number(command, "count")?;
+    let sinks = ports(command)?;
+    let text = text(0);
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let load = {
+        let (node, sink) = (node.clone(), sinks[0].clone());
+        tokio::spawn(async move {
+            let start = Instant::now();
+            let mut sent = 0_u64;
+            while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+                let due = (start.elapsed().as_secs_f64() * rate) as u64;
+                while sent < due {
+                    node.snd(&sink, &("m", sent, &text, HASH))?;
+                    sent += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok::<f64, aemp::SendError>(sent as f64 / start.elapsed().as_secs_f64())
+        })
+    };
+    let mut pong = Pong::new(node, port(command, "echo")?);
+    let mut times = Times::default();
+    let all = Instant::now();
+    for n in 0..count {
+        let start = Instant::now();
+        pong.ping(n).await?;
+        times.since(start);
+    }
+    let mut answer = times.answer(all.elapsed());
+    drop(stop);
+    answer["rate"] = json!(load.await??);
+    Ok(answer)
+}
+
+async fn calls(node: &Node, command: &Value) -> Result<Value, Failure> {
+    let (echo, count) = (port(command, "echo")?, number(command, "count")?);
+    let callers = number(command, "callers")?;
+    let start = Instant::now();
+    let mut all = tokio::task::JoinSet::new();
+    for caller in 0..callers {
+        let (node, echo) = (node.clone(), echo.clone());
+        let count = count / callers + u64::from(caller < count % callers);
+        all.spawn(async move {
+            for n in 0..count {
+                let back: u64 = node.cal(&echo, &("c", n), None).await?;
+                assert_eq!(back, n);
+            }
+            Ok::<(), aemp::CalError>(())
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done??;
+    }
+    Ok(json!({"seconds": start.elapsed().as_secs_f64(), "count": count}))
+}
+
+async fn monitor_and_kill(node: &Node, command: &Value) -> Result<Value, Failure> {
+    const OUTSTANDING: usize = 1000;
+    let (control, count) = (port(command, "control")?, number(command, "count")?);
+    let mut inbox = node.mailbox();
+    node.snd(&control, &("ports", inbox.id(), count))?;
+    let mut ports: Vec<PortId> = Vec::new();
+    loop {
+        let message = inbox.recv().await?;
+        let (tag, rest) = (message.tag(), message.without_tag());
+        if tag.as_deref() == Some("portsend") {
+            break;
+        }
+        ports.extend(rest.args::<Vec<PortId>>()?);
+    }
+    let room = Arc::new(Semaphore::new(OUTSTANDING));
+    let start = Instant::now();
+    for port in &ports {
+        let permit = room.clone().acquire_owned().await?;
+        node.mon(port, move |_| drop(permit));
+        node.kil(port, Reason::new(["done"]));
+    }
+    let _all = room.acquire_many(OUTSTANDING as u32).await?;
+    Ok(json!({"seconds": start.elapsed().as_secs_f64(), "count": ports.len()}))
+}
+
+/// Messages to a port of the same node.
+async fn local(node: &Node, command: &Value) -> Result<Value, Failure> {
+    let count = number(command, "count")?;
+    let text = text(command["size"].as_u64().unwrap_or(0) as usize);
+    let taken = Arc::new(AtomicU64::new(0));
+    let port = sink(node, &taken);
+    let start = Instant::now();
+    for n in 0..count {
+        node.snd_wait(&port, &("m", n, &text, HASH)).await?;
+    }
+    while taken.load(Ordering::Relaxed) < count {
+        tokio::task::yield_now().await;
+    }
+    Ok(json!({"seconds": start.elapsed().as_secs_f64(), "count": count}))
+}
+
+/// How much memory a port takes.
+pub async fn many_ports(options: PortsOptions) -> Result<(), Failure> {
+    let node = Node::local();
+    let make = |count: usize| {
+        for _ in 0..count {
+            match options.handler {
+                true => drop(idle(&node)),
+                false => drop(node.port()),
+            }
+        }
+    };
+    make(1000);
+    let before = resident();
+    make(options.count);
+    let octets = resident().saturating_sub(before) as f64 / options.count as f64;
+    say(&json!({"octets": octets}));
+    // Keeps the node until it is certain that nothing was measured twice.
+    tokio::time::sleep(Duration::ZERO).await;
+    Ok(())
+}

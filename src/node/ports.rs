@@ -1,0 +1,86 @@
+//! The local ports by name.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+
+use super::port::PortCell;
+
+/// Links that deliver at the same time seldom meet in one of so many parts.
+const PARTS: usize = 64;
+
+/// The local ports by name. The names are those that the ports hold themselves.
+pub(crate) struct Ports {
+    hasher: RandomState,
+    parts: [RwLock<HashTable<Arc<PortCell>>>; PARTS],
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Ports {
+            hasher: RandomState::default(),
+            parts: std::array::from_fn(|_| RwLock::default()),
+        }
+    }
+}
+
+impl Ports {
+    fn hash(&self, name: &[u8]) -> u64 {
+        use std::hash::BuildHasher as _;
+        self.hasher.hash_one(name)
+    }
+
+    fn part(&self, hash: u64) -> &RwLock<HashTable<Arc<PortCell>>> {
+        // The table itself uses the lowest and the highest bits.
+        &self.parts[(hash >> 32) as usize % PARTS]
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<PortCell>> {
+        self.get_octets(name.as_bytes())
+    }
+
+    /// The port of a name that may not be UTF-8.
+    pub(crate) fn get_octets(&self, name: &[u8]) -> Option<Arc<PortCell>> {
+        let hash = self.hash(name);
+        let part = self.part(hash).read();
+        let found = part.find(hash, |port| port.id.name().as_bytes() == name);
+        found.cloned()
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        let hash = self.hash(name.as_bytes());
+        let mut part = self.part(hash).write();
+        let found = part.find_entry(hash, |port| port.id.name() == name);
+        let removed = found.ok().map(|entry| entry.remove().0);
+        drop(part);
+        // What a port holds may run code when it is dropped: not under our lock.
+        drop(removed);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.read().len()).sum()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<PortCell>> {
+        let part = |part: &RwLock<HashTable<Arc<PortCell>>>| -> Vec<_> {
+            part.read().iter().cloned().collect()
+        };
+        self.parts.iter().flat_map(part).collect()
+    }
+
+    /// Adds a port, unless one of that name is there.
+    pub(crate) fn insert(&self, port: Arc<PortCell>) -> bool {
+        let hash = self.hash(port.id.name().as_bytes());
+        let mut part = self.part(hash).write();
+        let rehash = |port: &Arc<PortCell>| self.hash(port.id.name().as_bytes());
+        match part.entry(hash, |other| other.id.name() == port.id.name(), rehash) {
+            hashbrown::hash_table::Entry::Occupied(_) => false,
+            hashbrown::hash_table::Entry::Vacant(entry) => {
+                entry.insert(port);
+                true
+            }
+        }
+    }
+}
