@@ -151,34 +151,25 @@ impl Reader {
     fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
         let node = self.node.clone();
         enter(&node.runtime, || {
-            let (before, mut messages) = (block.len(), 0);
-            let result = self.take_all(&node, block, &mut messages);
+            let result = self.take_all(&node, block);
             self.claims.release(&node);
-            let traffic = &self.link.traffic;
-            traffic.received.fetch_add(messages, Ordering::Relaxed);
-            let octets = (before - block.len()) as u64;
-            traffic.received_octets.fetch_add(octets, Ordering::Relaxed);
             result
         })
     }
 
-    fn take_all(
-        &mut self,
-        node: &Arc<Inner>,
-        block: &mut BytesMut,
-        messages: &mut u64,
-    ) -> Result<(), FramingError> {
+    fn take_all(&mut self, node: &Arc<Inner>, block: &mut BytesMut) -> Result<(), FramingError> {
         let quick = !crate::trace::enabled();
         let plain = quick && are_plain(block);
-        let mut at = 0;
+        let (mut at, mut messages) = (0, 0);
         while at < block.len() && !self.link.is_lost() {
             let tried = quick && self.large == 0 && self.scanner.is_between();
             if tried && let Some(len) = self.claims.offer(node, &mut block[at..], plain) {
                 at += len;
-                *messages += 1;
+                messages += 1;
                 continue;
             }
             self.claims.release(node);
+            self.count(std::mem::take(&mut messages), at);
             block.advance(std::mem::take(&mut at));
             let Some(frame) = self.scanner.next(block)? else {
                 if tried && block.len() > LARGE {
@@ -187,11 +178,19 @@ impl Reader {
                 break;
             };
             self.large = self.large.saturating_sub(1);
-            *messages += 1;
+            self.count(1, frame.end);
             self.hand_out(frame, block);
         }
+        self.count(messages, at);
         block.advance(at);
         Ok(())
+    }
+
+    fn count(&self, messages: u64, octets: usize) {
+        let traffic = &self.link.traffic;
+        traffic.received.fetch_add(messages, Ordering::Relaxed);
+        let octets = octets as u64;
+        traffic.received_octets.fetch_add(octets, Ordering::Relaxed);
     }
 
     fn hand_out(&mut self, frame: Frame, block: &mut BytesMut) {

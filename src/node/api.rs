@@ -176,10 +176,11 @@ impl Node {
         self.inner().snd(&port.into(), args)
     }
 
-    /// Sends a message when there is room: waits while much waits to be sent to the port's node. A
-    /// sender that only uses this never runs over the node's bound.
+    /// Sends a message when there is room: waits while much waits to be sent to the port's node, or many
+    /// messages wait in the port if it is one of this node. A sender that only uses this never runs over
+    /// a bound.
     ///
-    /// A message to a port of this node waits for nothing.
+    /// Code that a port of this node waits for must not wait for that port here.
     ///
     /// # Errors
     ///
@@ -201,8 +202,8 @@ impl Node {
         const HIGH_WATER: usize = 64 * 1024;
         let port = port.into();
         let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
-        while let Some(peer) = self.inner().snd_if_room(&port, args, most.max(1))? {
-            peer.wait_for_room(most.max(1)).await;
+        while let Some(full) = self.inner().snd_if_room(&port, args, most.max(1))? {
+            self.inner().wait_for_room(full, most.max(1)).await;
         }
         Ok(())
     }

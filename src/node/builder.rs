@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -360,6 +361,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         halted: CancellationToken::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
         runiq,
+        port_room: Notify::new(),
         port_counter: AtomicU64::new(0),
         serial: AtomicU64::new(1),
     });

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::handler::{Outcome, Slot};
 use super::port::{PortCell, Running, panic_text};
+use super::queue::Batch;
 use super::{Context, Inner};
 use crate::proto::Reason;
 use crate::proto::message::Head;
@@ -83,7 +84,7 @@ impl Claims {
             Err(panic) => self.died(node, panic_text(&*panic)),
             Ok(Some(Outcome::Later(future))) => {
                 // If it goes on as a task, that runs the port from now on.
-                if held.cell.clone().drive(node, future) {
+                if held.cell.drive(node, future, &mut Batch::new()) {
                     self.held = None;
                 }
             }

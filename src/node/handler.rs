@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -143,5 +144,92 @@ impl<R: Receive> Handle for Borrowing<R> {
     fn take_quick(&mut self, context: &Context, message: &Quick<'_>) -> Option<Outcome> {
         let args = message.read()?;
         Some(Outcome::Done(self.0.receive(context, args).into_outcome()))
+    }
+}
+
+/// The handlers of a port by tag; without one, for all other messages. Most ports have one.
+#[derive(Default)]
+pub(crate) enum Handlers {
+    #[default]
+    None,
+    One(Option<CompactString>, Slot),
+    /// Sorted.
+    #[allow(clippy::box_collection, reason = "keeps ports with one handler small")]
+    Many(Box<Vec<(Option<CompactString>, Slot)>>),
+}
+
+impl Handlers {
+    /// The handler for a tag.
+    pub(crate) fn get(&self, tag: Option<&[u8]>) -> Option<&Slot> {
+        match self {
+            Handlers::None => None,
+            Handlers::One(other, slot) => (octets(other) == tag).then_some(slot),
+            Handlers::Many(list) => find(list, tag).ok().map(|at| &list[at].1),
+        }
+    }
+
+    /// Sets or removes a handler. Gives back what was there.
+    pub(crate) fn set(&mut self, tag: Option<&str>, slot: Option<Slot>) -> Option<Slot> {
+        let mut list = match std::mem::take(self) {
+            Handlers::None => Vec::new(),
+            Handlers::One(tag, slot) => vec![(tag, slot)],
+            Handlers::Many(list) => *list,
+        };
+        let replaced = match (find(&list, tag.map(str::as_bytes)), slot) {
+            (Ok(at), Some(slot)) => Some(std::mem::replace(&mut list[at].1, slot)),
+            (Ok(at), None) => Some(list.remove(at).1),
+            (Err(at), Some(slot)) => {
+                list.insert(at, (tag.map(CompactString::from), slot));
+                None
+            }
+            (Err(_), None) => None,
+        };
+        *self = match list.len() {
+            0 | 1 => match list.pop() {
+                Some((tag, slot)) => Handlers::One(tag, slot),
+                None => Handlers::None,
+            },
+            _ => Handlers::Many(Box::new(list)),
+        };
+        replaced
+    }
+}
+
+fn octets(tag: &Option<CompactString>) -> Option<&[u8]> {
+    tag.as_ref().map(|tag| tag.as_bytes())
+}
+
+fn find(list: &[(Option<CompactString>, Slot)], tag: Option<&[u8]>) -> Result<usize, usize> {
+    list.binary_search_by(|(other, _)| octets(other).cmp(&tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        /// The same as a map.
+        #[test]
+        fn handlers_by_tag(steps: Vec<(Option<u8>, bool)>) {
+            let mut handlers = Handlers::default();
+            let mut map: HashMap<Option<String>, Slot> = HashMap::new();
+            for (tag, add) in steps {
+                let tag = tag.map(|tag| format!("tag {}", tag % 8));
+                let new = add.then(|| slot(Untyped(|_: &Context, _| Outcome::Done(Ok(())))));
+                let before = handlers.set(tag.as_deref(), new.clone());
+                let expected = match new {
+                    Some(new) => map.insert(tag, new),
+                    None => map.remove(&tag),
+                };
+                let place = |slot: &Slot| Arc::as_ptr(slot).cast::<()>();
+                prop_assert_eq!(before.as_ref().map(place), expected.as_ref().map(place));
+                for tag in (0..8).map(|tag| Some(format!("tag {tag}"))).chain([None]) {
+                    let got = handlers.get(tag.as_deref().map(str::as_bytes));
+                    prop_assert_eq!(got.map(place), map.get(&tag).map(place));
+                }
+            }
+        }
     }
 }

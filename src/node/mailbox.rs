@@ -179,7 +179,7 @@ impl Mailbox {
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Result<Message, RecvError> {
         loop {
-            match self.cell.take(&mut wanted) {
+            match self.cell.take(self.node.inner(), &mut wanted) {
                 Err(()) => return Err(RecvError::Dead),
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => self.notify.notified().await,
@@ -223,7 +223,9 @@ impl Mailbox {
     /// # Ok(()) }
     /// ```
     pub fn try_recv(&mut self) -> Result<Option<Message>, RecvError> {
-        self.cell.take(&mut |_| true).map_err(|()| RecvError::Dead)
+        self.cell
+            .take(self.node.inner(), &mut |_| true)
+            .map_err(|()| RecvError::Dead)
     }
 }
 

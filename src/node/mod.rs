@@ -17,6 +17,7 @@ mod peers;
 mod port;
 mod port_handle;
 mod ports;
+mod queue;
 pub(crate) mod request;
 mod stats;
 mod work;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +55,7 @@ use crate::mesh::Mesh;
 use crate::proto::generation::Versions;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
-use crate::proto::message::encode_to;
+use crate::proto::message::{encode_args, encode_to};
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
@@ -104,6 +106,9 @@ pub(crate) struct Settings {
     pub(crate) nodelay: bool,
 }
 
+/// So many messages may wait in a port of this node before a sender that waits for room waits.
+const LOCAL_ROOM: usize = 4096;
+
 /// How long a connector waits for the listener to greet first, if it may speak several versions.
 pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -147,6 +152,8 @@ pub(crate) struct Inner {
     uniq: String,
     /// The cookie in the names of ports that we spawn elsewhere.
     runiq: String,
+    /// Tells senders that a port's queue has become shorter.
+    port_room: Notify,
     port_counter: AtomicU64,
     serial: AtomicU64,
 }
@@ -217,64 +224,79 @@ impl Inner {
         self.snd_if_room(to, args, usize::MAX).map(drop)
     }
 
-    /// Sends a message, if fewer than `most` octets wait to be sent to the port's node. Otherwise says
-    /// whom to wait for.
+    /// Sends a message, if fewer than `most` octets wait to be sent to the port's node, or fewer messages
+    /// than [`LOCAL_ROOM`] in a port of this node. Otherwise says what to wait for.
     pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
         self: &Arc<Self>,
         to: &PortId,
         args: &T,
         most: usize,
-    ) -> Result<Option<Arc<Peer>>, SendError> {
-        thread_local! {
-            /// Messages are encoded here, outside of all locks: serialising runs the program's code.
-            static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-        }
-        /// A larger buffer is not kept.
-        const KEPT: usize = 1024 * 1024;
+    ) -> Result<Option<Full>, SendError> {
         let (id, name) = (to.node(), to.name());
-        if id == self.id.as_str() || id.is_empty() {
-            let message = Message::encode(args)?;
-            self.trace_sent(to, &message);
-            self.deliver(name, message);
-            return Ok(None);
-        }
+        let local = id == self.id.as_str() || id.is_empty();
         if crate::trace::enabled() {
-            self.trace_sent(to, &Message::encode(args)?);
+            crate::trace::sent(id, &Message::encode(args)?);
         }
-        let mut encoded = SCRATCH.take();
-        encoded.clear();
-        encode_to(&mut encoded, name, args)?;
-        let full = loop {
+        let mut scratch = Scratch::take();
+        if local {
+            encode_args(&mut scratch.0, args)?;
+            let message = Message::from_encoded(&scratch.0);
+            let most = if most == usize::MAX { most } else { LOCAL_ROOM };
+            return Ok(self.deliver(name, message, most).map(Full::Port));
+        }
+        encode_to(&mut scratch.0, name, args)?;
+        loop {
             let peer = self.peers.get_or_add(id);
-            match peer.send(self, name, &encoded, most) {
-                Sent::Done => break None,
-                Sent::NoRoom => break Some(peer),
+            match peer.send(self, name, &scratch.0, most) {
+                Sent::Done => return Ok(None),
+                Sent::NoRoom => return Ok(Some(Full::Peer(peer))),
                 Sent::Unknown => {}
             }
-        };
-        if encoded.capacity() <= KEPT {
-            SCRATCH.set(encoded);
         }
-        Ok(full)
     }
 
-    fn trace_sent(&self, to: &PortId, message: &Message) {
-        if crate::trace::enabled() {
-            crate::trace::sent(to.node(), message);
+    /// Waits for room for a message.
+    pub(crate) async fn wait_for_room(&self, full: Full, most: usize) {
+        let port = match full {
+            Full::Peer(peer) => return peer.wait_for_room(most).await,
+            Full::Port(port) => port,
+        };
+        loop {
+            let room = self.port_room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if port.has_room(LOCAL_ROOM) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Tells those who wait for room in a port of this node.
+    pub(crate) fn tell_room(&self, awaited: &mut bool) {
+        if std::mem::take(awaited) {
+            self.port_room.notify_waiters();
         }
     }
 
     /// Hands a message to a local port, or to the node port. A message to a port that does not exist
-    /// is dropped.
-    pub(crate) fn deliver(self: &Arc<Self>, name: &str, message: Message) {
+    /// is dropped. Gives the port back if `most` messages wait there already.
+    fn deliver(
+        self: &Arc<Self>,
+        name: &str,
+        message: Message,
+        most: usize,
+    ) -> Option<Arc<PortCell>> {
         if self.is_stopping() {
-            return;
+            return None;
         }
         if name.is_empty() {
             request::perform_local(self, message);
-        } else if let Some(port) = self.ports.get(name) {
-            port.deliver(self, message);
+            return None;
         }
+        let port = self.ports.get(name)?;
+        let full = port.deliver(self, message, most).is_err();
+        full.then_some(port)
     }
 
     /// Hands a message that came by a link to a local port, whose code may run here and now.
@@ -362,6 +384,37 @@ impl Inner {
     /// The names of the registered ports per group, for the mesh and the API.
     pub(crate) fn port_exists(&self, port: &PortId) -> bool {
         port.is_node_port() || self.ports.get(port.name()).is_some()
+    }
+}
+
+/// What a sender can wait for.
+pub(crate) enum Full {
+    Peer(Arc<Peer>),
+    Port(Arc<PortCell>),
+}
+
+/// Where messages are encoded, outside of all locks: serialising runs the program's code. The memory is
+/// used again.
+struct Scratch(Vec<u8>);
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Scratch {
+    fn take() -> Self {
+        Scratch(SCRATCH.take())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        /// A larger buffer is not kept.
+        const KEPT: usize = 1024 * 1024;
+        if self.0.capacity() <= KEPT {
+            self.0.clear();
+            SCRATCH.set(std::mem::take(&mut self.0));
+        }
     }
 }
 

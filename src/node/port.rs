@@ -1,21 +1,22 @@
 //! A local port: its queue, its handlers, its monitors.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
+use compact_str::CompactString;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Inner;
 use super::context::Context;
-use super::handler::Slot;
+use super::handler::{Handlers, Slot};
 use super::monitor::{self, Watcher};
+use super::queue::{self, Batch, Item, Queue};
 use super::work::{self, Job};
 use crate::log::log_at;
 use crate::proto::{Message, PortId, Reason};
@@ -28,12 +29,7 @@ enum Body {
     Unset,
     /// A spawned port before its first callback: messages are ignored.
     Fresh,
-    Handlers {
-        default: Option<Slot>,
-        /// Whether a message that nothing takes kills the port.
-        strict: bool,
-        tags: Tags,
-    },
+    Handlers(Handlers),
     /// Messages stay in the queue until someone receives them.
     Mailbox(Arc<Notify>),
 }
@@ -45,53 +41,20 @@ pub(crate) struct PortCell {
     state: Mutex<State>,
 }
 
-/// The handlers by tag, sorted.
-#[derive(Default)]
-struct Tags(Vec<(Box<str>, Slot)>);
-
-impl Tags {
-    fn find(&self, tag: &[u8]) -> Result<usize, usize> {
-        self.0
-            .binary_search_by(|(other, _)| other.as_bytes().cmp(tag))
-    }
-
-    fn get(&self, tag: &[u8]) -> Option<&Slot> {
-        self.find(tag).ok().map(|at| &self.0[at].1)
-    }
-
-    /// Sets or removes a handler. Gives back what was there.
-    fn set(&mut self, tag: &str, slot: Option<Slot>) -> Option<Slot> {
-        match (self.find(tag.as_bytes()), slot) {
-            (Ok(at), Some(slot)) => Some(std::mem::replace(&mut self.0[at].1, slot)),
-            (Ok(at), None) => Some(self.0.remove(at).1),
-            (Err(at), Some(slot)) => {
-                self.0.reserve_exact(1);
-                self.0.insert(at, (tag.into(), slot));
-                None
-            }
-            (Err(_), None) => None,
-        }
-    }
-}
-
 struct State {
     alive: bool,
     /// A thread or task is taking messages out of the queue, or holds the port for its init function.
     running: bool,
-    queue: VecDeque<Item>,
-    /// The octets of the messages in the queue.
-    octets: usize,
+    /// A message that nothing takes kills the port.
+    strict: bool,
+    /// Someone waits for room in the queue.
+    awaited: bool,
+    queue: Queue,
     body: Body,
-    watchers: Vec<(u64, Watcher)>,
+    #[allow(clippy::box_collection, reason = "keeps ports without monitors small")]
+    watchers: Option<Box<Vec<(u64, Watcher)>>>,
     /// The task that runs an asynchronous handler.
     task: Option<AbortHandle>,
-}
-
-/// What waits in a port's queue.
-enum Item {
-    Message(Message),
-    /// The port is to be killed, behind the messages that were sent before.
-    Kill(Reason),
 }
 
 thread_local! {
@@ -114,12 +77,23 @@ impl Drop for Running {
     }
 }
 
-/// What a port does next.
+/// What is to be done with a message.
 enum Next {
-    Handle(Slot, Message),
-    /// Nothing takes the message, and that is an error.
-    Refuse(&'static str),
-    Kill(Reason),
+    /// This handler takes it, without the tag if it is for that.
+    Handle { slot: Slot, tagged: bool },
+    /// Nothing takes it.
+    Ignore,
+    /// Nothing takes it, and that is an error.
+    Refuse,
+    /// The port does not run any more; the rest of the batch is put back or lost with it.
+    Stop,
+}
+
+/// The handler that took the last message, which is right as long as the port has this epoch.
+struct Known {
+    epoch: u32,
+    tag: CompactString,
+    slot: Slot,
 }
 
 /// A death as it is found by [`PortCell::die`]: what is to be told of it.
@@ -137,88 +111,221 @@ impl PortCell {
             state: Mutex::new(State {
                 alive: true,
                 running: fresh,
-                queue: VecDeque::new(),
-                octets: 0,
+                strict: false,
+                awaited: false,
+                queue: Queue::default(),
                 body: if fresh { Body::Fresh } else { Body::Unset },
-                watchers: Vec::new(),
+                watchers: None,
                 task: None,
             }),
         }
     }
 
-    /// Puts a message into the queue; handlers run soon.
-    pub(crate) fn deliver(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
-        if self.enqueue(node, message) {
+    /// Puts a message into the queue, if fewer than `most` are there; handlers run soon. Otherwise gives
+    /// it back.
+    pub(crate) fn deliver(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        message: Message,
+        most: usize,
+    ) -> Result<(), Message> {
+        if self.enqueue(node, message, most, false)? {
             work::schedule(node, Job::Run(self.clone()));
         }
+        Ok(())
     }
 
-    /// Puts a message into the queue; if the port is idle, handlers run here and now. The caller runs no
-    /// port's code.
+    /// Puts a message that came by a link into the queue; if the port is idle, handlers run here and now.
+    /// The caller runs no port's code.
     pub(crate) fn deliver_now(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
-        if self.enqueue(node, message) {
+        if let Ok(true) = self.enqueue(node, message, usize::MAX, true) {
             self.run(node);
         }
     }
 
-    /// Puts a message into the queue. True if the caller has to run the port.
-    fn enqueue(self: &Arc<Self>, node: &Arc<Inner>, message: Message) -> bool {
-        let (most, most_octets) = (node.settings.max_mailbox, node.settings.max_queue);
+    /// Puts a message into the queue, if fewer than `most` are there. True if the caller has to run the
+    /// port. `shared`: the message is a part of a block.
+    fn enqueue(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        message: Message,
+        most: usize,
+        shared: bool,
+    ) -> Result<bool, Message> {
+        let (limit, octets) = (node.settings.max_mailbox, node.settings.max_queue);
         let mut state = self.state.lock();
         if !state.alive {
-            return false;
+            return Ok(false);
         }
-        if state.queue.len() >= most || state.octets > most_octets {
+        if state.queue.len() >= most {
+            return Err(message);
+        }
+        if state.queue.len() >= limit || state.queue.octets() > octets {
             drop(state);
             let text = format!(
-                "more than {most} messages or {most_octets} octets are waiting in the port's queue"
+                "more than {limit} messages or {octets} octets are waiting in the port's queue"
             );
             self.die_of(node, Reason::new(["overflow".to_owned(), text]));
-            return false;
+            return Ok(false);
         }
         let mailbox = match &state.body {
             Body::Mailbox(notify) => Some(notify.clone()),
             _ => None,
         };
         // A message that will wait must not keep the whole block alive that it was read into.
-        let waits = state.running || mailbox.is_some();
+        let waits = shared && (state.running || mailbox.is_some());
         let message = if waits { message.compact() } else { message };
-        state.octets += message.size();
-        state.queue.push_back(Item::Message(message));
+        state.queue.push(Item::Message(message));
         if let Some(notify) = mailbox {
             notify.notify_one();
-            return false;
+            return Ok(false);
         }
-        !std::mem::replace(&mut state.running, true)
+        Ok(!std::mem::replace(&mut state.running, true))
+    }
+
+    /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may have
+    /// changed.
+    pub(crate) fn has_room(&self, most: usize) -> bool {
+        let mut state = self.state.lock();
+        let room = state.queue.len() < most || !state.alive;
+        state.awaited |= !room;
+        room
     }
 
     /// Lets handlers take messages until the queue is empty.
     pub(crate) fn run(self: &Arc<Self>, node: &Arc<Inner>) {
         /// How many messages a port takes before others get their turn.
         const TURN: usize = 128;
+        let mut batch = {
+            let mut state = self.state.lock();
+            if !state.alive || state.queue.is_empty() || matches!(state.body, Body::Mailbox(_)) {
+                state.running = false;
+                return;
+            }
+            node.tell_room(&mut state.awaited);
+            state.queue.take_batch(TURN)
+        };
         let context = Context::new(node, self.id.clone());
-        for _ in 0..TURN {
-            let Some(next) = self.next() else { return };
-            let outcome = match next {
-                Next::Handle(slot, message) => {
-                    let _running = Running::begin(self);
-                    guarded(|| slot.lock().take(&context, message))
+        let mut known = None;
+        let over = loop {
+            match batch.pop_front() {
+                None => break false,
+                Some(Item::Kill(reason)) => {
+                    self.die_of(node, reason);
+                    break true;
                 }
-                Next::Refuse(problem) => Outcome::Done(Err(problem.to_owned())),
-                Next::Kill(reason) => return self.die_of(node, reason),
-            };
-            match outcome {
-                Outcome::Done(Ok(())) => {}
-                Outcome::Done(Err(text)) => self.die_of(node, Reason::die(text)),
-                Outcome::Later(future) => {
-                    if self.drive(node, future) {
-                        return;
+                Some(Item::Message(message)) => {
+                    if self.handle(node, &context, &mut known, message, &mut batch) {
+                        break true;
                     }
                 }
             }
+        };
+        queue::spare(batch);
+        if over {
+            return;
         }
+        let mut state = self.state.lock();
+        if state.queue.is_empty() {
+            state.running = false;
+            return;
+        }
+        drop(state);
         // The port stays marked as running, so that the order holds.
         work::schedule(node, Job::Run(self.clone()));
+    }
+
+    /// Has a message handled. True if the run ends with it.
+    fn handle(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        context: &Context,
+        known: &mut Option<Known>,
+        message: Message,
+        batch: &mut Batch,
+    ) -> bool {
+        let (slot, tagged) = match self.next(known, &message) {
+            Next::Handle { slot, tagged } => (slot, tagged),
+            Next::Ignore => return false,
+            Next::Refuse => {
+                let text = "received message on port without callback";
+                self.die_of(node, Reason::die(text));
+                return true;
+            }
+            Next::Stop => {
+                let mut state = self.state.lock();
+                state.running = false;
+                if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
+                    let notify = notify.clone();
+                    batch.push_front(Item::Message(message));
+                    state.queue.put_back(batch);
+                    notify.notify_one();
+                }
+                return true;
+            }
+        };
+        let message = if tagged {
+            message.into_without_tag()
+        } else {
+            message
+        };
+        let outcome = {
+            let _running = Running::begin(self);
+            guarded(|| slot.lock().take(context, message))
+        };
+        match outcome {
+            Outcome::Done(Ok(())) => false,
+            Outcome::Done(Err(text)) => {
+                self.die_of(node, Reason::die(text));
+                true
+            }
+            Outcome::Later(future) => {
+                // If it goes on as a task, that runs the port from now on.
+                self.drive(node, future, batch)
+            }
+        }
+    }
+
+    /// What is to be done with a message.
+    fn next(&self, known: &mut Option<Known>, message: &Message) -> Next {
+        let tag = message.tag();
+        if let (Some(known), Some(tag)) = (&*known, &tag)
+            && known.epoch == self.epoch()
+            && known.tag == **tag
+        {
+            let slot = known.slot.clone();
+            return Next::Handle { slot, tagged: true };
+        }
+        let state = self.state.lock();
+        if !state.alive {
+            return Next::Stop;
+        }
+        let handlers = match &state.body {
+            Body::Unset => return Next::Refuse,
+            Body::Fresh => return Next::Ignore,
+            Body::Mailbox(_) => return Next::Stop,
+            Body::Handlers(handlers) => handlers,
+        };
+        let of_tag = tag.as_ref().and_then(|tag| {
+            let slot = handlers.get(Some(tag.as_bytes()))?;
+            Some((tag, slot.clone()))
+        });
+        if let Some((tag, slot)) = of_tag {
+            *known = Some(Known {
+                epoch: self.epoch(),
+                tag: CompactString::from(&**tag),
+                slot: slot.clone(),
+            });
+            return Next::Handle { slot, tagged: true };
+        }
+        match handlers.get(None) {
+            Some(slot) => Next::Handle {
+                slot: slot.clone(),
+                tagged: false,
+            },
+            None if state.strict => Next::Refuse,
+            None => Next::Ignore,
+        }
     }
 
     /// What a claim of the port relies on: see [`claim`](Self::claim).
@@ -236,10 +343,13 @@ impl PortCell {
         if !idle && !(held && state.alive) {
             return None;
         }
-        let Body::Handlers { tags, .. } = &state.body else {
+        let Body::Handlers(handlers) = &state.body else {
             return None;
         };
-        let slot = tags.get(tag).filter(|slot| slot.lock().is_quick())?.clone();
+        let slot = handlers
+            .get(Some(tag))
+            .filter(|slot| slot.lock().is_quick())?
+            .clone();
         state.running = true;
         Some((slot, self.epoch()))
     }
@@ -260,11 +370,13 @@ impl PortCell {
         work::schedule(node, Job::Run(self.clone()));
     }
 
-    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port.
+    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with the
+    /// rest of the batch.
     pub(crate) fn drive(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
+        batch: &mut Batch,
     ) -> bool {
         // Many handlers end at their first poll; a task for these would be a waste.
         let mut now = TaskContext::from_waker(Waker::noop());
@@ -289,6 +401,7 @@ impl PortCell {
                     drop(future);
                     return true;
                 }
+                state.queue.put_back(batch);
                 let task = node.runtime.spawn(async move {
                     let result = caught(future).await;
                     work::enter(&home.runtime, || {
@@ -305,49 +418,6 @@ impl PortCell {
         }
     }
 
-    /// What is to be done next; `None` ends the run.
-    fn next(&self) -> Option<Next> {
-        const NO_CALLBACK: &str = "received message on port without callback";
-        let mut state = self.state.lock();
-        loop {
-            if !state.alive || matches!(state.body, Body::Mailbox(_)) {
-                state.running = false;
-                return None;
-            }
-            let message = match state.queue.pop_front() {
-                None => {
-                    state.running = false;
-                    return None;
-                }
-                Some(Item::Kill(reason)) => return Some(Next::Kill(reason)),
-                Some(Item::Message(message)) => message,
-            };
-            state.octets -= message.size();
-            match &state.body {
-                Body::Unset => return Some(Next::Refuse(NO_CALLBACK)),
-                Body::Fresh | Body::Mailbox(_) => {}
-                Body::Handlers {
-                    default,
-                    strict,
-                    tags,
-                } => {
-                    if !tags.0.is_empty()
-                        && let Some(tag) = message.tag()
-                        && let Some(slot) = tags.get(tag.as_bytes())
-                    {
-                        let slot = slot.clone();
-                        return Some(Next::Handle(slot, message.without_tag()));
-                    }
-                    match default {
-                        Some(slot) => return Some(Next::Handle(slot.clone(), message)),
-                        None if *strict => return Some(Next::Refuse(NO_CALLBACK)),
-                        None => {}
-                    }
-                }
-            }
-        }
-    }
-
     /// Sets or removes a handler; `None` as tag is the default handler. False if the port is dead.
     pub(crate) fn set_handler(
         self: &Arc<Self>,
@@ -359,19 +429,14 @@ impl PortCell {
         if !state.alive {
             return false;
         }
-        let strict = matches!(state.body, Body::Unset);
-        if !matches!(state.body, Body::Handlers { .. }) {
-            state.body = Body::Handlers {
-                default: None,
-                strict,
-                tags: Tags::default(),
-            };
+        state.strict |= matches!(state.body, Body::Unset);
+        if !matches!(state.body, Body::Handlers(_)) {
+            state.body = Body::Handlers(Handlers::None);
         }
         self.epoch.fetch_add(1, Ordering::Release);
         // What is replaced may run code when it is dropped: not under our lock.
-        let replaced = match (&mut state.body, tag) {
-            (Body::Handlers { default, .. }, None) => std::mem::replace(default, slot),
-            (Body::Handlers { tags, .. }, Some(tag)) => tags.set(tag, slot),
+        let replaced = match &mut state.body {
+            Body::Handlers(handlers) => handlers.set(tag, slot),
             _ => None,
         };
         let wake = !state.queue.is_empty() && !state.running;
@@ -410,18 +475,17 @@ impl PortCell {
     /// port is dead.
     pub(crate) fn take(
         &self,
+        node: &Inner,
         wanted: &mut dyn FnMut(&Message) -> bool,
     ) -> Result<Option<Message>, ()> {
         let mut state = self.state.lock();
-        let mut wants = |item: &Item| matches!(item, Item::Message(message) if wanted(message));
-        let found = state.queue.iter().position(&mut wants);
-        match found.and_then(|at| state.queue.remove(at)) {
-            Some(Item::Message(message)) => {
-                state.octets -= message.size();
+        match state.queue.take_where(wanted) {
+            Some(message) => {
+                node.tell_room(&mut state.awaited);
                 Ok(Some(message))
             }
-            _ if state.alive => Ok(None),
-            _ => Err(()),
+            None if state.alive => Ok(None),
+            None => Err(()),
         }
     }
 
@@ -431,10 +495,11 @@ impl PortCell {
         if !state.alive {
             return Err(watcher);
         }
+        let watchers = state.watchers.get_or_insert_default();
         let again = matches!(&watcher, Watcher::Node(node)
-            if state.watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
+            if watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
         if !again {
-            state.watchers.push((serial, watcher));
+            watchers.push((serial, watcher));
         }
         Ok(())
     }
@@ -443,11 +508,10 @@ impl PortCell {
     pub(crate) fn unwatch(&self, which: impl Fn(u64, &Watcher) -> bool) {
         let mut removed = Vec::new();
         let mut state = self.state.lock();
-        let mut at = 0;
-        while at < state.watchers.len() {
-            match which(state.watchers[at].0, &state.watchers[at].1) {
-                true => removed.push(state.watchers.swap_remove(at)),
-                false => at += 1,
+        if let Some(watchers) = &mut state.watchers {
+            removed.extend(watchers.extract_if(.., |(serial, watcher)| which(*serial, watcher)));
+            if watchers.is_empty() {
+                state.watchers = None;
             }
         }
         drop(state);
@@ -464,10 +528,11 @@ impl PortCell {
         // What a mailbox has got can still be received.
         let mailbox = matches!(body, Body::Mailbox(_));
         let queue = match mailbox {
-            true => VecDeque::new(),
+            true => Queue::default(),
             false => std::mem::take(&mut state.queue),
         };
-        let watchers = std::mem::take(&mut state.watchers);
+        let watchers = state.watchers.take().map(|list| *list);
+        let watchers = watchers.unwrap_or_default();
         let task = state.task.take();
         drop(state);
         if let Body::Mailbox(notify) = &body {
@@ -487,7 +552,7 @@ impl PortCell {
         let own = RUNNING.get() == Arc::as_ptr(self);
         let at_once = own || state.task.is_some() || matches!(state.body, Body::Mailbox(_));
         if state.alive && state.running && !at_once {
-            state.queue.push_back(Item::Kill(reason));
+            state.queue.push(Item::Kill(reason));
             return;
         }
         drop(state);

@@ -72,6 +72,14 @@ impl Message {
         })
     }
 
+    /// Makes a message of what [`encode_args`] wrote.
+    pub(crate) fn from_encoded(json: &[u8]) -> Self {
+        Message {
+            json: Bytes::copy_from_slice(json),
+            skip: 0,
+        }
+    }
+
     /// Makes a message of a framed JSON text whose first element, the destination, ends before `at`.
     ///
     /// `at` is an offset into `frame`, behind the destination and its closing quote.
@@ -136,6 +144,12 @@ impl Message {
             json: self.json.clone(),
             skip: self.skip + 1,
         }
+    }
+
+    /// The same without a copy.
+    pub(crate) fn into_without_tag(mut self) -> Message {
+        self.skip += 1;
+        self
     }
 
     /// Reads the elements into a tuple, a struct (by position), a list, or, for a type that is none
