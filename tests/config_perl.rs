@@ -262,7 +262,13 @@ async fn addresses_are_resolved_alike() {
 
 #[test]
 fn cookies_are_written_alike() {
-    let Some(release) = releases().pop() else {
+    // 2.x writes its own in another way.
+    let has_them = |release: &PathBuf| {
+        let kernel = std::fs::read_to_string(release.join("AnyEvent/MP/Kernel.pm"));
+        kernel.is_ok_and(|text| text.contains("sub alnumbits"))
+    };
+    let Some(release) = releases().into_iter().rfind(has_them) else {
+        println!("NOT RUN: no release of AnyEvent::MP with alnumbits");
         return;
     };
     if perl(&["Math::GMP"], |_| (), "").is_some() {

@@ -60,8 +60,9 @@ use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
 use peer::{Peer, Sent};
-use port::PortCell;
+use port::{PortCell, Queued};
 use ports::Ports;
+use work::Job;
 
 /// A node of an AEMP network, running in this process.
 ///
@@ -294,17 +295,32 @@ impl Inner {
             request::perform_local(self, message);
             return None;
         }
-        let port = self.ports.get(name)?;
-        let full = port.deliver(self, message, most).is_err();
-        full.then_some(port)
+        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, most, false);
+        match self.ports.with(name, enqueue)? {
+            Queued::Done => None,
+            Queued::Run(port) => {
+                work::schedule(self, Job::Run(port));
+                None
+            }
+            Queued::Full(port) => Some(port),
+            Queued::Overflow(port) => {
+                port.overflow(self);
+                None
+            }
+        }
     }
 
-    /// Hands a message that came by a link to a local port, whose code may run here and now.
+    /// Hands a message that came by a link to a local port. If the port is idle, handlers run here and
+    /// now: the caller runs no port's code.
     pub(crate) fn deliver_now(self: &Arc<Self>, name: &str, message: Message) {
-        if !self.is_stopping()
-            && let Some(port) = self.ports.get(name)
-        {
-            port.deliver_now(self, message);
+        if self.is_stopping() {
+            return;
+        }
+        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, usize::MAX, true);
+        match self.ports.with(name, enqueue) {
+            Some(Queued::Run(port)) => port.run(self),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            _ => {}
         }
     }
 

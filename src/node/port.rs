@@ -77,6 +77,18 @@ impl Drop for Running {
     }
 }
 
+/// What follows from a message that was put into a queue.
+pub(crate) enum Queued {
+    /// Nothing.
+    Done,
+    /// The port was idle: it has to be run.
+    Run(Arc<PortCell>),
+    /// There is no room; the message was dropped.
+    Full(Arc<PortCell>),
+    /// There is more than is allowed; the message was dropped, and the port has to die.
+    Overflow(Arc<PortCell>),
+}
+
 /// What is to be done with a message.
 enum Next {
     /// This handler takes it, without the tag if it is for that.
@@ -121,52 +133,26 @@ impl PortCell {
         }
     }
 
-    /// Puts a message into the queue, if fewer than `most` are there; handlers run soon. Otherwise gives
-    /// it back.
-    pub(crate) fn deliver(
+    /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to the
+    /// caller; nothing else of the node is touched. `shared`: the message is a part of a block.
+    pub(crate) fn enqueue(
         self: &Arc<Self>,
-        node: &Arc<Inner>,
-        message: Message,
-        most: usize,
-    ) -> Result<(), Message> {
-        if self.enqueue(node, message, most, false)? {
-            work::schedule(node, Job::Run(self.clone()));
-        }
-        Ok(())
-    }
-
-    /// Puts a message that came by a link into the queue; if the port is idle, handlers run here and now.
-    /// The caller runs no port's code.
-    pub(crate) fn deliver_now(self: &Arc<Self>, node: &Arc<Inner>, message: Message) {
-        if let Ok(true) = self.enqueue(node, message, usize::MAX, true) {
-            self.run(node);
-        }
-    }
-
-    /// Puts a message into the queue, if fewer than `most` are there. True if the caller has to run the
-    /// port. `shared`: the message is a part of a block.
-    fn enqueue(
-        self: &Arc<Self>,
-        node: &Arc<Inner>,
+        node: &Inner,
         message: Message,
         most: usize,
         shared: bool,
-    ) -> Result<bool, Message> {
-        let (limit, octets) = (node.settings.max_mailbox, node.settings.max_queue);
+    ) -> Queued {
+        let settings = &node.settings;
         let mut state = self.state.lock();
         if !state.alive {
-            return Ok(false);
+            return Queued::Done;
         }
-        if state.queue.len() >= most {
-            return Err(message);
+        let waiting = state.queue.len();
+        if waiting >= most {
+            return Queued::Full(self.clone());
         }
-        if state.queue.len() >= limit || state.queue.octets() > octets {
-            drop(state);
-            let text = format!(
-                "more than {limit} messages or {octets} octets are waiting in the port's queue"
-            );
-            self.die_of(node, Reason::new(["overflow".to_owned(), text]));
-            return Ok(false);
+        if waiting >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
+            return Queued::Overflow(self.clone());
         }
         let mailbox = match &state.body {
             Body::Mailbox(notify) => Some(notify.clone()),
@@ -178,9 +164,21 @@ impl PortCell {
         state.queue.push(Item::Message(message));
         if let Some(notify) = mailbox {
             notify.notify_one();
-            return Ok(false);
+            return Queued::Done;
         }
-        Ok(!std::mem::replace(&mut state.running, true))
+        match std::mem::replace(&mut state.running, true) {
+            true => Queued::Done,
+            false => Queued::Run(self.clone()),
+        }
+    }
+
+    /// The port dies of too many messages.
+    #[cold]
+    pub(crate) fn overflow(self: &Arc<Self>, node: &Arc<Inner>) {
+        let (most, octets) = (node.settings.max_mailbox, node.settings.max_queue);
+        let text =
+            format!("more than {most} messages or {octets} octets are waiting in the port's queue");
+        self.die_of(node, Reason::new(["overflow".to_owned(), text]));
     }
 
     /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may have

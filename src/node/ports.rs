@@ -49,6 +49,13 @@ impl Ports {
         found.cloned()
     }
 
+    /// Does something short with a port, which must not come back to this table.
+    pub(crate) fn with<R>(&self, name: &str, act: impl FnOnce(&Arc<PortCell>) -> R) -> Option<R> {
+        let hash = self.hash(name.as_bytes());
+        let part = self.part(hash).read();
+        part.find(hash, |port| port.id.name() == name).map(act)
+    }
+
     pub(crate) fn remove(&self, name: &str) {
         let hash = self.hash(name.as_bytes());
         let mut part = self.part(hash).write();

@@ -1,6 +1,7 @@
 //! The processes of a measurement: started, asked, and stopped when dropped.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::mpsc;
@@ -88,13 +89,14 @@ impl Who {
 pub struct Child {
     input: ChildStdin,
     lines: mpsc::Receiver<String>,
+    log: File,
     process: Process,
 }
 
 impl Child {
     fn start(command: Command) -> Result<Self, Failure> {
         let log = tempfile::tempfile()?;
-        let mut process = Process::start(command, log)?;
+        let mut process = Process::start(command, log.try_clone()?)?;
         let input = process.child().stdin.take().ok_or("no standard input")?;
         let output = process.child().stdout.take().ok_or("no standard output")?;
         let (tell, lines) = mpsc::channel();
@@ -102,6 +104,7 @@ impl Child {
         Ok(Self {
             input,
             lines,
+            log,
             process,
         })
     }
@@ -114,7 +117,20 @@ impl Child {
     /// The next line.
     pub fn line(&mut self) -> Result<Value, Failure> {
         let line = self.lines.recv_timeout(LIMIT);
-        let line = line.map_err(|_| "a process of the measurement ended or said nothing")?;
+        let line = line.map_err(|_| {
+            let mut text = String::new();
+            let read = self
+                .log
+                .rewind()
+                .and_then(|()| self.log.read_to_string(&mut text));
+            let last = read
+                .ok()
+                .and_then(|_| text.lines().last())
+                .unwrap_or("nothing");
+            format!(
+                "a process of the measurement ended or was silent; its last line of log: {last}"
+            )
+        })?;
         let value: Value = serde_json::from_str(&line)?;
         match &value["error"] {
             Value::Null => Ok(value),
@@ -144,10 +160,10 @@ fn read_lines(output: ChildStdout, tell: &mpsc::Sender<String>) {
 
 /// Two processes with a link: who listens, who connects.
 pub struct Pair {
-    /// Holds the ports.
-    pub server: Child,
+    /// Holds the ports; kept until the pair goes.
+    _server: Child,
     /// Sends.
-    pub client: Child,
+    client: Child,
     /// What the server said of itself.
     pub ready: Value,
 }
@@ -180,7 +196,7 @@ impl Pair {
         let mut client = who.start("client", &connect)?;
         client.ask(&json!({"do": "connected"}))?;
         Ok(Self {
-            server,
+            _server: server,
             client,
             ready,
         })

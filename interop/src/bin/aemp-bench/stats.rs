@@ -55,3 +55,15 @@ pub fn resident() -> u64 {
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
 }
+
+/// The processor time that a process has used, in seconds.
+pub fn processor_seconds(process: u32) -> f64 {
+    /// The unit of the kernel's figures, in a second.
+    const TICKS: f64 = 100.0;
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th.
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let fields = fields.split_whitespace().skip(11).take(2);
+    let ticks = fields.filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS
+}
