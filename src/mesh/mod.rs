@@ -155,7 +155,10 @@ fn perform(node: &Arc<Inner>, effect: Effect) {
             };
             node.monitor(&port, crate::node::action(died));
         }
-        Effect::Connect(id, addresses) => {
+        Effect::Connect(id, addresses, version) => {
+            if let Some(version) = version {
+                crate::net::expect_version(&addresses, version);
+            }
             log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
             while !node.peers.get_or_add(id.as_str()).connect(node, &addresses) {}
         }

@@ -64,7 +64,8 @@ pub(crate) enum Effect {
     Snd(PortId, Message),
     /// Say when this port of a node dies.
     Watch(NodeId, PortId),
-    Connect(NodeId, Vec<String>),
+    /// Connect to a node at these addresses, with the greeting version that it is likely to speak.
+    Connect(NodeId, Vec<String>, Option<u32>),
     Dial(String),
     After(Duration, Timer),
     Log(u8, String),
@@ -386,7 +387,10 @@ impl State {
                 known.addresses = Some(addresses.clone());
             }
             if !addresses.is_empty() {
-                self.effects.push(Effect::Connect(node, addresses));
+                // Who tells us and whom it knows of speak the same version.
+                let teller = self.nodes.get(from).and_then(|known| known.up.as_ref());
+                let version = teller.map(|link| link.generation.greeting_version());
+                self.effects.push(Effect::Connect(node, addresses, version));
             }
         }
     }
@@ -445,7 +449,7 @@ impl State {
         let addresses = self.nodes.get(node).and_then(|k| k.addresses.clone());
         match addresses {
             Some(list) if !list.is_empty() => {
-                self.effects.push(Effect::Connect(node.clone(), list));
+                self.effects.push(Effect::Connect(node.clone(), list, None));
             }
             _ => self.find(node),
         }
@@ -503,7 +507,8 @@ impl State {
     fn add_seeds(&mut self, seeds: Vec<String>) {
         for seed in seeds {
             if self.seeds.add(seed) {
-                let delay = Duration::from_secs_f64(0.1 * (self.random)());
+                // Two seeds that start together should not always meet half way.
+                let delay = Duration::from_secs_f64(0.01 * (self.random)());
                 self.effects.push(Effect::After(delay, Timer::SeedTry));
             }
         }

@@ -206,14 +206,14 @@ fn what_is_told_of_is_connected_to() {
     let connects: Vec<String> = effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Connect(node, list) => Some(format!("{node} {list:?}")),
+            Effect::Connect(node, list, _) => Some(format!("{node} {list:?}")),
             _ => None,
         })
         .collect();
     assert_eq!(connects, ["n2 [\"127.0.0.1:3\"]"]);
     // Later a message wants to go there.
     let effects = state.handle(Input::Want(NodeId::new("n2")));
-    assert!(matches!(&effects[..], [Effect::Connect(node, _)] if *node == "n2"));
+    assert!(matches!(&effects[..], [Effect::Connect(node, ..)] if *node == "n2"));
     let effects = state.handle(Input::Want(NodeId::new("n9")));
     assert!(is_sent(&effects, "n1", json!(["find", "n9"])));
 }
@@ -358,7 +358,7 @@ proptest! {
                     Effect::Snd(port, _) => {
                         prop_assert!(up.contains(port.node()), "said to {port}, which is not up");
                     }
-                    Effect::Connect(node, addresses) => {
+                    Effect::Connect(node, addresses, _) => {
                         prop_assert!(node != "me" && !addresses.is_empty());
                     }
                     _ => {}

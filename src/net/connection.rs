@@ -18,12 +18,13 @@ use crate::node::{GREETING_PATIENCE, Inner};
 use crate::proto::handshake::{NONCE_LEN, Role};
 use crate::proto::{Handshake, HandshakeError};
 
-/// Versions that listeners turned out to speak, of those that did not greet in time: the next attempt
-/// greets with the right one at once. If that is wrong by then, the one after it has it right again.
+/// Versions that listeners turned out to speak, of those that did not greet in time, or are said to
+/// speak: the next attempt greets with the right one at once. If that is wrong by then, the one after it
+/// has it right again.
 static HEARD: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
 
 /// More entries are not kept.
-const MAX_HEARD: usize = 1024;
+const MAX_HEARD: usize = 10_000;
 
 /// Connects to `address` and makes a link of the connection.
 pub(super) async fn dial(
@@ -48,8 +49,9 @@ pub(super) async fn establish(
     role: Role,
     purpose: Purpose,
 ) -> Result<(), LinkError> {
-    stream.set_nodelay(node.settings.nodelay)?;
-    keep_alive(node, &stream)?;
+    if role == Role::Connector || !super::listen::INHERITS {
+        set_options(node, (&stream).into())?;
+    }
     let nonce: [u8; NONCE_LEN] = rand::random();
     let mut local = node.handshake.clone();
     if role == Role::Connector
@@ -91,23 +93,36 @@ enum Greeted {
 }
 
 fn remember(remote: &str, version: u32) {
+    heard().insert(remote.to_owned(), version);
+}
+
+/// Notes that listeners are said to speak this version, unless it is known.
+pub(crate) fn expect_version(addresses: &[String], version: u32) {
+    let mut heard = heard();
+    for address in addresses {
+        heard.entry(address.clone()).or_insert(version);
+    }
+}
+
+fn heard() -> parking_lot::MutexGuard<'static, HashMap<String, u32>> {
     let mut heard = HEARD.lock();
     if heard.len() >= MAX_HEARD {
         heard.clear();
     }
-    heard.insert(remote.to_owned(), version);
+    heard
 }
 
-/// Has the system notice a dead host even on an idle link, in about the time in which nodes are given
-/// up.
-fn keep_alive(node: &Inner, stream: &TcpStream) -> std::io::Result<()> {
+/// Sends without delay, if that is configured, and has the system notice a dead host even on an idle
+/// link, in about the time in which nodes are given up.
+pub(super) fn set_options(node: &Inner, socket: socket2::SockRef<'_>) -> std::io::Result<()> {
     const PROBES: u32 = 3;
     let timeout = node.settings.monitor_timeout().max(Duration::from_secs(4));
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(timeout)
         .with_interval((timeout / PROBES).max(Duration::from_secs(1)))
         .with_retries(PROBES);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_nodelay(node.settings.nodelay)?;
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// Our right to prove ourselves to a node on this connection and no other.

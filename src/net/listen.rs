@@ -14,6 +14,9 @@ use crate::node::Inner;
 /// How many connections may be in their handshake at the same time; more wait in the backlog.
 const MAX_HANDSHAKES: usize = 1024;
 
+/// Whether accepted connections have the options of their listener, which saves setting them.
+pub(super) const INHERITS: bool = cfg!(target_os = "linux");
+
 /// Binds a listener.
 pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
@@ -27,6 +30,9 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Accepts connections until the node stops.
 pub(crate) async fn accept_loop(node: Arc<Inner>, listener: TcpListener) {
+    if INHERITS && let Err(error) = super::connection::set_options(&node, (&listener).into()) {
+        log_at!(1, "can't set the options of a listener: {error}");
+    }
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         let Ok(permit) = handshakes.clone().acquire_owned().await else {

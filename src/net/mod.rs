@@ -7,6 +7,7 @@ mod link;
 mod listen;
 pub(crate) mod schedule;
 
+pub(crate) use connection::expect_version;
 pub use error::LinkError;
 pub(crate) use listen::{accept_loop, bind};
 
@@ -34,7 +35,15 @@ pub(crate) async fn dial(
     address: &str,
     purpose: Purpose,
 ) -> Result<(), LinkError> {
-    let result = connection::dial(&node, address, purpose).await;
+    let mut result = connection::dial(&node, address, purpose.clone()).await;
+    if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &result
+        && node.handshake.versions.is_open()
+        && node.handshake.versions.allows(*theirs)
+    {
+        // Now it is known which version to greet with.
+        log_at!(9, "{address} speaks version {theirs}, connecting again");
+        result = connection::dial(&node, address, purpose).await;
+    }
     if let Err(error) = &result {
         report(address, error);
     }

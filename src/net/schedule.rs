@@ -15,6 +15,13 @@ use crate::node::peer::{Connecting, Peer};
 /// The shortest time between two attempts.
 const LEAST_INTERVAL: Duration = Duration::from_millis(400);
 
+/// Two nodes that hear of each other at the same time would both connect, in vain for one of them: the
+/// one with the larger ID begins so much later.
+const SECOND: Duration = Duration::from_millis(20);
+
+/// The first attempts of a node that hears of many others are spread over this time.
+const SPREAD: Duration = Duration::from_millis(5);
+
 /// The time between two attempts: all addresses are tried at least once before the time is up.
 pub(crate) fn interval(connect: Duration, monitor: Duration, addresses: usize) -> Duration {
     let spread = monitor.saturating_sub(connect) / addresses.max(1) as u32;
@@ -28,7 +35,10 @@ pub(crate) async fn run(node: Arc<Inner>, peer: Arc<Peer>, connecting: Arc<Conne
     let deadline = Instant::now() + monitor;
     let trying: Arc<Mutex<HashSet<String>>> = Arc::default();
     let mut tried = 0;
-    let mut next = Instant::now() + Duration::from_millis(50).mul_f64(rand::random());
+    let mut next = Instant::now() + SPREAD.mul_f64(rand::random());
+    if node.id > peer.id {
+        next += SECOND;
+    }
     loop {
         let addresses = connecting.addresses.lock().clone();
         let due = match addresses.is_empty() {

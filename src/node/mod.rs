@@ -110,8 +110,10 @@ pub(crate) struct Settings {
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
 const LOCAL_ROOM: usize = 4096;
 
-/// How long a connector waits for the listener to greet first, if it may speak several versions.
-pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a connector waits for the listener to greet first, if it may speak several versions. Perl's
+/// listeners greet at once. If one is too busy for that, and speaks another version than we greet with
+/// then, it is connected to again.
+pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(25);
 
 impl Settings {
     /// How long an attempt to reach a node may take, and how long a handshake.

@@ -155,11 +155,9 @@ impl std::fmt::Display for AuthMethod {
 }
 
 fn hex(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    octets.iter().fold(String::new(), |mut out, octet| {
-        let _ = write!(out, "{octet:02x}");
-        out
-    })
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    let digits = octets.iter().flat_map(|octet| [octet >> 4, *octet]);
+    digits.map(digit).collect()
 }
 
 #[cfg(test)]

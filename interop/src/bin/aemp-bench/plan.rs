@@ -1,6 +1,7 @@
 //! Everything that is measured, in its order.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
 
 use aemp_interop::peers;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ const SECTIONS: [Section; 9] = [
     ("round trip", round_trips),
     ("monitor and kill", monitor_and_kill),
     ("local", local),
-    ("links", links),
+    ("handshake", links),
     ("memory of a port", memory_of_a_port),
     ("memory of a link", memory_of_a_link),
     ("mesh", meshes),
@@ -461,13 +462,17 @@ fn meshes(bench: &mut Bench) -> Result<(), Failure> {
 
 /// The time from the word until every node has seen every other one.
 fn mesh(who: &Who, nodes: usize) -> Result<f64, Failure> {
-    let seed = aemp_interop::process::free_address()?;
     let mut all: Vec<Child> = Vec::new();
-    for n in 0..nodes {
-        let port = match n {
-            0 => seed.port(),
-            _ => aemp_interop::process::free_address()?.port(),
-        };
+    // All are held until the nodes bind them, so that no two are the same.
+    let held: Vec<TcpListener> = (0..nodes)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<Result<_, _>>()?;
+    let ports: Vec<u16> = held
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect::<std::io::Result<_>>()?;
+    let seed = format!("127.0.0.1:{}", ports[0]);
+    for (n, port) in ports.iter().enumerate() {
         let mut arguments = vec!["--nodeid".to_owned(), format!("node{n}")];
         arguments.extend([
             "--port".to_owned(),
@@ -482,8 +487,14 @@ fn mesh(who: &Who, nodes: usize) -> Result<f64, Failure> {
         child.line()?;
         all.push(child);
     }
+    drop(held);
+    // A node that comes before its seed listens would try again much later.
+    all[0].tell("go")?;
+    while std::net::TcpStream::connect(&seed).is_err() {
+        std::thread::yield_now();
+    }
     let start = std::time::Instant::now();
-    for child in &mut all {
+    for child in &mut all[1..] {
         child.tell("go")?;
     }
     for child in &mut all {
