@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{LinkError, Purpose, link};
+use crate::node::ending::Ending;
 use crate::node::peer::{Link, Peer, Traffic, Verdict};
 use crate::node::{GREETING_PATIENCE, Inner};
 use crate::proto::handshake::{NONCE_LEN, Role};
@@ -246,8 +246,7 @@ async fn take_over(
         info: done.peer,
         remote: remote.to_owned(),
         ready: Notify::new(),
-        closed: CancellationToken::new(),
-        lost: false.into(),
+        ending: Ending::default(),
     });
     let deadline = Instant::now() + PATIENCE;
     loop {

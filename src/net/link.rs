@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use super::LinkError;
 use super::intake::Intake;
 use crate::log::log_at;
+use crate::node::ending::Half;
 use crate::node::peer::{Link, Peer};
 use crate::node::{Claims, Inner, enter, request};
 use crate::proto::framing::json::{ElementKind, Frame, JsonScanner};
@@ -59,8 +60,8 @@ pub(super) fn start(
     };
     let span = tracing::info_span!(target: "aemp", "link", node = %node.id, peer = %peer.id,
         remote = %writer.link.remote, generation = %writer.link.info.generation);
-    node.spawn_task(writer.run(write).instrument(span.clone()));
-    node.spawn_task(reader.run(read).instrument(span));
+    node.spawn_link_task(writer.run(write).instrument(span.clone()));
+    node.spawn_link_task(reader.run(read).instrument(span));
 }
 
 /// The idle rules of a link (PROTOCOL.md, "Idle links").
@@ -101,12 +102,10 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, mut socket: OwnedReadHalf) {
-        let closed = self.link.closed.clone();
-        let result = tokio::select! {
-            result = self.read(&mut socket) => result,
-            () = closed.cancelled() => Ok(()),
-        };
-        if let Err(error) = result {
+        let link = self.link.clone();
+        let reading = self.read(&mut socket);
+        let result = link.ending.unless_over(Half::Reader, reading).await;
+        if let Some(Err(error)) = result {
             let (peer, remote) = (&self.peer.id, &self.link.remote);
             match error.is_noteworthy() {
                 true => log_at!(2, "{peer} ({remote}): {error}; closing the connection"),
@@ -130,7 +129,7 @@ impl Reader {
         let silence = idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
         loop {
-            let taken = self.take(&mut block);
+            let taken = self.take(&mut block, socket.as_ref());
             self.intake.keep(block);
             taken?;
             let fill = self.intake.fill(socket);
@@ -148,12 +147,15 @@ impl Reader {
     }
 
     /// Hands out every complete message in the block.
-    fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
-        let node = self.node.clone();
-        enter(&node.runtime, || {
-            let result = self.take_all(&node, block);
-            self.claims.release(&node);
-            result
+    fn take(&mut self, block: &mut BytesMut, socket: &TcpStream) -> Result<(), FramingError> {
+        let (node, peer, link) = (self.node.clone(), self.peer.clone(), self.link.clone());
+        let write = |octets: &[u8]| socket.try_write(octets);
+        peer.read_turn(&link, write, || {
+            enter(&node.runtime, || {
+                let result = self.take_all(&node, block);
+                self.claims.release(&node);
+                result
+            })
         })
     }
 
@@ -161,7 +163,7 @@ impl Reader {
         let quick = !crate::trace::enabled();
         let plain = quick && are_plain(block);
         let (mut at, mut messages) = (0, 0);
-        while at < block.len() && !self.link.is_lost() {
+        while at < block.len() && !self.link.ending.is_over() {
             let tried = quick && self.large == 0 && self.scanner.is_between();
             if tried && let Some(len) = self.claims.offer(node, &mut block[at..], plain) {
                 at += len;
@@ -219,7 +221,7 @@ impl Reader {
 /// However the reader ends, the link ends with it.
 impl Drop for Reader {
     fn drop(&mut self) {
-        if !self.link.closed.is_cancelled() && !self.node.is_stopping() {
+        if !self.link.ending.is_over() && !self.node.is_stopping() {
             self.peer
                 .fail(&self.node, self.link.serial, "the reader ended");
         }
@@ -234,12 +236,9 @@ struct Writer {
 
 impl Writer {
     async fn run(self, mut socket: OwnedWriteHalf) {
-        let closed = self.link.closed.clone();
-        let result = tokio::select! {
-            result = self.write(&mut socket) => result,
-            () = closed.cancelled() => Ok(()),
-        };
-        if let Err(error) = result {
+        let writing = self.write(&mut socket);
+        let result = self.link.ending.unless_over(Half::Writer, writing).await;
+        if let Some(Err(error)) = result {
             log_at!(9, "{} {error}", self.link.remote);
             let node = &self.node;
             enter(&node.runtime, || {
@@ -271,7 +270,7 @@ impl Writer {
                     None => ready.await,
                     Some(after) => {
                         if timeout(after, ready).await.is_err() {
-                            socket.write_all(b"[]").await?;
+                            self.peer.poke();
                         }
                     }
                 }

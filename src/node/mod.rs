@@ -6,6 +6,7 @@ mod api;
 mod builder;
 mod claim;
 mod context;
+pub(crate) mod ending;
 mod events;
 mod funcs;
 mod groups;
@@ -184,6 +185,11 @@ impl Inner {
             },
             &self.runtime,
         );
+    }
+
+    /// Runs a task that ends by itself soon after the node stops.
+    pub(crate) fn spawn_link_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
     }
 
     pub(crate) fn is_local(&self, port: &PortId) -> bool {

@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -25,6 +25,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::ending::Ending;
 use super::monitor::{self, Action, Watcher};
 use super::stats::LinkStats;
 use super::work::{self, Job};
@@ -51,8 +52,10 @@ struct PeerState {
     pending_octets: usize,
     /// Encoded for the present link, to be written.
     out: Vec<u8>,
-    /// Octets that the writer took and has not written yet.
+    /// Octets that the writer, or the reader in its place, took and has not written yet.
     in_flight: usize,
+    /// The reader writes.
+    flushing: bool,
     /// Ports there that somebody here monitors.
     monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
     /// Monitors that were set while others fire: they fire with them.
@@ -95,17 +98,7 @@ pub(crate) struct Link {
     /// There is something to write.
     pub(crate) ready: Notify,
     /// The link is lost or given up: both halves stop.
-    pub(crate) closed: CancellationToken,
-    /// The same, to be asked often.
-    pub(crate) lost: AtomicBool,
-}
-
-impl Link {
-    /// Whether the link is lost or given up.
-    #[inline]
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
-    }
+    pub(crate) ending: Ending,
 }
 
 /// What a lost link leaves to be done.
@@ -164,6 +157,8 @@ pub(crate) fn elect(up: bool, dialing: bool, role: Role, own: &NodeId, peer: &No
 }
 
 thread_local! {
+    /// The link whose reader this thread runs, which will [flush](Peer::flush) it.
+    static READING: Cell<*const Link> = const { Cell::new(std::ptr::null()) };
     /// The peer whose monitors this thread is firing.
     static FIRING: Cell<*const Peer> = const { Cell::new(std::ptr::null()) };
 }
@@ -178,6 +173,7 @@ impl Peer {
                 pending_octets: 0,
                 out: Vec::new(),
                 in_flight: 0,
+                flushing: false,
                 monitors: HashMap::new(),
                 late: Vec::new(),
                 unfired: HashSet::new(),
@@ -572,6 +568,7 @@ impl Peer {
         state.links += 1;
         state.out = first.to_vec();
         state.in_flight = 0;
+        state.flushing = false;
         state.pending_octets = 0;
         for pending in std::mem::take(&mut state.pending) {
             match pending {
@@ -607,6 +604,10 @@ impl Peer {
             Phase::Up(present) if present.serial == link.serial => {}
             _ => return None,
         }
+        if state.flushing {
+            // Who does that wakes the writer if something is left.
+            return Some(spare);
+        }
         let taken = std::mem::replace(&mut state.out, spare);
         let before = std::mem::replace(&mut state.in_flight, taken.len());
         drop(state);
@@ -614,6 +615,69 @@ impl Peer {
             self.room.notify_waiters();
         }
         Some(taken)
+    }
+
+    /// Runs a turn of the link's reader, which writes at its end what was sent meanwhile: the answer to a
+    /// lone message needs no other task.
+    pub(crate) fn read_turn<T>(
+        &self,
+        link: &Arc<Link>,
+        write: impl FnOnce(&[u8]) -> std::io::Result<usize>,
+        turn: impl FnOnce() -> T,
+    ) -> T {
+        struct Turn(*const Link);
+        impl Drop for Turn {
+            fn drop(&mut self) {
+                READING.set(self.0);
+            }
+        }
+        let outer = Turn(READING.replace(Arc::as_ptr(link)));
+        let result = turn();
+        drop(outer);
+        self.flush(link, write);
+        result
+    }
+
+    /// Writes what is to be written, as much as goes at once, unless the writer is at it.
+    fn flush(&self, link: &Link, write: impl FnOnce(&[u8]) -> std::io::Result<usize>) {
+        let mut state = self.state.lock();
+        match &state.phase {
+            Phase::Up(present) if present.serial == link.serial => {}
+            _ => return,
+        }
+        if state.out.is_empty() {
+            return;
+        }
+        if state.in_flight > 0 {
+            drop(state);
+            link.ready.notify_one();
+            return;
+        }
+        let mut taken = std::mem::take(&mut state.out);
+        state.in_flight = taken.len();
+        state.flushing = true;
+        drop(state);
+        // If this fails, the writer will find out why.
+        let written = write(&taken).unwrap_or(0).min(taken.len());
+        let mut state = self.state.lock();
+        state.flushing = false;
+        match &state.phase {
+            Phase::Up(present) if present.serial == link.serial => {}
+            _ => return,
+        }
+        state.in_flight = 0;
+        link.traffic
+            .sent_octets
+            .fetch_add(written as u64, Ordering::Relaxed);
+        taken.drain(..written);
+        taken.append(&mut state.out);
+        state.out = taken;
+        let rest = !state.out.is_empty();
+        drop(state);
+        if rest {
+            link.ready.notify_one();
+        }
+        self.room.notify_waiters();
     }
 
     /// The link, or the attempt to get one, is lost. Nothing happens if `serial` is not the present
@@ -646,8 +710,7 @@ impl Peer {
     ) {
         let was_up = match std::mem::replace(&mut state.phase, Phase::Failing) {
             Phase::Up(link) => {
-                link.lost.store(true, Ordering::Release);
-                link.closed.cancel();
+                link.ending.end();
                 true
             }
             Phase::Connecting(connecting) => {
@@ -769,7 +832,7 @@ impl PeerState {
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {
             link.traffic.sent.fetch_add(1, Ordering::Relaxed);
-            if self.out.is_empty() {
+            if self.out.is_empty() && READING.get() != Arc::as_ptr(link) {
                 link.ready.notify_one();
             }
             self.out.extend_from_slice(encoded);

@@ -51,10 +51,36 @@ struct State {
     awaited: bool,
     queue: Queue,
     body: Body,
-    #[allow(clippy::box_collection, reason = "keeps ports without monitors small")]
-    watchers: Option<Box<Vec<(u64, Watcher)>>>,
+    /// What most ports do without.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Default)]
+struct Extra {
+    watchers: Vec<(u64, Watcher)>,
     /// The task that runs an asynchronous handler.
     task: Option<AbortHandle>,
+}
+
+impl State {
+    /// Whether an asynchronous handler runs.
+    fn has_task(&self) -> bool {
+        self.extra
+            .as_ref()
+            .is_some_and(|extra| extra.task.is_some())
+    }
+
+    fn set_task(&mut self, task: Option<AbortHandle>) {
+        if task.is_some() || self.extra.is_some() {
+            self.extra.get_or_insert_default().task = task;
+        }
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        let needed = |extra: &Box<Extra>| !extra.watchers.is_empty() || extra.task.is_some();
+        self.extra = self.extra.take().filter(needed);
+    }
 }
 
 thread_local! {
@@ -127,8 +153,7 @@ impl PortCell {
                 awaited: false,
                 queue: Queue::default(),
                 body: if fresh { Body::Fresh } else { Body::Unset },
-                watchers: None,
-                task: None,
+                extra: None,
             }),
         }
     }
@@ -403,14 +428,14 @@ impl PortCell {
                 let task = node.runtime.spawn(async move {
                     let result = caught(future).await;
                     work::enter(&home.runtime, || {
-                        port.state.lock().task = None;
+                        port.state.lock().set_task(None);
                         if let Err(text) = result {
                             port.die_of(&home, Reason::die(text));
                         }
                         port.run(&home);
                     });
                 });
-                state.task = Some(task.abort_handle());
+                state.set_task(Some(task.abort_handle()));
                 true
             }
         }
@@ -493,7 +518,7 @@ impl PortCell {
         if !state.alive {
             return Err(watcher);
         }
-        let watchers = state.watchers.get_or_insert_default();
+        let watchers = &mut state.extra.get_or_insert_default().watchers;
         let again = matches!(&watcher, Watcher::Node(node)
             if watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
         if !again {
@@ -506,12 +531,11 @@ impl PortCell {
     pub(crate) fn unwatch(&self, which: impl Fn(u64, &Watcher) -> bool) {
         let mut removed = Vec::new();
         let mut state = self.state.lock();
-        if let Some(watchers) = &mut state.watchers {
-            removed.extend(watchers.extract_if(.., |(serial, watcher)| which(*serial, watcher)));
-            if watchers.is_empty() {
-                state.watchers = None;
-            }
+        if let Some(extra) = &mut state.extra {
+            let gone = |(serial, watcher): &mut (u64, Watcher)| which(*serial, watcher);
+            removed.extend(extra.watchers.extract_if(.., gone));
         }
+        state.shrink();
         drop(state);
     }
 
@@ -529,9 +553,10 @@ impl PortCell {
             true => Queue::default(),
             false => std::mem::take(&mut state.queue),
         };
-        let watchers = state.watchers.take().map(|list| *list);
-        let watchers = watchers.unwrap_or_default();
-        let task = state.task.take();
+        let Extra { watchers, task } = state
+            .extra
+            .take()
+            .map_or_else(Extra::default, |extra| *extra);
         drop(state);
         if let Body::Mailbox(notify) = &body {
             notify.notify_one();
@@ -548,7 +573,7 @@ impl PortCell {
     pub(crate) fn kill(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
         let mut state = self.state.lock();
         let own = RUNNING.get() == Arc::as_ptr(self);
-        let at_once = own || state.task.is_some() || matches!(state.body, Body::Mailbox(_));
+        let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
         if state.alive && state.running && !at_once {
             state.queue.push(Item::Kill(reason));
             return;
@@ -612,4 +637,15 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_small() {
+        // With the counts of its Arc it fits into 128 octets, the allocator's own included.
+        assert!(size_of::<PortCell>() <= 104);
+    }
 }

@@ -1,0 +1,82 @@
+//! The end of a link, which its two halves notice wherever they wait.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use atomic_waker::AtomicWaker;
+
+/// Whether a link is lost or given up. Asking costs next to nothing, and so does waiting for it.
+#[derive(Default)]
+pub(crate) struct Ending {
+    over: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+/// Who waits. Only one of each may.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Half {
+    Reader,
+    Writer,
+}
+
+impl Ending {
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Ends the link: both halves are woken.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Does something until it is done, or the link is over: `None` then.
+    pub(crate) async fn unless_over<T>(
+        &self,
+        half: Half,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let waker = match half {
+            Half::Reader => &self.reader,
+            Half::Writer => &self.writer,
+        };
+        poll_fn(|cx| {
+            waker.register(cx.waker());
+            if self.is_over() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn both_halves_end() {
+        let ending = Arc::new(Ending::default());
+        let done = ending.unless_over(Half::Reader, async { 7 }).await;
+        assert_eq!(done, Some(7));
+        let wait = |half| {
+            let ending = ending.clone();
+            let never = std::future::pending::<()>();
+            tokio::spawn(async move { ending.unless_over(half, never).await })
+        };
+        let (reader, writer) = (wait(Half::Reader), wait(Half::Writer));
+        tokio::task::yield_now().await;
+        ending.end();
+        assert_eq!(reader.await.unwrap(), None);
+        assert_eq!(writer.await.unwrap(), None);
+        assert!(ending.is_over());
+    }
+}
