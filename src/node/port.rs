@@ -78,8 +78,8 @@ impl State {
     }
 
     fn shrink(&mut self) {
-        let needed = |extra: &Box<Extra>| !extra.watchers.is_empty() || extra.task.is_some();
-        self.extra = self.extra.take().filter(needed);
+        let idle = |extra: &mut Box<Extra>| extra.watchers.is_empty() && extra.task.is_none();
+        self.extra.take_if(idle);
     }
 }
 
@@ -362,8 +362,8 @@ impl PortCell {
     /// by the caller already, and has a handler for the tag that is quick.
     pub(crate) fn claim(&self, tag: &[u8], held: bool) -> Option<(Slot, u32)> {
         let mut state = self.state.lock();
-        let idle = state.alive && !state.running && state.queue.is_empty();
-        if !idle && !(held && state.alive) {
+        let idle = !state.running && state.queue.is_empty();
+        if !state.alive || !(idle || held) {
             return None;
         }
         let Body::Handlers(handlers) = &state.body else {

@@ -164,7 +164,7 @@ impl<'a> Quick<'a> {
         let read = &self.text[..used];
         let fits = self.before + used <= self.limits.max_message
             && (self.plain || is_sound(read))
-            && (used <= self.limits.max_depth || brackets(read) <= self.limits.max_depth - 1);
+            && (used <= self.limits.max_depth || brackets(read) <= self.limits.max_depth);
         if !fits {
             return None;
         }

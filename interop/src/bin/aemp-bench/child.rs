@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use aemp_interop::peers::{Release, perl5lib};
@@ -26,8 +26,10 @@ pub enum Who {
     Rust,
     /// The same work without a node.
     Bare,
-    /// A real Perl node.
-    Perl(std::sync::Arc<Release>),
+    /// A real Perl node, as its release comes.
+    Perl(Arc<Release>),
+    /// One that gathers what it writes (`autocork`), which 1.24 and later can be told to.
+    Autocork(Arc<Release>),
 }
 
 impl Who {
@@ -36,8 +38,13 @@ impl Who {
         match self {
             Who::Rust => "rust".to_owned(),
             Who::Bare => "bare".to_owned(),
-            Who::Perl(release) => release.to_string(),
+            Who::Perl(release) | Who::Autocork(release) => release.to_string(),
         }
+    }
+
+    /// Whether it is a Perl node.
+    pub fn is_perl(&self) -> bool {
+        matches!(self, Who::Perl(_) | Who::Autocork(_))
     }
 
     /// Starts one of its processes; the arguments are the same for all.
@@ -53,7 +60,7 @@ impl Who {
         arguments: &[String],
     ) -> Result<Child, Failure> {
         let program = match self {
-            Who::Perl(_) => "perl".into(),
+            _ if self.is_perl() => "perl".into(),
             _ => std::env::current_exe()?,
         };
         let mut command = match cpu {
@@ -67,7 +74,7 @@ impl Who {
         match self {
             Who::Rust => drop(command.arg(role)),
             Who::Bare => drop(command.arg(format!("bare-{role}"))),
-            Who::Perl(release) => {
+            Who::Perl(release) | Who::Autocork(release) => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("perl/bench.pl");
                 command.arg(script).arg(role);
                 if let Some(include) = &release.include {
@@ -79,6 +86,9 @@ impl Who {
                     .env("PERL_ANYEVENT_MP_RC", "/nonexistent/rc")
                     .env("PERL_ANYEVENT_MP_WARNLEVEL", "1");
             }
+        }
+        if matches!(self, Who::Autocork(_)) {
+            command.args(["--autocork", "1"]);
         }
         command.args(arguments);
         Child::start(command)
@@ -171,6 +181,16 @@ pub struct Pair {
 impl Pair {
     /// Starts both and waits for the link. `sinks`: how many ports take messages; `links`: how many nodes connect.
     pub fn start(who: &Who, sinks: usize, links: usize) -> Result<Self, Failure> {
+        Self::start_on(None, who, sinks, links)
+    }
+
+    /// The same with both bound to one processor.
+    pub fn start_on(
+        cpu: Option<usize>,
+        who: &Who,
+        sinks: usize,
+        links: usize,
+    ) -> Result<Self, Failure> {
         let port = aemp_interop::process::free_address()?.port();
         let listen = match who {
             Who::Bare => vec![],
@@ -183,17 +203,15 @@ impl Pair {
                 sinks.to_string(),
             ],
         };
-        let mut server = who.start("server", &listen)?;
+        let mut server = who.start_on(cpu, "server", &listen)?;
         let ready = server.line()?;
         let address = ready["address"].as_str().ok_or("no address")?;
         let mut connect = vec!["--seed".to_owned(), address.to_owned()];
-        if !matches!(who, Who::Perl(_)) {
-            connect.extend(["--links".to_owned(), links.to_string()]);
+        match who.is_perl() {
+            false => connect.extend(["--links".to_owned(), links.to_string()]),
+            true => connect.extend(["--nodeid".to_owned(), "client".to_owned()]),
         }
-        if matches!(who, Who::Perl(_)) {
-            connect.extend(["--nodeid".to_owned(), "client".to_owned()]);
-        }
-        let mut client = who.start("client", &connect)?;
+        let mut client = who.start_on(cpu, "client", &connect)?;
         client.ask(&json!({"do": "connected"}))?;
         Ok(Self {
             _server: server,

@@ -115,7 +115,7 @@ impl Bench {
         let mut rounds = Rounds::new();
         for round in 0..self.rounds {
             for (who, pair) in pairs.iter_mut() {
-                if matches!(who, Who::Perl(_)) && round >= PERL_ROUNDS {
+                if who.is_perl() && round >= PERL_ROUNDS {
                     continue;
                 }
                 let Some(command) = command(who) else {
@@ -153,7 +153,7 @@ const PERL_SLOWER: u64 = 25;
 
 fn count_for(who: &Who, count: u64) -> u64 {
     match who {
-        Who::Perl(_) => (count / PERL_SLOWER).max(100),
+        _ if who.is_perl() => (count / PERL_SLOWER).max(100),
         _ => count,
     }
 }
@@ -178,6 +178,28 @@ fn one_way(bench: &mut Bench) -> Result<(), Failure> {
         bench.add(name, "/s", Better::Higher, rounds, bounds);
     }
     drop(all);
+    let gathers = |who: &Who| match who {
+        Who::Perl(release) if release.generation >= peers::Generation::G1a => {
+            (release.version.as_str() >= "1.24").then(|| Who::Autocork(release.clone()))
+        }
+        _ => None,
+    };
+    let mut who = vec![Who::Rust];
+    who.extend(bench.perls.iter().filter_map(gathers));
+    if who.len() > 1 {
+        let mut all = pairs(who, 1, 1)?;
+        let count = bench.count(4_000_000);
+        let command =
+            |who: &Who| Some(json!({"do": "oneway", "count": count_for(who, count), "sinks": 1}));
+        let rounds = bench.rounds(&mut all, command, rate)?;
+        bench.add(
+            "one way, small, Perl with autocork",
+            "/s",
+            Better::Higher,
+            rounds,
+            &[],
+        );
+    }
     let most = 10_000;
     let mut all = pairs(vec![Who::Rust, Who::Bare], most, 1)?;
     for sinks in [10, 100, 1000, most] {
@@ -213,11 +235,7 @@ fn round_trips(bench: &mut Bench) -> Result<(), Failure> {
     let mut all = pairs(bench.everybody(), 1, 1)?;
     let count = bench.count(40_000);
     let command = |who: &Who| {
-        let count = if matches!(who, Who::Perl(_)) {
-            count / 4
-        } else {
-            count
-        };
+        let count = if who.is_perl() { count / 4 } else { count };
         Some(json!({"do": "roundtrip", "count": count}))
     };
     let rounds = bench.rounds(&mut all, command, median_us)?;
@@ -229,6 +247,19 @@ fn round_trips(bench: &mut Bench) -> Result<(), Failure> {
         rounds,
         &[Bound::OfBare(1.2), Bound::TimesPerl(3.0)],
     );
+
+    // Where the two run makes more difference than who they are: on one processor they take turns.
+    let who = bench.everybody();
+    let one_core = |who: Who| Ok((who.clone(), Pair::start_on(Some(0), &who, 1, 1)?));
+    let mut close: Vec<_> = who
+        .into_iter()
+        .map(one_core)
+        .collect::<Result<_, Failure>>()?;
+    let rounds = bench.rounds(&mut close, command, median_us)?;
+    let name = "round trip, both on one core";
+    let bounds = [Bound::OfBare(1.2), Bound::TimesPerl(3.0)];
+    bench.add(name, "µs", Better::Lower, rounds, &bounds);
+    drop(close);
 
     // Half of what goes one way at the most, measured with the same processes.
     let full = bench.count(2_000_000);
@@ -251,8 +282,10 @@ fn round_trips(bench: &mut Bench) -> Result<(), Failure> {
         let count = bench.count(if callers == 1 { 40_000 } else { 200_000 });
         let command = |who: &Who| match who {
             Who::Bare => Some(json!({"do": "roundtrip", "count": bench.count(40_000)})),
-            Who::Perl(_) => Some(json!({"do": "cal", "callers": callers, "count": count / 10})),
-            Who::Rust => Some(json!({"do": "cal", "callers": callers, "count": count})),
+            _ if who.is_perl() => {
+                Some(json!({"do": "cal", "callers": callers, "count": count / 10}))
+            }
+            _ => Some(json!({"do": "cal", "callers": callers, "count": count})),
         };
         // The time that a call takes its caller, were the other callers not there.
         let each = |answer: &Value| match answer["median_us"].as_f64() {
@@ -321,7 +354,7 @@ fn links(bench: &mut Bench) -> Result<(), Failure> {
     who.extend(bench.perls.iter().cloned());
     for round in 0..bench.rounds {
         for who in &who {
-            if matches!(who, Who::Perl(_)) && round >= PERL_ROUNDS {
+            if who.is_perl() && round >= PERL_ROUNDS {
                 continue;
             }
             let port = aemp_interop::process::free_address()?.port();
@@ -440,7 +473,7 @@ fn meshes(bench: &mut Bench) -> Result<(), Failure> {
         let mut rounds = Rounds::new();
         for round in 0..bench.rounds.min(3) {
             for who in std::iter::once(Who::Rust).chain(perl.clone()) {
-                if matches!(who, Who::Perl(_)) && round > 0 {
+                if who.is_perl() && round > 0 {
                     continue;
                 }
                 rounds
