@@ -7,6 +7,7 @@ mod big;
 mod both_connect;
 mod chat;
 mod chat_program;
+mod database;
 mod echo;
 mod faults;
 mod groups;
@@ -69,5 +70,10 @@ pub fn all() -> Vec<&'static Scenario> {
         &mesh::LATE,
         &mesh::EIGHT,
         &mixed::SCENARIO,
+        &database::VALUES,
+        &database::SAME_KEY,
+        &database::ORDER,
+        &database::SLAVES,
+        &database::GLOBALS,
     ]
 }
