@@ -145,7 +145,8 @@ fn star(ctx: &mut Ctx, slaves: &[(Side, &str)]) -> Result<(Node, Vec<Node>)> {
     let seed = alice.listener()?;
     let mut nodes = Vec::new();
     for (side, name) in slaves {
-        let node = ctx.node(*side, &Spec::new(name).listen().seed(&seed))?;
+        let relay = ctx.relay(&seed)?;
+        let node = ctx.node(*side, &Spec::new(name).listen().seed(relay.address()))?;
         node.up("alice")?;
         alice.up(name)?;
         nodes.push(node);
@@ -536,7 +537,8 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     ctx.step("two global nodes with a slave each");
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
     let first = alice.listener()?;
-    let dave = ctx.node(Side::B, &Spec::new("dave").listen().seed(&first))?;
+    let relay = ctx.relay(&first)?;
+    let dave = ctx.node(Side::B, &Spec::new("dave").listen().seed(relay.address()))?;
     dave.up("alice")?;
     alice.up("dave")?;
     let second = dave.listener()?;

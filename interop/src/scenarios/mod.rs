@@ -10,6 +10,7 @@ mod chat_program;
 mod database;
 mod echo;
 mod faults;
+mod framings;
 mod groups;
 mod handshake;
 mod idle;
@@ -70,6 +71,8 @@ pub fn all() -> Vec<&'static Scenario> {
         &mesh::LATE,
         &mesh::EIGHT,
         &mixed::SCENARIO,
+        &framings::TEXT,
+        &framings::STORABLE,
         &database::VALUES,
         &database::SAME_KEY,
         &database::ORDER,
