@@ -78,5 +78,6 @@ pub fn all() -> Vec<&'static Scenario> {
         &database::ORDER,
         &database::SLAVES,
         &database::GLOBALS,
+        &database::SEEDS,
     ]
 }
