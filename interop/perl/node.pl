@@ -5,7 +5,7 @@
 #
 # Reads one command per line (JSON) on standard input, writes one answer or event per line (JSON) on
 # standard output; logs go to standard error. Ends when standard input ends, and after --life seconds.
-# Which AnyEvent::MP is used is the caller's business (PERL5LIB or -I). Works with 0.95 to 1.30: what
+# Which AnyEvent::MP is used is the caller's business (PERL5LIB or -I). Works with 0.95 to 2.02: what
 # the releases do differently is found out by looking, in one place each.
 use strict;
 use warnings;
@@ -15,9 +15,11 @@ use POSIX ();
 use AnyEvent;
 use AnyEvent::Handle;
 use AnyEvent::MP;
-use AnyEvent::MP::Global;
 use AnyEvent::MP::Kernel ();
 use JSON::XS ();
+
+# from 2.0 on this module turns a node into a global one, which is for its seeds' side to ask for
+BEGIN { require AnyEvent::MP::Global if $AnyEvent::MP::VERSION < 2 }
 
 my %option = (life => 120);
 while (@ARGV) {
@@ -30,8 +32,9 @@ my $release = "$AnyEvent::MP::VERSION";
 my ($major, $minor) = $release =~ /^(\d+)\.(\d+)/;
 my $number     = "$major.$minor" + 0;
 my $generation = $number < 1.1 ? "0" : $number < 1.25 ? "1a" : $number < 2 ? "1b" : "2";
-my $has_groups_1 = defined &AnyEvent::MP::Global::grp_reg;       # 1.1 and later
-my $has_group_monitor = defined &AnyEvent::MP::Global::grp_mon && $number >= 1.2;    # in 1.1 they do not work
+my $has_groups_1 = defined &AnyEvent::MP::Global::grp_reg;       # 1.1 to 1.30
+my $has_db       = defined &AnyEvent::MP::db_reg;                # 2.0 and later
+my $has_group_monitor = $has_db || defined &AnyEvent::MP::Global::grp_mon && $number >= 1.2;    # in 1.1 they do not work
 my $has_cal    = defined &AnyEvent::MP::cal;
 my $has_peval  = defined &AnyEvent::MP::peval;
 
@@ -119,25 +122,31 @@ sub stream {
 my %sending;     # id => { epoch, seq, fired, problems, stop }
 
 # Sends such messages to a port until told to stop. The port is monitored; an epoch begins when the monitor is set
-# and ends when it fires.
+# and ends when it fires. In 2.02 a monitor that a global node sets while it knows no address of the other never fires:
+# there the next one is set, and sending goes on, when the node is connected again.
 sub start_stream {
    my ($id, $to) = @_;
-   my $state = $sending{$id} = { epoch => -1, fired => 0, doubles => 0, sent => 0 };
+   my $state = $sending{$id} = { epoch => 0, seq => 0, fired => 0, doubles => 0, sent => 0 };
    my $begin; $begin = sub {
-      my $epoch = ++$state->{epoch};
+      my $epoch = $state->{epoch};
       my $fired = 0;
-      $state->{seq} = 0;
+      delete $state->{pause};
       $state->{guard} = mon $to, sub {
          return if $state->{stopped};
          $state->{doubles}++ if $fired++;
          $state->{fired}++;
          event (epoch => stream => $id + 0, ended => $epoch, reason => [@_]);
-         $begin->() if $fired == 1;
+         return if $fired > 1;
+         $state->{epoch}++;
+         $state->{seq} = 0;
+         if ($has_db) { $state->{pause} = AE::timer 0, 0.02, sub { $begin->() if AnyEvent::MP::Kernel::node_is_up (node_of ($to)) } }
+         else         { $begin->() }
       };
    };
    $begin->();
    $state->{timer} = AE::timer 0, 0.002, sub {
-      for (1 .. 5) { $state->{sent}++; snd $to, NODE, $state->{epoch}, $state->{seq}++, "some payload \x{263a}" }
+      return if $state->{pause};
+      for (1 .. 5) { last if $state->{pause}; $state->{sent}++; snd $to, NODE, $state->{epoch}, $state->{seq}++, "some payload \x{263a}" }
    };
 }
 
@@ -170,6 +179,8 @@ sub values_of_every_type {
    (0, -1, 2147483648, 9007199254740993, 1.5, 0.1, 1e20, -0.0, "10", "", "caf\xe9", "\x{263a}", "tab\tnl\nquote\"back\\",
     "\x00\x1f\x7f", undef, [], {}, [[1], { a => [undef] }], { k => "v" })
 }
+
+sub on_destroy::DESTROY { $_[0]->() }
 
 package aemp_test;
 
@@ -232,21 +243,60 @@ package main;
 # commands
 
 my (%monitor, %registration, %watch);
+
+# A node of 2.02 that was lost once is kept only by the guards of its monitors; the connection that it has by then
+# goes with the last of them, and nobody is told. So they are kept here.
+my %node_object;
 my $serial = 0;
 
 sub strings { map { "$_" } @_ }
 
+# The families of the database that are kept here as groups: family => { ports => { port => 1 }, told => { id => callback }, guard }.
+# Members are counted here, one monitor for each family: a global node's own monitor (2.02) forgets what was there
+# when it began, as soon as it has told it, and a second monitor of the family never hears of it.
+my %copy;
+
+sub copy_of {
+   my ($family) = @_;
+   $copy{$family} ||= do {
+      my $copy = { ports => {}, told => {} };
+      $copy->{guard} = db_mon ($family => sub {
+         my (undef, $add, $change, $del) = @_;
+         my @new  = grep !$copy->{ports}{$_}++, @{ $add || [] }, @{ $change || [] };
+         my @gone = grep delete $copy->{ports}{$_}, @{ $del || [] };
+         @new || @gone or return;
+         $_->([keys %{ $copy->{ports} }], \@new, \@gone) for values %{ $copy->{told} };
+      });
+      $copy
+   }
+}
+
 sub group_reg {
    my ($group, $port) = @_;
-   my ($guard) = $has_groups_1 ? AnyEvent::MP::Global::grp_reg ($group, $port)
+   my ($guard) = $has_db       ? scalar AnyEvent::MP::db_reg ($group, $port)
+               : $has_groups_1 ? AnyEvent::MP::Global::grp_reg ($group, $port)
                                : AnyEvent::MP::Global::register ($port, $group);
    $guard
 }
 
 sub group_get {
+   my ($group) = @_;
+   return [sort keys %{ copy_of ($group)->{ports} }] if $has_db;    # the database gives no answer at once
    my $ports = $has_groups_1 ? AnyEvent::MP::Global::grp_get ($_[0]) : AnyEvent::MP::Global::find ($_[0]);
    [sort @{ $ports || [] }]
 }
+
+sub listeners {
+   my $list = $generation eq "2" ? $AnyEvent::MP::Kernel::BINDS : $AnyEvent::MP::Kernel::LISTENER;
+   [strings @{ $list || [] }]
+}
+
+sub known_nodes {
+   defined &AnyEvent::MP::Kernel::known_nodes ? AnyEvent::MP::Kernel::known_nodes () : keys %AnyEvent::MP::Kernel::NODE
+}
+
+# what the database functions of 2.0 and later need
+sub need_db { $has_db or die "this release has no database\n" }
 
 sub in_port {
    my ($port, $code) = @_;
@@ -269,12 +319,13 @@ my %command; %command = (
       }
       AnyEvent::MP::Kernel::mon_nodes (sub {
          my ($node, $up, @reason) = @_;
+         $node_object{$node} = $AnyEvent::MP::Kernel::NODE{$node} if $has_db && $up;
          event (node => node => $node, up => $up ? JSON::XS::true : JSON::XS::false, reason => \@reason);
       });
       configure %args;
-      { nodeid => NODE, listeners => [strings @{ $AnyEvent::MP::Kernel::LISTENER || [] }] }
+      { nodeid => NODE, listeners => listeners () }
    },
-   listeners => sub { { listeners => [strings @{ $AnyEvent::MP::Kernel::LISTENER || [] }] } },
+   listeners => sub { { listeners => listeners () } },
 
    port => sub { { port => make_port ($_[0]{kind}, $_[0]) } },
    ports => sub {
@@ -325,7 +376,7 @@ my %command; %command = (
    stream_stop => sub {
       my $state = delete $sending{$_[0]{stream}} or die "no such stream\n";
       $state->{stopped} = 1;
-      delete $state->{$_} for qw(timer guard);
+      delete $state->{$_} for qw(timer guard pause);
       { epoch => $state->{epoch}, next => $state->{seq}, fired => $state->{fired}, doubles => $state->{doubles}, sent => $state->{sent} }
    },
    snd_big => sub {     # [head.., a string of so many characters]
@@ -384,14 +435,61 @@ my %command; %command = (
          my ($ports, $add, $del) = @_;
          event (group => watch => $id + 0, group => $group, ports => [sort @$ports], add => [sort @$add], del => [sort @$del]);
       };
-      $watch{$id} = AnyEvent::MP::Global::grp_mon ($group, $tell);
+      if ($has_db) {
+         my $copy = copy_of ($group);
+         my @now  = keys %{ $copy->{ports} };
+         $tell->(\@now, \@now, []) if @now;
+         $copy->{told}{$id} = $tell;
+         $watch{$id} = bless sub { delete $copy->{told}{$id} }, "on_destroy";
+      } else {
+         $watch{$id} = AnyEvent::MP::Global::grp_mon ($group, $tell);
+      }
       { watch => $id + 0 }
    },
    grp_unmon => sub { delete $watch{$_[0]{watch}}; {} },
 
+   db_set => sub { my ($args) = @_; need_db; db_set ($args->{family}, $args->{key}, $args->{value}); {} },
+   db_del => sub { my ($args) = @_; need_db; db_del ($args->{family}, @{ $args->{keys} }); {} },
+   db_reg => sub {
+      my ($args) = @_;
+      need_db;
+      my $id = ++$serial;
+      $registration{$id} = AnyEvent::MP::db_reg ($args->{family}, $args->{port}, $args->{value});
+      { reg => $id + 0 }
+   },
+   db_mon => sub {
+      my $family = $_[0]{family};
+      need_db;
+      my $id = ++$serial;
+      $watch{$id} = db_mon ($family => sub {
+         my ($now, @lists) = @_;
+         my ($add, $change, $del) = map [sort @{ $_ || [] }], @lists[0 .. 2];
+         event (db => watch => $id + 0, family => $family, values => $now, add => $add, change => $change, del => $del);
+      });
+      { watch => $id + 0 }
+   },
+   db_family => sub {
+      my ($args, $answer) = @_;
+      need_db;
+      db_family ($args->{family}, sub { $answer->({ values => $_[0] }) });
+      undef
+   },
+   db_keys => sub {
+      my ($args, $answer) = @_;
+      need_db;
+      db_keys ($args->{family}, sub { $answer->({ keys => [sort @{ $_[0] }] }) });
+      undef
+   },
+   db_values => sub {
+      my ($args, $answer) = @_;
+      need_db;
+      db_values ($args->{family}, sub { $answer->({ values => $_[0] }) });
+      undef
+   },
+
    nodes => sub {
       { node  => NODE,
-        known => [sort keys %{{ map { $_ => 1 } AnyEvent::MP::Kernel::known_nodes () }}],
+        known => [sort keys %{{ map { $_ => 1 } known_nodes () }}],
         up    => [sort map "$_", AnyEvent::MP::Kernel::up_nodes ()] }
    },
    counter => sub {
@@ -429,7 +527,8 @@ my $input; $input = new AnyEvent::Handle
 my $life = AE::timer $option{life}, 0, sub { print STDERR "node.pl: lived $option{life} seconds, ending\n"; POSIX::_exit (3) };
 
 event (hello => driver => "perl", release => $release, generation => $generation, pid => $$ + 0,
-       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "snd_multiple", "stream"]);
+       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval",
+                    ($has_db ? "db" : "snd_multiple"), "stream"]);
 
 while () {
    $wake = AE::cv;

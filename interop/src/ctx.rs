@@ -99,6 +99,17 @@ pub struct Pair {
     pub relay: Arc<Relay>,
 }
 
+/// Has a perl use the release, and log as the others do.
+fn said_by(release: &Release, command: &mut Command) {
+    if let Some(include) = &release.include {
+        command.env("PERL5LIB", perl5lib(include));
+    }
+    if release.generation == Generation::G2 {
+        // these log by way of AnyEvent::Log
+        command.env("AE_VERBOSE", "9");
+    }
+}
+
 /// Where a process lives.
 struct Home {
     /// The name it plays, made unique.
@@ -219,9 +230,7 @@ impl Ctx {
                 fs::write(&path, script.1).map_err(Fault::io("perl script"))?;
                 let mut command = Command::new("perl");
                 command.arg(path);
-                if let Some(include) = &release.include {
-                    command.env("PERL5LIB", perl5lib(include));
-                }
+                said_by(release, &mut command);
                 command
             }
             Impl::Rust => {
@@ -253,9 +262,7 @@ impl Ctx {
                 // unbuffered, to see at once what it prints; and it does not outlive a harness that was killed
                 command.arg(format!("-MIO::Handle;$|=1;alarm {}", self.env.life));
                 command.arg(script);
-                if let Some(include) = &release.include {
-                    command.env("PERL5LIB", perl5lib(include));
-                }
+                said_by(release, &mut command);
                 command
             }
             Impl::Rust => {

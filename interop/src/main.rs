@@ -91,7 +91,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let wanted = |version: &str| match options.releases.as_deref() {
         Some("all") => true,
         Some(list) => list.split(',').any(|v| v.trim() == version),
-        None => !usual_are_there || peers::USUAL.contains(&version) || version.starts_with('2'),
+        None => !usual_are_there || peers::USUAL.contains(&version),
     };
     let found = peers::discover(folder.as_deref(), &wanted);
     for missing in &found.missing {

@@ -102,10 +102,19 @@ impl Raw {
         }
     }
 
-    /// Sends a greeting of the version under the node ID, and a nonce.
-    pub fn greet(&mut self, version: &str, node: &str) {
+    /// Sends a greeting of the generation under the node ID, and a nonce.
+    pub fn greet(&mut self, generation: Option<Generation>, node: &str) {
+        self.greet_as(version(generation), generation, node);
+    }
+
+    /// [`Raw::greet`] with another version.
+    pub fn greet_as(&mut self, version: &str, generation: Option<Generation>, node: &str) {
+        let (hash, more) = match generation {
+            Some(Generation::G2) => ("sha3_512", "mproto=1;gproto=1"),
+            _ => ("md6_64_256", "timeout=12"),
+        };
         let text = format!(
-            "aemp;{version};{node};tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;timeout=12;provider=raw-1;peeraddr=127.0.0.1:1\nMm5vbmNlIG9mIGEgcmF3IGNvbm5lY3Rpb24{}\n",
+            "aemp;{version};{node};tls_{hash},hmac_{hash},tls_anon,cleartext;json,storable;{more};provider=raw-1;peeraddr=127.0.0.1:1\nMm5vbmNlIG9mIGEgcmF3IGNvbm5lY3Rpb24{}\n",
             self.address().len()
         );
         self.send(text.as_bytes());
@@ -119,7 +128,7 @@ impl Raw {
         secret: &str,
         limit: Duration,
     ) -> Result<()> {
-        self.greet(version(generation), node);
+        self.greet(generation, node);
         self.line("its greeting", limit)?;
         self.line("its nonce", limit)?;
         let hex: String = secret.bytes().map(|octet| format!("{octet:02x}")).collect();

@@ -3,6 +3,7 @@
 use crate::ctx::Ctx;
 use crate::fault::Result;
 use crate::matrix::Pairing;
+use crate::peers::Generation;
 
 /// Something that is to happen between nodes, whoever plays them.
 #[derive(Debug)]
@@ -20,6 +21,18 @@ pub struct Scenario {
 /// For scenarios that every pairing can play.
 pub fn everywhere(_: &Pairing) -> Option<&'static str> {
     None
+}
+
+/// For scenarios about what generation 2 left behind: the full mesh.
+pub fn before_2(pairing: &Pairing) -> Option<&'static str> {
+    (pairing.generation() == Some(Generation::G2))
+        .then_some("nodes of generation 2 make no full mesh: they connect with their seeds, and with others when there is something to send")
+}
+
+/// For scenarios about what generation 2 brought: global nodes and the database.
+pub fn only_2(pairing: &Pairing) -> Option<&'static str> {
+    (pairing.generation() != Some(Generation::G2))
+        .then_some("needs generation 2, which has global nodes and the database")
 }
 
 /// All scenarios, in the order of the table.

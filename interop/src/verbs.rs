@@ -320,6 +320,59 @@ impl Node {
         })
     }
 
+    /// Ends a monitor of a group or of a family.
+    pub fn grp_unmon(&self, watch: u64) -> Result<()> {
+        self.call("grp_unmon", json!({ "watch": watch })).map(drop)
+    }
+
+    /// Sets a key of a family.
+    pub fn db_set(&self, family: &str, key: &str, value: Value) -> Result<()> {
+        let args = json!({ "family": family, "key": key, "value": value });
+        self.call("db_set", args).map(drop)
+    }
+
+    /// Deletes own keys of a family.
+    pub fn db_del(&self, family: &str, keys: &[&str]) -> Result<()> {
+        self.call("db_del", json!({ "family": family, "keys": keys }))
+            .map(drop)
+    }
+
+    /// Registers a port in a family; the returned registration ends with [`Node::grp_unreg`].
+    pub fn db_reg(&self, family: &str, port: &str, value: Value) -> Result<u64> {
+        let args = json!({ "family": family, "port": port, "value": value });
+        let ok = self.call("db_reg", args)?;
+        ok["reg"]
+            .as_u64()
+            .ok_or_else(|| Fault::unexpected("the driver gave no registration ID"))
+    }
+
+    /// Monitors a family: `db` events. Ends with [`Node::grp_unmon`].
+    pub fn db_mon(&self, family: &str) -> Result<u64> {
+        let ok = self.call("db_mon", json!({ "family": family }))?;
+        ok["watch"]
+            .as_u64()
+            .ok_or_else(|| Fault::unexpected("the driver gave no watch ID"))
+    }
+
+    /// A whole family, as an object.
+    pub fn db_family(&self, family: &str) -> Result<Value> {
+        Ok(self.call("db_family", json!({ "family": family }))?["values"].clone())
+    }
+
+    /// The keys of a family, sorted.
+    pub fn db_keys(&self, family: &str) -> Result<Vec<String>> {
+        Ok(texts(
+            &self.call("db_keys", json!({ "family": family }))?["keys"],
+        ))
+    }
+
+    /// The values of a family, in any order.
+    pub fn db_values(&self, family: &str) -> Result<Vec<Value>> {
+        Ok(list(
+            &self.call("db_values", json!({ "family": family }))?["values"],
+        ))
+    }
+
     /// Waits until this node is connected with exactly these.
     pub fn connected_with(&self, nodes: &[&str], limit: Duration) -> Result<()> {
         let mut wanted: Vec<&str> = nodes.to_vec();

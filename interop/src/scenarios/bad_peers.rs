@@ -6,7 +6,8 @@ use crate::ctx::{Ctx, SECRET};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
 use crate::matrix::{Pairing, Side};
-use crate::raw::{Mirror, Raw, version};
+use crate::peers::Generation;
+use crate::raw::{Mirror, Raw};
 use crate::scenario::{Scenario, everywhere};
 use crate::verbs::Spec;
 
@@ -70,11 +71,11 @@ fn refused(ctx: &Ctx, what: &str, peer: &mut Raw, alice: &Node, bob: &Node) -> R
 
 fn greeting(ctx: &mut Ctx) -> Result<()> {
     let (alice, bob, address) = start(ctx)?;
-    let known = version(ctx.pairing.generation());
-    type Misdeed = fn(&mut Raw, &str, Duration) -> Result<()>;
+    let known = ctx.pairing.generation();
+    type Misdeed = fn(&mut Raw, Option<Generation>, Duration) -> Result<()>;
     let misdeeds: [(&str, Misdeed); 7] = [
-        ("an unknown version", |raw, _, _| {
-            raw.greet("77", "raw");
+        ("an unknown version", |raw, known, _| {
+            raw.greet_as("77", known, "raw");
             Ok(())
         }),
         ("the node's own ID", |raw, known, _| {
@@ -97,7 +98,10 @@ fn greeting(ctx: &mut Ctx) -> Result<()> {
             raw.greet(known, "raw");
             raw.line("its greeting", limit)?;
             raw.line("its nonce", limit)?;
-            raw.send(b"hmac_md6_64_256;0000;json\n");
+            raw.send(match known {
+                Some(Generation::G2) => b"hmac_sha3_512;0000;json\n".as_slice(),
+                _ => b"hmac_md6_64_256;0000;json\n",
+            });
             Ok(())
         }),
         ("silence", |_, _, _| Ok(())),

@@ -61,6 +61,11 @@ fn run(ctx: &mut Ctx) -> Result<()> {
 
 /// `one` sends the values to a port of `other` that sends them back.
 pub fn echoed(one: &Node, other: &Node) -> Result<()> {
+    echoed_as(one, other, false)
+}
+
+/// [`echoed`] where numbers may come back as texts, as Storable writes all but small integers.
+pub fn echoed_as(one: &Node, other: &Node, texts: bool) -> Result<()> {
     let (me, echo) = (one.port("record")?, other.port("tags")?);
     let mut msg = vec![json!("echoed"), json!(me)];
     msg.extend(values());
@@ -71,7 +76,13 @@ pub fn echoed(one: &Node, other: &Node) -> Result<()> {
     })?;
     let wanted = came(one.is_perl() || other.is_perl());
     for (at, (wanted, came)) in wanted.iter().zip(&got[1..]).enumerate() {
-        ensure(same(wanted, came), || {
+        // in CBOR a Perl node reads -0.0 as it is
+        let zero = *wanted == 0 && came.as_f64() == Some(0.0);
+        let text = texts
+            && came
+                .as_str()
+                .is_some_and(|text| text.parse::<f64>().ok() == wanted.as_f64());
+        ensure(same(wanted, came) || zero || text, || {
             format!("value {at}: expected {wanted}, came back {came}")
         })?;
     }

@@ -4,7 +4,7 @@ use crate::ctx::Ctx;
 use crate::fault::{Result, ensure};
 use crate::matrix::{Pairing, Side};
 use crate::peers::Generation;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, before_2};
 use crate::verbs::Spec;
 
 /// See [`run`].
@@ -16,9 +16,10 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 fn only_a_rust_seed(pairing: &Pairing) -> Option<&'static str> {
-    match pairing.a.is_rust() && !pairing.b.is_rust() {
-        true => None,
-        false => Some("needs a Rust seed and Perl nodes"),
+    match (pairing.a.is_rust(), pairing.b.generation()) {
+        (true, Some(Generation::G2)) => before_2(pairing),
+        (true, Some(_)) => None,
+        _ => Some("needs a Rust seed and Perl nodes"),
     }
 }
 

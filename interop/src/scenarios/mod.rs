@@ -7,8 +7,10 @@ mod big;
 mod both_connect;
 mod chat;
 mod chat_program;
+mod database;
 mod echo;
 mod faults;
+mod framings;
 mod groups;
 mod handshake;
 mod idle;
@@ -69,5 +71,13 @@ pub fn all() -> Vec<&'static Scenario> {
         &mesh::LATE,
         &mesh::EIGHT,
         &mixed::SCENARIO,
+        &framings::TEXT,
+        &framings::STORABLE,
+        &database::VALUES,
+        &database::SAME_KEY,
+        &database::ORDER,
+        &database::SLAVES,
+        &database::GLOBALS,
+        &database::SEEDS,
     ]
 }

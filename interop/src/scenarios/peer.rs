@@ -126,17 +126,12 @@ fn expected(ctx: &Ctx) -> Vec<String> {
     if kills {
         lines.push("remote kil: <remote kil>".to_owned());
     }
-    lines.extend(
-        [
-            "time: NUMBER",
-            "info: alice",
-            "known_nodes: alice bob",
-            "up_nodes: bob",
-            "eval:  42",
-            "snd: ",
-        ]
-        .map(str::to_owned),
-    );
+    let services: &[&str] = match ctx.pairing.generation() {
+        Some(Generation::G2) => &["can: 1", "can: "],
+        _ => &["info: alice", "known_nodes: alice bob", "up_nodes: bob"],
+    };
+    let all = [&["time: NUMBER"], services, &["eval:  42", "snd: "]].concat();
+    lines.extend(all.into_iter().map(str::to_owned));
     lines
 }
 

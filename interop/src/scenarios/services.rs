@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
+use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
     name: "services",
-    about: "the node port's requests: time, info, known_nodes, up_nodes, devnull, eval, snd, snd_multiple, a function by its name, nonsense",
+    about: "the node port's requests: time, info, known_nodes, up_nodes and snd_multiple (generation 2: can), devnull, eval, snd, a function by its name, nonsense",
     not_in: everywhere,
     run,
 };
@@ -48,6 +49,22 @@ fn informational(ctx: &mut Ctx, one: &Node, other: &Node) -> Result<()> {
     let near = got.len() == 1 && got[0].as_f64().is_some_and(|t| (t - now).abs() < 60.0);
     ensure(near, || format!("got {}, it is {now}", json!(got)))?;
 
+    if ctx.pairing.generation() == Some(Generation::G2) {
+        ctx.step(format!("{} asks what {} can do", one.name(), other.name()));
+        for (request, can) in [
+            ("kil1", true),
+            ("time", true),
+            ("info", false),
+            ("nonsense", false),
+        ] {
+            let got = ask(one, other, &[json!("can"), json!(request)])?;
+            // Perl's true and false: 1 and the empty string
+            let said = got.len() == 1 && (got[0] == 1 || got[0] == "1" || got[0] == true);
+            ensure(said == can, || format!("{request}: got {}", json!(got)))?;
+        }
+        return Ok(());
+    }
+
     ctx.step(format!("{} asks {} for info", one.name(), other.name()));
     let got = ask(one, other, &[json!("info")])?;
     ensure(got == [json!(other.name())], || {
@@ -82,6 +99,9 @@ fn relayed(ctx: &mut Ctx, one: &Node, other: &Node) -> Result<()> {
     let (theirs, at) = (other.port("record")?, other);
     one.snd(other.name(), json!(["snd", theirs, "to yourself"]))?;
     at.expect_msg(&theirs, &json!(["to yourself"]))?;
+    if ctx.pairing.generation() == Some(Generation::G2) {
+        return Ok(());
+    }
     one.snd(
         other.name(),
         json!(["snd_multiple", [me, 1], [theirs, 2], [me, 3]]),

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
-use crate::fault::Result;
+use crate::fault::{Result, ensure};
+use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 
 /// See [`run`].
@@ -45,7 +46,11 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         let mon = one.mon(&port)?;
         one.snd(&port, json!(["x"]))?;
         let reason = one.fired(mon)?;
-        crate::fault::ensure(reason.first() == Some(&json!("die")), || {
+        let wanted = match ctx.pairing.generation() {
+            Some(Generation::G2) => "unhandled_message",
+            _ => "die",
+        };
+        ensure(reason.first() == Some(&json!(wanted)), || {
             format!("it ended with {}", json!(reason))
         })?;
     }

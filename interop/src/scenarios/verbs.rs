@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
+use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 
 /// See [`run`].
@@ -61,14 +62,19 @@ fn run(ctx: &mut Ctx) -> Result<()> {
 fn cal(ctx: &mut Ctx, one: &Node, other: &Node) -> Result<()> {
     ctx.step(format!("{} calls a port of {}", one.name(), other.name()));
     let echo = other.port("tags")?;
-    // cal puts its reply port last; the node port's `info` takes it so
-    let ok = one.call(
-        "cal",
-        json!({ "to": other.name(), "msg": ["info"], "timeout": 20 }),
-    )?;
-    ensure(ok["reply"] == json!([other.name()]), || format!("got {ok}"))?;
-    let ok = one.call("cal", json!({ "to": other.name(), "msg": ["info"] }))?;
-    ensure(ok["reply"] == json!([other.name()]), || format!("got {ok}"))?;
+    // cal puts its reply port last; the node port's `info` takes it so, and from generation 2 on its `can`
+    let (msg, reply) = match ctx.pairing.generation() {
+        // Perl's true
+        Some(Generation::G2) => (json!(["can", "devnull"]), json!(["1"])),
+        _ => (json!(["info"]), json!([other.name()])),
+    };
+    for timeout in [json!(20), json!(null)] {
+        let ok = one.call(
+            "cal",
+            json!({ "to": other.name(), "msg": msg, "timeout": timeout }),
+        )?;
+        ensure(ok["reply"] == reply, || format!("got {ok}"))?;
+    }
 
     ctx.step(format!("{} calls in vain", one.name()));
     let ok = one.call(
