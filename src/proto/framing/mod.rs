@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+pub mod cbor;
 pub mod json;
 
 /// A framing format, as it is named in the greeting.

@@ -1,0 +1,529 @@
+//! From items to values, without anything in between.
+
+use std::borrow::Cow;
+
+use serde::de::{self, DeserializeSeed, IntoDeserializer, SeqAccess, Unexpected, Visitor};
+
+use super::error::CborError;
+use super::head::Head;
+use super::key::Key;
+use super::text::{latin1, octets, skip, take, take_chunks, take_head, utf8};
+use super::to_json;
+use crate::proto::Limits;
+
+/// Reads one item into a type; items can follow.
+///
+/// What reads as what is said in the [module's documentation](super).
+///
+/// ```
+/// use aemp::proto::framing::cbor::Deserializer;
+/// use serde::Deserialize;
+/// let mut deserializer = Deserializer::new(b"\x82\x01\x43two\x44caf\xe9");
+/// assert_eq!(<(u8, &str)>::deserialize(&mut deserializer)?, (1, "two"));
+/// assert_eq!(String::deserialize(&mut deserializer)?, "café");
+/// assert!(deserializer.is_at_end());
+/// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Deserializer<'de> {
+    pub(super) input: &'de [u8],
+    pub(super) at: usize,
+    /// How many levels deeper it may go.
+    depth: usize,
+}
+
+/// The largest whole float that reads as an integer: up to here no two integers are the same float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A number of any kind.
+enum Number {
+    U(u64),
+    I(i64),
+    /// Beyond 64 bits.
+    Big(i128),
+    /// Beyond even that.
+    Huge(u128),
+    F(f64),
+}
+
+impl Number {
+    fn visit<'de, V: Visitor<'de>>(self, visitor: V, wide: bool) -> Result<V::Value, CborError> {
+        match self {
+            Self::U(n) => visitor.visit_u64(n),
+            Self::I(n) => visitor.visit_i64(n),
+            Self::F(n) => visitor.visit_f64(n),
+            Self::Big(n) if wide => visitor.visit_i128(n),
+            Self::Huge(n) if wide => visitor.visit_u128(n),
+            Self::Big(n) => visitor.visit_f64(n as f64),
+            Self::Huge(n) => visitor.visit_f64(n as f64),
+        }
+    }
+
+    /// An integer where it is the same to Perl.
+    fn whole(self) -> Self {
+        match self {
+            Self::F(n) if n.trunc() == n && n.abs() <= EXACT => match n as i64 {
+                n @ 0.. => Self::U(n as u64),
+                n => Self::I(n),
+            },
+            other => other,
+        }
+    }
+
+    fn negative(n: u64) -> Self {
+        match i64::try_from(n) {
+            Ok(n) => Self::I(!n),
+            Err(_) => Self::Big(!i128::from(n)),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> {
+    /// A deserializer for the items `input`, which may nest as deep as [`Limits`] has it if nothing
+    /// else is said.
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// use serde::Deserialize;
+    /// assert_eq!(u64::deserialize(&mut Deserializer::new(b"\x19\x01\x00"))?, 256);
+    /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+    /// ```
+    pub fn new(input: &'de [u8]) -> Self {
+        Self {
+            input,
+            at: 0,
+            depth: Limits::default().max_depth,
+        }
+    }
+
+    /// The same for items that nest at most `depth` levels deep. Typed reading is recursive, so the
+    /// limit is what protects the stack.
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// use serde::{Deserialize, de::IgnoredAny};
+    /// let items = b"\x81\x81\x01";
+    /// assert!(<[[u8; 1]; 1]>::deserialize(&mut Deserializer::new(items).max_depth(1)).is_err());
+    /// // What nobody wants to have is passed without recursion.
+    /// assert!(IgnoredAny::deserialize(&mut Deserializer::new(items).max_depth(1)).is_ok());
+    /// ```
+    pub fn max_depth(mut self, depth: usize) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// Are there no items left?
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// assert!(Deserializer::new(b"").is_at_end());
+    /// assert!(!Deserializer::new(b"\x01").is_at_end());
+    /// ```
+    pub fn is_at_end(&self) -> bool {
+        self.at >= self.input.len()
+    }
+
+    /// The next head behind any tags, and the last of these.
+    #[inline]
+    pub(super) fn head(&mut self) -> Result<(Head, Option<u64>), CborError> {
+        let mut tag = None;
+        loop {
+            match take_head(self.input, &mut self.at)? {
+                Head::Tag(n) => tag = Some(n),
+                head => return Ok((head, tag)),
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn any<V: Visitor<'de>>(
+        &mut self,
+        (head, tag): (Head, Option<u64>),
+        visitor: V,
+        wide: bool,
+    ) -> Result<V::Value, CborError> {
+        if let Some(tag) = tag
+            && let Some(number) = self.tagged(head, tag)?
+        {
+            return number.visit(visitor, wide);
+        }
+        match head {
+            Head::Octets(n) => str_of(take(self.input, &mut self.at, n)?, visitor),
+            Head::Text(n) => visitor.visit_borrowed_str(utf8(take(self.input, &mut self.at, n)?)?),
+            Head::Uint(n) => visitor.visit_u64(n),
+            Head::Negative(n) => Number::negative(n).visit(visitor, wide),
+            Head::Float(n) => visitor.visit_f64(n),
+            Head::Bool(b) => visitor.visit_bool(b),
+            Head::Null | Head::Undefined => visitor.visit_unit(),
+            Head::Array(_) | Head::OpenArray => {
+                let mut items = self.items(head)?;
+                let value = visitor.visit_seq(&mut items)?;
+                items.finish()?;
+                Ok(value)
+            }
+            Head::Map(_) | Head::OpenMap => {
+                let mut items = self.items(head)?;
+                let value = visitor.visit_map(&mut items)?;
+                items.finish()?;
+                Ok(value)
+            }
+            Head::OctetChunks => {
+                let whole = take_chunks(self.input, &mut self.at, false)?;
+                visitor.visit_string(latin1(&whole).into_owned())
+            }
+            Head::TextChunks => {
+                let whole = take_chunks(self.input, &mut self.at, true)?;
+                visitor.visit_string(String::from_utf8(whole).unwrap_or_default())
+            }
+            Head::Tag(_) | Head::Break => Err(CborError::new("break without a beginning")),
+        }
+    }
+
+    /// The number that a tag makes of the item whose head was read, if it does.
+    fn tagged(&mut self, head: Head, tag: u64) -> Result<Option<Number>, CborError> {
+        match tag {
+            2 | 3 => {
+                let digits = match head {
+                    Head::Octets(n) => Cow::Borrowed(take(self.input, &mut self.at, n)?),
+                    Head::OctetChunks => take_chunks(self.input, &mut self.at, false)?.into(),
+                    _ => return Err(CborError::new("a big number is not made of octets")),
+                };
+                Ok(Some(big(&digits, tag == 3)?))
+            }
+            25 | 29 => Err(CborError::new(
+                "references to earlier strings and values (tags 25, 29) are not supported",
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    fn number<V: Visitor<'de>>(&mut self, visitor: V, wide: bool) -> Result<V::Value, CborError> {
+        match self.head()? {
+            (Head::Float(n), None) => Number::F(n).whole().visit(visitor, wide),
+            head => self.any(head, visitor, wide),
+        }
+    }
+
+    /// The next item as serde_json's `RawValue`, in JSON.
+    pub(super) fn raw<'v, V: Visitor<'v>>(
+        &mut self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        let before = self.at;
+        skip(self.input, &mut self.at)?;
+        let mut json = Vec::new();
+        to_json::item(&mut json, &self.input[before..self.at])?;
+        let json = String::from_utf8(json).map_err(de::Error::custom)?;
+        let pair = std::iter::once((name, json.into_deserializer()));
+        visitor.visit_map(de::value::MapDeserializer::<_, CborError>::new(pair))
+    }
+
+    fn items<'a>(&'a mut self, head: Head) -> Result<Items<'a, 'de>, CborError> {
+        let Some(depth) = self.depth.checked_sub(1) else {
+            return Err(CborError::new("nested too deep"));
+        };
+        self.depth = depth;
+        let left = match head {
+            Head::Array(n) | Head::Map(n) => Some(n),
+            _ => None,
+        };
+        Ok(Items { of: self, left })
+    }
+}
+
+fn str_of<'de, V: Visitor<'de>>(octets: &'de [u8], visitor: V) -> Result<V::Value, CborError> {
+    match latin1(octets) {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
+}
+
+/// The value of a big number's octets.
+fn big(digits: &[u8], negative: bool) -> Result<Number, CborError> {
+    let first = digits.iter().position(|&d| d != 0).unwrap_or(digits.len());
+    let digits = &digits[first..];
+    if digits.len() > 16 {
+        return Err(CborError::new("a number of more than 128 bits"));
+    }
+    let value = digits
+        .iter()
+        .fold(0, |value, &d| value << 8 | u128::from(d));
+    Ok(match (u64::try_from(value), i128::try_from(value)) {
+        (Ok(n), _) if negative => Number::negative(n),
+        (Ok(n), _) => Number::U(n),
+        (_, Ok(n)) if negative => Number::Big(!n),
+        (_, Ok(n)) => Number::Big(n),
+        _ if negative => Number::F(-(value as f64)),
+        _ => Number::Huge(value),
+    })
+}
+
+macro_rules! forward {
+    ($($method:ident)* => |$self:ident, $visitor:ident| $body:expr) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>($self, $visitor: V) -> Result<V::Value, CborError> {
+            $body
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
+    type Error = CborError;
+
+    forward! {
+        deserialize_any deserialize_bool deserialize_char deserialize_str deserialize_string
+        deserialize_unit deserialize_seq deserialize_map deserialize_identifier
+        deserialize_f32 deserialize_f64
+        => |self, visitor| {
+            let head = self.head()?;
+            self.any(head, visitor, false)
+        }
+    }
+    forward! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        => |self, visitor| self.number(visitor, false)
+    }
+    forward! {
+        deserialize_i128 deserialize_u128 => |self, visitor| self.number(visitor, true)
+    }
+    forward! {
+        deserialize_bytes deserialize_byte_buf => |self, visitor| {
+            let (head, tag) = self.head()?;
+            match head {
+                Head::Octets(n) => visitor.visit_borrowed_bytes(take(self.input, &mut self.at, n)?),
+                Head::OctetChunks => {
+                    visitor.visit_byte_buf(take_chunks(self.input, &mut self.at, false)?)
+                }
+                Head::Text(_) | Head::TextChunks => {
+                    let text = super::text::take_str(self.input, &mut self.at, head)?;
+                    match text.unwrap_or_default() {
+                        Cow::Borrowed(text) if text.is_ascii() => {
+                            visitor.visit_borrowed_bytes(text.as_bytes())
+                        }
+                        text => match octets(&text) {
+                            Some(octets) => visitor.visit_byte_buf(octets),
+                            None => Err(de::Error::invalid_value(Unexpected::Str(&text), &visitor)),
+                        },
+                    }
+                }
+                _ => self.any((head, tag), visitor, false),
+            }
+        }
+    }
+    forward! {
+        deserialize_ignored_any => |self, visitor| {
+            skip(self.input, &mut self.at)?;
+            visitor.visit_unit()
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CborError> {
+        let before = self.at;
+        match self.head()? {
+            (Head::Null | Head::Undefined, _) => visitor.visit_none(),
+            _ => {
+                self.at = before;
+                visitor.visit_some(self)
+            }
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        if name == to_json::RAW_VALUE {
+            return self.raw(name, visitor);
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        let before = self.at;
+        let (head, _) = self.head()?;
+        match head {
+            Head::Map(_) | Head::OpenMap => {
+                let mut items = self.items(head)?;
+                if items.is_at_end()? {
+                    return Err(de::Error::invalid_value(Unexpected::Map, &"a variant"));
+                }
+                let value = visitor.visit_enum(Variant(items.of))?;
+                if let Some(left) = &mut items.left {
+                    *left -= 1;
+                }
+                items.finish()?;
+                Ok(value)
+            }
+            _ => {
+                self.at = before;
+                let text = <Cow<'de, str> as de::Deserialize>::deserialize(self)?;
+                visitor.visit_enum(text.into_deserializer())
+            }
+        }
+    }
+}
+
+/// The items of an array or map, one by one.
+pub(super) struct Items<'a, 'de> {
+    of: &'a mut Deserializer<'de>,
+    /// How many items or pairs are left; `None` if that is not known before the break.
+    left: Option<u64>,
+}
+
+impl Items<'_, '_> {
+    /// Is there nothing left? Takes the break then, once.
+    #[inline]
+    fn is_at_end(&mut self) -> Result<bool, CborError> {
+        match self.left {
+            Some(left) => Ok(left == 0),
+            None => match self.of.input.get(self.of.at) {
+                Some(0xff) => {
+                    self.of.at += 1;
+                    self.left = Some(0);
+                    Ok(true)
+                }
+                _ => Ok(false),
+            },
+        }
+    }
+
+    /// Everything must have been read.
+    #[inline]
+    fn finish(&mut self) -> Result<(), CborError> {
+        self.of.depth += 1;
+        match self.is_at_end()? {
+            true => Ok(()),
+            false => Err(CborError::new("a list or map holds more than was expected")),
+        }
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
+    type Error = CborError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, CborError> {
+        if self.is_at_end()? {
+            return Ok(None);
+        }
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        seed.deserialize(&mut *self.of).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        // Never more than could be there.
+        let most = self.of.input.len() - self.of.at;
+        self.left
+            .map(|left| usize::try_from(left).unwrap_or(most).min(most))
+    }
+}
+
+impl<'de> de::MapAccess<'de> for &mut Items<'_, 'de> {
+    type Error = CborError;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, CborError> {
+        if self.is_at_end()? {
+            return Ok(None);
+        }
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        seed.deserialize(Key(self.of)).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, CborError> {
+        seed.deserialize(&mut *self.of)
+    }
+}
+
+/// A variant with its content, as a map of one pair.
+struct Variant<'a, 'de>(&'a mut Deserializer<'de>);
+
+impl<'a, 'de> de::EnumAccess<'de> for Variant<'a, 'de> {
+    type Error = CborError;
+    type Variant = &'a mut Deserializer<'de>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<(T::Value, Self::Variant), CborError> {
+        let name = seed.deserialize(Key(&mut *self.0))?;
+        Ok((name, self.0))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for &mut Deserializer<'de> {
+    type Error = CborError;
+
+    fn unit_variant(self) -> Result<(), CborError> {
+        de::Deserialize::deserialize(self)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CborError> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, CborError> {
+        de::Deserializer::deserialize_seq(self, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        de::Deserializer::deserialize_map(self, visitor)
+    }
+}

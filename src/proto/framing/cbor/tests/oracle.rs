@@ -1,0 +1,53 @@
+//! Another implementation says what is CBOR: ciborium's decoder into its `Value`.
+
+use ciborium::Value;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Does ciborium read the item at the start of `octets`? How long is it then, and what?
+fn ciborium(octets: &[u8]) -> Option<(usize, Value)> {
+    let mut rest = octets;
+    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, 600).ok()?;
+    Some((octets.len() - rest.len(), value))
+}
+
+/// The message in `octets`, as ciborium's value.
+fn ours(octets: &[u8]) -> Option<(usize, Value)> {
+    let frame = CborScanner::new(Limits::default()).next(octets).ok()??;
+    Some((frame.end, Value::Null))
+}
+
+fn has_destination(value: &Value) -> bool {
+    match value {
+        Value::Tag(55799, inner) => has_destination(inner),
+        Value::Array(elements) => elements.first().is_none_or(|first| {
+            matches!(
+                first,
+                Value::Bytes(_) | Value::Text(_) | Value::Integer(_) | Value::Float(_)
+            )
+        }),
+        _ => false,
+    }
+}
+
+#[test]
+fn both_know_the_samples() {
+    for octets in SAMPLES {
+        assert_eq!(ours(octets).map(|o| o.0), Some(octets.len()));
+        let len = ciborium(octets).map(|c| c.0);
+        assert_eq!(len, Some(octets.len()), "{}", octets.escape_ascii());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6000))]
+
+    /// What the scanner takes is what ciborium takes and what has a destination, and as long.
+    #[test]
+    fn agrees_on_what_is_sound(stream in stream()) {
+        let ours = ours(&stream).map(|(len, _)| len);
+        let theirs = ciborium(&stream).filter(|(_, value)| has_destination(value));
+        prop_assert_eq!(ours, theirs.map(|(len, _)| len), "{}", stream.escape_ascii());
+    }
+}
