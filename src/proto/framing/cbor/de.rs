@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::de::{self, DeserializeSeed, IntoDeserializer, SeqAccess, Unexpected, Visitor};
+use serde::de::{self, IntoDeserializer, Unexpected, Visitor};
 
 use super::error::CborError;
 use super::head::Head;
-use super::key::Key;
-use super::text::{latin1, octets, skip, take, take_chunks, take_head, utf8};
+use super::items::{Items, Variant};
+use super::number::{Number, big};
+use super::text::{ascii, latin1, octets, skip, take, take_chunks, take_head, utf8};
 use super::to_json;
 use crate::proto::Limits;
 
@@ -29,53 +30,7 @@ pub struct Deserializer<'de> {
     pub(super) input: &'de [u8],
     pub(super) at: usize,
     /// How many levels deeper it may go.
-    depth: usize,
-}
-
-/// The largest whole float that reads as an integer: up to here no two integers are the same float.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// A number of any kind.
-enum Number {
-    U(u64),
-    I(i64),
-    /// Beyond 64 bits.
-    Big(i128),
-    /// Beyond even that.
-    Huge(u128),
-    F(f64),
-}
-
-impl Number {
-    fn visit<'de, V: Visitor<'de>>(self, visitor: V, wide: bool) -> Result<V::Value, CborError> {
-        match self {
-            Self::U(n) => visitor.visit_u64(n),
-            Self::I(n) => visitor.visit_i64(n),
-            Self::F(n) => visitor.visit_f64(n),
-            Self::Big(n) if wide => visitor.visit_i128(n),
-            Self::Huge(n) if wide => visitor.visit_u128(n),
-            Self::Big(n) => visitor.visit_f64(n as f64),
-            Self::Huge(n) => visitor.visit_f64(n as f64),
-        }
-    }
-
-    /// An integer where it is the same to Perl.
-    fn whole(self) -> Self {
-        match self {
-            Self::F(n) if n.trunc() == n && n.abs() <= EXACT => match n as i64 {
-                n @ 0.. => Self::U(n as u64),
-                n => Self::I(n),
-            },
-            other => other,
-        }
-    }
-
-    fn negative(n: u64) -> Self {
-        match i64::try_from(n) {
-            Ok(n) => Self::I(!n),
-            Err(_) => Self::Big(!i128::from(n)),
-        }
-    }
+    pub(super) depth: usize,
 }
 
 impl<'de> Deserializer<'de> {
@@ -135,7 +90,40 @@ impl<'de> Deserializer<'de> {
         }
     }
 
+    /// Reads the next item. Nearly all are small numbers and short strings: a short cut for them.
     #[inline]
+    fn next<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, CborError> {
+        if let Some((&first, rest)) = self.input.get(self.at..).and_then(<[u8]>::split_first) {
+            match first {
+                0x40..=0x57 => {
+                    let len = usize::from(first & 0x1f);
+                    if let Some(octets) = rest.get(..len)
+                        && let Some(text) = ascii(octets)
+                    {
+                        self.at += 1 + len;
+                        return visitor.visit_borrowed_str(text);
+                    }
+                }
+                0x60..=0x77 => {
+                    let len = usize::from(first & 0x1f);
+                    if let Some(octets) = rest.get(..len)
+                        && let Ok(text) = std::str::from_utf8(octets)
+                    {
+                        self.at += 1 + len;
+                        return visitor.visit_borrowed_str(text);
+                    }
+                }
+                0x00..=0x17 => {
+                    self.at += 1;
+                    return visitor.visit_u64(first.into());
+                }
+                _ => {}
+            }
+        }
+        let head = self.head()?;
+        self.any(head, visitor, false)
+    }
+
     pub(super) fn any<V: Visitor<'de>>(
         &mut self,
         (head, tag): (Head, Option<u64>),
@@ -197,7 +185,12 @@ impl<'de> Deserializer<'de> {
         }
     }
 
+    #[inline]
     fn number<V: Visitor<'de>>(&mut self, visitor: V, wide: bool) -> Result<V::Value, CborError> {
+        if let Some(&first @ 0x00..=0x17) = self.input.get(self.at) {
+            self.at += 1;
+            return visitor.visit_u64(first.into());
+        }
         match self.head()? {
             (Head::Float(n), None) => Number::F(n).whole().visit(visitor, wide),
             head => self.any(head, visitor, wide),
@@ -239,26 +232,6 @@ fn str_of<'de, V: Visitor<'de>>(octets: &'de [u8], visitor: V) -> Result<V::Valu
     }
 }
 
-/// The value of a big number's octets.
-fn big(digits: &[u8], negative: bool) -> Result<Number, CborError> {
-    let first = digits.iter().position(|&d| d != 0).unwrap_or(digits.len());
-    let digits = &digits[first..];
-    if digits.len() > 16 {
-        return Err(CborError::new("a number of more than 128 bits"));
-    }
-    let value = digits
-        .iter()
-        .fold(0, |value, &d| value << 8 | u128::from(d));
-    Ok(match (u64::try_from(value), i128::try_from(value)) {
-        (Ok(n), _) if negative => Number::negative(n),
-        (Ok(n), _) => Number::U(n),
-        (_, Ok(n)) if negative => Number::Big(!n),
-        (_, Ok(n)) => Number::Big(n),
-        _ if negative => Number::F(-(value as f64)),
-        _ => Number::Huge(value),
-    })
-}
-
 macro_rules! forward {
     ($($method:ident)* => |$self:ident, $visitor:ident| $body:expr) => {$(
         #[inline]
@@ -275,10 +248,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         deserialize_any deserialize_bool deserialize_char deserialize_str deserialize_string
         deserialize_unit deserialize_seq deserialize_map deserialize_identifier
         deserialize_f32 deserialize_f64
-        => |self, visitor| {
-            let head = self.head()?;
-            self.any(head, visitor, false)
-        }
+        => |self, visitor| self.next(visitor)
     }
     forward! {
         deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
@@ -320,13 +290,21 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CborError> {
-        let before = self.at;
-        match self.head()? {
-            (Head::Null | Head::Undefined, _) => visitor.visit_none(),
-            _ => {
+        match self.input.get(self.at) {
+            // Only a tag has to be looked behind.
+            Some(0xc0..=0xdb) => {
+                let before = self.at;
+                if let (Head::Null | Head::Undefined, _) = self.head()? {
+                    return visitor.visit_none();
+                }
                 self.at = before;
                 visitor.visit_some(self)
             }
+            Some(0xf6 | 0xf7) => {
+                self.at += 1;
+                visitor.visit_none()
+            }
+            _ => visitor.visit_some(self),
         }
     }
 
@@ -402,128 +380,5 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
                 visitor.visit_enum(text.into_deserializer())
             }
         }
-    }
-}
-
-/// The items of an array or map, one by one.
-pub(super) struct Items<'a, 'de> {
-    of: &'a mut Deserializer<'de>,
-    /// How many items or pairs are left; `None` if that is not known before the break.
-    left: Option<u64>,
-}
-
-impl Items<'_, '_> {
-    /// Is there nothing left? Takes the break then, once.
-    #[inline]
-    fn is_at_end(&mut self) -> Result<bool, CborError> {
-        match self.left {
-            Some(left) => Ok(left == 0),
-            None => match self.of.input.get(self.of.at) {
-                Some(0xff) => {
-                    self.of.at += 1;
-                    self.left = Some(0);
-                    Ok(true)
-                }
-                _ => Ok(false),
-            },
-        }
-    }
-
-    /// Everything must have been read.
-    #[inline]
-    fn finish(&mut self) -> Result<(), CborError> {
-        self.of.depth += 1;
-        match self.is_at_end()? {
-            true => Ok(()),
-            false => Err(CborError::new("a list or map holds more than was expected")),
-        }
-    }
-}
-
-impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
-    type Error = CborError;
-
-    #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, CborError> {
-        if self.is_at_end()? {
-            return Ok(None);
-        }
-        if let Some(left) = &mut self.left {
-            *left -= 1;
-        }
-        seed.deserialize(&mut *self.of).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        // Never more than could be there.
-        let most = self.of.input.len() - self.of.at;
-        self.left
-            .map(|left| usize::try_from(left).unwrap_or(most).min(most))
-    }
-}
-
-impl<'de> de::MapAccess<'de> for &mut Items<'_, 'de> {
-    type Error = CborError;
-
-    #[inline]
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, CborError> {
-        if self.is_at_end()? {
-            return Ok(None);
-        }
-        if let Some(left) = &mut self.left {
-            *left -= 1;
-        }
-        seed.deserialize(Key(self.of)).map(Some)
-    }
-
-    #[inline]
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, CborError> {
-        seed.deserialize(&mut *self.of)
-    }
-}
-
-/// A variant with its content, as a map of one pair.
-struct Variant<'a, 'de>(&'a mut Deserializer<'de>);
-
-impl<'a, 'de> de::EnumAccess<'de> for Variant<'a, 'de> {
-    type Error = CborError;
-    type Variant = &'a mut Deserializer<'de>;
-
-    fn variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<(T::Value, Self::Variant), CborError> {
-        let name = seed.deserialize(Key(&mut *self.0))?;
-        Ok((name, self.0))
-    }
-}
-
-impl<'de> de::VariantAccess<'de> for &mut Deserializer<'de> {
-    type Error = CborError;
-
-    fn unit_variant(self) -> Result<(), CborError> {
-        de::Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CborError> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, CborError> {
-        de::Deserializer::deserialize_seq(self, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, CborError> {
-        de::Deserializer::deserialize_map(self, visitor)
     }
 }

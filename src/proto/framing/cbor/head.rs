@@ -59,6 +59,7 @@ pub(super) fn read(buf: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     read_long(first, &buf[1..])
 }
 
+#[inline]
 fn read_long(first: u8, rest: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     let (major, info) = (first >> 5, first & 0x1f);
     let value = match info {

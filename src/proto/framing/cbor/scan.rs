@@ -4,6 +4,10 @@ use super::super::{FramingError, Limits};
 use super::head::{self, Head};
 use super::{Element, ElementKind, Frame};
 
+mod step;
+
+use step::string_kind;
+
 /// Finds the messages in a stream of CBOR arrays, checking every octet of them once.
 ///
 /// ```
@@ -168,6 +172,12 @@ impl CborScanner {
         while at < buf.len() {
             match self.state {
                 State::Item => {
+                    while let Some(len) = self.short(buf, at) {
+                        at += len;
+                        if self.count(at) {
+                            return Ok(Some(self.finish(at)));
+                        }
+                    }
                     let Some((head, len)) = read(buf, at)? else {
                         break;
                     };
@@ -242,183 +252,6 @@ impl CborScanner {
         Ok(None)
     }
 
-    /// Takes the item whose head stands at `before`; `at` is behind the head. Is the message complete?
-    #[inline(always)]
-    fn take(
-        &mut self,
-        buf: &[u8],
-        before: usize,
-        at: &mut usize,
-        head: Head,
-    ) -> Result<bool, FramingError> {
-        if self.depth == 1 && self.seen < 2 && !self.tagged {
-            self.item = before;
-            if self.seen == 0
-                && matches!(
-                    head,
-                    Head::Array(_)
-                        | Head::Map(_)
-                        | Head::OpenArray
-                        | Head::OpenMap
-                        | Head::Tag(_)
-                        | Head::Bool(_)
-                        | Head::Null
-                        | Head::Undefined
-                )
-            {
-                let found = buf[before];
-                return Err(FramingError::BadDestination {
-                    offset: before,
-                    found,
-                });
-            }
-        }
-        match head {
-            Head::Octets(n) | Head::Text(n) => {
-                let text = matches!(head, Head::Text(_));
-                // Nearly all strings are complete: a short cut for them.
-                if let Ok(len) = usize::try_from(n)
-                    && let Some(string) = buf[*at..].get(..len)
-                    && (!text || std::str::from_utf8(string).is_ok())
-                {
-                    self.note(*at, *at + len, string_kind(text));
-                    *at += len;
-                    return Ok(self.count(*at));
-                }
-                self.content = *at;
-                self.string(*at, n, text, false)?;
-                Ok(false)
-            }
-            Head::Uint(_) | Head::Negative(_) | Head::Float(_) => {
-                self.note(before, *at, ElementKind::Number);
-                Ok(self.count(*at))
-            }
-            Head::Bool(_) | Head::Null | Head::Undefined => {
-                self.note(before, *at, ElementKind::Other);
-                Ok(self.count(*at))
-            }
-            Head::Tag(_) => {
-                self.tagged = true;
-                Ok(false)
-            }
-            Head::Array(_) | Head::Map(_) | Head::OpenArray | Head::OpenMap => {
-                self.tagged = false;
-                self.open(*at, head)
-            }
-            Head::OctetChunks | Head::TextChunks => {
-                let text = matches!(head, Head::TextChunks);
-                self.state = State::Chunk { text };
-                Ok(false)
-            }
-            Head::Break => match self.level {
-                _ if self.tagged => syntax(before, "break behind a tag"),
-                Level::Open | Level::OpenKey => Ok(self.close(*at)),
-                Level::OpenValue => syntax(before, "break behind a key"),
-                Level::Items(_) => syntax(before, "break in an array or map of known length"),
-            },
-        }
-    }
-
-    /// An array or map starts, whose head ends before `at`. Is the message complete?
-    fn open(&mut self, at: usize, head: Head) -> Result<bool, FramingError> {
-        let limit = self.limits.max_depth;
-        if self.depth >= limit {
-            return Err(FramingError::TooDeep { limit });
-        }
-        let level = match head {
-            Head::OpenArray => Level::Open,
-            Head::OpenMap => Level::OpenKey,
-            Head::Array(0) if self.depth == 0 => {
-                self.level = Level::Items(0);
-                return Ok(true);
-            }
-            Head::Array(0) | Head::Map(0) => {
-                self.note(self.item, at, ElementKind::Other);
-                return Ok(self.count(at));
-            }
-            // Each item takes an octet at least.
-            Head::Array(n) => Level::Items(self.fitting(at, n)?),
-            Head::Map(n) => Level::Items(self.fitting(at, n.saturating_mul(2))?),
-            _ => return syntax(at, "array or map expected"),
-        };
-        if self.depth > 0 {
-            self.outer.push(self.level);
-        }
-        self.level = level;
-        self.depth += 1;
-        Ok(false)
-    }
-
-    /// `n` if that many octets behind `at` are within the limit.
-    fn fitting(&self, at: usize, n: u64) -> Result<u64, FramingError> {
-        let limit = self.limits.max_message;
-        if n > limit.saturating_sub(at) as u64 {
-            return Err(FramingError::TooLong { limit });
-        }
-        Ok(n)
-    }
-
-    /// A string of `n` octets starts at `at`.
-    fn string(&mut self, at: usize, n: u64, text: bool, chunk: bool) -> Result<(), FramingError> {
-        let end = at + self.fitting(at, n)? as usize;
-        self.state = State::String { end, text, chunk };
-        Ok(())
-    }
-
-    /// Notes an item that was read, if it is one of the first two elements of the message.
-    #[inline(always)]
-    fn note(&mut self, start: usize, end: usize, kind: ElementKind) {
-        if self.depth != 1 || self.seen >= 2 {
-            return;
-        }
-        let mut element = Element { start, end, kind };
-        if self.tagged {
-            element.start = self.item;
-            element.kind = ElementKind::Other;
-        }
-        if self.seen == 0 {
-            self.dest = element;
-        } else {
-            self.tag = element;
-        }
-        self.seen += 1;
-    }
-
-    /// An item that was noted ends, and perhaps what it is the last item of. Is the message complete?
-    #[inline(always)]
-    fn count(&mut self, end: usize) -> bool {
-        self.tagged = false;
-        match &mut self.level {
-            Level::Items(left) if *left > 1 => *left -= 1,
-            Level::Items(_) => return self.close(end),
-            Level::Open => {}
-            level @ Level::OpenKey => *level = Level::OpenValue,
-            level @ Level::OpenValue => *level = Level::OpenKey,
-        }
-        false
-    }
-
-    /// The innermost array or map ends. Is the message complete?
-    #[inline]
-    fn close(&mut self, end: usize) -> bool {
-        loop {
-            self.depth -= 1;
-            let Some(level) = self.outer.pop() else {
-                return true;
-            };
-            self.level = level;
-            self.note(self.item, end, ElementKind::Other);
-            match &mut self.level {
-                Level::Items(left) if *left > 1 => *left -= 1,
-                Level::Items(_) => continue,
-                Level::Open => {}
-                level @ Level::OpenKey => *level = Level::OpenValue,
-                level @ Level::OpenValue => *level = Level::OpenKey,
-            }
-            return false;
-        }
-    }
-
     /// The message ends.
     fn finish(&mut self, end: usize) -> Frame {
         self.pos = 0;
@@ -435,14 +268,6 @@ impl CborScanner {
             dest: (seen > 0).then_some(self.dest),
             tag: (seen > 1).then_some(self.tag),
         }
-    }
-}
-
-fn string_kind(text: bool) -> ElementKind {
-    if text {
-        ElementKind::Text
-    } else {
-        ElementKind::Octets
     }
 }
 

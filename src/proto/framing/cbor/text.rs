@@ -6,10 +6,20 @@ use super::error::CborError;
 use super::head::{self, Head};
 
 /// The characters of octets, one each: U+0000 to U+00FF.
+#[inline]
 pub(super) fn latin1(octets: &[u8]) -> Cow<'_, str> {
+    match ascii(octets) {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(octets.iter().copied().map(char::from).collect()),
+    }
+}
+
+/// The octets as they are if they are ASCII.
+#[inline]
+pub(super) fn ascii(octets: &[u8]) -> Option<&str> {
     match std::str::from_utf8(octets) {
-        Ok(text) if octets.is_ascii() => Cow::Borrowed(text),
-        _ => Cow::Owned(octets.iter().copied().map(char::from).collect()),
+        Ok(text) if octets.is_ascii() => Some(text),
+        _ => None,
     }
 }
 
