@@ -136,7 +136,7 @@ impl Element {
         let raw = buf.get(self.range()).unwrap_or_default();
         match self.kind {
             ElementKind::Text => String::from_utf8_lossy(raw),
-            ElementKind::Octets => text::latin1(raw),
+            ElementKind::Octets => super::transcode::latin1(raw),
             ElementKind::Chunks | ElementKind::Number => {
                 key::key_text(raw, &mut 0).unwrap_or_default()
             }

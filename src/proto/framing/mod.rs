@@ -13,6 +13,8 @@ use std::fmt;
 
 pub mod cbor;
 pub mod json;
+pub mod storable;
+mod transcode;
 
 /// A framing format, as it is named in the greeting.
 ///

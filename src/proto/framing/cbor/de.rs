@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use serde::de::{self, IntoDeserializer, Unexpected, Visitor};
 
+use super::super::transcode::{ascii, latin1, octets};
 use super::error::CborError;
 use super::head::Head;
 use super::items::{Items, Variant};
 use super::number::{Number, big};
-use super::text::{ascii, latin1, octets, skip, take, take_chunks, take_head, utf8};
+use super::text::{skip, take, take_chunks, take_head, take_str, utf8};
 use super::to_json;
 use crate::proto::Limits;
 
@@ -207,7 +208,7 @@ impl<'de> Deserializer<'de> {
         skip(self.input, &mut self.at)?;
         let mut json = Vec::new();
         to_json::item(&mut json, &self.input[before..self.at])?;
-        let json = String::from_utf8(json).map_err(de::Error::custom)?;
+        let json = String::from_utf8(json).map_err(|e| CborError::new(e.to_string()))?;
         let pair = std::iter::once((name, json.into_deserializer()));
         visitor.visit_map(de::value::MapDeserializer::<_, CborError>::new(pair))
     }
@@ -267,7 +268,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
                     visitor.visit_byte_buf(take_chunks(self.input, &mut self.at, false)?)
                 }
                 Head::Text(_) | Head::TextChunks => {
-                    let text = super::text::take_str(self.input, &mut self.at, head)?;
+                    let text = take_str(self.input, &mut self.at, head)?;
                     match text.unwrap_or_default() {
                         Cow::Borrowed(text) if text.is_ascii() => {
                             visitor.visit_borrowed_bytes(text.as_bytes())

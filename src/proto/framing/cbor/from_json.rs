@@ -1,5 +1,6 @@
 //! From JSON to CBOR, without recursion.
 
+use super::super::transcode::{Broken, Token, count, token};
 use super::error::CborError;
 use super::head;
 use crate::proto::framing::json::unescape;
@@ -30,7 +31,7 @@ pub fn json_to_cbor(out: &mut Vec<u8>, json: &[u8]) -> Result<usize, CborError> 
         return Err(CborError::new("a JSON array expected"));
     }
     let start = out.len();
-    let counts = count(json)?;
+    let counts = count(json, |_| false)?;
     let elements = counts.first().copied().unwrap_or_default();
     let result = write(out, json, &counts[1..], json.len() - text.len() + 1);
     if result.is_err() {
@@ -42,7 +43,7 @@ pub fn json_to_cbor(out: &mut Vec<u8>, json: &[u8]) -> Result<usize, CborError> 
 /// Appends the JSON value `json` as one item.
 pub(super) fn value(out: &mut Vec<u8>, json: &[u8]) -> Result<(), CborError> {
     let start = out.len();
-    let counts = count(json)?;
+    let counts = count(json, |_| false)?;
     let result = write(out, json, &counts, 0);
     if result.is_err() {
         out.truncate(start);
@@ -50,97 +51,10 @@ pub(super) fn value(out: &mut Vec<u8>, json: &[u8]) -> Result<(), CborError> {
     result
 }
 
-fn broken<T>() -> Result<T, CborError> {
-    Err(CborError::new("broken JSON"))
-}
-
-/// A token of a JSON text; colons and commas are passed over once their places are checked.
-enum Token<'a> {
-    String(&'a [u8]),
-    Scalar(&'a [u8]),
-    Open(u8),
-    Close(u8),
-}
-
-/// The token at `at`, which moves behind it; `None` at the end.
-#[inline]
-fn token<'a>(json: &'a [u8], at: &mut usize) -> Result<Option<Token<'a>>, CborError> {
-    loop {
-        let Some(&octet) = json.get(*at) else {
-            return Ok(None);
-        };
-        let start = *at;
-        *at += 1;
-        return Ok(Some(match octet {
-            b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => continue,
-            b'[' | b'{' => Token::Open(octet),
-            b']' | b'}' => Token::Close(octet),
-            b'"' => loop {
-                let rest = json.get(*at..).unwrap_or_default();
-                let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                    return broken();
-                };
-                *at += found + 1;
-                if rest[found] == b'"' {
-                    break Token::String(&json[start + 1..*at - 1]);
-                }
-                *at += 1;
-            },
-            b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                let len = json[*at..]
-                    .iter()
-                    .position(|c| !matches!(c, b'-' | b'+' | b'.') && !c.is_ascii_alphanumeric());
-                *at += len.unwrap_or(json.len() - *at);
-                Token::Scalar(&json[start..*at])
-            }
-            _ => return broken(),
-        }));
+impl From<Broken> for CborError {
+    fn from(_: Broken) -> Self {
+        Self::new("broken JSON")
     }
-}
-
-/// How many elements or pairs each array and object has, in the order of their starts, and whether
-/// the brackets and keys are sound.
-fn count(json: &[u8]) -> Result<Vec<u32>, CborError> {
-    let mut counts: Vec<u32> = Vec::new();
-    // The open ones: their place in `counts`, and whether they are objects.
-    let mut open: Vec<(usize, bool)> = Vec::new();
-    let mut at = 0;
-    let mut values = 0;
-    while let Some(token) = token(json, &mut at)? {
-        if let Token::Close(bracket) = token {
-            let Some((place, object)) = open.pop() else {
-                return broken();
-            };
-            if object != (bracket == b'}') || object && counts[place] % 2 == 1 {
-                return broken();
-            }
-            if object {
-                counts[place] /= 2;
-            }
-            continue;
-        }
-        match open.last() {
-            Some(&(place, object)) => {
-                let is_key = object && counts[place] % 2 == 0;
-                if is_key && !matches!(token, Token::String(_)) {
-                    return broken();
-                }
-                counts[place] = counts[place]
-                    .checked_add(1)
-                    .ok_or_else(|| CborError::new("too long"))?;
-            }
-            None if values > 0 => return broken(),
-            None => values += 1,
-        }
-        if let Token::Open(bracket) = token {
-            open.push((counts.len(), bracket == b'{'));
-            counts.push(0);
-        }
-    }
-    if values == 0 || !open.is_empty() {
-        return broken();
-    }
-    Ok(counts)
 }
 
 fn write(out: &mut Vec<u8>, json: &[u8], counts: &[u32], from: usize) -> Result<(), CborError> {
@@ -173,11 +87,11 @@ fn write(out: &mut Vec<u8>, json: &[u8], counts: &[u32], from: usize) -> Result<
 
 fn number(out: &mut Vec<u8>, text: &[u8]) -> Result<(), CborError> {
     let Ok(text) = std::str::from_utf8(text) else {
-        return broken();
+        return Err(Broken.into());
     };
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return broken();
+        return Err(Broken.into());
     }
     if text == "-0" {
         head::write_f64(out, -0.0);
@@ -190,7 +104,7 @@ fn number(out: &mut Vec<u8>, text: &[u8]) -> Result<(), CborError> {
     } else if let Ok(n) = text.parse() {
         head::write_f64(out, n);
     } else {
-        return broken();
+        return Err(Broken.into());
     }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::super::transcode::perl_float;
 use super::de::Deserializer;
 use super::error::CborError;
 use super::head::Head;
-use super::text::{perl_float, take_str};
+use super::text::{take_head, take_str};
 
 /// Reads the next item as a key.
 pub(super) struct Key<'a, 'de>(pub(super) &'a mut Deserializer<'de>);
@@ -37,7 +38,7 @@ impl<'de> Key<'_, 'de> {
 /// The text of the key at `at`, which moves behind it.
 pub(super) fn key_text<'de>(input: &'de [u8], at: &mut usize) -> Result<Cow<'de, str>, CborError> {
     let head = loop {
-        match super::text::take_head(input, at)? {
+        match take_head(input, at)? {
             Head::Tag(2 | 3 | 25 | 29) => return Err(CborError::new("a map's key is no string")),
             Head::Tag(_) => {}
             head => break head,

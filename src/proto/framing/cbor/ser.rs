@@ -2,10 +2,10 @@
 
 use serde::ser::{self, Serialize};
 
+use super::super::transcode::octets;
 use super::error::CborError;
 use super::from_json;
 use super::head::{self, ARRAY, MAP};
-use super::text::octets;
 use super::to_json::RAW_VALUE;
 
 /// A newtype struct of this name that holds a string is written as octets, one a character, if none

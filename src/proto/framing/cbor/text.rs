@@ -1,34 +1,10 @@
-//! Strings, in chunks or not, and numbers as Perl shows them.
+//! Strings, in chunks or not, and whole items.
 
 use std::borrow::Cow;
 
+use super::super::transcode::latin1;
 use super::error::CborError;
 use super::head::{self, Head};
-
-/// The characters of octets, one each: U+0000 to U+00FF.
-#[inline]
-pub(super) fn latin1(octets: &[u8]) -> Cow<'_, str> {
-    match ascii(octets) {
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(octets.iter().copied().map(char::from).collect()),
-    }
-}
-
-/// The octets as they are if they are ASCII.
-#[inline]
-pub(super) fn ascii(octets: &[u8]) -> Option<&str> {
-    match std::str::from_utf8(octets) {
-        Ok(text) if octets.is_ascii() => Some(text),
-        _ => None,
-    }
-}
-
-/// The octets of characters, one each, if none is beyond U+00FF.
-pub(super) fn octets(text: &str) -> Option<Vec<u8>> {
-    text.chars()
-        .map(|c| u8::try_from(u32::from(c)).ok())
-        .collect()
-}
 
 /// The head at `at`, which moves behind it.
 #[inline]
@@ -134,50 +110,9 @@ pub(super) fn skip(input: &[u8], at: &mut usize) -> Result<(), CborError> {
     }
 }
 
-/// A float as Perl shows it, with at most 15 digits.
-pub(super) fn perl_float(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".into();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "Inf" } else { "-Inf" }.into();
-    }
-    let scientific = format!("{value:.14e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    let short = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    };
-    if (-4..15).contains(&exponent) {
-        let places = (14 - exponent) as usize;
-        return short(&format!("{value:.places$}"));
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{}e{sign}{:02}", short(digits), exponent.abs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn floats_as_perl_shows_them() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-1.5, "-1.5"),
-            (0.1 + 0.2, "0.3"),
-            (1e14, "100000000000000"),
-            (1e15, "1e+15"),
-            (1e20, "1e+20"),
-            (0.0001, "0.0001"),
-            (0.00001, "1e-05"),
-            (1.5e300, "1.5e+300"),
-            (f64::INFINITY, "Inf"),
-        ] {
-            assert_eq!(perl_float(value), text);
-        }
-    }
 
     #[test]
     fn skipping() {
