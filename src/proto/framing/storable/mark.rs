@@ -110,8 +110,10 @@ impl<'a> Cursor<'a> {
             }
             ARRAY => Item::Array(self.number(1)?),
             HASH => Item::Hash(self.number(5)?, false),
-            // A weak reference and one to an object with overloading are references, too.
-            REF | 20 | 27 | 28 => Item::Ref,
+            // A weak reference is a reference, too, and so is one to an object with overloading.
+            REF | 27 => Item::Ref,
+            20 | 28 if matches!(self.image.get(self.at), None | Some(0 | 17 | 18)) => Item::Ref,
+            20 | 28 => return StorableError::new(at, "overloading of what is no object"),
             UNDEF | 14 | 31 => Item::Undef,
             BYTE => Item::Integer(i32::from(self.octet()?) - 128),
             NETINT => Item::Integer(self.word()? as i32),
@@ -183,17 +185,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The key behind a value.
-    pub(super) fn key(&mut self, flags: bool) -> Result<Cow<'a, str>, StorableError> {
+    /// The key behind a value, and whether there is such a pair at all: a hash with a fixed set of keys
+    /// has pairs that only reserve their key.
+    pub(super) fn key(&mut self, flags: bool) -> Result<(Cow<'a, str>, bool), StorableError> {
         let at = self.at;
         let flags = if flags { self.octet()? } else { 0 };
         if flags & 8 != 0 {
             return StorableError::new(at, "key that is no string");
         }
+        let is_there = flags & 16 == 0;
         let len = self.word()? as usize;
         if flags & 1 != 0 {
-            return Ok(self.text(len)?.into());
+            return Ok((self.text(len)?.into(), is_there));
         }
-        Ok(latin1(self.octets(len)?))
+        Ok((latin1(self.octets(len)?), is_there))
     }
 }

@@ -87,6 +87,8 @@ struct Level<'a> {
     tags: RangeInclusive<u32>,
     /// Where in `keys` the present pair's key belongs.
     key: usize,
+    /// How long `out` was before the present pair, if that is not there, and whether it was the first.
+    not_there: Option<(usize, bool)>,
     /// Where to go on, if this is a repetition.
     resume: Option<Place<'a>>,
 }
@@ -170,6 +172,7 @@ impl<'a> Walk<'a, '_> {
 
     fn start_value(&mut self, level: &mut Level<'a>) -> Result<(), StorableError> {
         level.left -= 1;
+        let before = (self.out.as_ref().map_or(0, |out| out.len()), level.empty);
         if !std::mem::take(&mut level.empty) {
             self.put(b",");
         }
@@ -184,7 +187,9 @@ impl<'a> Walk<'a, '_> {
         let mut cursor = self.cursor.clone();
         cursor.at = self.keys.get(self.next_key).copied().unwrap_or_default();
         self.next_key += 1;
-        write_str(*out, &cursor.key(flags)?);
+        let (key, is_there) = cursor.key(flags)?;
+        level.not_there = (!is_there).then_some(before);
+        write_str(*out, &key);
         out.push(b':');
         Ok(())
     }
@@ -197,6 +202,12 @@ impl<'a> Walk<'a, '_> {
             self.keys[level.key] = self.cursor.at;
         }
         self.cursor.key(flags)?;
+        if let Some((len, empty)) = level.not_there.take()
+            && let Some(out) = &mut self.out
+        {
+            out.truncate(len);
+            level.empty = empty;
+        }
         Ok(())
     }
 
@@ -243,6 +254,7 @@ impl<'a> Walk<'a, '_> {
                 empty: true,
                 tags: first.min(self.tag - 1)..=self.tag - 1,
                 key: 0,
+                not_there: None,
                 resume,
             }));
         }
