@@ -8,6 +8,8 @@
 //! | framing | a message is | module |
 //! |---|---|---|
 //! | `json` | a JSON array, nothing between two of them | [`json`] |
+//! | `cbor` | a CBOR array, nothing between two of them | [`cbor`] |
+//! | `storable` | an image of Perl's Storable with its length in front | [`storable`] |
 
 use std::fmt;
 

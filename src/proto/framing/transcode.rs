@@ -24,7 +24,10 @@ pub(super) fn ascii(octets: &[u8]) -> Option<&str> {
 }
 
 /// The octets of characters, one each, if none is beyond U+00FF.
-pub(super) fn octets(text: &str) -> Option<Vec<u8>> {
+pub(super) fn octets(text: &str) -> Option<Cow<'_, [u8]>> {
+    if text.is_ascii() {
+        return Some(text.as_bytes().into());
+    }
     text.chars()
         .map(|c| u8::try_from(u32::from(c)).ok())
         .collect()
@@ -117,13 +120,14 @@ pub(super) fn count(json: &[u8], is_special: impl Fn(&[u8]) -> bool) -> Result<V
                 return Err(Broken);
             }
             if object {
-                counts[place] = (counts[place] & !SPECIAL) / 2 | counts[place] & SPECIAL;
+                let n = counts[place] & !SPECIAL;
+                counts[place] = (n / 2) | (counts[place] & SPECIAL);
             }
             continue;
         }
         match open.last() {
             Some(&(place, object)) => {
-                let is_key = object && counts[place] % 2 == 0;
+                let is_key = object && counts[place].is_multiple_of(2);
                 match token {
                     Token::String(key) if is_key && is_special(key) => counts[place] |= SPECIAL,
                     Token::String(_) => {}

@@ -274,7 +274,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
                             visitor.visit_borrowed_bytes(text.as_bytes())
                         }
                         text => match octets(&text) {
-                            Some(octets) => visitor.visit_byte_buf(octets),
+                            Some(octets) => visitor.visit_byte_buf(octets.into_owned()),
                             None => Err(de::Error::invalid_value(Unexpected::Str(&text), &visitor)),
                         },
                     }

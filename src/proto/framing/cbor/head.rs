@@ -149,6 +149,10 @@ pub(super) fn encode(major: u8, value: u64) -> ([u8; 9], usize) {
 /// Appends the shortest head of the kind `major` with the number `value`.
 #[inline]
 pub(super) fn write(out: &mut Vec<u8>, major: u8, value: u64) {
+    if value < 24 {
+        out.push(major | value as u8);
+        return;
+    }
     let (head, len) = encode(major, value);
     out.extend_from_slice(&head[..len]);
 }
@@ -157,6 +161,7 @@ pub(super) fn write(out: &mut Vec<u8>, major: u8, value: u64) {
 #[inline]
 pub(super) fn write_str(out: &mut Vec<u8>, text: &str) {
     let major = if text.is_ascii() { OCTETS } else { TEXT };
+    out.reserve(text.len() + 9);
     write(out, major, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
@@ -166,14 +171,14 @@ pub(super) fn write_str(out: &mut Vec<u8>, text: &str) {
 pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
     let short = value as f32;
     if f64::from(short) == value {
-        out.push(0xfa);
-        out.extend_from_slice(&short.to_be_bytes());
+        let [a, b, c, d] = short.to_be_bytes();
+        out.extend_from_slice(&[0xfa, a, b, c, d]);
     } else if value.is_nan() {
         // All NaNs alike: as CBOR::XS writes its own.
         out.extend_from_slice(&[0xfb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0]);
     } else {
-        out.push(0xfb);
-        out.extend_from_slice(&value.to_be_bytes());
+        let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+        out.extend_from_slice(&[0xfb, a, b, c, d, e, f, g, h]);
     }
 }
 

@@ -185,9 +185,12 @@ fn write_key(out: &mut Vec<u8>, key: &str, flags: bool) -> Option<()> {
 /// A number or a word. Perl writes whole numbers of up to 32 bits as such and all others as strings.
 fn scalar(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
     match text {
-        b"true" => return Some(integer(out, 1)),
-        b"false" => return Some(integer(out, 0)),
-        b"null" => return Some(out.push(mark::UNDEF)),
+        b"true" => return integer(out, 1),
+        b"false" => return integer(out, 0),
+        b"null" => {
+            out.push(mark::UNDEF);
+            return Some(());
+        }
         _ => {}
     }
     let text = std::str::from_utf8(text).ok()?;
@@ -197,7 +200,7 @@ fn scalar(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
     }
     if digits.bytes().all(|c| c.is_ascii_digit()) {
         return match text.parse() {
-            Ok(n) => Some(integer(out, n)),
+            Ok(n) => integer(out, n),
             Err(_) => write_str(out, text),
         };
     }
@@ -205,16 +208,21 @@ fn scalar(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
     // Exact, and whole as an integer is.
     if value.trunc() == value && value.abs() <= 9_007_199_254_740_992.0 {
         return match i32::try_from(value as i64) {
-            Ok(n) => Some(integer(out, n)),
+            Ok(n) => integer(out, n),
             Err(_) => write_str(out, &(value as i64).to_string()),
         };
+    }
+    // At most 15 digits, without an exponent: that is how Perl shows it.
+    let is_short = digits.len() <= 16 && digits.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+    if is_short && !digits.ends_with('0') && value.abs() >= 1e-4 {
+        return write_str(out, text);
     }
     let shown = perl_float(value);
     let exact = shown.parse() == Ok(value);
     write_str(out, if exact { &shown } else { text })
 }
 
-fn integer(out: &mut Vec<u8>, n: i32) {
+fn integer(out: &mut Vec<u8>, n: i32) -> Option<()> {
     match u8::try_from(n.saturating_add(128)) {
         Ok(byte) => out.extend_from_slice(&[mark::BYTE, byte]),
         Err(_) => {
@@ -222,4 +230,5 @@ fn integer(out: &mut Vec<u8>, n: i32) {
             out.extend_from_slice(&n.to_be_bytes());
         }
     }
+    Some(())
 }

@@ -23,7 +23,7 @@ pub struct Frame {
 /// use aemp::proto::framing::{Limits, storable::{StorableScanner, storable_to_json}};
 ///
 /// let mut scanner = StorableScanner::new(Limits::default());
-/// let mut buf = b"\x13\x05\x0b\x02\0\0\0\x02\x0a\x03a.b\x0a\x04ping\x07\x05".to_vec();
+/// let mut buf = b"\x12\x05\x0b\x02\0\0\0\x02\x0a\x03a.b\x0a\x04ping\x07\x05".to_vec();
 /// let frame = scanner.next(&buf)?.unwrap();
 /// let mut json = Vec::new();
 /// storable_to_json(&mut json, &buf[frame.start..frame.end], Limits::default())?;
@@ -110,6 +110,9 @@ fn scan(buf: &[u8], limit: usize) -> Result<Option<Frame>, FramingError> {
             break;
         }
     }
+    if len < 7 {
+        return syntax(start - 1, "length too short for an array");
+    }
     let image = &buf[start..];
     let image = image.get(..len).unwrap_or(image);
     match image.first() {
@@ -123,9 +126,6 @@ fn scan(buf: &[u8], limit: usize) -> Result<Option<Frame>, FramingError> {
             let offset = start + 2;
             return Err(FramingError::NotAnArray { offset, found });
         }
-    }
-    if len < 7 {
-        return syntax(start, "image too short for an array");
     }
     let end = start + len;
     Ok((buf.len() >= end).then_some(Frame { start, end }))

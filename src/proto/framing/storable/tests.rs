@@ -300,15 +300,15 @@ fn lengths() {
         (
             b"\x06\x05\x0b\x02",
             FramingError::Syntax {
-                offset: 1,
-                what: "image too short for an array",
+                offset: 0,
+                what: "length too short for an array",
             },
         ),
         (
             b"\x00",
             FramingError::Syntax {
-                offset: 1,
-                what: "image too short for an array",
+                offset: 0,
+                what: "length too short for an array",
             },
         ),
     ] {

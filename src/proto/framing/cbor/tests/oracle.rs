@@ -52,6 +52,9 @@ proptest! {
     /// What the scanner takes is what ciborium takes and what has a destination, and as long.
     #[test]
     fn agrees_on_what_is_sound(stream in stream()) {
+        // ciborium takes chunks in chunks and long forms of short simple values.
+        let is_lenient = |pair: &[u8]| matches!(pair, [0x5f, 0x5f] | [0x7f, 0x7f] | [0xf8, 0x14..=0x17]);
+        prop_assume!(!stream.windows(2).any(is_lenient));
         let ours = ours(&stream);
         let theirs = ciborium(&stream).filter(|(_, value)| has_destination(&stream, value));
         prop_assert_eq!(ours, theirs.map(|(len, _)| len), "{}", stream.escape_ascii());
