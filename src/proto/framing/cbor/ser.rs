@@ -77,6 +77,8 @@ impl<'a> Serializer<'a> {
 }
 
 /// An array or map being written, or the struct by which serde_json's `RawValue` shows itself.
+///
+/// See [`Serializer`] for an example.
 #[derive(Debug)]
 pub struct Compound<'a> {
     out: &'a mut Vec<u8>,

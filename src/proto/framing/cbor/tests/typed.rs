@@ -253,6 +253,20 @@ fn written_as_cbor_xs_would() {
     }
 }
 
+/// The deepest message that is let in fits on the stack of a thread, in unoptimised code, too.
+#[test]
+fn depth_is_limited() {
+    let nested = |depth: usize| [&b"\x81".repeat(depth - 1)[..], b"\x80"].concat();
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let deep = nested(512);
+    let read_deep = move || read::<Value>(&deep).map(|value| value.to_string().len());
+    assert_eq!(thread.spawn(read_deep).unwrap().join().unwrap(), Ok(1024));
+    assert_eq!(read::<Value>(&nested(513)).unwrap_err(), "nested too deep");
+    let deeper = nested(513);
+    let mut deserializer = Deserializer::new(&deeper).max_depth(513);
+    assert!(Value::deserialize(&mut deserializer).is_ok());
+}
+
 #[test]
 fn elements_can_be_passed_over() {
     use serde::de::SeqAccess;
