@@ -118,6 +118,17 @@ impl<'de> Deserializer<'de> {
                     self.at += 1;
                     return visitor.visit_u64(first.into());
                 }
+                0x80..=0x97 => {
+                    self.at += 1;
+                    let mut items = self.items(Head::Array((first & 0x1f).into()))?;
+                    let value = visitor.visit_seq(&mut items)?;
+                    items.finish()?;
+                    return Ok(value);
+                }
+                0xf4 | 0xf5 => {
+                    self.at += 1;
+                    return visitor.visit_bool(first == 0xf5);
+                }
                 _ => {}
             }
         }
@@ -188,9 +199,16 @@ impl<'de> Deserializer<'de> {
 
     #[inline]
     fn number<V: Visitor<'de>>(&mut self, visitor: V, wide: bool) -> Result<V::Value, CborError> {
-        if let Some(&first @ 0x00..=0x17) = self.input.get(self.at) {
-            self.at += 1;
-            return visitor.visit_u64(first.into());
+        match self.input.get(self.at..) {
+            Some(&[first @ 0x00..=0x17, ..]) => {
+                self.at += 1;
+                return visitor.visit_u64(first.into());
+            }
+            Some(&[0x1a, a, b, c, d, ..]) => {
+                self.at += 5;
+                return visitor.visit_u64(u32::from_be_bytes([a, b, c, d]).into());
+            }
+            _ => {}
         }
         match self.head()? {
             (Head::Float(n), None) => Number::F(n).whole().visit(visitor, wide),
