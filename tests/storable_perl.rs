@@ -438,11 +438,11 @@ fn what_rust_accepts_perl_does(perl: &mut Perl, random: &mut Random) {
         accepted += 1;
         let verdict = perl.ask(&format!("same {} {}", hex(&frame), hex(&json)));
         // Keys that are marked as UTF-8 without need, as Storable does not write them: Perl then does
-        // not find them again.
-        if verdict
-            .as_ref()
-            .is_err_and(|e| e.ends_with("a key is missing"))
-        {
+        // not find them again. And what only weak references refer to is gone for Perl.
+        let is_perls = |e: &String| {
+            e.ends_with("a key is missing") || e.contains("another type: , ") && frame.contains(&27)
+        };
+        if verdict.as_ref().is_err_and(is_perls) {
             continue;
         }
         assert_eq!(verdict, Ok(String::new()), "{}", hex(&frame));

@@ -49,7 +49,8 @@
 //! have to have their class; strings without characters beyond U+00FF as octets, others as UTF-8.
 //!
 //! Storable takes images that are cut off or hold less than they say, and reads undefined values; it does
-//! not check UTF-8. Here these are errors. So is anything behind the array. A length with leading zeros
+//! not check UTF-8. Here these are errors. What only a weak reference refers to is gone when Storable has
+//! read it; here it is there. So is anything behind the array. A length with leading zeros
 //! makes AnyEvent::Handle lose its place in the stream; here it is an error, too.
 
 mod error;

@@ -134,6 +134,18 @@ fn what_is_no_message_is_named() {
             15,
             "key that is no string",
         ),
+        (
+            1,
+            b"\x02\0\0\0\0",
+            7,
+            "array or hash without a reference to it",
+        ),
+        (
+            2,
+            b"\x04\x02\0\0\0\0\0\0\0\0\x02",
+            8,
+            "array or hash without a reference to it",
+        ),
         (0, b"\x05", 7, "octets behind the message"),
     ] {
         let image = array(n, items);

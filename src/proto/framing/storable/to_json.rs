@@ -215,6 +215,8 @@ impl<'a> Walk<'a, '_> {
     fn value(&mut self, levels: &[Level<'a>]) -> Result<Option<Level<'a>>, StorableError> {
         let first = self.tag;
         let mut resume: Option<Place<'a>> = None;
+        // Only the message itself is an array without a reference.
+        let mut is_referred = levels.is_empty();
         loop {
             let place = Place {
                 cursor: self.cursor.clone(),
@@ -224,9 +226,10 @@ impl<'a> Walk<'a, '_> {
                     None => self.keys.len(),
                 },
             };
+            let at = self.cursor.at;
             let item = self.cursor.item()?;
             if let Item::Object(tag) = item {
-                self.repeat(tag, first, place.cursor.at, levels, &mut resume)?;
+                self.repeat(tag, first, at, levels, &mut resume)?;
                 if self.out.is_none() {
                     return Ok(None);
                 }
@@ -237,7 +240,14 @@ impl<'a> Walk<'a, '_> {
             }
             self.tag = self.tag.wrapping_add(1);
             let (left, hash) = match item {
-                Item::Ref => continue,
+                Item::Ref => {
+                    is_referred = true;
+                    continue;
+                }
+                Item::Array(_) | Item::Hash(..) if !is_referred => {
+                    let what = "array or hash without a reference to it";
+                    return StorableError::new(at, what);
+                }
                 Item::Array(n) => (n, None),
                 Item::Hash(n, flags) => (n, Some(flags)),
                 scalar => {
