@@ -119,15 +119,12 @@ mod tests {
         for (items, len) in [
             (&b"\x01\x02"[..], 1),
             (b"\x82\x01\x9f\xa1\x01\x02\xff\x07", 7),
-            (b"\xc1\xbf\x61a\x5f\x41b\xffx\xff\x01", 9),
+            (b"\xc1\xbf\x61a\x5f\x41b\xff\xff\x01", 9),
             (b"\x80\x01", 1),
             (b"\x9f\x9f\xff\xff\x01", 4),
         ] {
             let mut at = 0;
             let result = skip(items, &mut at);
-            if items.contains(&b'x') {
-                continue; // 'x' is the head of a text of 24 octets and more
-            }
             assert_eq!((result, at), (Ok(()), len), "{}", items.escape_ascii());
         }
         for bad in [
