@@ -8,10 +8,15 @@
 //! | framing | a message is | module |
 //! |---|---|---|
 //! | `json` | a JSON array, nothing between two of them | [`json`] |
+//! | `cbor` | a CBOR array, nothing between two of them | [`cbor`] |
+//! | `storable` | an image of Perl's Storable with its length in front | [`storable`] |
 
 use std::fmt;
 
+pub mod cbor;
 pub mod json;
+pub mod storable;
+mod transcode;
 
 /// A framing format, as it is named in the greeting.
 ///

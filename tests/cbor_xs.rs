@@ -1,0 +1,527 @@
+//! The `cbor` framing against the decoder and encoder that Perl nodes use, CBOR::XS: what Rust
+//! writes it reads, what it writes Rust reads, both refuse the same octets, and a message is the same
+//! to Perl whether it comes as CBOR or as JSON.
+//!
+//! One Perl process answers all questions, one line each. `AEMP_SEED` sets the seed of all
+//! that is random. Without Perl and CBOR::XS the test is not run, but with `CI` set it fails.
+//!
+//! Where JSON::XS is involved, floats are the same if they differ by less than 1 part in 10^14, see
+//! json_xs.rs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use aemp::proto::framing::cbor::{
+    CborScanner, Deserializer, ElementKind, Serializer, cbor_to_json, json_to_cbor,
+};
+use aemp::proto::framing::{FramingError, Limits};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Requests are a word and arguments, octet strings in hexadecimal.
+const PERL: &str = r##"
+use strict; use warnings; no warnings 'portable';
+use B (); use CBOR::XS (); use JSON::XS ();
+$| = 1;
+my $xs = CBOR::XS->new;
+my $json = JSON::XS->new->utf8;
+my @made;
+
+sub pick { $_[rand @_] }
+sub char {
+   pick sub { chr 32 + rand 95 }, sub { chr rand 256 }, sub { chr rand 32 },
+        sub { pick '"', '\\', '/', "\x{7f}", "\x{d7ff}", "\x{e000}", "\x{feff}", "\x{ffff}" },
+        sub { chr 0x100 + rand 0xd600 }, sub { chr 0x10000 + rand 0x100000 };
+}
+sub string {
+   my $char = rand () < .5 ? sub { chr 32 + rand 95 } : rand () < .5 ? sub { chr rand 256 } : \&char;
+   join '', map { my $c = $char->(); ref $c ? $c->() : $c } 1 .. rand 24
+}
+sub integer {
+   my $u = (int (rand 2**32) << 32 | int rand 2**32) >> int rand 64;
+   pick $u, unpack ("q", pack "Q", $u), 0, -1, 18446744073709551615, -9223372036854775807 - 1
+}
+sub float {
+   pick unpack ("d>", "\x80\0\0\0\0\0\0\0"), 1e20, 1.5, -2.25, 0.1, 1e-7, 1e300,
+        (rand () - .5) * 10 ** int (rand 60) / 1e30
+}
+sub value {
+   my ($depth) = @_;
+   my $r = rand ($depth > 4 ? 6 : 9);
+   return undef                                                       if $r < .5;
+   return pick Types::Serialiser::true (), Types::Serialiser::false () if $r < 1;
+   return integer () if $r < 2;
+   return float ()   if $r < 3;
+   return string ()  if $r < 6;
+   return [map value ($depth + 1), 1 .. rand 6] if $r < 7.5;
+   +{ map { string () => value ($depth + 1) } 1 .. rand 6 }
+}
+sub message { rand () < .05 ? [] : [rand () < .9 ? string () : integer (), map value (0), 1 .. rand 5] }
+
+sub kind {
+   my $flags = B::svref_2object (\$_[0])->FLAGS;
+   $flags & B::SVf_POK ? "string" : $flags & B::SVf_IOK ? "integer" : $flags & B::SVf_NOK ? "float" : "nothing"
+}
+# In what does what came back differ from what was sent? In nothing if empty.
+sub differ {
+   my ($path) = $_[2];
+   return "$path: another type" if ref $_[0] xor ref $_[1];
+   if (ref $_[0]) {
+      my ($was, $is) = @_;
+      return "$path: another type" if ref $was ne ref $is;
+      if (ref $was eq "ARRAY") {
+         return "$path: another length" if @$was != @$is;
+         for (0 .. $#$was) { my $d = differ ($was->[$_], $is->[$_], "$path\[$_]"); return $d if $d }
+      } elsif (ref $was eq "HASH") {
+         return "$path: another size" if keys %$was != keys %$is;
+         for (keys %$was) {
+            return "$path: a key is missing" unless exists $is->{$_};
+            my $d = differ ($was->{$_}, $is->{$_}, "$path\{}"); return $d if $d
+         }
+      } else { return "$path: another boolean" if !!$was ne !!$is }
+      return "";
+   }
+   my ($was, $is) = (kind ($_[0]), kind ($_[1]));
+   # JSON::XS reads -2**63 as a string.
+   return "" if $was eq "integer" && $is eq "string" && $_[1] eq "-9223372036854775808" && $_[0] == $_[1];
+   # JSON::XS reads -0 as an integer, and a whole float becomes an integer by comparing it.
+   return "" if $was eq "integer" && $is eq "float" && $_[0] == $_[1];
+   return "$path: $was became $is" if $was ne $is && !($was eq "float" && $is eq "integer");
+   return $_[0] eq $_[1] ? "" : "$path: another string" if $was eq "string";
+   return $_[0] == $_[1] ? "" : "$path: another integer" if $was eq "integer";
+   return abs ($_[0] - $_[1]) <= 1e-14 * abs $_[0] ? "" : "$path: another float" if $was eq "float";
+   ""
+}
+# Does it name a port?
+sub good { ref $_[0] eq "ARRAY" and !@{$_[0]} || defined $_[0][0] && !ref $_[0][0] }
+# Without anything that is done for a tag: what matters is how it is encoded.
+sub plain { CBOR::XS->new->forbid_objects->filter (sub { }) }
+
+my %do = (
+   seed  => sub { srand $_[0]; "ok" },
+   again => sub { "ok " . unpack "H*", CBOR::XS::encode_cbor ($xs->decode (pack "H*", $_[0])) },
+   same  => sub { my $d = differ ($json->decode (pack "H*", $_[1]), $xs->decode (pack "H*", $_[0]), "message"); $d ? "err $d" : "ok" },
+   make  => sub { @made = map message (), 1 .. $_[0]; join " ", "ok", map { unpack "H*", CBOR::XS::encode_cbor ($_) } @made },
+   check => sub { my $d = differ ($made[$_[0]], $xs->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
+   checkjson => sub { my $d = differ ($made[$_[0]], $json->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
+   judge => sub {
+      my $octets = pack "H*", $_[0] // "";
+      my $whole = eval { good (plain->decode ($octets)) } ? 1 : 0;
+      my $why = $@;
+      my ($stream, $n, $bad) = (plain, 0, 0);
+      eval {
+         while (my ($value) = $stream->incr_parse ($octets)) { last unless good ($value); $n++ }
+         1
+      } or ($bad, $why) = (1, "$why $@");
+      "ok $whole $n $bad $why"
+   },
+);
+print "ready $CBOR::XS::VERSION\n";
+while (<STDIN>) {
+   my ($what, @arguments) = split;
+   my $answer = eval { $do{$what}->(@arguments) } // "err $@";
+   $answer =~ s/\n/ /g;
+   print "$answer\n";
+}
+"##;
+
+struct Perl {
+    process: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Perl {
+    /// The process, or why there is none.
+    fn start() -> Result<Self, String> {
+        let mut process = Command::new("perl")
+            .args(["-e", PERL])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("perl does not start: {e}"))?;
+        let to = process.stdin.take();
+        let from = BufReader::new(process.stdout.take().expect("is piped"));
+        let mut perl = Self { process, to, from };
+        let greeting = perl.line();
+        match greeting.strip_prefix("ready ") {
+            Some(version) => {
+                eprintln!("CBOR::XS {version}");
+                Ok(perl)
+            }
+            None => Err("perl has no CBOR::XS (Debian: libcbor-xs-perl) or no JSON::XS, see its message above".into()),
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.from.read_line(&mut line).expect("perl can be read");
+        line.trim_end().to_owned()
+    }
+
+    /// The answer, or what went wrong on the other side.
+    fn ask(&mut self, request: &str) -> Result<String, String> {
+        let to = self.to.as_mut().expect("is open until dropped");
+        writeln!(to, "{request}").expect("perl listens");
+        let answer = self.line();
+        match answer.strip_prefix("ok") {
+            Some(rest) => Ok(rest.trim_start().to_owned()),
+            None => Err(answer),
+        }
+    }
+}
+
+impl Drop for Perl {
+    fn drop(&mut self) {
+        self.to = None;
+        let _ = self.process.wait();
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |c: u8| char::from(c).to_digit(16).expect("perl sends hex") as u8;
+    let pairs = text.as_bytes().chunks_exact(2);
+    pairs
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
+}
+
+/// Knuth's MMIX generator.
+struct Random(u64);
+
+impl Random {
+    fn word(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 32
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        self.word() as usize % n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn string(&mut self) -> String {
+        let ascii = self.below(2) == 0;
+        let mut char = || loop {
+            let most = match ascii {
+                true => 0x80,
+                false => [0x20, 0x80, 0x100, 0x800, 0x1_0000, 0x11_0000][self.below(6)],
+            };
+            if let Some(c) = char::from_u32(self.below(most) as u32) {
+                return c;
+            }
+        };
+        let chars: String = (0..24).map(|_| char()).collect();
+        let len = self.below(25);
+        chars.chars().take(len).collect()
+    }
+
+    fn number(&mut self) -> Value {
+        let bits = (self.word() << 32 | self.word()) >> self.below(64);
+        let scale = 10f64.powi(self.below(60) as i32 - 30);
+        match self.below(6) {
+            0 => bits.into(),
+            1 => (bits as i64).into(),
+            2 => (-((bits >> 1) as i64)).into(),
+            3 => (bits as f64 / (1u64 << 40) as f64).into(),
+            4 => (self.word() as f64 / self.word().max(1) as f64 * scale).into(),
+            _ => self.pick(&[0.0, -0.0, 1e20, 1.0, -1e-7, 1e300]).into(),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Value {
+        match self.below(if depth > 4 { 8 } else { 12 }) {
+            0 => Value::Null,
+            1 => (self.below(2) == 0).into(),
+            2..=4 => self.number(),
+            5..=7 => self.string().into(),
+            8 | 9 => (0..self.below(6)).map(|_| self.value(depth + 1)).collect(),
+            _ => {
+                let pair = |_| (self.string(), self.value(depth + 1));
+                Map::from_iter((0..4).map(pair).collect::<Vec<_>>()).into()
+            }
+        }
+    }
+
+    fn message(&mut self) -> Value {
+        if self.below(20) == 0 {
+            return Value::Array(vec![]);
+        }
+        let mut message = vec![match self.below(10) {
+            0 => self.number(),
+            _ => self.string().into(),
+        }];
+        message.extend(
+            (0..self.below(5))
+                .map(|_| self.value(0))
+                .collect::<Vec<_>>(),
+        );
+        message.into()
+    }
+
+    fn mutate(&mut self, octets: &mut Vec<u8>) {
+        const HEADS: &[u8] = b"\x00\x17\x18\x19\x1b\x1c\x1f\x20\x38\x3f\x40\x41\x42\x58\x5b\x5f\x60\x61\x62\x78\x7f\
+            \x80\x81\x82\x98\x9b\x9f\xa0\xa1\xa2\xbf\xc1\xc7\xd8\xd9\xdf\xe0\xf4\xf5\xf6\xf7\xf8\xf9\xfa\xfb\xfc\xff\xc3\xa9";
+        let at = self.below(octets.len() + 1);
+        let octet = self.pick(HEADS);
+        match self.below(5) {
+            0 => octets.insert(at, octet),
+            1 if at < octets.len() => octets[at] = octet,
+            2 if at < octets.len() => octets[at] ^= 1 << self.below(8),
+            3 if at < octets.len() => drop(octets.remove(at)),
+            _ if self.below(4) == 0 => octets.truncate(at),
+            _ => {
+                let words: [&[u8]; 10] = [
+                    b"\x5f\x41a\xff",
+                    b"\x7f\x61a\xff",
+                    b"\x9f\xff",
+                    b"\xbf\xff",
+                    b"\xbf\x41a\x01\xff",
+                    b"\xd9\xd9\xf7",
+                    b"\xc7\x80",
+                    b"\xf9\x3c\x00",
+                    b"\xf8\x20",
+                    b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff",
+                ];
+                let word = self.pick(&words);
+                octets.splice(at..at, word.iter().copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn agrees_with_cbor_xs() {
+    let mut perl = match Perl::start() {
+        Ok(perl) => perl,
+        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
+        Err(why) => {
+            eprintln!("NOT RUN: comparison of the cbor framing with CBOR::XS: {why}");
+            return;
+        }
+    };
+    let seed = match std::env::var("AEMP_SEED") {
+        Ok(seed) => seed.parse().expect("AEMP_SEED is a number"),
+        Err(_) => 4040,
+    };
+    eprintln!("AEMP_SEED={seed}");
+    perl.ask(&format!("seed {}", seed & 0x7fff_ffff)).unwrap();
+    let mut random = Random(seed);
+    perl_reads_what_rust_writes(&mut perl, &mut random);
+    rust_reads_what_perl_writes(&mut perl, &mut random);
+    both_refuse_the_same(&mut perl, &mut random);
+}
+
+fn encoded(message: &Value) -> Vec<u8> {
+    let mut octets = Vec::new();
+    message.serialize(Serializer::new(&mut octets)).unwrap();
+    octets
+}
+
+fn decoded(octets: &[u8]) -> Value {
+    Value::deserialize(&mut Deserializer::new(octets)).unwrap()
+}
+
+fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
+    for _ in 0..2500 {
+        let sent = random.message();
+        let octets = encoded(&sent);
+        let came = perl.ask(&format!("again {}", hex(&octets)));
+        let came = decoded(&unhex(&came.unwrap_or_else(|e| panic!("{e}: {sent}"))));
+        assert_eq!(whole(&sent), whole(&came));
+        // To Perl it is the same message in either framing.
+        let json = serde_json::to_vec(&sent).unwrap();
+        let verdict = perl.ask(&format!("same {} {}", hex(&octets), hex(&json)));
+        assert_eq!(verdict, Ok(String::new()), "{sent}");
+        // And so it is if it was transcoded on the way.
+        let frame = CborScanner::new(Limits::default()).next(&octets);
+        let frame = frame.unwrap().unwrap();
+        let mut transcoded = Vec::new();
+        cbor_to_json(&mut transcoded, &octets[frame.first..frame.last]).unwrap();
+        let mut items = Vec::new();
+        json_to_cbor(&mut items, &json).unwrap();
+        assert_eq!(items, octets[frame.first..frame.last]);
+        let verdict = perl.ask(&format!("same {} {}", hex(&octets), hex(&transcoded)));
+        assert_eq!(verdict, Ok(String::new()), "{sent}");
+    }
+}
+
+/// The same with the floats integers that CBOR::XS takes for such.
+fn whole(value: &Value) -> Value {
+    match value {
+        Value::Number(n) if n.is_f64() => match n.as_f64() {
+            Some(f) if f.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&f) => (f as u64).into(),
+            _ => value.clone(),
+        },
+        Value::Array(values) => values.iter().map(whole).collect(),
+        Value::Object(pairs) => pairs.iter().map(|(k, v)| (k.clone(), whole(v))).collect(),
+        _ => value.clone(),
+    }
+}
+
+fn rust_reads_what_perl_writes(perl: &mut Perl, random: &mut Random) {
+    for _ in 0..250 {
+        let messages = perl.ask("make 10").unwrap();
+        let messages: Vec<_> = messages.split(' ').map(unhex).collect();
+        let stream = messages.concat();
+        let mut scanner = CborScanner::new(Limits::default());
+        let (mut rest, mut buf, mut found) = (&stream[..], Vec::new(), 0);
+        while !rest.is_empty() {
+            let most = random.pick(&[1, 10, 100, 1000]);
+            let (chunk, later) = rest.split_at(rest.len().min(1 + random.below(most)));
+            buf.extend_from_slice(chunk);
+            rest = later;
+            while let Some(frame) = scanner.next(&buf).unwrap() {
+                let octets = &buf[frame.start..frame.end];
+                assert_eq!(octets, messages[found]);
+                let value = decoded(octets);
+                let elements = frame.dest.iter().chain(&frame.tag);
+                for (element, value) in elements.zip(value.as_array().unwrap()) {
+                    match value {
+                        Value::String(s) => assert_eq!(element.text(&buf), s.as_str()),
+                        Value::Number(_) => assert_eq!(element.kind, ElementKind::Number),
+                        _ => assert_eq!(element.kind, ElementKind::Other),
+                    }
+                }
+                let verdict = perl.ask(&format!("check {found} {}", hex(&encoded(&value))));
+                assert_eq!(verdict, Ok(String::new()), "{}", octets.escape_ascii());
+                let mut json = Vec::new();
+                cbor_to_json(
+                    &mut json,
+                    &octets[frame.first - frame.start..frame.last - frame.start],
+                )
+                .unwrap();
+                let verdict = perl.ask(&format!("checkjson {found} {}", hex(&json)));
+                assert_eq!(verdict, Ok(String::new()), "{}", json.escape_ascii());
+                found += 1;
+                buf.drain(..frame.end);
+            }
+        }
+        assert_eq!((found, buf.len()), (messages.len(), 0));
+    }
+}
+
+/// Messages at the edges of what is CBOR, behind the destination, in hexadecimal.
+#[rustfmt::skip]
+const EDGES: &[&str] = &[
+    "", "00", "17", "1817", "1818", "19ffff", "1affffffff", "1bffffffffffffffff", "3bffffffffffffffff",
+    "3b8000000000000000", "1c", "1d", "1e", "3c", "5c", "7c", "9c", "bc", "dc", "fc", "fd", "fe", "ff",
+    "f4", "f5", "f6", "f7", "e0", "f0", "f3", "f800", "f814", "f81f", "f820", "f8ff", "f90000", "f97c00", "f97e00",
+    "fa7fc00000", "fb7ff8000000000000", "40", "4161", "5800", "580161", "59000161", "5b000000000000000161", "60",
+    "6161", "62c3a9", "78026162", "80", "8101", "980101", "9b000000000000000101", "a0", "a1416101", "b801416101",
+    "a141610101", "a141", "9fff", "9f01ff", "9f9fffff", "9fa0ff", "bfff", "bf416101ff", "bf4161ff", "bf41ff", "bf01ff",
+    "5fff", "5f4161ff", "5f41614162ff", "5f5f4161ffff", "5f01ff", "5f80ff", "5fc14161ff", "7fff", "7f6161ff", "7f7fffff",
+    "81ff", "a1ff", "a101ff", "c7ff", "c701", "c7c7c701", "d9d9f701", "d9d9f7d9d9f701", "9fc7ff", "9fc701ff", "a1c74161c701",
+    "d81801", "db000000000000d9f701", "a2416101416102", "a1018101", "a1f501", "a1f601", "a1fa3fc0000001", "a1200a",
+    "9a00000001f6", "c24101", "c34101", "82", "a1", "c7", "5a", "7f61",
+];
+
+fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
+    for edge in EDGES {
+        let edge = unhex(edge);
+        compare_verdicts(perl, &[b"\x82\x41a", &edge[..]].concat());
+        compare_verdicts(perl, &[b"\x9f\x41a", &edge[..], b"\xff"].concat());
+        compare_verdicts(perl, &edge);
+    }
+    for depth in [511, 512, 513] {
+        for open in [&b"\x81"[..], b"\xa1\x41k", b"\xc7\x81", b"\xd9\xd9\xf7\x81"] {
+            let octets = [b"\x82\x41a", &open.repeat(depth - 1)[..], b"\x01"].concat();
+            compare_verdicts(perl, &octets);
+        }
+    }
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..6000 {
+        let mut octets = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            octets.extend(encoded(&random.message()));
+        }
+        for _ in 0..random.below(3) {
+            random.mutate(&mut octets);
+        }
+        match compare_verdicts(perl, &octets) {
+            true => accepted += 1,
+            false => refused += 1,
+        }
+    }
+    eprintln!("{accepted} messages accepted, {refused} not, by both");
+    assert!(accepted > 400 && refused > 400, "one-sided messages");
+}
+
+/// Panics unless CBOR::XS and the scanner agree on `octets`, as one message and as a stream. Is it
+/// one message?
+///
+/// The differences that are meant:
+/// - CBOR::XS takes texts that are not UTF-8, chunks of octets in texts and of text in octets, and
+///   characters that are split over two chunks;
+/// - in a stream it waits for more behind the octets 1F, 3F and DF, which can not be followed by
+///   anything, and behind any length, however large;
+/// - a key that is "undefined", and references to strings and values that are not there, are
+///   errors to CBOR::XS only;
+/// - what is no array or has no destination is not an error to CBOR::XS; the Perl side stops counting
+///   messages there. A tag in front of the destination is an error here.
+fn compare_verdicts(perl: &mut Perl, octets: &[u8]) -> bool {
+    let shown = hex(octets);
+    let answer = perl.ask(&format!("judge {shown}")).unwrap();
+    let mut words = answer.splitn(4, ' ');
+    let mut number = || words.next().and_then(|n| n.parse().ok()).expect("a number");
+    let (one_to_perl, count, bad): (usize, usize, usize) = (number(), number(), number());
+    let why = words.next().unwrap_or_default();
+
+    let mut scanner = CborScanner::new(Limits::default());
+    let (mut frames, mut at) = (0, 0);
+    let end = loop {
+        match scanner.next(&octets[at..]) {
+            Ok(Some(frame)) => {
+                frames += 1;
+                at += frame.end;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let one = frames == 1 && at == octets.len() && end.is_ok();
+    let only_perls = why.contains("stringref")
+        || why.contains("sharedref")
+        || why.contains("Types::Serialiser::error")
+        || why.contains("shared value");
+    let is_perls = match &end {
+        Err(FramingError::Utf8 { .. } | FramingError::TooLong { .. }) => true,
+        Err(FramingError::Syntax { what, .. }) => what.contains("chunk"),
+        Err(FramingError::BadDestination { found, .. }) => found >> 5 == 6,
+        _ => false,
+    };
+    if only_perls && is_perls {
+        return false;
+    }
+    if only_perls {
+        assert!(count <= frames, "{shown}: {frames} messages, {answer}");
+        return false;
+    }
+    if is_perls {
+        assert!(count >= frames, "{shown}: {frames} messages, {answer}");
+        return false;
+    }
+    assert_eq!(
+        one,
+        one_to_perl == 1,
+        "{shown}: as one message: {end:?}, {answer}"
+    );
+    assert_eq!(frames, count, "{shown}: messages: {end:?}, {answer}");
+    if end.is_ok() {
+        assert_eq!(
+            bad, 0,
+            "{shown}: CBOR::XS refuses, the scanner waits: {answer}"
+        );
+    }
+    one
+}
