@@ -60,7 +60,7 @@
 //! |---|---|
 //! | configure and start a node | [`Node::builder`], [`config`] |
 //! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
-//! | take messages | [`Port::rcv`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
+//! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
 //! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
@@ -86,7 +86,8 @@
 //! # Where code runs
 //!
 //! A port takes one message after the other. Handlers run on tokio's threads, mostly on that of the
-//! connection that the message came by; a handler must not block. Asynchronous handlers may wait: their
+//! connection that the message came by, typed ones right out of what was read from it; a handler must
+//! not block. Asynchronous handlers may wait: their
 //! port's next message waits with them. An error or a panic kills the port with the reason `die` and the
 //! text; nothing else suffers. `snd`, `kil` and `mon` may be called from anywhere, under any lock: they
 //! run no code of the program.

@@ -156,7 +156,8 @@ fn perform(node: &Arc<Inner>, effect: Effect) {
             node.monitor(&port, crate::node::action(died));
         }
         Effect::Connect(id, addresses, version) => {
-            if let Some(version) = version {
+            // Only for the version that is greeted with anyway: nodes that speak several do better then.
+            if let Some(version) = version.filter(|v| *v == node.handshake.versions.preferred()) {
                 crate::net::expect_version(&addresses, version);
             }
             log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));

@@ -73,6 +73,7 @@ impl Message {
     }
 
     /// Makes a message of what [`encode_args`] wrote.
+    #[cfg(feature = "node")]
     pub(crate) fn from_encoded(json: &[u8]) -> Self {
         Message {
             json: Bytes::copy_from_slice(json),
@@ -146,8 +147,14 @@ impl Message {
         }
     }
 
-    /// The same without a copy.
-    pub(crate) fn into_without_tag(mut self) -> Message {
+    /// The same, by value.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", 123))?;
+    /// assert_eq!(message.into_without_tag().to_json(), "[123]");
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn into_without_tag(mut self) -> Message {
         self.skip += 1;
         self
     }

@@ -81,7 +81,7 @@ impl Who {
                     command.env("PERL5LIB", perl5lib(include));
                 }
                 command
-                    .args(["--secret", SECRET])
+                    .args(["--secret", SECRET, "--life", "900"])
                     .env("HOME", "/nonexistent")
                     .env("PERL_ANYEVENT_MP_RC", "/nonexistent/rc")
                     .env("PERL_ANYEVENT_MP_WARNLEVEL", "1");
