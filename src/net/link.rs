@@ -50,7 +50,6 @@ pub(super) fn start(
         link: link.clone(),
         scanner: JsonScanner::new(node.settings.limits),
         intake: Intake::new(&rest),
-        claims: Claims::new(node),
         large: 0,
     };
     let writer = Writer {
@@ -95,7 +94,6 @@ struct Reader {
     link: Arc<Link>,
     scanner: JsonScanner,
     intake: Intake,
-    claims: Claims,
     /// So many messages more are expected to be [`LARGE`].
     large: u32,
 }
@@ -152,25 +150,31 @@ impl Reader {
         let write = |octets: &[u8]| socket.try_write(octets);
         peer.read_turn(&link, write, || {
             enter(&node.runtime, || {
-                let result = self.take_all(&node, block);
-                self.claims.release(&node);
+                let mut claims = Claims::new();
+                let result = self.take_all(&node, block, &mut claims);
+                claims.end(&node);
                 result
             })
         })
     }
 
-    fn take_all(&mut self, node: &Arc<Inner>, block: &mut BytesMut) -> Result<(), FramingError> {
+    fn take_all(
+        &mut self,
+        node: &Arc<Inner>,
+        block: &mut BytesMut,
+        claims: &mut Claims,
+    ) -> Result<(), FramingError> {
         let quick = !crate::trace::enabled();
         let plain = quick && are_plain(block);
         let (mut at, mut messages) = (0, 0);
         while at < block.len() && !self.link.ending.is_over() {
             let tried = quick && self.large == 0 && self.scanner.is_between();
-            if tried && let Some(len) = self.claims.offer(node, &mut block[at..], plain) {
+            if tried && let Some(len) = claims.offer(node, &mut block[at..], plain) {
                 at += len;
                 messages += 1;
                 continue;
             }
-            self.claims.release(node);
+            claims.release(node);
             self.count(std::mem::take(&mut messages), at);
             block.advance(std::mem::take(&mut at));
             let Some(frame) = self.scanner.next(block)? else {

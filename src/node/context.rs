@@ -44,11 +44,6 @@ impl Context {
         }
     }
 
-    /// Makes it the context of another port of the node.
-    pub(crate) fn set_id(&mut self, id: &PortId) {
-        self.port.clone_from(id);
-    }
-
     /// The node that the port lives on.
     ///
     /// ```

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -75,12 +75,28 @@ pub(crate) trait Handle: Send {
     }
 }
 
-/// One at a time runs in a port, so the lock is never waited for.
-pub(crate) type Slot = Arc<Mutex<dyn Handle>>;
+/// A handler to be called by a port.
+pub(crate) type Slot = Arc<Code<dyn Handle>>;
 
-/// A handler to be called by the port.
+pub(crate) struct Code<H: ?Sized> {
+    /// [`Handle::is_quick`], to be asked without the lock.
+    pub(crate) is_quick: bool,
+    /// One at a time runs in a port, so this is never waited for.
+    handler: Mutex<H>,
+}
+
+impl<H: Handle + ?Sized> Code<H> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, H> {
+        self.handler.lock()
+    }
+}
+
+/// Makes a handler one of a port.
 pub(crate) fn slot(handler: impl Handle + 'static) -> Slot {
-    Arc::new(Mutex::new(handler))
+    Arc::new(Code {
+        is_quick: handler.is_quick(),
+        handler: Mutex::new(handler),
+    })
 }
 
 /// Code that wants the message as it is.

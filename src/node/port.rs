@@ -371,10 +371,21 @@ impl PortCell {
         };
         let slot = handlers
             .get(Some(tag))
-            .filter(|slot| slot.lock().is_quick())?
+            .filter(|slot| slot.is_quick)?
             .clone();
         state.running = true;
         Some((slot, self.epoch()))
+    }
+
+    /// Claims the port again, for a handler that is right for this epoch. False if the port is not idle,
+    /// or the epoch is over.
+    #[inline]
+    pub(crate) fn claim_again(&self, epoch: u32) -> bool {
+        let mut state = self.state.lock();
+        let idle = !state.running && state.queue.is_empty();
+        let claimed = idle && epoch == self.epoch();
+        state.running |= claimed;
+        claimed
     }
 
     /// Ends a claim.

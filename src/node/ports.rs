@@ -27,7 +27,8 @@ impl Default for Ports {
 }
 
 impl Ports {
-    fn hash(&self, name: &[u8]) -> u64 {
+    #[inline]
+    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
         use std::hash::BuildHasher as _;
         self.hasher.hash_one(name)
     }
@@ -38,12 +39,11 @@ impl Ports {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<PortCell>> {
-        self.get_octets(name.as_bytes())
+        self.get_hashed(self.hash(name.as_bytes()), name.as_bytes())
     }
 
-    /// The port of a name that may not be UTF-8.
-    pub(crate) fn get_octets(&self, name: &[u8]) -> Option<Arc<PortCell>> {
-        let hash = self.hash(name);
+    /// The port of a name that may not be UTF-8 and has this hash.
+    pub(crate) fn get_hashed(&self, hash: u64, name: &[u8]) -> Option<Arc<PortCell>> {
         let part = self.part(hash).read();
         let found = part.find(hash, |port| port.id.name().as_bytes() == name);
         found.cloned()

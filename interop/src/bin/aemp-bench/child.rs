@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Failure;
 
 /// Nothing takes longer than this.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The secret of all networks here.
 pub const SECRET: &str = "bench";
