@@ -213,8 +213,11 @@ impl State {
         self.nodes.iter().filter_map(up)
     }
 
-    fn log(&mut self, level: u8, text: String) {
-        self.effects.push(Effect::Log(level, text));
+    /// Says what happens, if anybody listens: the lists in these texts grow with the network.
+    fn log(&mut self, level: u8, text: impl FnOnce() -> String) {
+        if crate::log::is_enabled(level) {
+            self.effects.push(Effect::Log(level, text()));
+        }
     }
 
     /// Says something to a node's bridge.
@@ -317,10 +320,9 @@ impl State {
         let generation = link.generation;
         match gossip {
             Gossip::Addr(list) => {
-                self.log(
-                    9,
-                    format!("{from} told us its addresses ({}).", list.join(" ")),
-                );
+                self.log(9, || {
+                    format!("{from} told us its addresses ({}).", list.join(" "))
+                });
                 let helps = !list.is_empty();
                 if let Some(known) = self.nodes.get_mut(from) {
                     known.addresses = Some(list);
@@ -360,14 +362,14 @@ impl State {
                 }
             }
             Gossip::Find(node) => {
-                self.log(9, format!("{from} asked us to find {node}."));
+                self.log(9, || format!("{from} asked us to find {node}."));
                 self.tell(from, &node);
             }
             Gossip::Setup => {}
             Gossip::SeedMe(seedme) => {
                 link.seedme = seedme;
                 let not = if seedme { "" } else { "NOT " };
-                self.log(9, format!("{from} asked us to {not}seed it."));
+                self.log(9, || format!("{from} asked us to {not}seed it."));
                 let news = json!(self.news_for(from, None));
                 if seedme && news.as_object().is_some_and(|map| !map.is_empty()) {
                     self.say(from, ("nodes", news));
@@ -377,7 +379,9 @@ impl State {
     }
 
     fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
-        self.log(9, format!("{from} told us it knows about {}.", json!(map)));
+        self.log(9, || {
+            format!("{from} told us it knows about {}.", json!(map))
+        });
         for (node, addresses) in map {
             if node == self.own || self.is_up(&node) {
                 continue;
@@ -406,7 +410,7 @@ impl State {
             .map(|(id, ..)| id.clone())
             .collect();
         for other in others {
-            self.log(9, format!("helping {other} to find {node}."));
+            self.log(9, || format!("helping {other} to find {node}."));
             self.tell(&other, node);
         }
     }
@@ -498,7 +502,7 @@ impl State {
         self.master = master;
         if let Some(master) = self.master.clone() {
             self.say(&master, ("seedme1",));
-            self.log(7, format!("selected new master: {master}."));
+            self.log(7, || format!("selected new master: {master}."));
         }
     }
 

@@ -103,6 +103,7 @@ impl Reader {
         let link = self.link.clone();
         let reading = self.read(&mut socket);
         let result = link.ending.unless_over(Half::Reader, reading).await;
+        let ended = matches!(result, Some(Err(LinkError::Closed)));
         if let Some(Err(error)) = result {
             let (peer, remote) = (&self.peer.id, &self.link.remote);
             match error.is_noteworthy() {
@@ -113,6 +114,9 @@ impl Reader {
             enter(&node.runtime, || {
                 self.peer.fail(node, self.link.serial, &error.to_string());
             });
+        }
+        if ended {
+            return;
         }
         // Closing a socket with input in it would discard what the peer has not read yet.
         drop(self.intake.take());
