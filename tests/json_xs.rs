@@ -9,12 +9,13 @@
 //! and very small ones it reads with larger errors (6.787496249677412e-297 becomes
 //! 6.7874962496762e-297), so random floats stay between 1e-40 and 1e40.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "support/perl.rs"]
+mod perl;
 
 use aemp::proto::framing::json::{ElementKind, JsonScanner};
 use aemp::proto::framing::{FramingError, Limits};
-use serde_json::{Map, Value};
+use perl::{Perl, Random, hex, unhex};
+use serde_json::Value;
 
 /// Requests are a word and arguments, octet strings in hexadecimal.
 const PERL: &str = r##"
@@ -117,150 +118,7 @@ while (<STDIN>) {
 }
 "##;
 
-struct Perl {
-    process: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-}
-
-impl Perl {
-    /// The process, or why there is none.
-    fn start() -> Result<Self, String> {
-        let mut process = Command::new("perl")
-            .args(["-e", PERL])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("perl does not start: {e}"))?;
-        let to = process.stdin.take();
-        let from = BufReader::new(process.stdout.take().expect("is piped"));
-        let mut perl = Self { process, to, from };
-        let greeting = perl.line();
-        match greeting.strip_prefix("ready ") {
-            Some(version) => {
-                eprintln!("JSON::XS {version}");
-                Ok(perl)
-            }
-            None => Err("perl has no JSON::XS, see its message above".into()),
-        }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.from.read_line(&mut line).expect("perl can be read");
-        line.trim_end().to_owned()
-    }
-
-    /// The answer, or what went wrong on the other side.
-    fn ask(&mut self, request: &str) -> Result<String, String> {
-        let to = self.to.as_mut().expect("is open until dropped");
-        writeln!(to, "{request}").expect("perl listens");
-        let answer = self.line();
-        match answer.strip_prefix("ok") {
-            Some(rest) => Ok(rest.trim_start().to_owned()),
-            None => Err(answer),
-        }
-    }
-}
-
-impl Drop for Perl {
-    fn drop(&mut self) {
-        self.to = None;
-        let _ = self.process.wait();
-    }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digit = |c: u8| char::from(c).to_digit(16).expect("perl sends hex") as u8;
-    let pairs = text.as_bytes().chunks_exact(2);
-    pairs
-        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-        .collect()
-}
-
-/// Knuth's MMIX generator.
-struct Random(u64);
-
 impl Random {
-    fn word(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 32
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.word() as usize % n
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    fn string(&mut self) -> String {
-        let ascii = self.below(2) == 0;
-        let mut char = || loop {
-            let most = match ascii {
-                true => 0x80,
-                false => [0x20, 0x80, 0x100, 0x800, 0x1_0000, 0x11_0000][self.below(6)],
-            };
-            if let Some(c) = char::from_u32(self.below(most) as u32) {
-                return c;
-            }
-        };
-        let chars: String = (0..24).map(|_| char()).collect();
-        let len = self.below(25);
-        chars.chars().take(len).collect()
-    }
-
-    fn number(&mut self) -> Value {
-        let bits = (self.word() << 32 | self.word()) >> self.below(64);
-        let scale = 10f64.powi(self.below(60) as i32 - 30);
-        match self.below(6) {
-            0 => bits.into(),
-            1 => (bits as i64).into(),
-            2 => (-((bits >> 1) as i64)).into(),
-            3 => (bits as f64 / (1u64 << 40) as f64).into(),
-            4 => (self.word() as f64 / self.word().max(1) as f64 * scale).into(),
-            _ => self.pick(&[0.0, -0.0, 1e20, 1.0, -1e-7, 1e300]).into(),
-        }
-    }
-
-    fn value(&mut self, depth: usize) -> Value {
-        match self.below(if depth > 4 { 8 } else { 12 }) {
-            0 => Value::Null,
-            1 => (self.below(2) == 0).into(),
-            2..=4 => self.number(),
-            5..=7 => self.string().into(),
-            8 | 9 => (0..self.below(6)).map(|_| self.value(depth + 1)).collect(),
-            _ => {
-                let pair = |_| (self.string(), self.value(depth + 1));
-                Map::from_iter((0..4).map(pair).collect::<Vec<_>>()).into()
-            }
-        }
-    }
-
-    fn message(&mut self) -> Value {
-        if self.below(20) == 0 {
-            return Value::Array(vec![]);
-        }
-        let mut message = vec![match self.below(10) {
-            0 => self.number(),
-            _ => self.string().into(),
-        }];
-        message.extend(
-            (0..self.below(5))
-                .map(|_| self.value(0))
-                .collect::<Vec<_>>(),
-        );
-        message.into()
-    }
-
     fn mutate(&mut self, text: &mut Vec<u8>) {
         const OCTETS: &[u8] =
             b"[]{},:\"\\/ \n\t01-+.eEtfnul#'\0\x1f\x7f\x80\xbf\xc0\xc3\xe0\xed\xa0\xf0\xf4\xf5\xff";
@@ -314,7 +172,7 @@ fn same(sent: &Value, came: &Value) -> bool {
 
 #[test]
 fn agrees_with_json_xs() {
-    let mut perl = match Perl::start() {
+    let mut perl = match Perl::start(PERL, "JSON::XS") {
         Ok(perl) => perl,
         Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
         Err(why) => {
