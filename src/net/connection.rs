@@ -99,7 +99,8 @@ fn remember(remote: &str, version: u32) {
 /// Notes that listeners are said to speak this version, unless it is known.
 pub(crate) fn expect_version(addresses: &[String], version: u32) {
     let mut heard = heard();
-    for address in addresses {
+    let room = MAX_HEARD - heard.len();
+    for address in addresses.iter().take(room) {
         heard.entry(address.clone()).or_insert(version);
     }
 }

@@ -202,6 +202,7 @@ impl Node {
         const HIGH_WATER: usize = 64 * 1024;
         let port = port.into();
         let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
+        self.inner().trace_sending(&port, args)?;
         while let Some(full) = self.inner().snd_if_room(&port, args, most.max(1))? {
             self.inner().wait_for_room(full, most.max(1)).await;
         }

@@ -192,6 +192,7 @@ impl Inner {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
+    #[inline]
     pub(crate) fn is_local(&self, port: &PortId) -> bool {
         port.node() == self.id.as_str() || port.node().is_empty()
     }
@@ -230,7 +231,20 @@ impl Inner {
         to: &PortId,
         args: &T,
     ) -> Result<(), SendError> {
+        self.trace_sending(to, args)?;
         self.snd_if_room(to, args, usize::MAX).map(drop)
+    }
+
+    /// Shows a message that is about to be sent, if somebody looks.
+    pub(crate) fn trace_sending<T: Serialize + ?Sized>(
+        &self,
+        to: &PortId,
+        args: &T,
+    ) -> Result<(), SendError> {
+        if crate::trace::enabled() {
+            crate::trace::sent(to.node(), &Message::encode(args)?);
+        }
+        Ok(())
     }
 
     /// Sends a message, if fewer than `most` octets wait to be sent to the port's node, or fewer messages
@@ -241,13 +255,9 @@ impl Inner {
         args: &T,
         most: usize,
     ) -> Result<Option<Full>, SendError> {
-        let (id, name) = (to.node(), to.name());
-        let local = id == self.id.as_str() || id.is_empty();
-        if crate::trace::enabled() {
-            crate::trace::sent(id, &Message::encode(args)?);
-        }
+        let name = to.name();
         let mut scratch = Scratch::take();
-        if local {
+        if self.is_local(to) {
             encode_args(&mut scratch.0, args)?;
             let message = Message::from_encoded(&scratch.0);
             let most = if most == usize::MAX { most } else { LOCAL_ROOM };
@@ -255,7 +265,7 @@ impl Inner {
         }
         encode_to(&mut scratch.0, name, args)?;
         loop {
-            let peer = self.peers.get_or_add(id);
+            let peer = self.peers.get_or_add(to.node());
             match peer.send(self, name, &scratch.0, most) {
                 Sent::Done => return Ok(None),
                 Sent::NoRoom => return Ok(Some(Full::Peer(peer))),

@@ -44,16 +44,23 @@ impl Ports {
 
     /// The port of a name that may not be UTF-8 and has this hash.
     pub(crate) fn get_hashed(&self, hash: u64, name: &[u8]) -> Option<Arc<PortCell>> {
-        let part = self.part(hash).read();
-        let found = part.find(hash, |port| port.id.name().as_bytes() == name);
-        found.cloned()
+        self.with_hashed(hash, name, Arc::clone)
     }
 
     /// Does something short with a port, which must not come back to this table.
     pub(crate) fn with<R>(&self, name: &str, act: impl FnOnce(&Arc<PortCell>) -> R) -> Option<R> {
-        let hash = self.hash(name.as_bytes());
+        self.with_hashed(self.hash(name.as_bytes()), name.as_bytes(), act)
+    }
+
+    fn with_hashed<R>(
+        &self,
+        hash: u64,
+        name: &[u8],
+        act: impl FnOnce(&Arc<PortCell>) -> R,
+    ) -> Option<R> {
         let part = self.part(hash).read();
-        part.find(hash, |port| port.id.name() == name).map(act)
+        part.find(hash, |port| port.id.name().as_bytes() == name)
+            .map(act)
     }
 
     pub(crate) fn remove(&self, name: &str) {
