@@ -667,3 +667,34 @@ async fn asynchronous_handlers_keep_the_order() {
     port.kil(Reason::normal());
     within("the drop", ended).await.unwrap();
 }
+
+/// Who waits for room in a port of the same node goes on when there is some, and when the port dies.
+#[tokio::test]
+async fn a_local_sender_waits_for_room() {
+    let node = Node::local();
+    let mut inbox = node.mailbox();
+    let id = inbox.id().clone();
+    let send = |count: u32| {
+        let (node, port) = (node.clone(), id.clone());
+        tokio::spawn(async move {
+            for n in 0..count {
+                node.snd_wait(&port, &("n", n)).await.unwrap();
+            }
+        })
+    };
+    let sender = send(20_000);
+    for n in 0..20_000 {
+        let (tag, got): (String, u32) = inbox.recv().await.unwrap().args().unwrap();
+        assert_eq!((tag.as_str(), got), ("n", n));
+    }
+    tokio::time::timeout(LIMIT, sender).await.unwrap().unwrap();
+
+    let sender = send(20_000);
+    tokio::task::yield_now().await; // it has filled the port, and waits
+    assert!(!sender.is_finished());
+    node.kil(&id, Reason::normal());
+    tokio::time::timeout(LIMIT, sender)
+        .await
+        .expect("it goes on")
+        .unwrap();
+}

@@ -137,6 +137,8 @@ struct Known {
 /// A death as it is found by [`PortCell::die`]: what is to be told of it.
 struct Death {
     watchers: Vec<(u64, Watcher)>,
+    /// Someone waits for room in the queue.
+    awaited: bool,
 }
 
 impl PortCell {
@@ -568,6 +570,7 @@ impl PortCell {
             .extra
             .take()
             .map_or_else(Extra::default, |extra| *extra);
+        let awaited = std::mem::take(&mut state.awaited);
         drop(state);
         if let Body::Mailbox(notify) = &body {
             notify.notify_one();
@@ -576,7 +579,7 @@ impl PortCell {
             task.abort();
         }
         drop((body, queue));
-        Some(Death { watchers })
+        Some(Death { watchers, awaited })
     }
 
     /// Kills the port, behind the messages that were sent to it before; its own code kills it at once.
@@ -595,7 +598,9 @@ impl PortCell {
 
     /// The port dies: its queue is dropped and all monitors on it fire once.
     pub(crate) fn die_of(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
-        let Some(death) = self.die() else { return };
+        let Some(mut death) = self.die() else { return };
+        // What they send is lost now, which nobody waits for.
+        node.tell_room(&mut death.awaited);
         node.ports.remove(self.id.name());
         let silent = reason.is_normal() || reason.kind() == Some("no_such_port");
         if death.watchers.is_empty() && !silent {
