@@ -278,7 +278,9 @@ impl Builder {
     /// The node without any network.
     pub(crate) fn local(self) -> Node {
         let id = NodeId::new(format!("anon/{}", alnumbits(&rand::random::<[u8; 12]>())));
-        build(id, &Config::default()).expect("the defaults are right")
+        let node = build(id, &Config::default()).expect("the defaults are right");
+        node.become_global(); // there is nobody else to ask
+        node
     }
 }
 
@@ -466,6 +468,10 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
 /// Runs the services of the configuration: functions of this program.
 fn run_services(node: &Arc<Inner>, services: &[Value]) {
     for service in services {
+        if service.as_str() == Some(mesh::GLOBAL_SERVICE) {
+            node.mesh.become_global(node);
+            continue;
+        }
         let (name, args) = match service {
             Value::Array(list) => match list.split_first() {
                 Some((name, args)) => (name.as_str(), args),

@@ -702,6 +702,14 @@ impl Peer {
         }
     }
 
+    /// Gives up to connect to the node, if that is being tried.
+    pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Connecting(_)) {
+            self.give_up(node, state, text);
+        }
+    }
+
     fn give_up(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -743,6 +751,9 @@ impl Peer {
     fn finish_failure(self: &Arc<Self>, node: &Arc<Inner>, lost: Lost) {
         let lifecycle = self.lifecycle.lock();
         let reason = &lost.reason;
+        if !lost.was_up {
+            node.mesh.want_no_more(node, &self.id);
+        }
         for name in lost.watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));

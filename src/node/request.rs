@@ -113,6 +113,9 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
         }
         "eval" => evaluate(node, &args)?,
+        verb if verb.starts_with("g_")
+            && let Some(Origin { peer, .. }) = source
+            && node.mesh.request(node, &peer.id, message)? => {}
         name => call(node, source, name, args)?,
     }
     Ok(())
