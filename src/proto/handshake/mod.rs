@@ -110,7 +110,8 @@ pub struct Local {
 pub const PROVIDER: &str = concat!("aemp-rs-", env!("CARGO_PKG_VERSION"));
 
 impl Local {
-    /// The defaults: every version, HMAC offered, HMAC and cleartext accepted, JSON.
+    /// The defaults: every version, HMAC offered, HMAC and cleartext accepted, CBOR
+    /// preferred to JSON.
     ///
     /// ```
     /// use aemp::proto::{AuthMethod, handshake::Local};
@@ -124,7 +125,7 @@ impl Local {
             versions: Versions::Auto,
             auth_offer: vec![AuthMethod::HmacMd6],
             auth_accept: vec![AuthMethod::HmacMd6, AuthMethod::Cleartext],
-            framings: vec![Framing::Json],
+            framings: vec![Framing::Cbor, Framing::Json],
             secret,
             timeout_secs: 12,
             params: Vec::new(),
