@@ -578,7 +578,7 @@ impl Peer {
         }
         let mut out = first.to_vec();
         for pending in std::mem::take(&mut state.pending) {
-            if let Err(error) = pending.write(&mut out, link) {
+            if let Err(error) = pending.write(&mut out, link.send_framing, link.info.generation) {
                 // No message is dropped in silence: all that wait are lost, and their monitors fire.
                 self.give_up(node, state, &error.to_string());
                 return Verdict::Refuse;
@@ -885,12 +885,16 @@ impl PeerState {
 const STOPPING: &str = "node is shutting down";
 
 impl Pending {
-    /// Appends what waited, as it goes over this link.
-    fn write(self, out: &mut Vec<u8>, link: &Link) -> Result<(), EncodeError> {
-        let framing = link.send_framing;
+    /// Appends what waited, as it goes over a link.
+    fn write(
+        self,
+        out: &mut Vec<u8>,
+        framing: Framing,
+        generation: Generation,
+    ) -> Result<(), EncodeError> {
         let messages = match self {
             Pending::Kill(name, reason) => {
-                let verb = link.info.generation.kill_verb();
+                let verb = generation.kill_verb();
                 return encode_in(out, framing, "", &WithPort(verb, &name, &reason));
             }
             Pending::Json(messages) => messages,
@@ -938,7 +942,54 @@ impl Serialize for WithPort<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::message::Incoming;
     use proptest::prelude::*;
+
+    /// Each message's destination and values.
+    fn received(octets: &[u8], framing: Framing) -> Vec<(String, Vec<serde_json::Value>)> {
+        let mut block = octets.into();
+        let mut incoming = Incoming::new(framing, Limits::default());
+        let next = || incoming.next(&mut block).unwrap();
+        std::iter::from_fn(next)
+            .map(|arrived| (arrived.name.unwrap(), arrived.message.values()))
+            .collect()
+    }
+
+    #[test]
+    fn what_waited_goes_over_links_of_any_framing() {
+        use serde_json::json;
+        let mut messages = vec![
+            ("a.b", json!(["m", 1, "é☺", [], {"k": [null, -7]}])),
+            ("a.b", json!([])),
+            ("c\"d", json!(vec!["x"; 40])),
+            ("", json!(["mon1", "p"])),
+        ];
+        let mut json = Vec::new();
+        for (name, args) in &messages {
+            encode_in(&mut json, Framing::Json, name, args).unwrap();
+        }
+        json.extend(b"[ \"relayed\" , \"\\u00e9\" , [ 1 ] ]");
+        messages.extend([
+            ("relayed", json!(["é", [1]])),
+            ("", json!(["kil", "p", "why", "é"])),
+            ("last", json!([])),
+        ]);
+        for framing in Framing::ALL {
+            let mut out = b"token".to_vec();
+            for pending in [
+                Pending::Json(json.clone()),
+                Pending::Kill("p".into(), Reason::new(["why", "é"])),
+                Pending::Json(b"[\"last\"]".to_vec()),
+            ] {
+                pending.write(&mut out, framing, Generation::Gen1b).unwrap();
+            }
+            let got = received(out.strip_prefix(b"token").unwrap(), framing);
+            assert_eq!(got.len(), messages.len(), "{framing}");
+            for ((name, values), (to, args)) in got.iter().zip(&messages) {
+                assert_eq!((name.as_str(), &json!(values)), (*to, args), "{framing}");
+            }
+        }
+    }
 
     proptest! {
         /// Two nodes that each decide on the other's connection while their own is being decided on

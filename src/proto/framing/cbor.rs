@@ -113,7 +113,7 @@ mod text;
 mod to_json;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use head::Head;
 
