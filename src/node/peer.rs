@@ -229,6 +229,8 @@ impl Peer {
             remote: link.remote.clone(),
             generation: link.info.generation.name().to_owned(),
             provider: link.info.greeting.param("provider").map(str::to_owned),
+            send_framing: link.send_framing.name().to_owned(),
+            recv_framing: link.recv_framing.name().to_owned(),
             sent: count(&link.traffic.sent),
             sent_octets: count(&link.traffic.sent_octets),
             received: count(&link.traffic.received),
