@@ -5,7 +5,6 @@ mod support;
 use std::time::Duration;
 
 use aemp::proto::Framing::{self, Cbor, Json, Storable};
-use aemp::proto::generation::Versions;
 use aemp::{Message, Node, Num, PortId, Reason, Text};
 use serde_json::{Value, json};
 use support::{LIMIT, Scripted, builder, members, sync, up, within};
@@ -251,8 +250,10 @@ async fn octets_on_the_wire() {
         ),
     ] {
         let node = builder(&format!("wire-{framing}")).framings(Framing::ALL);
-        let node = node.generation(Versions::Only(1)).binds([""; 0]);
-        let node = node.seeds([address.clone()]).set("monitor_timeout", 1);
+        let node = node
+            .binds([""; 0])
+            .seeds([address.clone()])
+            .set("monitor_timeout", 1);
         let node = node.start().await.unwrap();
         let mut peer = Scripted::accept(&listener).await;
         peer.framing = framing;

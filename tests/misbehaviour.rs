@@ -367,7 +367,7 @@ async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let node = builder("old")
-        .generation(aemp::proto::generation::Versions::Only(0))
+        .generation(aemp::proto::generation::Generations::Only(0))
         .binds([""; 0])
         .seeds([address])
         .set("monitor_timeout", 2)

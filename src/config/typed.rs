@@ -9,12 +9,12 @@ use super::profile::{Arguments, Origin, Setting, Settings, find_profile};
 use super::rc::RcFile;
 use super::{scalar_text, split_commas};
 use crate::proto::Secret;
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
 use crate::proto::id::alnumbits;
 
 pub(super) const FRAMING_FORMAT: &[&str] = &["cbor", "json"];
-pub(super) const AUTH_OFFER: &[&str] = &["hmac_md6_64_256"];
-pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_md6_64_256", "cleartext"];
+pub(super) const AUTH_OFFER: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256"];
+pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256", "cleartext"];
 
 /// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
 const MAX_SECONDS: f64 = 1e9;
@@ -57,8 +57,8 @@ pub struct Config {
     pub auth_offer: Vec<String>,
     /// Ways the other side may authenticate itself (`auth_accept`).
     pub auth_accept: Vec<String>,
-    /// Which generation to speak (`generation`: `auto`, `0` or `1`).
-    pub generation: Versions,
+    /// Which generation to speak (`generation`: `auto`, `0`, `1` or `2`).
+    pub generation: Generations,
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does not use it.
     pub autocork: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
@@ -93,7 +93,7 @@ impl Default for Config {
             framing_format: texts(FRAMING_FORMAT),
             auth_offer: texts(AUTH_OFFER),
             auth_accept: texts(AUTH_ACCEPT),
-            generation: Versions::Auto,
+            generation: Generations::Auto,
             autocork: false,
             nodelay: true,
             max_message: 64 << 20,
@@ -348,12 +348,13 @@ impl Read<'_> {
             .ok_or_else(|| self.bad("a whole number of at least 1"))
     }
 
-    fn generation(&self) -> Result<Versions, ConfigError> {
+    fn generation(&self) -> Result<Generations, ConfigError> {
         match scalar_text(&self.setting.value).as_deref() {
-            Some("auto") => Ok(Versions::Auto),
-            Some("0") => Ok(Versions::Only(0)),
-            Some("1") => Ok(Versions::Only(1)),
-            _ => Err(self.bad("a generation: auto, 0 or 1")),
+            Some("auto") => Ok(Generations::Auto),
+            Some("0") => Ok(Generations::Only(0)),
+            Some("1") => Ok(Generations::Only(1)),
+            Some("2") => Ok(Generations::Only(2)),
+            _ => Err(self.bad("a generation: auto, 0, 1 or 2")),
         }
     }
 }
@@ -405,7 +406,7 @@ mod tests {
         assert_eq!(config.network_latency, Some(Duration::from_secs(10)));
         assert_eq!(config.framing_format, ["json", "storable"]);
         assert!(config.auth_offer.is_empty());
-        assert_eq!(config.generation, Versions::Only(0));
+        assert_eq!(config.generation, Generations::Only(0));
         assert!(config.autocork && !config.nodelay);
         assert_eq!((config.max_message, config.max_depth), (1000, 9));
         assert_eq!(config.max_queue, 64 << 20);
@@ -436,7 +437,7 @@ mod tests {
             ("max_depth", json!(0)),
             ("max_depth", json!(1.5)),
             ("max_queue", json!("1k")),
-            ("generation", json!(2)),
+            ("generation", json!(3)),
             ("nodelay", json!("false")),
             ("autocork", json!([1])),
             ("binds", json!({"a": 1})),

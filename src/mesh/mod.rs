@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 
 use crate::log::log_at;
 use crate::node::{GroupChanges, Inner};
+use crate::proto::generation::Generations;
+use crate::proto::handshake;
 use crate::proto::id::perl_counter;
 use crate::proto::{Message, NodeId, PortId};
 use state::{Effect, Input, State, Timer};
@@ -50,14 +52,14 @@ impl Mesh {
         let Some(link) = node.peers.get(id.as_str()).and_then(|peer| peer.link()) else {
             return;
         };
-        let speaks = |version: &u32| link.info.speaks(*version);
-        let versions = [0, 1].into_iter().filter(speaks).collect();
+        let speaks = |number: &u32| link.info.speaks(*number);
+        let speaks = Generations::KNOWN.into_iter().filter(speaks).collect();
         self.input(
             node,
             Input::Up {
                 node: id.clone(),
                 generation: link.info.generation,
-                versions,
+                speaks,
             },
         );
     }
@@ -93,8 +95,9 @@ impl Mesh {
     }
 
     /// A connection to a seed got the seed's greeting.
-    pub(crate) fn seed_greeted(&self, node: &Arc<Inner>, seed: &str, id: &NodeId) {
-        self.input(node, Input::SeedIs(seed.to_owned(), id.clone()));
+    pub(crate) fn seed_greeted(&self, node: &Arc<Inner>, seed: &str, peer: &handshake::Peer) {
+        let id = peer.greeting.node.clone();
+        self.input(node, Input::SeedIs(seed.to_owned(), id, peer.generation));
     }
 
     /// An attempt to connect to a seed is over. `own`: the seed is this very node.
@@ -157,7 +160,7 @@ fn perform(node: &Arc<Inner>, effect: Effect) {
         }
         Effect::Connect(id, addresses, version) => {
             // Only for the version that is greeted with anyway: nodes that speak several do better then.
-            if let Some(version) = version.filter(|v| *v == node.handshake.versions.preferred()) {
+            if let Some(version) = version.filter(|v| *v == node.handshake.first_version()) {
                 crate::net::expect_version(&addresses, version);
             }
             log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
@@ -168,6 +171,7 @@ fn perform(node: &Arc<Inner>, effect: Effect) {
             let home = node.clone();
             node.spawn_task(async move { crate::net::dial_seed(home, seed).await });
         }
+        Effect::OwnSeed => {}
         Effect::After(delay, timer) => after(node, delay, timer),
         Effect::Log(level, text) => match level {
             7 => log_at!(7, "{text}"),

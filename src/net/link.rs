@@ -80,7 +80,8 @@ fn idle(node: &Inner, link: &Link) -> Idle {
             keepalive: Some(own.saturating_sub(node.settings.network_latency).max(least)),
         };
     }
-    let hidden = node.listeners.read().is_empty();
+    let generation = link.info.generation;
+    let hidden = generation.hidden_keeps_alive() && node.listeners.read().is_empty();
     Idle {
         silence: None,
         keepalive: hidden.then(|| node.settings.monitor_timeout()),

@@ -20,7 +20,7 @@ use crate::config::{
 use crate::log::log_at;
 use crate::mesh::{self, Mesh};
 use crate::net;
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::alnumbits;
 use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret};
@@ -179,15 +179,15 @@ impl Builder {
     /// Which generations to speak; all, unless set.
     ///
     /// ```
-    /// use aemp::proto::generation::Versions;
-    /// let builder = aemp::Node::builder().no_rc().generation(Versions::Only(0));
-    /// assert_eq!(builder.config()?.generation, Versions::Only(0));
+    /// use aemp::proto::generation::Generations;
+    /// let builder = aemp::Node::builder().no_rc().generation(Generations::Only(0));
+    /// assert_eq!(builder.config()?.generation, Generations::Only(0));
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
-    pub fn generation(self, versions: Versions) -> Self {
-        match versions {
-            Versions::Auto => self.set("generation", "auto"),
-            Versions::Only(version) => self.set("generation", version),
+    pub fn generation(self, generations: Generations) -> Self {
+        match generations {
+            Generations::Auto => self.set("generation", "auto"),
+            Generations::Only(number) => self.set("generation", number),
         }
     }
 
@@ -315,7 +315,7 @@ fn known<T>(
 fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
     let methods = AuthMethod::ALL.map(AuthMethod::name);
     let settings = Settings {
-        versions: config.generation,
+        generations: config.generation,
         monitor_timeout: config.monitor_timeout,
         network_latency: config.network_latency.unwrap_or(Duration::from_secs(3)),
         connect_interval: config.connect_interval,
@@ -328,7 +328,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         nodelay: config.nodelay,
     };
     let handshake = Local {
-        versions: config.generation,
+        generations: config.generation,
         auth_offer: known(
             "auth_offer",
             &config.auth_offer,
@@ -353,7 +353,8 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
     let mesh = mesh::state::Config {
         connect_interval: settings.connect_interval,
         monitor_timeout: settings.monitor_timeout(),
-        seed_only_when_alone: config.generation == Versions::Only(0),
+        seed_only_when_alone: config.generation == Generations::Only(0),
+        seeds_are_single: config.generation == Generations::Only(2),
     };
     let runiq = alnumbits(&rand::random::<[u8; 12]>());
     let bridges = alnumbits(&rand::random::<[u8; 9]>());

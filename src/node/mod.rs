@@ -53,7 +53,7 @@ pub(crate) use monitor::call as action;
 pub(crate) use work::enter;
 
 use crate::mesh::Mesh;
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
 use crate::proto::message::{encode_args, encode_in};
@@ -98,7 +98,7 @@ impl Drop for Owner {
 /// What can be configured of a running node.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) versions: Versions,
+    pub(crate) generations: Generations,
     pub(crate) monitor_timeout: Option<Duration>,
     pub(crate) network_latency: Duration,
     pub(crate) connect_interval: Duration,
@@ -119,8 +119,8 @@ pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(25);
 impl Settings {
     /// How long an attempt to reach a node may take, and how long a handshake.
     pub(crate) fn monitor_timeout(&self) -> Duration {
-        let default = match self.versions {
-            Versions::Only(0) => Duration::from_secs(15),
+        let default = match self.generations {
+            Generations::Only(0) => Duration::from_secs(15),
             _ => Duration::from_secs(30),
         };
         self.monitor_timeout.unwrap_or(default)

@@ -68,15 +68,16 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
             }
         }
-        verb @ ("kil" | "kil0") => {
+        verb @ ("kil" | "kil0" | "kil1") => {
             let name = port_name(&args)?;
             let reason = Reason::from(args.without_tag().values());
-            let generation = source.map_or(Generation::Gen1b, |origin| origin.generation);
+            let generation = source.map_or(Generation::Gen2, |origin| origin.generation);
+            let local = source.is_none() && verb == "kil";
             if verb == generation.death_verb() {
                 if let Some(origin) = source {
                     origin.peer.port_died(node, &name, &reason);
                 }
-            } else if verb == generation.kill_verb() {
+            } else if verb == generation.kill_verb() || local {
                 if let Some(port) = node.ports.get(&name) {
                     port.kill(node, reason);
                 }
@@ -99,6 +100,15 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &known)?;
         }
         "up_nodes" => reply(node, &args, &node.peers.up())?,
+        "can" => {
+            let name = args.tag().ok_or("the request's name is missing")?;
+            // As Perl has its truth values: the framings of the time knew no others.
+            let known = match VERBS.contains(&&*name) || node.functions.get(&name).is_some() {
+                true => "1",
+                false => "",
+            };
+            reply(node, &args.without_tag(), &[known])?;
+        }
         "time" => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
@@ -108,6 +118,26 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
     }
     Ok(())
 }
+
+/// The requests that every node of this crate knows.
+const VERBS: [&str; 16] = [
+    "",
+    "devnull",
+    "mon1",
+    "mon0",
+    "kil0",
+    "kil1",
+    "AnyEvent::MP::_spawn",
+    "snd",
+    "snd_multiple",
+    "info",
+    "known_nodes",
+    "up_nodes",
+    "can",
+    "time",
+    "eval",
+    "kil",
+];
 
 fn unknown(name: &str) -> String {
     format!("unable to resolve function '{name}'")

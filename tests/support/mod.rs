@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aemp::proto::generation::Versions;
+use aemp::proto::generation::Generations;
 use aemp::{Builder, Node, NodeEvent, NodeEvents, PortId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub fn builder(id: &str) -> Builder {
     let builder = Node::builder().no_rc().nodeid(id).secret(SECRET);
     // Tests need not wait for listeners of unknown generation.
-    builder.generation(Versions::Only(1))
+    builder.generation(Generations::Only(1))
 }
 
 /// A node that listens on 127.0.0.1.
