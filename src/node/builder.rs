@@ -191,6 +191,20 @@ impl Builder {
         }
     }
 
+    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node and
+    /// this one meet in JSON or Storable.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// let builder = aemp::Node::builder().no_rc().framings([Framing::Json, Framing::Storable]);
+    /// assert_eq!(builder.config()?.framing_format, ["json", "storable"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn framings(self, framings: impl IntoIterator<Item = Framing>) -> Self {
+        let names: Vec<&str> = framings.into_iter().map(Framing::name).collect();
+        self.set("framing_format", names)
+    }
+
     /// Does not read the configuration file.
     ///
     /// ```
@@ -333,7 +347,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
             "framing_format",
             &config.framing_format,
             Framing::from_name,
-            &["json"],
+            &Framing::ALL.map(Framing::name),
         )?,
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())

@@ -79,6 +79,22 @@ impl<'de> Deserializer<'de> {
         self.at >= self.input.len()
     }
 
+    /// Has `visitor` read the next `n` items as a list, and no more.
+    #[inline]
+    pub(crate) fn read_list<V: Visitor<'de>>(
+        &mut self,
+        n: usize,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        let left = Some(n as u64);
+        visitor.visit_seq(&mut Items { of: self, left })
+    }
+
+    /// How many octets were read.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next head behind any tags, and the last of these.
     #[inline]
     pub(super) fn head(&mut self) -> Result<(Head, Option<u64>), CborError> {
