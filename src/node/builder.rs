@@ -195,7 +195,8 @@ impl Builder {
 
     /// Refuses to run anything here for other nodes: the functions of this program are not called and not
     /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
-    /// what the program does itself.
+    /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
+    /// could have it send them.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().secure();
