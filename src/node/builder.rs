@@ -128,11 +128,13 @@ impl Builder {
         self
     }
 
-    /// The node's ID; `anon/` for a random one. Without it, it is the profile's name.
+    /// The node's ID. `%n` in it is replaced by the name of the host, `%u`, and a `/` at its end, by a random
+    /// part, so `anon/` gives a random one. Without it, it is the profile's name. [`Config::node_id`] has the
+    /// whole rule.
     ///
     /// ```
-    /// let builder = aemp::Node::builder().no_rc().nodeid("anon/");
-    /// assert!(builder.config()?.node_id(&[7; 12])?.starts_with("anon/"));
+    /// let builder = aemp::Node::builder().no_rc().nodeid("shop/%n/");
+    /// assert!(builder.config()?.node_id("doomed", &[7; 12])?.starts_with("shop/doomed/Bw"));
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn nodeid(self, id: impl Into<String>) -> Self {
@@ -205,7 +207,32 @@ impl Builder {
         self.set("framing_format", names)
     }
 
-    /// Does not read the configuration file.
+    /// Refuses to run anything here for other nodes: the functions of this program are not called and not
+    /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
+    /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
+    /// could have it send them.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().secure();
+    /// assert!(builder.config()?.secure);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn secure(self) -> Self {
+        self.set("secure", true)
+    }
+
+    /// Lets what is set here count for more than what is in the configuration file.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").force();
+    /// assert_eq!(builder.config()?.nodeid.as_deref(), Some("ruth"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn force(self) -> Self {
+        self.set("force", true)
+    }
+
+    /// Does not read the configuration file. The argument `norc` does the same.
     ///
     /// ```
     /// let config = aemp::Node::builder().no_rc().config()?;
@@ -231,7 +258,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let rc = match self.no_rc {
+        let rc = match self.no_rc || self.arguments.leave_out_file()? {
             true => RcFile::default(),
             false => RcFile::load(Environment::from_process().rc_path())?,
         };
@@ -275,7 +302,7 @@ impl Builder {
                 "the setting {key} ({origin}) is not known and has no effect"
             );
         }
-        let id = NodeId::checked(&config.node_id(&rand::random())?)?;
+        let id = NodeId::checked(&config.node_id(&config::node_name(), &rand::random())?)?;
         log_at!(8, "node {id} starting up.");
         let node = build(id, &config)?;
         let inner = node.inner();
@@ -328,6 +355,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         max_queue: config.max_queue,
         max_mailbox: config.max_mailbox,
         nodelay: config.nodelay,
+        secure: config.secure,
     };
     let handshake = Local {
         generations: config.generation,

@@ -108,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
     pub(crate) nodelay: bool,
+    /// Nothing is run here for other nodes.
+    pub(crate) secure: bool,
 }
 
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
