@@ -4,6 +4,8 @@
 //! This module carries the effects out. It is the control plane: small, in order, behind one lock
 //! that no message between ports ever takes.
 
+#[allow(dead_code)]
+mod database;
 pub(crate) mod groups;
 mod seeds;
 pub(crate) mod state;
