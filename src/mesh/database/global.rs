@@ -192,12 +192,9 @@ impl Global {
         }
     }
 
-    /// A node is gone, and so are its monitors.
+    /// Forgets a node whose keys have all been deleted.
     pub(super) fn remove(&mut self, node: &NodeId) {
-        let shard = self.shards.remove(node);
-        for family in shard.into_iter().flat_map(|shard| shard.monitors) {
-            self.remove_monitor(node, &family);
-        }
+        self.shards.remove(node);
     }
 
     // Monitors
@@ -221,6 +218,14 @@ impl Global {
             shard.monitors.remove(family);
         }
         self.remove_monitor(node, family);
+    }
+
+    pub(super) fn unmonitor_all(&mut self, node: &NodeId) {
+        let shard = self.shards.get_mut(node);
+        let monitors = shard.map(|shard| std::mem::take(&mut shard.monitors));
+        for family in monitors.unwrap_or_default() {
+            self.remove_monitor(node, &family);
+        }
     }
 
     fn remove_monitor(&mut self, node: &NodeId, family: &str) {

@@ -70,6 +70,9 @@ impl State {
 
     /// A node is down: its keys are gone.
     pub(super) fn disconnected(&mut self, node: &NodeId) {
+        if let Some(global) = &mut self.global {
+            global.unmonitor_all(node);
+        }
         self.clear(node);
         if let Some(global) = &mut self.global {
             global.remove(node);

@@ -1,3 +1,5 @@
+mod agreement;
+mod replay;
 mod rules;
 
 use std::time::Duration;

@@ -492,6 +492,7 @@ fn a_slave_is_served() {
     hear(&mut state, "b", json!(["g_mon0", "f"]));
     assert!(sent(&hear(&mut state, "a", json!(["g_upd", "f", {"l": 3}]))).is_empty());
     // Keys go with their node, monitors as well.
+    hear(&mut state, "b", json!(["g_upd", "x", {"mine": 1}]));
     let said = sent(&down(&mut state, "b"));
     assert!(said.is_empty(), "{said:?}");
     assert!(sent(&hear(&mut state, "a", json!(["g_upd", "x", {"k": 3}]))).is_empty());
