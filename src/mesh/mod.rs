@@ -301,6 +301,10 @@ impl Mesh {
         self.0.lock().database.is_global()
     }
 
+    pub(crate) fn master(&self) -> Option<NodeId> {
+        self.0.lock().database.master().cloned()
+    }
+
     pub(crate) fn close(&self) {
         let mut state = self.0.lock();
         state.gossip.groups.close();

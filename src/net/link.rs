@@ -80,8 +80,9 @@ fn idle(node: &Inner, link: &Link) -> Idle {
             keepalive: Some(own.saturating_sub(node.settings.network_latency).max(least)),
         };
     }
-    let generation = link.info.generation;
-    let hidden = generation.hidden_keeps_alive() && node.listeners.read().is_empty();
+    // Nodes of this crate do so in every generation: it does no harm.
+    let keeps = link.info.generation.hidden_keeps_alive() || !link.info.is_perl();
+    let hidden = keeps && node.listeners.read().is_empty();
     Idle {
         silence: None,
         keepalive: hidden.then(|| node.settings.monitor_timeout()),

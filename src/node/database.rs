@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Inner, Node, monitor};
 use crate::mesh::{Change, Changes, Kind};
-use crate::proto::PortId;
+use crate::proto::{NodeId, PortId};
 
 /// Why a question to the database has no answer of the type that was asked for.
 ///
@@ -410,5 +410,18 @@ impl Node {
     /// See [`become_global`](Self::become_global) for an example.
     pub fn is_global(&self) -> bool {
         self.inner().mesh.is_global()
+    }
+
+    /// The node that this one asks about the database: itself if it is global, else one of its seeds.
+    /// `None` while none of them is connected.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::local();
+    /// assert_eq!(node.master().as_ref(), Some(node.id()));
+    /// # }
+    /// ```
+    pub fn master(&self) -> Option<NodeId> {
+        self.inner().mesh.master()
     }
 }

@@ -123,24 +123,32 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
     Ok(())
 }
 
-/// The requests that every node of this crate knows.
-const VERBS: [&str; 16] = [
+/// The requests of generation 2, whose nodes ask with `can`.
+const VERBS: [&str; 24] = [
     "",
     "devnull",
     "mon1",
     "mon0",
     "kil0",
     "kil1",
-    "AnyEvent::MP::_spawn",
     "snd",
-    "snd_multiple",
-    "info",
-    "known_nodes",
-    "up_nodes",
     "can",
     "time",
     "eval",
-    "kil",
+    "g_global",
+    "g_slave",
+    "g_set",
+    "g_upd",
+    "g_find",
+    "g_found",
+    "g_db_family",
+    "g_db_keys",
+    "g_db_values",
+    "g_reply",
+    "g_mon1",
+    "g_mon0",
+    "g_chg1",
+    "g_chg2",
 ];
 
 fn unknown(name: &str) -> String {

@@ -50,6 +50,7 @@ impl Global {
     }
 
     /// The keys of a family that a node holds.
+    #[cfg(test)]
     pub(super) fn held(&self, node: &NodeId, family: &str) -> Option<&Family> {
         self.shards.get(node)?.db.family(family)
     }
