@@ -70,6 +70,11 @@ impl Global {
         entries.map(|(key, entry)| (key, &entry.value))
     }
 
+    /// The names of the families of the merged database.
+    pub(super) fn families(&self) -> impl Iterator<Item = &String> {
+        self.merged.keys()
+    }
+
     /// The databases of our slaves, merged.
     pub(super) fn of_slaves(&self) -> Families {
         let mut all = Families::new();
