@@ -49,11 +49,6 @@ impl Global {
         self.shards.entry(node.clone()).or_default().slave = true;
     }
 
-    /// The keys of a family that a node holds.
-    pub(super) fn held(&self, node: &NodeId, family: &str) -> Option<&Family> {
-        self.shards.get(node)?.db.family(family)
-    }
-
     /// Everything that a node holds.
     pub(super) fn all_held(&self, node: &NodeId) -> Option<&Families> {
         Some(self.shards.get(node)?.db.families())
@@ -71,6 +66,7 @@ impl Global {
     }
 
     /// The names of the families of the merged database.
+    #[cfg(test)]
     pub(super) fn families(&self) -> impl Iterator<Item = &String> {
         self.merged.keys()
     }
@@ -150,11 +146,8 @@ impl Global {
                 let mut held = self.shards.values().filter(of_kind);
                 held.find_map(|shard| shard.db.get(family, &key))
             };
-            let (of_slave, of_global) = match holder(true) {
-                Some(value) => (true, Some(value)),
-                None => (false, holder(false)),
-            };
-            let Some(value) = of_global else {
+            let of_slave = holder(true);
+            let Some(value) = of_slave.or_else(|| holder(false)) else {
                 continue;
             };
             let seen = entry.value == *value;
@@ -162,7 +155,7 @@ impl Global {
                 entry.value = value.clone();
                 uncovered.insert(key.clone(), value.clone());
             }
-            if !of_slave {
+            if of_slave.is_none() {
                 gone_for_globals.push(key);
             } else if slave && !(seen && old == *value) {
                 // Other global nodes may have seen the old value, even if it was covered here.
