@@ -49,12 +49,6 @@ impl Global {
         self.shards.entry(node.clone()).or_default().slave = true;
     }
 
-    /// The keys of a family that a node holds.
-    #[cfg(test)]
-    pub(super) fn held(&self, node: &NodeId, family: &str) -> Option<&Family> {
-        self.shards.get(node)?.db.family(family)
-    }
-
     /// Everything that a node holds.
     pub(super) fn all_held(&self, node: &NodeId) -> Option<&Families> {
         Some(self.shards.get(node)?.db.families())
@@ -69,6 +63,12 @@ impl Global {
     pub(super) fn family(&self, family: &str) -> impl Iterator<Item = (&String, &Val)> {
         let entries = self.merged.get(family).into_iter().flatten();
         entries.map(|(key, entry)| (key, &entry.value))
+    }
+
+    /// The names of the families of the merged database.
+    #[cfg(test)]
+    pub(super) fn families(&self) -> impl Iterator<Item = &String> {
+        self.merged.keys()
     }
 
     /// The databases of our slaves, merged.
@@ -146,11 +146,8 @@ impl Global {
                 let mut held = self.shards.values().filter(of_kind);
                 held.find_map(|shard| shard.db.get(family, &key))
             };
-            let (of_slave, of_global) = match holder(true) {
-                Some(value) => (true, Some(value)),
-                None => (false, holder(false)),
-            };
-            let Some(value) = of_global else {
+            let of_slave = holder(true);
+            let Some(value) = of_slave.or_else(|| holder(false)) else {
                 continue;
             };
             let seen = entry.value == *value;
@@ -158,7 +155,7 @@ impl Global {
                 entry.value = value.clone();
                 uncovered.insert(key.clone(), value.clone());
             }
-            if !of_slave {
+            if of_slave.is_none() {
                 gone_for_globals.push(key);
             } else if slave && !(seen && old == *value) {
                 // Other global nodes may have seen the old value, even if it was covered here.

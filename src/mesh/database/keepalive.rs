@@ -32,7 +32,7 @@ impl State {
         };
         if std::mem::take(&mut self.keepalive.dirty) {
             let nodes = global.family(GLOBALS).map(|(id, _)| id);
-            let others = nodes.filter(|id| self.own != id.as_str());
+            let others = nodes.filter(|id| !id.is_empty() && self.own != id.as_str());
             let others = others.take(MAX_GLOBALS).map(|id| NodeId::new(id.as_str()));
             self.keepalive.wanted = others.collect();
         }
@@ -49,7 +49,7 @@ impl State {
     }
 
     pub(super) fn keepalive_timer(&mut self, number: u64) {
-        if number == self.keepalive.timer {
+        if number == self.keepalive.timer && !self.keepalive.missing.is_empty() {
             self.connect_missing();
         }
     }

@@ -106,7 +106,7 @@ impl State {
             return;
         }
         map.insert(key.clone(), value.clone());
-        self.to_master(Request::Upd {
+        self.tell_master(Request::Upd {
             family,
             set: Some(Family::from([(key, value)])),
             del: None,
@@ -123,7 +123,7 @@ impl State {
             self.local.db.remove(&family);
         }
         if !keys.is_empty() {
-            self.to_master(Request::Upd {
+            self.tell_master(Request::Upd {
                 family,
                 set: None,
                 del: Some(keys),
@@ -144,7 +144,7 @@ impl State {
         self.local.finds.insert(node.clone(), counter);
         // A global node looks for itself.
         if !self.is_global() {
-            self.to_master(Request::Find(node));
+            self.tell_master(Request::Find(node));
         }
     }
 
@@ -173,7 +173,7 @@ impl State {
         let request = question.request();
         self.local.on_wire.insert(question.id.clone(), id);
         self.local.questions.insert(id, question);
-        self.to_master(request);
+        self.tell_master(request);
     }
 
     pub(super) fn replied(&mut self, wire: &str, result: Value) {
@@ -217,7 +217,7 @@ impl State {
             waiting: true,
         };
         self.local.watched.insert(family.clone(), watched);
-        self.to_master(Request::Mon1(family));
+        self.tell_master(Request::Mon1(family));
     }
 
     pub(super) fn unmonitor(&mut self, id: u64, family: String) {
@@ -233,7 +233,7 @@ impl State {
         for key in content.unwrap_or_default().into_keys() {
             self.local.content.remove(&family, &key);
         }
-        self.to_master(Request::Mon0(family));
+        self.tell_master(Request::Mon0(family));
     }
 
     /// The master told the whole content of a family.

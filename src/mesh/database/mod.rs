@@ -32,7 +32,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -182,7 +182,6 @@ pub(crate) struct Config {
 #[derive(Debug, Default)]
 struct Peer {
     seed: bool,
-    global: bool,
     /// It is global and has told us the databases of its slaves.
     merged: bool,
 }
@@ -192,6 +191,8 @@ pub(crate) struct State {
     config: Config,
     random: Box<dyn FnMut() -> f64 + Send>,
     peers: BTreeMap<NodeId, Peer>,
+    /// Those peers that are global nodes.
+    globals: BTreeSet<NodeId>,
     local: Local,
     /// There once we are a global node.
     global: Option<Global>,
@@ -207,6 +208,7 @@ impl State {
             config,
             random,
             peers: BTreeMap::new(),
+            globals: BTreeSet::new(),
             local: Local::default(),
             global: None,
             keepalive: Keepalive::default(),
@@ -226,8 +228,7 @@ impl State {
 
     /// The connected nodes that are global.
     pub(crate) fn global_nodes(&self) -> impl Iterator<Item = &NodeId> {
-        let global = |(id, peer): (_, &Peer)| peer.global.then_some(id);
-        self.peers.iter().filter_map(global)
+        self.globals.iter()
     }
 
     /// Takes an input; the effects are to be carried out in their order.
@@ -300,6 +301,7 @@ impl State {
         if self.peers.remove(node).is_none() {
             return;
         }
+        self.globals.remove(node);
         if self.is_global() {
             self.disconnected(node);
         }
@@ -316,9 +318,9 @@ impl State {
         self.log(8, || format!("new master node: {master}."));
         self.local.master = Some(master);
         let db = self.local.db.clone();
-        self.to_master(Request::Slave(Some(db)));
+        self.tell_master(Request::Slave(Some(db)));
         for request in self.local.open() {
-            self.to_master(request);
+            self.tell_master(request);
         }
     }
 
@@ -358,7 +360,7 @@ impl State {
         }
     }
 
-    fn to_master(&mut self, request: Request) {
+    fn tell_master(&mut self, request: Request) {
         if let Some(master) = self.local.master.clone() {
             self.send(&master, request);
         }

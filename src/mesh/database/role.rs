@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::global::Global;
+use super::request::addresses;
 use super::values::Families;
 use super::{Effect, Family, GLOBALS, Kind, LISTENERS, Request, State, Val};
 use crate::proto::{Message, NodeId};
@@ -37,7 +38,7 @@ impl State {
         self.set(GLOBALS.to_owned(), self.own.to_string(), Value::Null.into());
         for node in self.peers.keys().cloned().collect::<Vec<_>>() {
             self.send(&node, Request::Global);
-            if self.peers.get(&node).is_some_and(|peer| peer.global) {
+            if self.globals.contains(&node) {
                 self.introduce(&node);
             }
         }
@@ -45,10 +46,8 @@ impl State {
 
     /// A peer says that it is a global node.
     pub(super) fn peer_is_global(&mut self, node: &NodeId) {
-        let Some(peer) = self.peers.get_mut(node) else {
-            return;
-        };
-        if std::mem::replace(&mut peer.global, true) || !self.is_global() {
+        let known = !self.peers.contains_key(node) || !self.globals.insert(node.clone());
+        if known || !self.is_global() {
             return;
         }
         // It may have been a slave of ours.
@@ -121,23 +120,23 @@ impl State {
             });
         }
         if let Some((set, del)) = told.globals {
-            let others: Vec<NodeId> = self.global_nodes().cloned().collect();
-            let others = others.iter().filter(|other| *other != node);
+            let others = self.globals.iter().filter(|other| *other != node);
+            let others: Vec<NodeId> = others.cloned().collect();
             let family = family.clone();
             let (set, del) = (Some(set), Some(del));
             let request = Request::Upd { family, set, del };
-            self.send_all(others, request);
+            self.send_all(&others, request);
         }
         if let Some((set, del)) = told.monitors
             && let Some(global) = &self.global
         {
             let monitors: Vec<NodeId> = global.monitors(&family).cloned().collect();
-            self.send_all(monitors.iter(), Request::Chg2 { family, set, del });
+            self.send_all(&monitors, Request::Chg2 { family, set, del });
         }
     }
 
     /// Says the same to several nodes.
-    fn send_all<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>, request: Request) {
+    fn send_all(&mut self, nodes: &[NodeId], request: Request) {
         let mut message = None;
         for node in nodes {
             if *node == self.own {
@@ -159,7 +158,7 @@ impl State {
             return;
         };
         global.make_slave(node);
-        if self.peers.get(node).is_some_and(|peer| peer.global) {
+        if self.globals.contains(node) {
             // Its slaves' databases, which it told us before, stay.
             self.add(node, db);
         } else {
@@ -205,10 +204,9 @@ impl State {
             }
             Request::Find(_) if *from == self.own => {} // see settle_finds
             Request::Find(node) => {
-                let listeners = global.value(LISTENERS, node.as_str()).cloned();
-                if let Ok(message) = Message::encode(&("g_found", node, listeners)) {
-                    self.effects.push(Effect::Send(from.clone(), message));
-                }
+                let listeners = global.value(LISTENERS, node.as_str());
+                let listeners = listeners.and_then(|value| addresses(value));
+                self.send(from, Request::Found(node, listeners));
             }
             Request::Query { kind, family, id } => self.answer(from, kind, &family, id),
             Request::Mon1(family) => {
@@ -248,11 +246,11 @@ impl State {
     /// On a global node: finds nodes that are to be found, or gives up. While another global node has
     /// to tell us the databases of its slaves yet, there is hope.
     pub(super) fn settle_finds(&mut self) {
-        if !self.is_global() {
+        if !self.is_global() || self.local.finds.is_empty() {
             return;
         }
-        let hope = |peer: &super::Peer| peer.global && !peer.merged;
-        let hope = self.peers.values().any(hope);
+        let merged = |node| self.peers.get(node).is_some_and(|peer| peer.merged);
+        let hope = !self.globals.iter().all(merged);
         let finds: Vec<NodeId> = self.local.finds.keys().cloned().collect();
         for node in finds {
             let listeners = self.listeners(&node);

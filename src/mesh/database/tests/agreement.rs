@@ -15,9 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use serde_json::json;
 
-use super::super::{Kind, Timer};
+use super::super::Timer;
 use super::*;
 
 const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -325,7 +324,7 @@ impl Network {
 
     /// Checks that all agree. All has been said.
     fn check(&mut self) {
-        for at in 0..NODES.len() {
+        for (at, name) in NODES.iter().enumerate() {
             let Some(master) = self.nodes[at].master().map(index) else {
                 continue;
             };
@@ -347,13 +346,13 @@ impl Network {
                     keys,
                     holders.keys().collect::<Vec<_>>(),
                     "{family} at {}",
-                    NODES[at]
+                    name
                 );
                 for (key, value) in &content {
                     assert!(
                         holders[key].contains(value),
                         "{family} {key} at {}: {value}",
-                        NODES[at]
+                        name
                     );
                 }
                 assert_eq!(json!(keys), self.ask(at, Kind::Keys, &family));
@@ -362,7 +361,7 @@ impl Network {
                 assert_eq!(answer, self.ask(master, Kind::Family, &family));
                 for watch in self.watches.values() {
                     if watch.node == at && watch.family == family {
-                        assert_eq!(json!(watch.told), answer, "told at {}", NODES[at]);
+                        assert_eq!(json!(watch.told), answer, "told at {}", name);
                     }
                 }
             }
@@ -387,7 +386,7 @@ impl Network {
                     // One that is known is one, and is connected: its links are kept.
                     assert!(self.nodes[node].is_global());
                     let linked = node == at || self.links.contains_key(&pair(at, node));
-                    assert!(linked, "{} and {}", NODES[at], NODES[node]);
+                    assert!(linked, "{} and {}", name, NODES[node]);
                 }
             }
         }

@@ -1,12 +1,18 @@
 mod agreement;
+mod any_order;
+mod becoming_global;
+mod bounds;
+mod global;
+mod ordinary;
+mod parse;
+mod recordings;
 mod replay;
-mod rules;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Change, Config, Effect, Input, Limits, Request, State};
+use super::{Change, Config, Effect, Input, Kind, Limits, Request, State};
 use crate::proto::{Message, NodeId};
 
 fn state(own: &str) -> State {
@@ -46,12 +52,78 @@ fn sent(effects: &[Effect]) -> Vec<Value> {
 
 /// What monitors are told.
 fn changes(effects: &[Effect]) -> Vec<(&[u64], &Change)> {
-    let changed = |effect| match effect {
-        &Effect::Changed {
-            ref ids,
-            ref change,
-        } => Some((&ids[..], change)),
-        _ => None,
-    };
-    effects.iter().filter_map(changed).collect()
+    let mut all = Vec::new();
+    for effect in effects {
+        if let Effect::Changed { ids, change } = effect {
+            all.push((&ids[..], change));
+        }
+    }
+    all
+}
+
+fn up(state: &mut State, node: &str, seed: bool) -> Vec<Effect> {
+    let node = NodeId::new(node);
+    state.handle(Input::Up { node, seed })
+}
+
+fn down(state: &mut State, node: &str) -> Vec<Effect> {
+    state.handle(Input::Down(NodeId::new(node)))
+}
+
+fn set(state: &mut State, family: &str, key: &str, value: Value) -> Vec<Effect> {
+    state.handle(Input::Set {
+        family: family.to_owned(),
+        key: key.to_owned(),
+        value,
+    })
+}
+
+fn del(state: &mut State, family: &str, keys: &[&str]) -> Vec<Effect> {
+    state.handle(Input::Del {
+        family: family.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+    })
+}
+
+fn monitor(state: &mut State, id: u64, family: &str) -> Vec<Effect> {
+    let family = family.to_owned();
+    state.handle(Input::Monitor { id, family })
+}
+
+fn query(state: &mut State, id: u64, kind: Kind, family: &str) -> Vec<Effect> {
+    let family = family.to_owned();
+    state.handle(Input::Query { id, kind, family })
+}
+
+/// A global node, with these nodes up and global.
+fn global(own: &str, others: &[&str]) -> State {
+    let mut state = state(own);
+    state.handle(Input::Listeners(vec!["127.0.0.1:1".to_owned()]));
+    state.handle(Input::BecomeGlobal);
+    for other in others {
+        up(&mut state, other, false);
+        hear(&mut state, other, json!(["g_global"]));
+    }
+    state
+}
+
+/// What the node answers about a family of its merged database.
+fn family(state: &mut State, family: &str) -> Value {
+    let effects = query(state, 99, Kind::Family, family);
+    match &effects[..] {
+        [Effect::Reply(99, answer)] => answer.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As `(added, changed, deleted)`.
+fn only_change(effects: &[Effect]) -> (Value, Value, Value) {
+    match &changes(effects)[..] {
+        [(_, change)] => (
+            json!(change.added),
+            json!(change.changed),
+            json!(change.deleted),
+        ),
+        other => panic!("{other:?}"),
+    }
 }
