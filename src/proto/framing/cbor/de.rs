@@ -91,7 +91,15 @@ impl<'de> Deserializer<'de> {
     }
 
     /// How many octets were read.
-    pub(crate) fn position(&self) -> usize {
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// use serde::Deserialize;
+    /// let mut deserializer = Deserializer::new(b"\x19\x01\x00\x07");
+    /// assert_eq!((u64::deserialize(&mut deserializer)?, deserializer.position()), (256, 3));
+    /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+    /// ```
+    pub fn position(&self) -> usize {
         self.at
     }
 
