@@ -11,7 +11,6 @@ use super::rc::RcFile;
 use super::{scalar_text, split_commas};
 use crate::proto::Secret;
 use crate::proto::generation::Generations;
-use crate::proto::id::alnumbits;
 
 pub(super) const FRAMING_FORMAT: &[&str] = &["json"];
 pub(super) const AUTH_OFFER: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256"];
@@ -325,6 +324,7 @@ impl Read<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::id::alnumbits;
     use proptest::prelude::*;
     use serde_json::json;
 
