@@ -111,6 +111,8 @@
 //! the command `aemp`, and [`log`]'s subscriber.
 
 #[cfg(feature = "node")]
+mod bridge;
+#[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]
 pub mod log;
@@ -126,6 +128,8 @@ pub mod supervise;
 #[cfg(feature = "node")]
 mod trace;
 
+#[cfg(feature = "node")]
+pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
 pub use node::{
     Builder, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange,

@@ -133,7 +133,12 @@ impl Mesh {
     pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
         let parsed = state::Gossip::parse(message);
         match parsed {
-            Ok(Some(gossip)) => self.input(node, Input::Gossip(from.clone(), gossip)),
+            Ok(Some(gossip)) => {
+                self.input(node, Input::Gossip(from.clone(), gossip.clone()));
+                if let Some(observer) = node.observer.get() {
+                    observer.gossip(node, from, gossip);
+                }
+            }
             Ok(None) => {}
             Err(problem) => log_at!(
                 2,
@@ -225,6 +230,26 @@ impl Mesh {
         for effect in effects {
             state.perform(node, effect);
         }
+    }
+
+    /// The node has a stand-in in the generation of that number, at these addresses.
+    pub(crate) fn vouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32, at: Vec<String>) {
+        self.input(node, Input::Vouch(id.clone(), number, at));
+    }
+
+    /// The node has a stand-in there no more.
+    pub(crate) fn unvouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32) {
+        self.input(node, Input::Unvouch(id.clone(), number));
+    }
+
+    /// A node that a stand-in is to connect to.
+    pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
+        self.input(node, Input::Learn(id.clone(), addresses));
+    }
+
+    /// What a node said of itself: its addresses and the groups of its ports.
+    pub(crate) fn said_by(&self, id: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        self.0.lock().gossip.said_by(id)
     }
 
     pub(crate) fn members(&self, node: &Arc<Inner>, group: &str) -> Vec<PortId> {

@@ -12,6 +12,7 @@ fn state(seed_only_when_alone: bool) -> State {
         connect_interval: Duration::from_secs(2),
         monitor_timeout: Duration::from_secs(15),
         seed_only_when_alone,
+        stands_in: false,
         seeds_are_single: false,
     };
     let mut n = 0;

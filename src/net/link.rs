@@ -135,6 +135,7 @@ impl Reader {
             let taken = self.take(&mut block, socket.as_ref());
             self.intake.keep(block);
             taken?;
+            self.rest().await;
             let fill = self.intake.fill(socket);
             let (filled, read) = match silence {
                 Some(limit) => timeout(limit, fill)
@@ -146,6 +147,14 @@ impl Reader {
                 return Err(LinkError::Closed);
             }
             block = filled;
+        }
+    }
+
+    /// Waits, in a bridge, until the other side has taken enough of what came.
+    async fn rest(&self) {
+        let full = |relay: &Arc<dyn crate::node::Relay>| relay.target(&self.peer.id);
+        if let Some((peer, most)) = self.node.relay.as_ref().and_then(full) {
+            peer.wait_until_fewer(most).await;
         }
     }
 
@@ -212,6 +221,11 @@ impl Reader {
         let message = arrived.message;
         if crate::trace::enabled() {
             crate::trace::received(self.peer.id.as_str(), &name, &message);
+        }
+        if let Some(relay) = &self.node.relay
+            && relay.take(&self.node, &self.peer, &self.link, &name, &message)
+        {
+            return;
         }
         if name.is_empty() {
             let origin = request::Origin {

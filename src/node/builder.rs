@@ -1,7 +1,8 @@
 //! Configuring and starting a node.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::funcs::{self, Functions};
 use super::port::Outcome;
-use super::{Context, Inner, Node, Owner, Ports, Settings, peers};
+use super::{Context, Inner, Node, Owner, Ports, Relay, Settings, peers};
 use crate::config::{
     self, Arguments, Config, ConfigError, Environment, LocalHost, RcFile, format_hostport,
 };
@@ -380,11 +381,40 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
     };
+    Ok(assemble(id, settings, handshake, None))
+}
+
+/// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
+pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dyn Relay>) -> Node {
+    let settings = Settings {
+        generations: Generations::Only(number),
+        ..own.settings.clone()
+    };
+    let handshake = Local {
+        node: id.clone(),
+        generations: Generations::Only(number),
+        params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
+        ..(*own.handshake).clone()
+    };
+    assemble(id.clone(), settings, handshake, Some(relay))
+}
+
+/// The parameter of a greeting with which a stand-in names its bridge.
+pub(crate) const STAND_IN_KEY: &str = "standin";
+
+fn assemble(
+    id: NodeId,
+    settings: Settings,
+    handshake: Local,
+    relay: Option<Arc<dyn Relay>>,
+) -> Node {
+    let generations = settings.generations;
     let mesh = mesh::state::Config {
         connect_interval: settings.connect_interval,
         monitor_timeout: settings.monitor_timeout(),
-        seed_only_when_alone: config.generation == Generations::Only(0),
-        seeds_are_single: config.generation == Generations::Only(2),
+        stands_in: relay.is_some(),
+        seed_only_when_alone: generations == Generations::Only(0),
+        seeds_are_single: generations == Generations::Only(2),
     };
     let runiq = alnumbits(&rand::random::<[u8; 12]>());
     let bridges = alnumbits(&rand::random::<[u8; 9]>());
@@ -399,6 +429,8 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         functions: Functions::default(),
         mesh: Mesh::new(id, bridges, mesh),
         listeners: RwLock::default(),
+        relay,
+        observer: OnceLock::new(),
         stop: stop.clone(),
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
@@ -416,10 +448,10 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         stopped.cancelled().await;
         home.halt().await;
     });
-    Ok(Node {
+    Node {
         inner,
         _owner: Some(Arc::new(Owner(stop))),
-    })
+    }
 }
 
 /// What peers spawn to talk about the mesh, and what they call to read statistics.
@@ -463,6 +495,11 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     let binds = config.binds.as_ref().unwrap_or(&all);
     let local = LocalHost::detect()?;
     let addresses = config::resolve_all(binds, config::BIND_PORT, &local).await?;
+    listen_on(node, addresses)
+}
+
+/// Listens there, and tells the mesh.
+pub(crate) fn listen_on(node: &Arc<Inner>, addresses: Vec<SocketAddr>) -> Result<(), StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let bind = |error| StartError::Bind {
@@ -486,7 +523,7 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
 /// Adds a seed; while its name can't be resolved, tries again in the background.
 async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
     const AGAIN: Duration = Duration::from_secs(10);
-    let add = |addresses: Vec<std::net::SocketAddr>, node: &Arc<Inner>| {
+    let add = |addresses: Vec<SocketAddr>, node: &Arc<Inner>| {
         let addresses = addresses.iter().map(format_hostport).collect();
         node.mesh.add_seeds(node, addresses);
     };

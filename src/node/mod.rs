@@ -20,6 +20,7 @@ mod port;
 mod port_handle;
 mod ports;
 mod queue;
+mod relay;
 pub(crate) mod request;
 mod stats;
 mod work;
@@ -50,8 +51,10 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
+pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
 pub(crate) use claim::Claims;
 pub(crate) use monitor::call as action;
+pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
 pub(crate) use work::enter;
 
 use crate::mesh::Mesh;
@@ -149,6 +152,10 @@ pub(crate) struct Inner {
     pub(crate) functions: Functions,
     pub(crate) mesh: Mesh,
     pub(crate) listeners: RwLock<Vec<String>>,
+    /// What makes a stand-in of this node.
+    pub(crate) relay: Option<Arc<dyn Relay>>,
+    /// The bridge that this is the own node of.
+    pub(crate) observer: std::sync::OnceLock<Arc<dyn Observer>>,
     pub(crate) stop: CancellationToken,
     /// The node is about to stop: no link comes up any more.
     stopping: AtomicBool,
@@ -421,6 +428,9 @@ impl Inner {
                 self.mesh.node_down(self, node);
                 crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
             }
+        }
+        if let Some(observer) = self.observer.get() {
+            observer.event(self, &event);
         }
         self.events.tell(event);
     }
