@@ -34,6 +34,11 @@ pub(crate) enum Input {
     SeedIs(String, NodeId, Generation),
     SeedEnded(String, bool),
     Timer(Timer),
+    /// A bridge has a stand-in for this node in that generation, at these addresses.
+    Vouch(NodeId, u32, Vec<String>),
+    Unvouch(NodeId, u32),
+    /// A stand-in is told of a node by its bridge.
+    Learn(NodeId, Vec<String>),
 }
 
 /// What a peer says to its bridge here.
@@ -83,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) monitor_timeout: Duration,
     /// Seeds are tried only while no node is connected, as in generation 0.
     pub(crate) seed_only_when_alone: bool,
+    /// The node is the stand-in of a bridge: it hears of others from that alone, and has no master.
+    pub(crate) stands_in: bool,
     /// Each seed is tried by itself, as in generation 2, also those that were never reached.
     pub(crate) seeds_are_single: bool,
 }
@@ -133,6 +140,8 @@ pub(crate) struct State {
     name: Box<dyn FnMut() -> String + Send>,
     random: Box<dyn FnMut() -> f64 + Send>,
     effects: Vec<Effect>,
+    /// The stand-ins of our bridge, by their generation.
+    vouched: BTreeMap<(NodeId, u32), Vec<String>>,
 }
 
 impl Gossip {
@@ -192,6 +201,7 @@ impl State {
             name,
             random,
             effects: Vec::new(),
+            vouched: BTreeMap::new(),
         }
     }
 
@@ -222,6 +232,11 @@ impl State {
             Input::Timer(Timer::SeedRound(n)) if n == self.seed_round => self.seed_round(),
             Input::Timer(Timer::SeedRound(_)) => {}
             Input::Timer(Timer::Broadcast(node)) => self.broadcast(&node),
+            Input::Vouch(node, number, at) => self.vouch(node, number, at),
+            Input::Unvouch(node, number) => {
+                self.vouched.remove(&(node, number));
+            }
+            Input::Learn(node, addresses) => self.learn(node, addresses),
         }
         std::mem::take(&mut self.effects)
     }
@@ -367,6 +382,8 @@ impl State {
                 }
                 if helps {
                     self.help_listenerless(from);
+                } else {
+                    self.tell_vouched(from, None);
                 }
                 // Later, and not at once for all, so that nodes don't connect to each other at
                 // the same instant.
@@ -374,6 +391,7 @@ impl State {
                 let timer = Timer::Broadcast(from.clone());
                 self.effects.push(Effect::After(delay, timer));
             }
+            Gossip::Nodes(_) if self.config.stands_in => {}
             Gossip::Nodes(map) => self.told_of(from, map),
             Gossip::Set(map) => {
                 for (group, mut ports) in map {
@@ -401,6 +419,7 @@ impl State {
             Gossip::Find(node) => {
                 self.log(9, || format!("{from} asked us to find {node}."));
                 self.tell(from, &node);
+                self.tell_vouched(from, Some(&node));
             }
             Gossip::Setup => {}
             Gossip::SeedMe(seedme) => {
@@ -420,7 +439,8 @@ impl State {
             format!("{from} told us it knows about {}.", json!(map))
         });
         for (node, addresses) in map {
-            if node == self.own || self.is_up(&node) {
+            let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
+            if node == self.own || self.is_up(&node) || [0, 1, 2].iter().any(vouched) {
                 continue;
             }
             if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(&node) {
@@ -435,6 +455,64 @@ impl State {
                 self.effects.push(Effect::Connect(node, addresses, version));
             }
         }
+    }
+
+    // Stand-ins (docs/bridge.md)
+
+    fn vouch(&mut self, node: NodeId, number: u32, at: Vec<String>) {
+        self.vouched.insert((node.clone(), number), at);
+        let hidden =
+            |known: &Known| known.first_hand && known.addresses.as_ref().is_some_and(Vec::is_empty);
+        let others: Vec<NodeId> = self
+            .up_nodes()
+            .filter(|(_, known, _)| hidden(known))
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for other in others {
+            self.tell_vouched(&other, Some(&node));
+        }
+    }
+
+    /// Tells a node of the stand-ins, or of one, in its generation. To one with listeners they connect by
+    /// themselves.
+    fn tell_vouched(&mut self, listener: &NodeId, of: Option<&NodeId>) {
+        let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
+            return;
+        };
+        let news: BTreeMap<&NodeId, &Vec<String>> = self
+            .vouched
+            .iter()
+            .filter(|((node, number), at)| {
+                link.speaks == [*number] && of.is_none_or(|of| of == node) && !at.is_empty()
+            })
+            .map(|((node, _), at)| (node, at))
+            .collect();
+        if !news.is_empty() {
+            let news = json!(news);
+            self.say(listener, ("nodes", news));
+        }
+    }
+
+    fn learn(&mut self, node: NodeId, addresses: Vec<String>) {
+        let known = self.nodes.entry(node.clone()).or_default();
+        known.addresses = Some(addresses.clone());
+        if known.up.is_none() && !addresses.is_empty() {
+            self.effects.push(Effect::Connect(node, addresses, None));
+        }
+    }
+
+    pub(crate) fn said_by(&self, node: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        let known = self.nodes.get(node).filter(|known| known.first_hand);
+        let addresses = known.and_then(|known| known.addresses.clone());
+        let mut ports = Vec::new();
+        for group in self.groups.names() {
+            let members = self.groups.members(&group);
+            let own = members
+                .into_iter()
+                .filter(|port| port.node() == node.as_str());
+            ports.extend(own.map(|port| (group.clone(), port)));
+        }
+        (addresses.unwrap_or_default(), ports)
     }
 
     /// Generation 0: who has no listener is told at once of a new node that has one.
@@ -507,6 +585,9 @@ impl State {
     }
 
     fn check_master(&mut self) {
+        if self.config.stands_in {
+            return;
+        }
         if self
             .master
             .as_ref()
@@ -643,12 +724,13 @@ impl State {
         (added, std::mem::take(&mut self.effects))
     }
 
-    /// Ends a registration and tells the peers.
-    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> Vec<Effect> {
-        if self.groups.unregister(group, port) {
+    /// Ends a registration and tells the peers. False if there was none.
+    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> (bool, Vec<Effect>) {
+        let removed = self.groups.unregister(group, port);
+        if removed {
             self.tell_registration("reg0", group, port);
         }
-        std::mem::take(&mut self.effects)
+        (removed, std::mem::take(&mut self.effects))
     }
 
     fn tell_registration(&mut self, verb: &str, group: &str, port: &PortId) {

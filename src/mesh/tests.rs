@@ -12,6 +12,7 @@ fn state(seed_only_when_alone: bool) -> State {
         connect_interval: Duration::from_secs(2),
         monitor_timeout: Duration::from_secs(15),
         seed_only_when_alone,
+        stands_in: false,
         seeds_are_single: false,
     };
     let mut n = 0;
@@ -159,7 +160,7 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     let (_, effects) = state.register("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg1", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg1", "g", "me#a"])));
-    let effects = state.unregister("g", &PortId::new("me#a"));
+    let (_, effects) = state.unregister("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg0", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg0", "g", "me#a"])));
 }

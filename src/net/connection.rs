@@ -200,6 +200,9 @@ async fn negotiate(
             return Err(LinkError::Closed);
         }
         let id = peer.greeting.node.clone();
+        if node.relay.as_ref().is_some_and(|relay| relay.refuses(&id)) {
+            return Err(LinkError::Duplicate(id));
+        }
         if let Purpose::Seed(seed) = purpose {
             node.mesh.seed_greeted(node, seed, peer);
         }
@@ -250,6 +253,7 @@ async fn take_over(
         remote: remote.to_owned(),
         ready: Notify::new(),
         ending: Ending::default(),
+        pair: crate::node::Pair::default(),
     });
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -6,6 +6,7 @@ mod api;
 mod builder;
 mod claim;
 mod context;
+mod database;
 pub(crate) mod ending;
 mod events;
 mod funcs;
@@ -19,6 +20,7 @@ mod port;
 mod port_handle;
 mod ports;
 mod queue;
+mod relay;
 pub(crate) mod request;
 mod stats;
 mod work;
@@ -39,6 +41,7 @@ use tokio_util::task::TaskTracker;
 pub use api::{CalError, SendError};
 pub use builder::{Builder, StartError};
 pub use context::Context;
+pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
@@ -48,8 +51,10 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
+pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
 pub(crate) use claim::Claims;
 pub(crate) use monitor::call as action;
+pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
 pub(crate) use work::enter;
 
 use crate::mesh::Mesh;
@@ -106,6 +111,8 @@ pub(crate) struct Settings {
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
     pub(crate) nodelay: bool,
+    /// Nothing is run here for other nodes.
+    pub(crate) secure: bool,
 }
 
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
@@ -145,6 +152,10 @@ pub(crate) struct Inner {
     pub(crate) functions: Functions,
     pub(crate) mesh: Mesh,
     pub(crate) listeners: RwLock<Vec<String>>,
+    /// What makes a stand-in of this node.
+    pub(crate) relay: Option<Arc<dyn Relay>>,
+    /// The bridge that this is the own node of.
+    pub(crate) observer: std::sync::OnceLock<Arc<dyn Observer>>,
     pub(crate) stop: CancellationToken,
     /// The node is about to stop: no link comes up any more.
     stopping: AtomicBool,
@@ -417,6 +428,9 @@ impl Inner {
                 self.mesh.node_down(self, node);
                 crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
             }
+        }
+        if let Some(observer) = self.observer.get() {
+            observer.event(self, &event);
         }
         self.events.tell(event);
     }

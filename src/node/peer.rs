@@ -69,6 +69,8 @@ struct PeerState {
     watching: HashSet<Box<str>>,
     /// How often a link came up.
     links: u64,
+    /// The present life: it ends when the link, or the attempt to get one, is lost.
+    life: u64,
     /// A connection of ours to the node awaits its token since then.
     dialing: Option<(u64, Instant)>,
     /// Taken out of the table of peers: look it up again.
@@ -104,6 +106,8 @@ pub(crate) struct Link {
     pub(crate) ready: Notify,
     /// The link is lost or given up: both halves stop.
     pub(crate) ending: Ending,
+    /// What a bridge knows of the link.
+    pub(crate) pair: super::relay::Pair,
 }
 
 /// What a lost link leaves to be done.
@@ -184,6 +188,7 @@ impl Peer {
                 unfired: HashSet::new(),
                 watching: HashSet::new(),
                 links: 0,
+                life: next_life(),
                 dialing: None,
                 gone: false,
             }),
@@ -245,6 +250,11 @@ impl Peer {
         self.wait_until(|state| state.queued() < octets).await;
     }
 
+    /// Waits until fewer than `octets` are not written yet.
+    pub(crate) async fn wait_until_fewer(&self, octets: usize) {
+        self.wait_until(|state| state.waiting() < octets).await;
+    }
+
     /// Waits until everything is written.
     pub(crate) async fn wait_until_written(&self) {
         self.wait_until(|state| state.waiting() == 0).await;
@@ -295,6 +305,55 @@ impl Peer {
             }
         });
         if known { sent } else { Sent::Unknown }
+    }
+
+    /// The present life, if there is a link or an attempt to get one.
+    pub(crate) fn life(&self) -> Option<u64> {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Connecting(_) | Phase::Up(_) => Some(state.life),
+            Phase::Idle | Phase::Failing => None,
+        }
+    }
+
+    /// Sends what came by another link, in the life that this is bound to; the first time, to the present one.
+    pub(crate) fn forward(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        bound: &std::sync::OnceLock<u64>,
+        encoded: &[u8],
+    ) -> super::relay::Forwarded {
+        use super::relay::Forwarded;
+        let mut state = self.state.lock();
+        if state.gone {
+            return Forwarded::Unknown;
+        }
+        if node.is_stopping() || *bound.get_or_init(|| state.life) != state.life {
+            return Forwarded::Lost;
+        }
+        state.append(encoded);
+        self.after_sending(node, state);
+        Forwarded::Done
+    }
+
+    /// Whether somebody here monitors the port there.
+    pub(crate) fn monitors_port(&self, name: &str) -> bool {
+        self.state.lock().monitors.contains_key(name)
+    }
+
+    /// Loses the link of that serial once everything is written, or cannot be for too long.
+    pub(crate) fn fail_when_written(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        serial: u64,
+        text: String,
+    ) {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+        let (peer, home) = (self.clone(), node.clone());
+        node.spawn_link_task(async move {
+            let _ = tokio::time::timeout(PATIENCE, peer.wait_until_written()).await;
+            work::enter(&home.runtime, || peer.fail(&home, serial, &text));
+        });
     }
 
     /// Asks the node to kill a port of its own. False: look the peer up again.
@@ -599,6 +658,9 @@ impl Peer {
         state.pending_octets = 0;
         drop(state);
         self.room.notify_waiters();
+        if let Some(relay) = &node.relay {
+            relay.up(self, link);
+        }
         log_at!(9, "{} connected as {}", link.remote, self.id);
         node.tell_event(NodeEvent::Up {
             node: self.id.clone(),
@@ -719,6 +781,14 @@ impl Peer {
         }
     }
 
+    /// Gives up to connect to the node, if that is being tried.
+    pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Connecting(_)) {
+            self.give_up(node, state, text);
+        }
+    }
+
     fn give_up(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -745,8 +815,12 @@ impl Peer {
         let watching = std::mem::take(&mut state.watching);
         let monitors = std::mem::take(&mut state.monitors);
         state.unfired = monitors.keys().cloned().collect();
+        let ended = std::mem::replace(&mut state.life, next_life());
         drop(state);
         self.room.notify_waiters();
+        if let Some(relay) = &node.relay {
+            relay.ended(self, ended);
+        }
         let peer = self.clone();
         let lost = Lost {
             reason: Reason::transport_error(self.id.as_str(), text),
@@ -761,6 +835,9 @@ impl Peer {
     fn finish_failure(self: &Arc<Self>, node: &Arc<Inner>, lost: Lost) {
         let lifecycle = self.lifecycle.lock();
         let reason = &lost.reason;
+        if !lost.was_up {
+            node.mesh.want_no_more(node, &self.id);
+        }
         for name in lost.watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
@@ -881,6 +958,12 @@ impl PeerState {
             _ => self.pending.push(Pending::Json(encoded.to_vec())),
         }
     }
+}
+
+/// A number for a life: no two lives have the same, of whichever peer.
+fn next_life() -> u64 {
+    static LIVES: AtomicU64 = AtomicU64::new(0);
+    LIVES.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Why monitors fire that are set while the node stops.

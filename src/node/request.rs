@@ -85,7 +85,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
                 return Err(unknown(verb));
             }
         }
-        "AnyEvent::MP::_spawn" => spawn(node, &args)?,
+        "AnyEvent::MP::_spawn" => spawn(node, source, &args)?,
         "snd" => relay(node, &args)?,
         "snd_multiple" => {
             for one in args.elements() {
@@ -103,7 +103,8 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         "can" => {
             let name = args.tag().ok_or("the request's name is missing")?;
             // As Perl has its truth values: the framings of the time knew no others.
-            let known = match VERBS.contains(&&*name) || node.functions.get(&name).is_some() {
+            let callable = || !node.settings.secure && node.functions.get(&name).is_some();
+            let known = match VERBS.contains(&&*name) || callable() {
                 true => "1",
                 false => "",
             };
@@ -114,29 +115,40 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
         }
         "eval" => evaluate(node, &args)?,
+        verb if verb.starts_with("g_")
+            && let Some(Origin { peer, .. }) = source
+            && node.mesh.request(node, &peer.id, message)? => {}
         name => call(node, source, name, args)?,
     }
     Ok(())
 }
 
-/// The requests that every node of this crate knows.
-const VERBS: [&str; 16] = [
+/// The requests of generation 2, whose nodes ask with `can`.
+const VERBS: [&str; 24] = [
     "",
     "devnull",
     "mon1",
     "mon0",
     "kil0",
     "kil1",
-    "AnyEvent::MP::_spawn",
     "snd",
-    "snd_multiple",
-    "info",
-    "known_nodes",
-    "up_nodes",
     "can",
     "time",
     "eval",
-    "kil",
+    "g_global",
+    "g_slave",
+    "g_set",
+    "g_upd",
+    "g_find",
+    "g_found",
+    "g_db_family",
+    "g_db_keys",
+    "g_db_values",
+    "g_reply",
+    "g_mon1",
+    "g_mon0",
+    "g_chg1",
+    "g_chg2",
 ];
 
 fn unknown(name: &str) -> String {
@@ -163,13 +175,26 @@ fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
     }
 }
 
-fn spawn(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+/// Refuses to run something for another node, if that is configured. A request of our own looks the same
+/// here: another node can have us send it, by `snd` and by the replies that it asks for.
+fn check_secure(node: &Inner) -> Result<(), String> {
+    match node.settings.secure {
+        true => Err("remote execution not allowed".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn spawn(node: &Arc<Inner>, source: Source<'_>, args: &Message) -> Result<(), String> {
     let name = port_name(args)?;
     if name.is_empty() {
         return Err("a port can't be spawned without a name".to_owned());
     }
     let args = args.without_tag();
     let function = args.tag().ok_or("the init function's name is missing")?;
+    // The mesh of generations 0 and 1 is made of such ports.
+    if source.is_none() || function != crate::mesh::CONNECT {
+        check_secure(node)?;
+    }
     create(node, &name, &function, args.without_tag())
 }
 
@@ -236,6 +261,7 @@ fn clip(element: &RawElement<'_>) -> String {
 }
 
 fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+    check_secure(node)?;
     let text = args.tag().ok_or("there is nothing to evaluate")?;
     let evaluator = node.functions.evaluator.read().clone();
     let result = match evaluator {
@@ -258,6 +284,7 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 
 /// A request that is the name of a function: called with the rest, in no port's context.
 fn call(node: &Arc<Inner>, source: Source<'_>, name: &str, args: Message) -> Result<(), String> {
+    check_secure(node)?;
     let Some(function) = node.functions.get(name) else {
         return Err(unknown(name));
     };

@@ -98,10 +98,12 @@ fn scalars() {
             "false",
             "autocork",
             "1",
+            "secure",
+            "yes",
             "max_queue",
             "9"
         ]]),
-        json!({"monitor_timeout": "30", "secret": "s", "generation": "1", "nodelay": 0, "autocork": 1, "max_queue": "9"})
+        json!({"monitor_timeout": "30", "secret": "s", "generation": "1", "nodelay": 0, "autocork": 1, "secure": 1, "max_queue": "9"})
     );
     assert_eq!(
         after(&[&[
