@@ -105,6 +105,8 @@ async fn changes_come_once_and_in_order() {
     let first = within("the first change", changes.next()).await;
     let first = first.unwrap().unwrap();
     assert!(first.added.is_empty() && first.changed.is_empty() && first.deleted.is_empty());
+    // What is set before there is a master is told as it is by then.
+    within("a master", writer.db_keys("n")).await.unwrap();
     for n in 0..500_u32 {
         writer.db_set("n", "key", &n).unwrap();
     }
