@@ -15,6 +15,7 @@ mod mailbox;
 mod monitor;
 pub(crate) mod peer;
 mod peers;
+mod phase;
 mod port;
 mod port_handle;
 mod ports;
@@ -48,7 +49,7 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
-pub(crate) use claim::Claims;
+pub(crate) use claim::{Claims, forget};
 pub(crate) use monitor::call as action;
 pub(crate) use work::enter;
 
