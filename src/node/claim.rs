@@ -10,7 +10,6 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use compact_str::CompactString;
 use hashbrown::HashTable;
 
 use super::handler::{Outcome, Slot};
@@ -31,7 +30,7 @@ pub(crate) struct Claims {
     held: Option<usize>,
 }
 
-/// Ports with a tag each, by name and tag.
+/// Ports with a tag each, by what messages to them begin with.
 ///
 /// They are remembered beyond a reader's turn. That keeps nothing alive but the cells of dead ports and
 /// closed handlers, which are empty, nor the node.
@@ -42,14 +41,23 @@ struct Known {
     node: Weak<Inner>,
 }
 
+/// It fills a line of the processor's cache: with many ports each look is at one that was not near.
+#[repr(align(64))]
 struct Entry {
-    name: CompactString,
-    tag: CompactString,
+    key: Key,
     cell: Arc<PortCell>,
     /// The handler for the tag, as long as the port has this epoch.
     slot: Slot,
     epoch: Epoch,
 }
+
+/// The octets that messages to a port with some tag begin with.
+enum Key {
+    Short(u8, [u8; SHORT]),
+    Long(Box<[u8]>),
+}
+
+const SHORT: usize = 30;
 
 /// How many ports are known at the same time.
 const MOST: usize = 16 * 1024;
@@ -76,14 +84,14 @@ impl Known {
     }
 
     #[inline]
-    fn find(&self, hash: u64, name: &[u8], tag: &[u8]) -> Option<usize> {
-        let is = |entry: &Entry| entry.is(name, tag);
+    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let is = |entry: &Entry| entry.key.octets() == key;
         self.table.find_bucket_index(hash, is)
     }
 
     /// Puts an entry in the place of what was known of that port and tag. Returns its place.
     fn add(&mut self, node: &Inner, hash: u64, entry: Entry) -> usize {
-        if let Some(place) = self.find(hash, entry.name.as_bytes(), entry.tag.as_bytes())
+        if let Some(place) = self.find(hash, entry.key.octets())
             && let Some(old) = self.table.get_bucket_mut(place)
         {
             *old = entry;
@@ -92,7 +100,7 @@ impl Known {
         if self.table.len() >= MOST {
             self.table.clear();
         }
-        let rehash = |entry: &Entry| node.ports.hash(entry.name.as_bytes());
+        let rehash = |entry: &Entry| node.ports.hash(entry.key.octets());
         self.table.insert_unique(hash, entry, rehash).bucket_index()
     }
 }
@@ -136,7 +144,7 @@ impl Claims {
     #[inline]
     fn hand_over(&mut self, node: &Arc<Inner>, octets: &mut [u8], plain: bool) -> Option<usize> {
         let head = Head::find(octets)?;
-        self.claim(node, head.name, head.tag)?;
+        self.claim(node, &head, head.octets(octets))?;
         let (slot, context) = (
             &self.known.table.get_bucket(self.held?)?.slot,
             self.context.as_ref()?,
@@ -172,37 +180,55 @@ impl Claims {
         Some(end)
     }
 
-    /// Claims the port `name`, unless it is claimed already, for a message with this tag.
+    /// Claims the port that a message is for, unless it is claimed already. `key`: what the message
+    /// begins with.
     #[inline]
-    fn claim(&mut self, node: &Arc<Inner>, name: &[u8], tag: &[u8]) -> Option<()> {
+    fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
         if let (Some(held), Some(context)) = (self.held, &self.context)
             && let Some(entry) = self.known.table.get_bucket(held)
-            && entry.is(name, tag)
+            && entry.key.octets() == key
             && entry.epoch == context.cell()?.epoch()
         {
             return Some(());
         }
         self.release(node);
-        self.claim_other(node, name, tag)
+        self.claim_other(node, head, key)
     }
 
     /// Claims a port while none is claimed.
-    fn claim_other(&mut self, node: &Arc<Inner>, name: &[u8], tag: &[u8]) -> Option<()> {
-        if name.is_empty() || node.is_stopping() {
+    #[inline]
+    fn claim_other(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
+        if node.is_stopping() {
             return None;
         }
-        let hash = node.ports.hash(name);
-        if let Some(place) = self.known.find(hash, name, tag)
+        let hash = node.ports.hash(key);
+        if let Some(place) = self.known.find(hash, key)
             && let Some(entry) = self.known.table.get_bucket(place)
+            // Both are looked at before the exchange, which would have the second wait for the first.
+            && !entry.slot.is_closed() & (entry.cell.epoch() == entry.epoch)
             && entry.cell.claim_again(entry.epoch)
         {
             return self.hold(node, place);
         }
-        let cell = node.ports.get_hashed(hash, name)?;
-        let (slot, epoch) = cell.claim(tag)?;
+        self.claim_unknown(node, head, hash, key)
+    }
+
+    fn claim_unknown(
+        &mut self,
+        node: &Arc<Inner>,
+        head: &Head<'_>,
+        hash: u64,
+        key: &[u8],
+    ) -> Option<()> {
+        if head.name.is_empty() {
+            return None;
+        }
+        let cell = node
+            .ports
+            .get_hashed(node.ports.hash(head.name), head.name)?;
+        let (slot, epoch) = cell.claim(head.tag)?;
         let entry = Entry {
-            name: CompactString::from_utf8_lossy(name),
-            tag: CompactString::from_utf8_lossy(tag),
+            key: Key::new(key),
             cell,
             slot,
             epoch,
@@ -240,9 +266,41 @@ impl Claims {
     }
 }
 
-impl Entry {
+impl Key {
+    fn new(octets: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        match short.get_mut(..octets.len()) {
+            Some(room) => {
+                room.copy_from_slice(octets);
+                Key::Short(octets.len() as u8, short)
+            }
+            None => Key::Long(octets.into()),
+        }
+    }
+
     #[inline]
-    fn is(&self, name: &[u8], tag: &[u8]) -> bool {
-        self.name.as_bytes() == name && self.tag.as_bytes() == tag
+    fn octets(&self) -> &[u8] {
+        match self {
+            Key::Short(len, octets) => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Key::Long(octets) => octets,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_a_line_of_the_cache() {
+        assert_eq!(size_of::<Entry>(), 64);
+    }
+
+    #[test]
+    fn keys_are_the_octets() {
+        for len in [0, 1, SHORT - 1, SHORT, SHORT + 1, 300] {
+            let octets = vec![b'x'; len];
+            assert_eq!(Key::new(&octets).octets(), octets);
+        }
     }
 }

@@ -100,7 +100,7 @@ impl<H: Handle + ?Sized> Code<H> {
     }
 
     #[inline]
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 

@@ -58,6 +58,12 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// The octets from the message's start to its tag: other ones for any other port or tag.
+    #[inline]
+    pub fn octets(&self, message: &'a [u8]) -> &'a [u8] {
+        &message[..self.at.min(message.len())]
+    }
+
     /// Where the rest of the message is.
     #[inline]
     pub fn rest(&self) -> RestAt {
