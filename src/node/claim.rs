@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use super::handler::{Outcome, Slot};
 use super::phase::Epoch;
 use super::port::{PortCell, Running, panic_text};
-use super::queue::Batch;
+use super::queue::Items;
 use super::{Context, Inner};
 use crate::proto::Reason;
 use crate::proto::message::Head;
@@ -167,7 +167,7 @@ impl Claims {
             Ok(None | Some(Outcome::Done(Ok(())))) => return Some(end),
             Ok(Some(Outcome::Later(future))) => {
                 // If it goes on as a task, that runs the port from now on.
-                if context.cell()?.drive(node, future, &mut Batch::new()) {
+                if context.cell()?.drive(node, future, &mut Items::default()) {
                     self.leave();
                 }
                 return Some(end);

@@ -16,10 +16,11 @@ use super::context::Context;
 use super::handler::{Handlers, Slot};
 use super::monitor::{self, Watcher};
 use super::phase::{Epoch, Phase};
-use super::queue::{self, Batch, Item, Queue};
+use super::queue::{self, Given, Item, Items, Queue};
 use super::work::{self, Job};
 use crate::log::log_at;
-use crate::proto::{Message, PortId, Reason};
+use crate::proto::message::{Head, are_plain};
+use crate::proto::{Limits, Message, PortId, Reason};
 
 pub(crate) use super::handler::Outcome;
 
@@ -89,8 +90,8 @@ thread_local! {
 pub(crate) struct Running(*const PortCell);
 
 impl Running {
-    pub(crate) fn begin(port: &Arc<PortCell>) -> Self {
-        Running(RUNNING.replace(Arc::as_ptr(port)))
+    pub(crate) fn begin(port: &PortCell) -> Self {
+        Running(RUNNING.replace(std::ptr::from_ref(port)))
     }
 }
 
@@ -162,7 +163,7 @@ impl PortCell {
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         node: &Inner,
-        message: Message,
+        message: Given<'_>,
         most: usize,
         shared: bool,
     ) -> Queued {
@@ -184,8 +185,14 @@ impl PortCell {
         };
         // A message that will wait must not keep the whole block alive that it was read into.
         let waits = shared && (self.phase.is_running() || mailbox.is_some());
-        let message = if waits { message.compact() } else { message };
-        state.queue.push(Item::Message(message));
+        match message {
+            Given::Text(text) if mailbox.is_none() => state.queue.push_text(text),
+            given => {
+                let message = given.into_message();
+                let message = if waits { message.compact() } else { message };
+                state.queue.push(Item::Message(message));
+            }
+        }
         if let Some(notify) = mailbox {
             notify.notify_one();
             return Queued::Done;
@@ -229,8 +236,9 @@ impl PortCell {
         };
         let context = Context::of(node, self.clone());
         let mut known = None;
+        let plain = are_plain(batch.texts());
         let over = loop {
-            match batch.pop_front() {
+            match batch.pop() {
                 None => break false,
                 Some(Item::Kill(reason)) => {
                     self.die_of(node, reason);
@@ -241,15 +249,33 @@ impl PortCell {
                         break true;
                     }
                 }
+                Some(Item::Text(len)) => {
+                    let text = batch.text(len);
+                    let known_one = known.as_ref();
+                    let limits = node.settings.limits;
+                    let quick = known_one
+                        .and_then(|known| self.handle_text(&context, known, text, plain, limits));
+                    let over = match quick {
+                        Some(outcome) => self.conclude(node, outcome, &mut batch),
+                        None => {
+                            let message = Message::from_encoded(text);
+                            self.handle(node, &context, &mut known, message, &mut batch)
+                        }
+                    };
+                    if over {
+                        break true;
+                    }
+                }
             }
         };
         queue::spare(batch);
         if over {
             return;
         }
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let empty = state.queue.is_empty();
         if empty {
+            state.queue.rest();
             self.phase.stop();
         }
         drop(state);
@@ -270,7 +296,7 @@ impl PortCell {
         context: &Context,
         known: &mut Option<Known>,
         message: Message,
-        batch: &mut Batch,
+        batch: &mut Items,
     ) -> bool {
         let outcome = loop {
             let tagged = match self.next(known, &message) {
@@ -286,7 +312,7 @@ impl PortCell {
                     self.phase.stop();
                     if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
                         let notify = notify.clone();
-                        batch.push_front(Item::Message(message));
+                        batch.push_front(message);
                         state.queue.put_back(batch);
                         self.phase.waits();
                         notify.notify_one();
@@ -312,6 +338,47 @@ impl PortCell {
             slot.finish();
             break outcome;
         };
+        self.conclude(node, outcome, batch)
+    }
+
+    /// Has the handler that is known take a message straight from its text, if that can be done and
+    /// comes to the same as [`handle`](Self::handle) does. Otherwise the text is as it was.
+    fn handle_text(
+        &self,
+        context: &Context,
+        known: &Known,
+        text: &mut [u8],
+        plain: bool,
+        limits: Limits,
+    ) -> Option<Outcome> {
+        let head = Head::of_args(text)?;
+        let takes = known.slot.is_quick
+            && known.epoch == self.epoch()
+            && known.tag.as_ref().map(|tag| tag.as_bytes()) == Some(head.tag);
+        if !takes {
+            return None;
+        }
+        let mut handler = known.slot.enter()?;
+        let at = head.rest();
+        let quick = at.open(text, plain, limits);
+        let outcome = {
+            let _running = Running::begin(self);
+            catch_unwind(AssertUnwindSafe(|| handler.take_quick(context, &quick)))
+        };
+        drop(handler);
+        known.slot.finish();
+        if at.end(quick.used()).is_none() {
+            at.restore(text);
+            return None;
+        }
+        Some(match outcome {
+            Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
+            Err(panic) => Outcome::Done(Err(panic_text(&*panic))),
+        })
+    }
+
+    /// Does what follows from a message that was handled. True if the run ends with it.
+    fn conclude(self: &Arc<Self>, node: &Arc<Inner>, outcome: Outcome, batch: &mut Items) -> bool {
         match outcome {
             Outcome::Done(Ok(())) => false,
             Outcome::Done(Err(text)) => {
@@ -422,7 +489,7 @@ impl PortCell {
         self: &Arc<Self>,
         node: &Arc<Inner>,
         mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
-        batch: &mut Batch,
+        batch: &mut Items,
     ) -> bool {
         // Many handlers end at their first poll; a task for these would be a waste.
         let mut now = TaskContext::from_waker(Waker::noop());
@@ -514,6 +581,7 @@ impl PortCell {
         let notify = Arc::new(Notify::new());
         self.phase.change();
         let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
+        state.queue.own();
         drop(state);
         if let Body::Handlers(handlers) = replaced {
             handlers.close();

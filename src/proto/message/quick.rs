@@ -58,6 +58,32 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// Reads the start of a message without its destination, as [`encode_args`](super::encode_args)
+    /// writes it: the name is empty.
+    ///
+    /// ```
+    /// use aemp::proto::message::Head;
+    /// let head = Head::of_args(br#"["ping",17]"#).unwrap();
+    /// assert_eq!((head.name, head.tag), (&b""[..], &b"ping"[..]));
+    /// ```
+    #[inline]
+    pub fn of_args(octets: &'a [u8]) -> Option<Self> {
+        let rest = octets.strip_prefix(b"[\"")?;
+        let tag = plain(rest)?;
+        let more = match rest.get(tag.len() + 1)? {
+            b',' => true,
+            b']' => false,
+            _ => return None,
+        };
+        let at = 2 + tag.len() + 1;
+        Some(Head {
+            name: b"",
+            tag,
+            more,
+            at,
+        })
+    }
+
     /// The octets from the message's start to its tag: other ones for any other port or tag.
     #[inline]
     pub fn octets(&self, message: &'a [u8]) -> &'a [u8] {
