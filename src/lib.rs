@@ -132,9 +132,10 @@ mod trace;
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
 pub use node::{
-    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox,
-    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError,
-    Registration, RegistrationGuard, SendError, StartError,
+    Builder, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange,
+    GroupChanges, IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent,
+    NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
+    StartError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -1,8 +1,9 @@
 //! What becomes of a request to a stand-in's node port (docs/bridge.md, "What passes, what does not").
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
 
 use crate::mesh::CONNECT;
+use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, NodeId};
 
 /// What is done with a request.
@@ -69,9 +70,9 @@ pub(super) fn request(
             false => joined("snd", &args.elements(), Some(real.as_str())),
         },
         "snd_multiple" if new => {
-            let one = |element: &RawValue| {
-                let elements: Vec<&RawValue> = serde_json::from_str(element.get()).ok()?;
-                encoded("snd", &elements, None)
+            let one = |element: RawElement<'_>| {
+                let message = element.to_message()?;
+                encoded("snd", &message.elements(), None)
             };
             let all: Option<Vec<Message>> = args.elements().into_iter().map(one).collect();
             all.map_or(Passage::Pass, Passage::Instead)
@@ -129,7 +130,7 @@ fn about_port(
     }
 }
 
-fn joined(verb: &str, elements: &[&RawValue], last: Option<&str>) -> Passage {
+fn joined(verb: &str, elements: &[RawElement<'_>], last: Option<&str>) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
         None => Passage::Drop("it can't be encoded"),
@@ -137,13 +138,35 @@ fn joined(verb: &str, elements: &[&RawValue], last: Option<&str>) -> Passage {
 }
 
 /// A request of a verb, elements as they came, and maybe one more.
-fn encoded(verb: &str, elements: &[&RawValue], last: Option<&str>) -> Option<Message> {
-    let verb = to_raw_value(verb).ok()?;
-    let last = last.map(to_raw_value).transpose().ok()?;
-    let mut all: Vec<&RawValue> = vec![&verb];
-    all.extend(elements);
-    all.extend(last.as_deref());
-    Message::encode(&all).ok()
+fn encoded(verb: &str, elements: &[RawElement<'_>], last: Option<&str>) -> Option<Message> {
+    let request = Request {
+        verb,
+        elements,
+        last,
+    };
+    Message::encode(&request).ok()
+}
+
+struct Request<'a> {
+    verb: &'a str,
+    elements: &'a [RawElement<'a>],
+    last: Option<&'a str>,
+}
+
+impl Serialize for Request<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let more = 1 + usize::from(self.last.is_some());
+        let mut seq = serializer.serialize_seq(Some(self.elements.len() + more))?;
+        seq.serialize_element(self.verb)?;
+        for element in self.elements {
+            seq.serialize_element(element)?;
+        }
+        if let Some(last) = self.last {
+            seq.serialize_element(last)?;
+        }
+        seq.end()
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{scalar_text, split_commas};
 use crate::proto::Secret;
 use crate::proto::generation::Generations;
 
-pub(super) const FRAMING_FORMAT: &[&str] = &["json"];
+pub(super) const FRAMING_FORMAT: &[&str] = &["cbor", "json"];
 pub(super) const AUTH_OFFER: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256"];
 pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256", "cleartext"];
 

@@ -724,12 +724,13 @@ impl State {
         (added, std::mem::take(&mut self.effects))
     }
 
-    /// Ends a registration and tells the peers.
-    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> Vec<Effect> {
-        if self.groups.unregister(group, port) {
+    /// Ends a registration and tells the peers. False if there was none.
+    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> (bool, Vec<Effect>) {
+        let removed = self.groups.unregister(group, port);
+        if removed {
             self.tell_registration("reg0", group, port);
         }
-        std::mem::take(&mut self.effects)
+        (removed, std::mem::take(&mut self.effects))
     }
 
     fn tell_registration(&mut self, verb: &str, group: &str, port: &PortId) {

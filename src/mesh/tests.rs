@@ -160,7 +160,7 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     let (_, effects) = state.register("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg1", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg1", "g", "me#a"])));
-    let effects = state.unregister("g", &PortId::new("me#a"));
+    let (_, effects) = state.unregister("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg0", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg0", "g", "me#a"])));
 }

@@ -248,6 +248,8 @@ async fn take_over(
         traffic: Traffic::default(),
         serial: node.next_serial(),
         info: done.peer,
+        send_framing: done.send_framing,
+        recv_framing: done.recv_framing,
         remote: remote.to_owned(),
         ready: Notify::new(),
         ending: Ending::default(),

@@ -194,6 +194,20 @@ impl Builder {
         }
     }
 
+    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node and
+    /// this one meet in JSON or Storable.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// let builder = aemp::Node::builder().no_rc().framings([Framing::Json, Framing::Storable]);
+    /// assert_eq!(builder.config()?.framing_format, ["json", "storable"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn framings(self, framings: impl IntoIterator<Item = Framing>) -> Self {
+        let names: Vec<&str> = framings.into_iter().map(Framing::name).collect();
+        self.set("framing_format", names)
+    }
+
     /// Refuses to run anything here for other nodes: the functions of this program are not called and not
     /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
     /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
@@ -306,7 +320,9 @@ impl Builder {
     /// The node without any network.
     pub(crate) fn local(self) -> Node {
         let id = NodeId::new(format!("anon/{}", alnumbits(&rand::random::<[u8; 12]>())));
-        build(id, &Config::default()).expect("the defaults are right")
+        let node = build(id, &Config::default()).expect("the defaults are right");
+        node.become_global(); // there is nobody else to ask
+        node
     }
 }
 
@@ -360,7 +376,7 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
             "framing_format",
             &config.framing_format,
             Framing::from_name,
-            &["json"],
+            &Framing::ALL.map(Framing::name),
         )?,
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
@@ -531,6 +547,10 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
 /// Runs the services of the configuration: functions of this program.
 fn run_services(node: &Arc<Inner>, services: &[Value]) {
     for service in services {
+        if service.as_str() == Some(mesh::GLOBAL_SERVICE) {
+            node.mesh.become_global(node);
+            continue;
+        }
         let (name, args) = match service {
             Value::Array(list) => match list.split_first() {
                 Some((name, args)) => (name.as_str(), args),

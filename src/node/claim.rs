@@ -16,8 +16,8 @@ use super::handler::{Outcome, Slot};
 use super::port::{PortCell, Running, panic_text};
 use super::queue::Batch;
 use super::{Context, Inner};
-use crate::proto::Reason;
 use crate::proto::message::Head;
+use crate::proto::{Framing, Reason};
 
 /// The port that a link's reader has claimed, and those that it claimed before in this turn.
 pub(crate) struct Claims {
@@ -75,18 +75,19 @@ impl Claims {
         SPARE.set(self.known);
     }
 
-    /// Hands the first message in `octets` to its port, if that can be done here and now. Returns its
-    /// length; otherwise `octets` is as it was, and no port is held.
+    /// Hands the first message in `octets`, which are in that framing, to its port, if that can be done
+    /// here and now. Returns its length; otherwise `octets` is as it was, and no port is held.
     ///
     /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
     #[inline]
     pub(crate) fn offer(
         &mut self,
         node: &Arc<Inner>,
+        framing: Framing,
         octets: &mut [u8],
         plain: bool,
     ) -> Option<usize> {
-        let end = self.hand_over(node, octets, plain);
+        let end = self.hand_over(node, framing, octets, plain);
         if end.is_none() {
             self.release(node);
         }
@@ -94,8 +95,14 @@ impl Claims {
     }
 
     #[inline]
-    fn hand_over(&mut self, node: &Arc<Inner>, octets: &mut [u8], plain: bool) -> Option<usize> {
-        let head = Head::find(octets)?;
+    fn hand_over(
+        &mut self,
+        node: &Arc<Inner>,
+        framing: Framing,
+        octets: &mut [u8],
+        plain: bool,
+    ) -> Option<usize> {
+        let head = Head::find(framing, octets)?;
         let place = self.claim(node, head.name, head.tag)?;
         let entry = self.known.entries[place].as_ref()?;
         let at = head.rest();

@@ -6,6 +6,7 @@ mod api;
 mod builder;
 mod claim;
 mod context;
+mod database;
 pub(crate) mod ending;
 mod events;
 mod funcs;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 pub use api::{CalError, SendError};
 pub use builder::{Builder, StartError};
 pub use context::Context;
+pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
@@ -59,7 +61,7 @@ use crate::mesh::Mesh;
 use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
-use crate::proto::message::{encode_args, encode_to};
+use crate::proto::message::{encode_args, encode_in};
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
@@ -272,13 +274,19 @@ impl Inner {
             let most = if most == usize::MAX { most } else { LOCAL_ROOM };
             return Ok(self.deliver(name, message, most).map(Full::Port));
         }
-        encode_to(&mut scratch.0, name, args)?;
+        let mut encoded = None;
         loop {
             let peer = self.peers.get_or_add(to.node());
-            match peer.send(self, name, &scratch.0, most) {
+            let framing = peer.framing();
+            if encoded != Some(framing) {
+                scratch.0.clear();
+                encode_in(&mut scratch.0, framing, name, args)?;
+                encoded = Some(framing);
+            }
+            match peer.send(self, name, framing, &scratch.0, most) {
                 Sent::Done => return Ok(None),
                 Sent::NoRoom => return Ok(Some(Full::Peer(peer))),
-                Sent::Unknown => {}
+                Sent::Unknown | Sent::OtherFraming => {}
             }
         }
     }

@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -31,9 +31,10 @@ use super::stats::LinkStats;
 use super::work::{self, Job};
 use super::{Inner, NodeEvent};
 use crate::log::log_at;
+use crate::proto::framing::json::JsonScanner;
 use crate::proto::handshake::{Peer as PeerInfo, Role};
-use crate::proto::message::encode_to;
-use crate::proto::{Generation, NodeId, Reason};
+use crate::proto::message::{EncodeError, encode_in, json_in};
+use crate::proto::{Framing, Generation, Limits, NodeId, Reason};
 
 /// Another node.
 pub(crate) struct Peer {
@@ -43,6 +44,8 @@ pub(crate) struct Peer {
     lifecycle: Mutex<()>,
     /// Tells senders that wait that the queue has become shorter.
     room: Notify,
+    /// The framing of the present link, for those who encode a message before they take our lock.
+    framing: AtomicU8,
 }
 
 struct PeerState {
@@ -96,6 +99,8 @@ pub(crate) struct Link {
     pub(crate) traffic: Traffic,
     pub(crate) serial: u64,
     pub(crate) info: PeerInfo,
+    pub(crate) send_framing: Framing,
+    pub(crate) recv_framing: Framing,
     pub(crate) remote: String,
     /// There is something to write.
     pub(crate) ready: Notify,
@@ -189,7 +194,16 @@ impl Peer {
             }),
             lifecycle: Mutex::new(()),
             room: Notify::new(),
+            framing: AtomicU8::new(Framing::Json as u8),
         }
+    }
+
+    /// The framing to encode messages in, most likely: see [`send`](Self::send).
+    #[inline]
+    pub(crate) fn framing(&self) -> Framing {
+        let framing = self.framing.load(Ordering::Relaxed);
+        let is = |known: &Framing| *known as u8 == framing;
+        Framing::ALL.into_iter().find(is).unwrap_or(Framing::Json)
     }
 
     /// The present link.
@@ -220,6 +234,8 @@ impl Peer {
             remote: link.remote.clone(),
             generation: link.info.generation.name().to_owned(),
             provider: link.info.greeting.param("provider").map(str::to_owned),
+            send_framing: link.send_framing.name().to_owned(),
+            recv_framing: link.recv_framing.name().to_owned(),
             sent: count(&link.traffic.sent),
             sent_octets: count(&link.traffic.sent_octets),
             received: count(&link.traffic.received),
@@ -268,27 +284,27 @@ impl Peer {
             .await;
     }
 
-    /// Sends a message to the port `name` that [`encode_to`] has encoded, if fewer than `most` octets
-    /// wait for the writer.
+    /// Sends a message to the port `name` that [`encode_in`] has encoded in `framing`, if fewer than
+    /// `most` octets wait for the writer.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         name: &str,
+        framing: Framing,
         encoded: &[u8],
         most: usize,
     ) -> Sent {
-        let mut room = true;
+        let mut sent = Sent::Done;
         let known = self.with_state(node, name, |state| {
-            room = state.queued() < most;
-            if room {
+            if state.framing() != framing {
+                sent = Sent::OtherFraming;
+            } else if state.queued() < most {
                 state.append(encoded);
+            } else {
+                sent = Sent::NoRoom;
             }
         });
-        match (known, room) {
-            (false, _) => Sent::Unknown,
-            (true, false) => Sent::NoRoom,
-            (true, true) => Sent::Done,
-        }
+        if known { sent } else { Sent::Unknown }
     }
 
     /// The present life, if there is a link or an attempt to get one.
@@ -300,11 +316,12 @@ impl Peer {
         }
     }
 
-    /// Sends what came by another link, in the life that this is bound to; the first time, to the present one.
+    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to; the first time, to the present one.
     pub(crate) fn forward(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         bound: &std::sync::OnceLock<u64>,
+        framing: Framing,
         encoded: &[u8],
     ) -> super::relay::Forwarded {
         use super::relay::Forwarded;
@@ -314,6 +331,9 @@ impl Peer {
         }
         if node.is_stopping() || *bound.get_or_init(|| state.life) != state.life {
             return Forwarded::Lost;
+        }
+        if state.framing() != framing {
+            return Forwarded::OtherFraming;
         }
         state.append(encoded);
         self.after_sending(node, state);
@@ -359,7 +379,7 @@ impl Peer {
         self.with_state(node, name, |state| match &state.phase {
             Phase::Up(link) => {
                 let verb = link.info.generation.kill_verb();
-                state.append(&about_port(verb, name, reason));
+                state.request(&WithPort(verb, name, reason));
             }
             _ => {
                 state.pending_octets += name.len() + 64 + reason.size();
@@ -376,7 +396,7 @@ impl Peer {
                 && let Phase::Up(link) = &state.phase
             {
                 let verb = link.info.generation.death_verb();
-                state.append(&about_port(verb, name, reason));
+                state.request(&WithPort(verb, name, reason));
             }
         });
     }
@@ -468,7 +488,7 @@ impl Peer {
         let list = state.monitors.entry(name.into()).or_default();
         list.push((serial, action));
         if first && !name.is_empty() {
-            state.append(&encoded("", &("mon1", name)));
+            state.request(&("mon1", name));
         }
         self.after_sending(node, state);
         Ok(())
@@ -493,7 +513,7 @@ impl Peer {
         if list.is_empty() {
             state.monitors.remove(name);
             if !name.is_empty() && !matches!(state.phase, Phase::Idle) {
-                state.append(&encoded("", &("mon0", name)));
+                state.request(&("mon0", name));
             }
         }
         drop(state);
@@ -585,7 +605,8 @@ impl Peer {
     pub(crate) fn poke(&self) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Up(_)) && state.out.is_empty() {
-            state.append(b"[]");
+            let keepalive = state.framing().keepalive();
+            state.append(keepalive);
         }
     }
 
@@ -620,25 +641,25 @@ impl Peer {
         if verdict != Verdict::Accept {
             return verdict;
         }
+        let mut out = first.to_vec();
+        for pending in std::mem::take(&mut state.pending) {
+            if let Err(error) = pending.write(&mut out, link.send_framing, link.info.generation) {
+                // No message is dropped in silence: all that wait are lost, and their monitors fire.
+                self.give_up(node, state, &error.to_string());
+                return Verdict::Refuse;
+            }
+        }
         if let Phase::Connecting(connecting) = &state.phase {
             connecting.ended.cancel();
         }
         state.phase = Phase::Up(link.clone());
+        self.framing
+            .store(link.send_framing as u8, Ordering::Relaxed);
         state.links += 1;
-        state.out = first.to_vec();
+        state.out = out;
         state.in_flight = 0;
         state.flushing = false;
         state.pending_octets = 0;
-        for pending in std::mem::take(&mut state.pending) {
-            match pending {
-                Pending::Json(octets) => state.out.extend_from_slice(&octets),
-                Pending::Kill(name, reason) => {
-                    let verb = link.info.generation.kill_verb();
-                    let kill = about_port(verb, &name, &reason);
-                    state.out.extend_from_slice(&kill);
-                }
-            }
-        }
         drop(state);
         self.room.notify_waiters();
         if let Some(relay) = &node.relay {
@@ -764,6 +785,14 @@ impl Peer {
         }
     }
 
+    /// Gives up to connect to the node, if that is being tried.
+    pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Connecting(_)) {
+            self.give_up(node, state, text);
+        }
+    }
+
     fn give_up(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -782,6 +811,7 @@ impl Peer {
             Phase::Idle => false,
             Phase::Failing => return,
         };
+        self.framing.store(Framing::Json as u8, Ordering::Relaxed);
         state.pending.clear();
         state.pending_octets = 0;
         state.out = Vec::new();
@@ -809,6 +839,9 @@ impl Peer {
     fn finish_failure(self: &Arc<Self>, node: &Arc<Inner>, lost: Lost) {
         let lifecycle = self.lifecycle.lock();
         let reason = &lost.reason;
+        if !lost.was_up {
+            node.mesh.want_no_more(node, &self.id);
+        }
         for name in lost.watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
@@ -879,6 +912,8 @@ pub(crate) enum Sent {
     Done,
     /// Too much is waiting already.
     NoRoom,
+    /// It was encoded in another framing than the link's.
+    OtherFraming,
     /// Look the peer up again.
     Unknown,
 }
@@ -894,7 +929,24 @@ impl PeerState {
         self.queued() + self.in_flight
     }
 
-    /// Appends an encoded message.
+    /// The framing of what is sent: the link's, or, while there is none, JSON.
+    fn framing(&self) -> Framing {
+        match &self.phase {
+            Phase::Up(link) => link.send_framing,
+            _ => Framing::Json,
+        }
+    }
+
+    /// Appends a request to the node: strings and values, which always serialise.
+    fn request(&mut self, args: &impl Serialize) {
+        let mut octets = Vec::with_capacity(64);
+        match encode_in(&mut octets, self.framing(), "", args) {
+            Ok(()) => self.append(&octets),
+            Err(error) => log_at!(1, "a request can't be sent: {error}"),
+        }
+    }
+
+    /// Appends a message that is encoded in [our framing](Self::framing).
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {
             link.traffic.sent.fetch_add(1, Ordering::Relaxed);
@@ -921,18 +973,37 @@ fn next_life() -> u64 {
 /// Why monitors fire that are set while the node stops.
 const STOPPING: &str = "node is shutting down";
 
-/// Encodes a message of strings and values, which always serialise.
-fn encoded(name: &str, args: &impl Serialize) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(64);
-    if let Err(error) = encode_to(&mut octets, name, args) {
-        log_at!(1, "a request can't be sent: {error}");
+impl Pending {
+    /// Appends what waited, as it goes over a link.
+    fn write(
+        self,
+        out: &mut Vec<u8>,
+        framing: Framing,
+        generation: Generation,
+    ) -> Result<(), EncodeError> {
+        let messages = match self {
+            Pending::Kill(name, reason) => {
+                let verb = generation.kill_verb();
+                return encode_in(out, framing, "", &WithPort(verb, &name, &reason));
+            }
+            Pending::Json(messages) => messages,
+        };
+        if framing == Framing::Json {
+            out.extend_from_slice(&messages);
+            return Ok(());
+        }
+        // They are our own, so they are sound and no limit counts.
+        let mut scanner = JsonScanner::new(Limits {
+            max_message: usize::MAX,
+            max_depth: usize::MAX,
+        });
+        let mut rest = &messages[..];
+        while let Ok(Some(frame)) = scanner.next(rest) {
+            json_in(out, framing, &rest[..frame.end])?;
+            rest = &rest[frame.end..];
+        }
+        Ok(())
     }
-    octets
-}
-
-/// A node request about a port, with a reason's values at its end.
-fn about_port(verb: &str, name: &str, reason: &Reason) -> Vec<u8> {
-    encoded("", &WithPort(verb, name, reason))
 }
 
 /// The reason that a monitor of a missing port gets (PROTOCOL.md, "Reasons").
@@ -960,7 +1031,54 @@ impl Serialize for WithPort<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::message::Incoming;
     use proptest::prelude::*;
+
+    /// Each message's destination and values.
+    fn received(octets: &[u8], framing: Framing) -> Vec<(String, Vec<serde_json::Value>)> {
+        let mut block = octets.into();
+        let mut incoming = Incoming::new(framing, Limits::default());
+        let next = || incoming.next(&mut block).unwrap();
+        std::iter::from_fn(next)
+            .map(|arrived| (arrived.name.unwrap(), arrived.message.values()))
+            .collect()
+    }
+
+    #[test]
+    fn what_waited_goes_over_links_of_any_framing() {
+        use serde_json::json;
+        let mut messages = vec![
+            ("a.b", json!(["m", 1, "é☺", [], {"k": [null, -7]}])),
+            ("a.b", json!([])),
+            ("c\"d", json!(vec!["x"; 40])),
+            ("", json!(["mon1", "p"])),
+        ];
+        let mut json = Vec::new();
+        for (name, args) in &messages {
+            encode_in(&mut json, Framing::Json, name, args).unwrap();
+        }
+        json.extend(b"[ \"relayed\" , \"\\u00e9\" , [ 1 ] ]");
+        messages.extend([
+            ("relayed", json!(["é", [1]])),
+            ("", json!(["kil", "p", "why", "é"])),
+            ("last", json!([])),
+        ]);
+        for framing in Framing::ALL {
+            let mut out = b"token".to_vec();
+            for pending in [
+                Pending::Json(json.clone()),
+                Pending::Kill("p".into(), Reason::new(["why", "é"])),
+                Pending::Json(b"[\"last\"]".to_vec()),
+            ] {
+                pending.write(&mut out, framing, Generation::Gen1b).unwrap();
+            }
+            let got = received(out.strip_prefix(b"token").unwrap(), framing);
+            assert_eq!(got.len(), messages.len(), "{framing}");
+            for ((name, values), (to, args)) in got.iter().zip(&messages) {
+                assert_eq!((name.as_str(), &json!(values)), (*to, args), "{framing}");
+            }
+        }
+    }
 
     proptest! {
         /// Two nodes that each decide on the other's connection while their own is being decided on

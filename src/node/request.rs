@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::peer::Peer;
 use super::port::{Outcome, guarded};
 use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
+use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, PortId, Reason};
 
 /// The link that a request came by.
@@ -89,8 +89,9 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         "snd" => relay(node, &args)?,
         "snd_multiple" => {
             for one in args.elements() {
-                let one: Message = one_message(one)?;
-                relay(node, &one)?;
+                let message = one.to_message();
+                let message = message.ok_or_else(|| format!("{} is no message", clip(&one)))?;
+                relay(node, &message)?;
             }
         }
         "info" => reply(node, &args, &[node.id.as_str()])?,
@@ -114,29 +115,40 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
         }
         "eval" => evaluate(node, &args)?,
+        verb if verb.starts_with("g_")
+            && let Some(Origin { peer, .. }) = source
+            && node.mesh.request(node, &peer.id, message)? => {}
         name => call(node, source, name, args)?,
     }
     Ok(())
 }
 
-/// The requests that every node of this crate knows.
-const VERBS: [&str; 16] = [
+/// The requests of generation 2, whose nodes ask with `can`.
+const VERBS: [&str; 24] = [
     "",
     "devnull",
     "mon1",
     "mon0",
     "kil0",
     "kil1",
-    "AnyEvent::MP::_spawn",
     "snd",
-    "snd_multiple",
-    "info",
-    "known_nodes",
-    "up_nodes",
     "can",
     "time",
     "eval",
-    "kil",
+    "g_global",
+    "g_slave",
+    "g_set",
+    "g_upd",
+    "g_find",
+    "g_found",
+    "g_db_family",
+    "g_db_keys",
+    "g_db_values",
+    "g_reply",
+    "g_mon1",
+    "g_mon0",
+    "g_chg1",
+    "g_chg2",
 ];
 
 fn unknown(name: &str) -> String {
@@ -215,7 +227,7 @@ fn relay(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 }
 
 /// A message that a request carries, with values behind it.
-struct With<'a, T>(&'a [&'a RawValue], &'a [T]);
+struct With<'a, T>(&'a [RawElement<'a>], &'a [T]);
 
 impl<T: Serialize> Serialize for With<'_, T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -237,20 +249,15 @@ fn reply<T: Serialize>(node: &Arc<Inner>, args: &Message, values: &[T]) -> Resul
     let Some((port, first)) = elements.split_first() else {
         return Ok(()); // nobody wants an answer
     };
-    let port: PortId = serde_json::from_str(port.get())
-        .map_err(|_| format!("{} is no port ID to reply to", clip(port.get())))?;
+    let port: PortId = port
+        .read()
+        .map_err(|_| format!("{} is no port ID to reply to", clip(port)))?;
     let sent = node.snd(&port, &With(first, values));
     sent.map_err(|error| error.to_string())
 }
 
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-fn one_message(raw: &RawValue) -> Result<Message, String> {
-    let error = |_| format!("{} is no message", clip(raw.get()));
-    let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(error)?;
-    Message::encode(&elements).map_err(|error| error.to_string())
+fn clip(element: &RawElement<'_>) -> String {
+    element.json().chars().take(40).collect()
 }
 
 fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {

@@ -56,6 +56,12 @@ pub struct LinkStats {
     pub generation: String,
     /// What it says it is, such as `AE-1.30`.
     pub provider: Option<String>,
+    /// The framing in which we send to it, such as `cbor`.
+    #[serde(default)]
+    pub send_framing: String,
+    /// The framing in which it sends.
+    #[serde(default)]
+    pub recv_framing: String,
     /// Messages handed to the link since it came up; those that waited for it are not counted.
     pub sent: u64,
     /// Octets written.

@@ -114,7 +114,8 @@ pub struct Local {
 pub const PROVIDER: &str = concat!("aemp-rs-", env!("CARGO_PKG_VERSION"));
 
 impl Local {
-    /// The defaults: every generation, HMAC offered, HMAC and cleartext accepted, JSON.
+    /// The defaults: every generation, HMAC offered, HMAC and cleartext accepted, CBOR
+    /// preferred to JSON.
     ///
     /// ```
     /// use aemp::proto::{AuthMethod, handshake::Local};
@@ -129,7 +130,7 @@ impl Local {
             version: None,
             auth_offer: vec![AuthMethod::HmacSha3, AuthMethod::HmacMd6],
             auth_accept: AuthMethod::ALL.to_vec(),
-            framings: vec![Framing::Json],
+            framings: vec![Framing::Cbor, Framing::Json],
             secret,
             timeout_secs: 12,
             params: Vec::new(),

@@ -79,6 +79,30 @@ impl<'de> Deserializer<'de> {
         self.at >= self.input.len()
     }
 
+    /// Has `visitor` read the next `n` items as a list, and no more.
+    #[inline]
+    pub(crate) fn read_list<V: Visitor<'de>>(
+        &mut self,
+        n: usize,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        let left = Some(n as u64);
+        visitor.visit_seq(&mut Items { of: self, left })
+    }
+
+    /// How many octets were read.
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// use serde::Deserialize;
+    /// let mut deserializer = Deserializer::new(b"\x19\x01\x00\x07");
+    /// assert_eq!((u64::deserialize(&mut deserializer)?, deserializer.position()), (256, 3));
+    /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+    /// ```
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next head behind any tags, and the last of these.
     #[inline]
     pub(super) fn head(&mut self) -> Result<(Head, Option<u64>), CborError> {
