@@ -70,7 +70,7 @@ pub(super) fn request(
             false => joined("snd", &args.elements(), Some(real.as_str())),
         },
         "snd_multiple" if new => {
-            let one = |element: RawElement<'_>| {
+            let one = |element: RawElement| {
                 let message = element.to_message()?;
                 encoded("snd", &message.elements(), None)
             };
@@ -130,7 +130,7 @@ fn about_port(
     }
 }
 
-fn joined(verb: &str, elements: &[RawElement<'_>], last: Option<&str>) -> Passage {
+fn joined(verb: &str, elements: &[RawElement], last: Option<&str>) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
         None => Passage::Drop("it can't be encoded"),
@@ -138,35 +138,18 @@ fn joined(verb: &str, elements: &[RawElement<'_>], last: Option<&str>) -> Passag
 }
 
 /// A request of a verb, elements as they came, and maybe one more.
-fn encoded(verb: &str, elements: &[RawElement<'_>], last: Option<&str>) -> Option<Message> {
-    let request = Request {
-        verb,
-        elements,
-        last,
-    };
-    Message::encode(&request).ok()
-}
-
-struct Request<'a> {
-    verb: &'a str,
-    elements: &'a [RawElement<'a>],
-    last: Option<&'a str>,
-}
-
-impl Serialize for Request<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq as _;
-        let more = 1 + usize::from(self.last.is_some());
-        let mut seq = serializer.serialize_seq(Some(self.elements.len() + more))?;
-        seq.serialize_element(self.verb)?;
-        for element in self.elements {
-            seq.serialize_element(element)?;
-        }
-        if let Some(last) = self.last {
-            seq.serialize_element(last)?;
-        }
-        seq.end()
+fn encoded(verb: &str, elements: &[RawElement], last: Option<&str>) -> Option<Message> {
+    /// An element of either sort.
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Part<'a> {
+        Text(&'a str),
+        Raw(&'a RawElement<'a>),
     }
+    let mut all = vec![Part::Text(verb)];
+    all.extend(elements.iter().map(Part::Raw));
+    all.extend(last.map(Part::Text));
+    Message::encode(&all).ok()
 }
 
 #[cfg(test)]

@@ -246,13 +246,15 @@ impl<'a> Quick<'a> {
     #[inline]
     fn read_cbor<T: Deserialize<'a>>(&self, items: &'a [u8], elements: usize) -> Option<T> {
         // What is read into types goes no deeper than this.
-        let depth = Limits::default().max_depth.min(self.limits.max_depth);
-        let mut deserializer = cbor::Deserializer::new(items).max_depth(depth.saturating_sub(1));
+        let depth = self.limits.max_depth.min(Limits::default().max_depth);
+        let depth = depth.checked_sub(1)?;
+        let mut deserializer = cbor::Deserializer::new(items).max_depth(depth);
         let value = read_first(&mut deserializer, elements).ok()?;
         let used = deserializer.position();
         let read = &items[..used];
+        let shallow = || !deserializer.has_skipped() || containers(read) < self.limits.max_depth;
         let fits = self.before + used <= self.limits.max_message
-            && (used < self.limits.max_depth || containers(read) < self.limits.max_depth);
+            && (used < self.limits.max_depth || shallow());
         if !fits {
             return None;
         }
@@ -307,8 +309,11 @@ fn brackets(read: &[u8]) -> usize {
 
 /// How many octets could begin an array or a map, wherever they stand: no fewer than there are levels.
 fn containers(read: &[u8]) -> usize {
-    let begins = |octet: u8| usize::from((0x80..0xc0).contains(&octet));
-    read.iter().map(|&octet| begins(octet)).sum()
+    let begins = |octet: u8| u8::from((0x80..0xc0).contains(&octet));
+    // Short pieces, whose counts fit in an octet, so that many octets are counted at a time.
+    let count = |piece: &[u8]| piece.iter().fold(0, |n, &octet| n + begins(octet));
+    let counts = read.chunks(128).map(count);
+    counts.map(usize::from).sum()
 }
 
 #[cfg(test)]

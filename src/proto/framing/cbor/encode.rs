@@ -110,6 +110,7 @@ pub fn write_message(out: &mut Vec<u8>, json: &[u8]) -> Result<(), CborError> {
 /// assert_eq!(out, b"\x83\x43a.b\x44test\x18\x7b\x81\x40");
 /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
 /// ```
+#[inline]
 pub fn encode_to<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     name: &str,
@@ -117,14 +118,16 @@ pub fn encode_to<T: Serialize + ?Sized>(
 ) -> Result<(), CborError> {
     let start = out.len();
     write_start(out, name, 0);
-    match encode_elements(out, args) {
-        Ok(elements) => set_start(out, start, elements + 1),
-        Err(error) => {
-            out.truncate(start);
-            return Err(error);
-        }
+    let behind = out.len();
+    let mut result = args.serialize(Serializer::message(out, start));
+    if result.is_ok() && out.len() > behind && out[start] == head::ARRAY + 1 {
+        // No list that was counted: it may be an array that was written as a whole.
+        result = headless(out, behind).map(|elements| set_start(out, start, elements + 1));
     }
-    Ok(())
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
 }
 
 /// Has the head of the array that starts at `start`, one octet, say that so many elements follow.

@@ -50,6 +50,9 @@ enum Mode {
     Octets,
     /// Octets as they are: see [`ITEM`].
     Item,
+    /// The items of a list behind what is there already, which is the start of a message with the head
+    /// at this place.
+    Message(usize),
 }
 
 /// Writes a value as one item.
@@ -86,8 +89,28 @@ impl<'a> Serializer<'a> {
         Self { out, mode }
     }
 
+    /// A serializer of the elements of the message whose start was written: its head, one octet at `at`,
+    /// says that there is one element. A list adds its items to them; anything else is written as an
+    /// item, without that it is counted.
+    pub(super) fn message(out: &'a mut Vec<u8>, at: usize) -> Self {
+        let mode = Mode::Message(at);
+        Self { out, mode }
+    }
+
     /// Starts an array or map of, if that is known, `len` items or pairs.
+    #[inline]
     fn start(self, kind: u8, len: Option<usize>) -> Compound<'a> {
+        if let Mode::Message(at) = self.mode
+            && kind == ARRAY
+        {
+            return Compound {
+                out: self.out,
+                kind,
+                at,
+                said: 1,
+                count: 1,
+            };
+        }
         let said = len.unwrap_or_default() as u64;
         let at = self.out.len();
         head::write(self.out, kind, said);
@@ -101,7 +124,8 @@ impl<'a> Serializer<'a> {
     }
 
     /// Starts a map of one pair, whose value follows.
-    fn variant(self, name: &str) -> Self {
+    fn variant(mut self, name: &str) -> Self {
+        self.mode = Mode::Usual;
         head::write(self.out, MAP, 1);
         head::write_str(self.out, name);
         self
@@ -135,6 +159,10 @@ impl Compound<'_> {
         if self.count != self.said && self.kind != 0 {
             let (_, old) = head::encode(self.kind, self.said);
             let (new, len) = head::encode(self.kind, self.count);
+            if (old, len) == (1, 1) {
+                self.out[self.at] = new[0];
+                return Ok(());
+            }
             self.out
                 .splice(self.at..self.at + old, new[..len].iter().copied());
         }
@@ -216,7 +244,9 @@ impl<'a> ser::Serializer for Serializer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), CborError> {
-        self.out.push(head::NULL);
+        if !matches!(self.mode, Mode::Message(_)) {
+            self.out.push(head::NULL);
+        }
         Ok(())
     }
 
@@ -241,6 +271,7 @@ impl<'a> ser::Serializer for Serializer<'a> {
         self.mode = match name {
             OCTETS => Mode::Octets,
             ITEM => Mode::Item,
+            _ if matches!(self.mode, Mode::Message(_)) => self.mode,
             _ => Mode::Usual,
         };
         value.serialize(self)
