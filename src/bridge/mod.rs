@@ -71,14 +71,31 @@ pub enum BridgeError {
 /// ```
 #[derive(Debug)]
 #[must_use = "the bridge ends when this is dropped"]
-pub struct Bridge(Arc<Core>);
+pub struct Bridge {
+    core: Arc<Core>,
+    kept: bool,
+}
 
 impl Bridge {
+    /// Lets the bridge last as long as the node. The configuration key `bridge` does that as well.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder().no_rc().nodeid("middle").secret("geheim").binds(["127.0.0.1:0"]);
+    /// let node = node.start().await?;
+    /// node.bridge([1, 2])?.keep();
+    /// # node.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+
     /// The nodes that have stand-ins, with the numbers of the generations where these are, sorted.
     ///
     /// See [`Bridge`] for an example.
     pub fn stand_ins(&self) -> Vec<(NodeId, u32)> {
-        let natives = self.0.natives.lock();
+        let natives = self.core.natives.lock();
         let of = |(id, native): (&NodeId, &Native)| {
             let there = native.stand_ins.iter();
             let named = there.map(|(number, _)| (id.clone(), *number));
@@ -92,7 +109,9 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        self.0.close();
+        if !self.kept {
+            self.core.close();
+        }
     }
 }
 
@@ -136,7 +155,8 @@ impl Node {
         for peer in own.peers.all() {
             core.look_at(own, &peer);
         }
-        Ok(Bridge(core))
+        let kept = false;
+        Ok(Bridge { core, kept })
     }
 }
 
