@@ -55,7 +55,7 @@ fn read_quick(block: &mut BytesMut) -> u64 {
     let (mut at, mut sum) = (0, 0);
     while at < block.len() {
         let octets = &mut block[at..];
-        let head = Head::find(octets).expect("a usual start");
+        let head = Head::find(aemp::proto::Framing::Json, octets).expect("a usual start");
         black_box((head.name, head.tag));
         let rest = head.rest();
         let quick = rest.open(octets, plain, Limits::default());

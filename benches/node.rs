@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aemp::proto::generation::Versions;
+use aemp::proto::generation::Generations;
 use aemp::{Context, Node, Port, PortId, Reason, Receive};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use support::{Args, EXTRA, Extra, HELLO};
@@ -223,7 +223,7 @@ fn local(c: &mut Criterion) {
 async fn linked() -> [Node; 2] {
     let node = |id: &str| {
         let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
-        let builder = builder.generation(Versions::Only(1));
+        let builder = builder.generation(Generations::Only(1));
         builder.binds(["127.0.0.1:0"])
     };
     let receiver = node("receiver").start().await.expect("it listens");

@@ -111,6 +111,8 @@
 //! the command `aemp`, and [`log`]'s subscriber.
 
 #[cfg(feature = "node")]
+mod bridge;
+#[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]
 pub mod log;
@@ -127,10 +129,13 @@ pub mod supervise;
 mod trace;
 
 #[cfg(feature = "node")]
+pub use bridge::{Bridge, BridgeError};
+#[cfg(feature = "node")]
 pub use node::{
-    Builder, CalError, Context, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox,
-    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError,
-    Registration, RegistrationGuard, SendError, StartError,
+    Builder, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange,
+    GroupChanges, IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent,
+    NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
+    StartError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

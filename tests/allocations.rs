@@ -6,6 +6,7 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aemp::proto::Framing;
 use aemp::{Context, Node, PortId, Receive};
 use serde::{Deserialize, Serialize};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -31,10 +32,10 @@ impl Receive for Borrows {
     }
 }
 
-async fn started(id: &str, seeds: Vec<String>) -> Node {
+async fn started(id: &str, framing: Framing, seeds: Vec<String>) -> Node {
     let node = Node::builder().no_rc().nodeid(id).secret("geheim");
-    let node = node.binds(["127.0.0.1:0"]).seeds(seeds);
-    node.start().await.unwrap()
+    let node = node.framings([framing]).binds(["127.0.0.1:0"]);
+    node.seeds(seeds).start().await.unwrap()
 }
 
 /// Sends so many messages and waits until they are handled.
@@ -51,9 +52,16 @@ async fn send(node: &Node, port: &PortId, count: u64, handled: &AtomicU64) {
 
 #[tokio::test]
 async fn a_message_allocates_nothing() {
+    // One after the other, as everything that happens meanwhile is counted.
+    for framing in [Framing::Json, Framing::Cbor] {
+        allocates_nothing(framing).await;
+    }
+}
+
+async fn allocates_nothing(framing: Framing) {
     const COUNT: u64 = 100_000;
-    let receiver = started("receiver", vec![]).await;
-    let sender = started("sender", receiver.listeners()).await;
+    let receiver = started("receiver", framing, vec![]).await;
+    let sender = started("sender", framing, receiver.listeners()).await;
     let handled = Arc::new(AtomicU64::new(0));
     let port = receiver.port();
     port.rcv_with("m", Borrows(handled.clone()));
@@ -71,10 +79,10 @@ async fn a_message_allocates_nothing() {
         let region = Region::new(GLOBAL);
         send(&sender, port, COUNT, &handled).await;
         let change = region.change();
-        println!("{COUNT} messages: {change:?}");
+        println!("{COUNT} messages in {framing}: {change:?}");
         // A few per read or timer are allowed, none per message: sending, reading and handling together.
         let times = change.allocations + change.reallocations;
-        assert!(times < 200, "{change:?}");
+        assert!(times < 200, "{framing}: {change:?}");
     }
     sender.shutdown().await;
     receiver.shutdown().await;

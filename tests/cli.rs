@@ -57,8 +57,7 @@ impl Home {
 
     /// Runs a node and waits until it listens.
     fn run(&self, id: &str) -> Running {
-        let mut command = self.command();
-        command.args([
+        self.run_with(&[
             "run",
             "profile",
             "none",
@@ -66,7 +65,12 @@ impl Home {
             id,
             "binds",
             "127.0.0.1:0",
-        ]);
+        ])
+    }
+
+    fn run_with(&self, args: &[&str]) -> Running {
+        let mut command = self.command();
+        command.args(args);
         command.env("PERL_ANYEVENT_MP_WARNLEVEL", "9");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -199,6 +203,60 @@ fn the_configuration_is_edited() {
     let error = stderr(home.aemp(&["gensecret"]).code(1));
     assert!(error.contains("rc"), "{error}");
     assert_eq!(std::fs::read(home.rc()).unwrap(), b"{\"secret\": oops");
+}
+
+/// What Perl's 2.x writes into the file is kept, also what means nothing here.
+#[test]
+fn settings_of_generation_2_are_kept() {
+    let home = Home::new();
+    let rc = json!({
+        "version": 1, "eval": "1", "norc": 1, "nodeid": "shop/%n/%u", "secure": 0,
+        "profile": { "p": { "secure": true, "nodeid": "shop/" } },
+    });
+    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    home.aemp(&["secure", "1", "setsecret", "geheim"]).success();
+    let mut wanted = rc;
+    wanted["secure"] = 1.into();
+    wanted["secret"] = "geheim".into();
+    assert_eq!(home.config(), wanted);
+    home.aemp(&["delsecure", "profile", "p", "delsecure"])
+        .success();
+    assert_eq!(home.config()["profile"]["p"], json!({"nodeid": "shop/"}));
+    assert_eq!(home.config().get("secure"), None);
+}
+
+#[test]
+fn a_node_without_the_file_and_one_with_the_last_word() {
+    let home = Home::new();
+    std::fs::write(home.rc(), "{ broken").unwrap();
+    let node = home.run_with(&[
+        "run",
+        "norc",
+        "1",
+        "nodeid",
+        "shop/",
+        "binds",
+        "127.0.0.1:0",
+    ]);
+    assert!(node.lines[0].contains(" node shop/"), "{:?}", node.lines);
+    assert!(!node.lines[0].contains(" node shop/ "), "{:?}", node.lines);
+    let error = stderr(home.aemp(&["run", "norc", "0"]).code(1));
+    assert!(error.contains("rc"), "{error}");
+
+    std::fs::write(home.rc(), r#"{"nodeid": "doomed"}"#).unwrap();
+    let arguments = [
+        "run",
+        "force",
+        "1",
+        "nodeid",
+        "ruth",
+        "binds",
+        "127.0.0.1:0",
+    ];
+    let node = home.run_with(&arguments);
+    assert!(node.lines[0].contains(" node ruth "), "{:?}", node.lines);
+    let node = home.run_with(&[&arguments[..1], &arguments[3..]].concat());
+    assert!(node.lines[0].contains(" node doomed "), "{:?}", node.lines);
 }
 
 #[test]

@@ -9,7 +9,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-use aemp::config::{LocalHost, RcFile, alnumbits, find_profile, format_hostport, relaxed, resolve};
+use aemp::config::{
+    Arguments, Config, LocalHost, RcFile, alnumbits, find_profile, format_hostport, relaxed,
+    resolve,
+};
 use serde_json::{Value, json};
 
 /// The folders of the releases that are here.
@@ -28,6 +31,17 @@ fn releases() -> Vec<PathBuf> {
     found.sort();
     if found.is_empty() {
         println!("NOT RUN: no AnyEvent::MP releases found (set AEMP_PERL_PEERS)");
+    }
+    found
+}
+
+/// The folder of a release of generation 2, if one is here.
+fn generation_2() -> Option<PathBuf> {
+    let kernel = |release: &PathBuf| std::fs::read_to_string(release.join("AnyEvent/MP/Kernel.pm"));
+    let is_it = |release: &PathBuf| kernel(release).is_ok_and(|text| text.contains("mproto"));
+    let found = releases().into_iter().rfind(is_it);
+    if found.is_none() {
+        println!("NOT RUN: no release of AnyEvent::MP of generation 2");
     }
     found
 }
@@ -96,6 +110,113 @@ fn the_same_value_wins() {
         }
     }
     println!("compared with Perl: {compared} profiles");
+}
+
+/// `norc` and `force`, which Perl has from 2.0 on.
+#[test]
+fn the_same_value_wins_when_the_arguments_change_the_rule() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rc");
+    let text = r#"{"a": "global", "b": "global", "c": "global", "norc": 1, "force": 1,
+        "profile": {"kid": {"b": "kid", "d": "kid", "norc": 1, "force": 1}}}"#;
+    std::fs::write(&file, text).unwrap();
+    let rc = RcFile::load(file.clone()).unwrap();
+    let modules = ["AnyEvent", "JSON::XS", "common::sense"];
+    let Some(release) = generation_2() else {
+        return;
+    };
+    let mut compared = 0;
+    for flags in [
+        json!({}),
+        json!({"norc": 1}),
+        json!({"force": 1}),
+        json!({"norc": 1, "force": 1}),
+        json!({"norc": 0, "force": ""}),
+        json!({"norc": null, "force": "1"}),
+    ] {
+        let mut given = json!({"a": "arg", "b": "arg", "e": "arg"});
+        let given = given.as_object_mut().unwrap();
+        given.extend(flags.as_object().unwrap().clone());
+        let script = r#"
+            my $given = JSON::XS->new->utf8->decode($ENV{GIVEN});
+            my $found = AnyEvent::MP::Config::find_profile kid => %$given;
+            my %shown = map +($_ => $found->{$_}), grep exists $found->{$_}, qw(a b c d e);
+            print JSON::XS->new->utf8->encode(\%shown);
+        "#;
+        let set_up = |command: &mut Command| {
+            command
+                .arg("-I")
+                .arg(&release)
+                .arg("-MAnyEvent::MP::Config");
+            command.env("PERL_ANYEVENT_MP_RC", &file);
+            command.env("GIVEN", Value::Object(given.clone()).to_string());
+        };
+        let Some(found) = perl(&modules, set_up, script) else {
+            return;
+        };
+        let given: Vec<(String, Value)> = given.clone().into_iter().collect();
+        let mut ours = find_profile(&rc, Some("kid"), &given).unwrap().to_map();
+        ours.retain(|key, _| key.len() == 1);
+        let theirs: Value = serde_json::from_str(&found).unwrap();
+        assert_eq!(Value::Object(ours), theirs, "{flags}");
+        compared += 1;
+    }
+    println!("compared with Perl: {compared} rules");
+}
+
+/// Node IDs as 2.x makes them of `nodeid` and of the profile. The random part is replaced by `*`, for it has another length.
+#[test]
+fn node_ids_are_made_alike() {
+    let Some(release) = generation_2() else {
+        return;
+    };
+    let name = aemp::config::node_name();
+    let mut compared = 0;
+    for arguments in [
+        json!(["p", "nodeid", "ruth"]),
+        json!(["p", "nodeid", "anon/"]),
+        json!(["p", "nodeid", "shop/"]),
+        json!(["p", "nodeid", "aemp/%n/%u"]),
+        json!(["p", "nodeid", "%n%n%x%U/%u/a"]),
+        json!(["p", "nodeid", "%u-%u/"]),
+        json!(["p", "nodeid", "%%n"]),
+        json!(["p", "nodeid", "/"]),
+        json!(["p", "nodeid", 7]),
+        json!(["p"]),
+        json!(["at-%n-%u"]),
+        json!([]),
+    ] {
+        let script = r#"
+            my $given = JSON::XS->new->utf8->decode($ENV{GIVEN});
+            AnyEvent::MP::Kernel::configure(@$given, binds => [], norc => 1);
+            my $id = $AnyEvent::MP::Kernel::NODE;
+            $id =~ s/\Q$AnyEvent::MP::Kernel::RUNIQ\E/*/g;
+            print $id;
+        "#;
+        let set_up = |command: &mut Command| {
+            command.arg("-I").arg(&release).arg("-MAnyEvent::MP");
+            command.env("PERL_ANYEVENT_MP_RC", "");
+            command.env("GIVEN", arguments.to_string());
+        };
+        let modules = [
+            "AnyEvent",
+            "JSON::XS",
+            "common::sense",
+            "Guard",
+            "Digest::SHA3",
+        ];
+        let Some(theirs) = perl(&modules, set_up, script) else {
+            return;
+        };
+        let mut given = arguments.as_array().unwrap().clone();
+        given.extend([json!("generation"), json!(2)]);
+        let given = Arguments::from_list(given).unwrap();
+        let config = Config::load(&RcFile::default(), &given, &name).unwrap();
+        let ours = config.node_id(&name, &[0; 12]).unwrap();
+        assert_eq!(ours.replace("AAAAAAAAAAAAAAAA", "*"), theirs, "{arguments}");
+        compared += 1;
+    }
+    println!("compared with Perl: {compared} node IDs");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use aemp::proto::Framing;
 use aemp::{Node, Reason};
 use support::{LIMIT, Scripted, builder, capture_log, joining, listening, log, sync, up, within};
 use tokio::net::TcpListener;
@@ -20,8 +21,11 @@ struct Scene {
 impl Scene {
     async fn new(id: &str) -> Self {
         capture_log();
-        let node = listening(id).await;
-        let friend = joining(&format!("{id}-friend"), &node).await;
+        Self::around(listening(id).await).await
+    }
+
+    async fn around(node: Node) -> Self {
+        let friend = joining(&format!("{}-friend", node.id()), &node).await;
         up(&node, friend.id().as_str()).await;
         Scene { node, friend }
     }
@@ -206,8 +210,16 @@ async fn a_silent_peer() {
 
 /// Sends something bad on an established link; the link must be closed, monitors fire, the log say why.
 async fn bad_message(id: &str, octets: &[u8], words: &str) {
-    let scene = Scene::new(id).await;
+    bad_message_in("json", id, octets, words).await;
+}
+
+async fn bad_message_in(framing: &'static str, id: &str, octets: &[u8], words: &str) {
+    capture_log();
+    let node = builder(id).binds(["127.0.0.1:0"]);
+    let node = node.framings(Framing::ALL).start().await.unwrap();
+    let scene = Scene::around(node).await;
     let mut peer = Scripted::connect(&scene.node).await;
+    peer.framing = framing;
     peer.handshake("vandal", 1, PERL).await;
     up(&scene.node, "vandal").await;
     let mut events = scene.node.mon_nodes();
@@ -229,6 +241,29 @@ async fn bad_message(id: &str, octets: &[u8], words: &str) {
 #[tokio::test]
 async fn broken_json() {
     bad_message("broken-json", b"[\"\",\"time\"}", "malformed message").await;
+}
+
+#[tokio::test]
+async fn broken_cbor() {
+    let octets = b"\x82\x41p\x1c";
+    bad_message_in("cbor", "broken-cbor", octets, "malformed message").await;
+    // Behind messages that are in order, and for a port that takes them.
+    let octets = b"\x80\x83\x40\x44time\x43x#y\x82\x41p\x61\xff";
+    bad_message_in("cbor", "cbor-text", octets, "not UTF-8").await;
+    bad_message_in("cbor", "json-as-cbor", b"[\"p\",\"abc\"]", "not an array").await;
+    let octets = b"\x82\x41p\x5b\x7f\xff\xff\xff\xff\xff\xff\xff";
+    bad_message_in("cbor", "long-cbor", octets, "longer than").await;
+    let octets = [&b"\x82\x41p"[..], &[0x81; 512]].concat();
+    bad_message_in("cbor", "deep-cbor", &octets, "nested deeper than 512").await;
+}
+
+#[tokio::test]
+async fn broken_storable() {
+    let octets = b"\x08\x05\x0b\x02\0\0\0\x01\x06";
+    bad_message_in("storable", "broken-storable", octets, "malformed Storable").await;
+    let object = b"\x12\x05\x0b\x02\0\0\0\x01\x04\x11\x03Foo\x03\0\0\0\0";
+    bad_message_in("storable", "storable-object", object, "class 'Foo'").await;
+    bad_message_in("storable", "json-as-storable", b"[\"p\"]", "malformed").await;
 }
 
 #[tokio::test]
@@ -332,7 +367,7 @@ async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let node = builder("old")
-        .generation(aemp::proto::generation::Versions::Only(0))
+        .generation(aemp::proto::generation::Generations::Only(0))
         .binds([""; 0])
         .seeds([address])
         .set("monitor_timeout", 2)

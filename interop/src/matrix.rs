@@ -132,12 +132,6 @@ pub fn pairings(releases: &[Arc<Release>]) -> Vec<Pairing> {
     all
 }
 
-/// Why a pairing cannot be played at all for the time being, if so. To go, with its one call, when the Rust node speaks generation 2.
-pub fn not_yet(pairing: &Pairing) -> Option<&'static str> {
-    (pairing.has_rust() && pairing.generation() == Some(Generation::G2))
-        .then_some("the Rust node does not speak generation 2 yet")
-}
-
 /// Every scenario in every pairing whose name contains one of `only` (`*` matches anything); all if `only` is empty.
 pub fn cells(
     scenarios: &[&'static Scenario],
@@ -201,23 +195,6 @@ mod tests {
         for pattern in ["1.0", "rust/*", "echo/*perl", "*rust+*"] {
             assert!(!matches(pattern, name), "{pattern}");
         }
-    }
-
-    #[test]
-    fn only_rust_with_generation_2_is_not_yet() {
-        let release = |version: &str| {
-            Arc::new(Release {
-                version: version.into(),
-                include: None,
-                generation: Generation::of(version),
-            })
-        };
-        let left_out: Vec<String> = pairings(&[release("1.30"), release("2.02")])
-            .iter()
-            .filter(|pairing| not_yet(pairing).is_some())
-            .map(Pairing::to_string)
-            .collect();
-        assert_eq!(left_out, ["perl-2.02+rust", "rust+perl-2.02"]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct Peers {
 }
 
 /// The releases that stand for all others, one or more per way of behaving.
-pub const USUAL: [&str; 6] = ["0.95", "1.0", "1.21", "1.24", "1.26", "1.30"];
+pub const USUAL: [&str; 7] = ["0.95", "1.0", "1.21", "1.24", "1.26", "1.30", "2.02"];
 
 /// Where releases are looked for when nothing else is said: `AEMP_PERL_PEERS`, else `~/aemp-peers`.
 pub fn usual_folder() -> Option<PathBuf> {

@@ -31,7 +31,10 @@ pub fn before_2(pairing: &Pairing) -> Option<&'static str> {
 
 /// For scenarios about what generation 2 brought: global nodes and the database.
 pub fn only_2(pairing: &Pairing) -> Option<&'static str> {
-    (pairing.generation() != Some(Generation::G2))
+    let before = |generation| generation < Generation::G2;
+    pairing
+        .generation()
+        .is_some_and(before)
         .then_some("needs generation 2, which has global nodes and the database")
 }
 

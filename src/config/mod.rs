@@ -13,6 +13,7 @@
 //! passes. The arguments are defaults that whoever deploys the program can override. See [`find_profile`].
 
 mod error;
+mod node_id;
 mod profile;
 mod rc;
 pub mod relaxed;

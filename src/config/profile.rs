@@ -124,7 +124,8 @@ impl Settings {
 /// the global part means nothing. All this is as in Perl.
 ///
 /// Two arguments change the rule and are no settings themselves: `norc` (true: leave out the file) and `force` (true: the
-/// arguments win over the file).
+/// arguments win over the file). In the file they mean nothing. One thing is not as in Perl: there, `force` has the built-in
+/// defaults win over the file as well.
 ///
 /// # Errors
 ///
@@ -150,18 +151,13 @@ pub fn find_profile(
     name: Option<&str>,
     arguments: &[(String, Value)],
 ) -> Result<Settings, ConfigError> {
-    let mut flags = (false, false);
-    let mut given = Map::new();
-    for (key, value) in arguments {
-        match &**key {
-            "norc" => flags.0 = super::typed::truth(key, value, &Origin::Argument)?,
-            "force" => flags.1 = super::typed::truth(key, value, &Origin::Argument)?,
-            _ => {
-                given.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    let (without_file, arguments_win) = flags;
+    let without_file = flag(arguments, "norc")?;
+    let arguments_win = flag(arguments, "force")?;
+    let given = arguments
+        .iter()
+        .filter(|(key, _)| key != "norc" && key != "force")
+        .cloned()
+        .collect();
 
     let mut settings = Settings::default();
     for (key, value) in [
@@ -185,6 +181,17 @@ pub fn find_profile(
         }
     }
     Ok(settings)
+}
+
+/// The last word of the arguments about this.
+fn flag(arguments: &[(String, Value)], name: &str) -> Result<bool, ConfigError> {
+    let mut truth = false;
+    for (key, value) in arguments {
+        if key == name {
+            truth = super::typed::truth(key, value, &Origin::Argument)?;
+        }
+    }
+    Ok(truth)
 }
 
 /// The profile, its parent, its parent's parent and so on.
@@ -231,6 +238,23 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Whether they say that the configuration file is left out (`norc`): then it need not even be read.
+    ///
+    /// # Errors
+    ///
+    /// The value of `norc` is no yes or no.
+    ///
+    /// ```
+    /// use aemp::config::Arguments;
+    /// let given = |norc: &str| Arguments::from_list(vec!["norc".into(), norc.into()]);
+    /// assert!(given("1")?.leave_out_file()? && !given("0")?.leave_out_file()?);
+    /// assert!(given("maybe")?.leave_out_file().is_err());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn leave_out_file(&self) -> Result<bool, ConfigError> {
+        flag(&self.settings, "norc")
+    }
+
     /// Reads a flat list `KEY, VALUE, ..`. In a list of odd length the first element is a profile name, as in
     /// `aemp run seed binds '*:4040'`; the key `profile` names one as well and counts for more.
     ///

@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::ConfigError;
+use super::node_id::check_node_id;
 use super::profile::{Arguments, Origin, Setting, Settings, find_profile};
 use super::rc::RcFile;
 use super::{scalar_text, split_commas};
 use crate::proto::Secret;
-use crate::proto::generation::Versions;
-use crate::proto::id::alnumbits;
+use crate::proto::generation::Generations;
 
-pub(super) const FRAMING_FORMAT: &[&str] = &["json"];
-pub(super) const AUTH_OFFER: &[&str] = &["hmac_md6_64_256"];
-pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_md6_64_256", "cleartext"];
+pub(super) const FRAMING_FORMAT: &[&str] = &["cbor", "json"];
+pub(super) const AUTH_OFFER: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256"];
+pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256", "cleartext"];
 
 /// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
 const MAX_SECONDS: f64 = 1e9;
@@ -29,9 +29,9 @@ const MAX_SECONDS: f64 = 1e9;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The profile the node runs under; also its node ID if nothing sets one.
+    /// The profile the node runs under; its node ID comes from it if nothing sets one.
     pub profile: String,
-    /// The node ID as set (`nodeid`), `anon/` for a random one. See [`Config::node_id`].
+    /// The node ID as set (`nodeid`), which may have parts that are filled in. See [`Config::node_id`].
     pub nodeid: Option<String>,
     /// Where to listen (`binds`); `None`: the default, every local address but loopback with any port; an empty list: nowhere.
     pub binds: Option<Vec<String>>,
@@ -57,8 +57,10 @@ pub struct Config {
     pub auth_offer: Vec<String>,
     /// Ways the other side may authenticate itself (`auth_accept`).
     pub auth_accept: Vec<String>,
-    /// Which generation to speak (`generation`: `auto`, `0` or `1`).
-    pub generation: Versions,
+    /// Which generation to speak (`generation`: `auto`, `0`, `1` or `2`).
+    pub generation: Generations,
+    /// Whether other nodes are refused to have anything run here: functions, spawns, expressions (`secure`); false.
+    pub secure: bool,
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does not use it.
     pub autocork: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
@@ -93,7 +95,8 @@ impl Default for Config {
             framing_format: texts(FRAMING_FORMAT),
             auth_offer: texts(AUTH_OFFER),
             auth_accept: texts(AUTH_ACCEPT),
-            generation: Versions::Auto,
+            generation: Generations::Auto,
+            secure: false,
             autocork: false,
             nodelay: true,
             max_message: 64 << 20,
@@ -172,6 +175,7 @@ impl Config {
                 "auth_offer" => config.auth_offer = read.texts()?,
                 "auth_accept" => config.auth_accept = read.texts()?,
                 "generation" => config.generation = read.generation()?,
+                "secure" => config.secure = truth(key, &setting.value, &setting.origin)?,
                 "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
                 "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
                 "max_message" => config.max_message = read.count()?,
@@ -191,31 +195,6 @@ impl Config {
         }
         Ok(config)
     }
-
-    /// The node's ID: `nodeid`, or else the profile name (which is the node name if no profile was asked for). For `anon/`
-    /// a cookie made of `random` (12 fresh random octets) is appended.
-    ///
-    /// # Errors
-    ///
-    /// The ID is the profile name, and that is empty or contains what no node ID can. (A `nodeid` is checked by
-    /// [`Config::from_settings`].)
-    ///
-    /// ```
-    /// use aemp::config::{Config, Settings};
-    /// let config = Config::from_settings("ruth", &Settings::default())?;
-    /// assert_eq!(config.node_id(&[0; 12])?, "ruth");
-    /// # Ok::<(), aemp::config::ConfigError>(())
-    /// ```
-    pub fn node_id(&self, random: &[u8; 12]) -> Result<String, ConfigError> {
-        match self.nodeid.as_deref() {
-            Some("anon/") => Ok(format!("anon/{}", alnumbits(random))),
-            Some(id) => Ok(id.to_owned()),
-            None => {
-                check_node_id(&self.profile, "from the profile name".to_owned())?;
-                Ok(self.profile.clone())
-            }
-        }
-    }
 }
 
 /// Checks one setting by itself, as [`Config::from_settings`] would.
@@ -233,23 +212,6 @@ pub fn check_setting(key: &str, value: &Value, origin: Origin) -> Result<(), Con
     let mut settings = Settings::default();
     settings.set(key, value.clone(), origin);
     Config::from_settings("", &settings).map(|_| ())
-}
-
-fn check_node_id(id: &str, origin: String) -> Result<(), ConfigError> {
-    let reason = if id.is_empty() || id == "0" {
-        "a node ID cannot be empty (or \"0\", which is the same for Perl)"
-    } else if id.contains('#') {
-        "a node ID cannot contain `#`, which ends it in a port ID"
-    } else if id.chars().any(char::is_control) {
-        "a node ID cannot contain control characters"
-    } else {
-        return Ok(());
-    };
-    Err(ConfigError::BadNodeId {
-        id: id.to_owned(),
-        origin,
-        reason,
-    })
 }
 
 /// A yes or no: JSON's, a number, or the texts "0", "1" and "". Other texts are refused: for Perl they are all true,
@@ -348,12 +310,13 @@ impl Read<'_> {
             .ok_or_else(|| self.bad("a whole number of at least 1"))
     }
 
-    fn generation(&self) -> Result<Versions, ConfigError> {
+    fn generation(&self) -> Result<Generations, ConfigError> {
         match scalar_text(&self.setting.value).as_deref() {
-            Some("auto") => Ok(Versions::Auto),
-            Some("0") => Ok(Versions::Only(0)),
-            Some("1") => Ok(Versions::Only(1)),
-            _ => Err(self.bad("a generation: auto, 0 or 1")),
+            Some("auto") => Ok(Generations::Auto),
+            Some("0") => Ok(Generations::Only(0)),
+            Some("1") => Ok(Generations::Only(1)),
+            Some("2") => Ok(Generations::Only(2)),
+            _ => Err(self.bad("a generation: auto, 0, 1 or 2")),
         }
     }
 }
@@ -361,6 +324,7 @@ impl Read<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::id::alnumbits;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -391,7 +355,7 @@ mod tests {
             "nodeid": 7, "binds": "*:4040,[::1]:1", "seeds": ["a", 4040], "services": "A::,b",
             "secret": "s3cr3t", "monitor_timeout": "30", "connect_interval": 0.5, "network_latency": "1e1",
             "framing_format": "json,storable", "auth_offer": [], "generation": 0, "autocork": "1", "nodelay": "",
-            "max_message": "1000", "max_depth": 9, "max_queue": null, "colour": "blue", "version": 1,
+            "max_message": "1000", "secure": 1, "max_depth": 9, "max_queue": null, "colour": "blue", "version": 1,
         }))
         .unwrap();
         assert_eq!(config.nodeid.as_deref(), Some("7"));
@@ -405,8 +369,8 @@ mod tests {
         assert_eq!(config.network_latency, Some(Duration::from_secs(10)));
         assert_eq!(config.framing_format, ["json", "storable"]);
         assert!(config.auth_offer.is_empty());
-        assert_eq!(config.generation, Versions::Only(0));
-        assert!(config.autocork && !config.nodelay);
+        assert_eq!(config.generation, Generations::Only(0));
+        assert!(config.autocork && config.secure && !config.nodelay);
         assert_eq!((config.max_message, config.max_depth), (1000, 9));
         assert_eq!(config.max_queue, 64 << 20);
         assert_eq!(config.unknown, [("colour".to_owned(), Origin::Global)]);
@@ -436,9 +400,10 @@ mod tests {
             ("max_depth", json!(0)),
             ("max_depth", json!(1.5)),
             ("max_queue", json!("1k")),
-            ("generation", json!(2)),
+            ("generation", json!(3)),
             ("nodelay", json!("false")),
             ("autocork", json!([1])),
+            ("secure", json!("yes")),
             ("binds", json!({"a": 1})),
             ("seeds", json!([["a"]])),
             ("services", json!([[]])),
@@ -455,22 +420,6 @@ mod tests {
             text.contains("(hidden)") && !text.contains("hush"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn node_ids() {
-        let id = |values| config(values).and_then(|c| c.node_id(&[0; 12]));
-        assert_eq!(id(json!({})).unwrap(), "prof");
-        assert_eq!(id(json!({"nodeid": "a b/ü"})).unwrap(), "a b/ü");
-        assert_eq!(
-            id(json!({"nodeid": "anon/"})).unwrap(),
-            "anon/AAAAAAAAAAAAAAAA"
-        );
-        for bad in ["", "0", "a#b", "a\nb"] {
-            let text = id(json!({"nodeid": bad})).unwrap_err().to_string();
-            assert!(text.contains("(global configuration)"), "{text}");
-        }
-        assert!(Config::default().node_id(&[0; 12]).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The rules of the mesh in generations 0 and 1, as inputs and effects.
+//! The rules of the mesh in generations 0 and 1, and the seeds of all, as inputs and effects.
 //!
-//! On each connected node we own a *bridge*: a port that we spawned there and that takes our gossip.
+//! On each connected node that speaks generation 0 or 1 we own a *bridge*: a port that we spawned there and that takes our gossip.
 //! The peer has the same here.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::CONNECT;
-use super::groups::Groups;
+use super::groups::{Groups, Source};
 use super::seeds::Seeds;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
@@ -19,8 +19,8 @@ pub(crate) enum Input {
     Up {
         node: NodeId,
         generation: Generation,
-        /// The greeting versions that the node speaks.
-        versions: Vec<u32>,
+        /// The numbers of the generations that the node speaks.
+        speaks: Vec<u32>,
     },
     Down(NodeId),
     Gossip(NodeId, Gossip),
@@ -30,9 +30,15 @@ pub(crate) enum Input {
     Want(NodeId),
     Listeners(Vec<String>),
     Seeds(Vec<String>),
-    SeedIs(String, NodeId),
+    /// A seed's address, who is there, and the generation of the link.
+    SeedIs(String, NodeId, Generation),
     SeedEnded(String, bool),
     Timer(Timer),
+    /// A bridge has a stand-in for this node in that generation, at these addresses.
+    Vouch(NodeId, u32, Vec<String>),
+    Unvouch(NodeId, u32),
+    /// A stand-in is told of a node by its bridge.
+    Learn(NodeId, Vec<String>),
 }
 
 /// What a peer says to its bridge here.
@@ -54,6 +60,8 @@ pub(crate) enum Timer {
     SeedRound(u64),
     /// Connect to one seed.
     SeedTry,
+    /// Connect to this seed.
+    SeedAgain(String, u64),
     /// Pass on a node's addresses.
     Broadcast(NodeId),
 }
@@ -67,6 +75,8 @@ pub(crate) enum Effect {
     /// Connect to a node at these addresses, with the greeting version that it is likely to speak.
     Connect(NodeId, Vec<String>, Option<u32>),
     Dial(String),
+    /// One of our seeds is this very node.
+    OwnSeed,
     After(Duration, Timer),
     Log(u8, String),
 }
@@ -78,6 +88,10 @@ pub(crate) struct Config {
     pub(crate) monitor_timeout: Duration,
     /// Seeds are tried only while no node is connected, as in generation 0.
     pub(crate) seed_only_when_alone: bool,
+    /// The node is the stand-in of a bridge: it hears of others from that alone, and has no master.
+    pub(crate) stands_in: bool,
+    /// Each seed is tried by itself, as in generation 2, also those that were never reached.
+    pub(crate) seeds_are_single: bool,
 }
 
 /// What is known of a node.
@@ -92,11 +106,22 @@ struct Known {
 
 #[derive(Debug)]
 struct Link {
-    generation: Generation,
-    versions: Vec<u32>,
+    /// The generation whose gossip the node understands. None: it is of generation 2 alone.
+    gossip: Option<Generation>,
+    speaks: Vec<u32>,
     bridge: Option<PortId>,
     /// It asked us to keep it informed.
     seedme: bool,
+}
+
+impl Link {
+    fn has_masters(&self) -> bool {
+        self.gossip.is_some_and(Generation::has_masters)
+    }
+
+    fn is_gen0(&self) -> bool {
+        self.gossip == Some(Generation::Gen0)
+    }
 }
 
 /// The most nodes that are remembered on hearsay.
@@ -115,6 +140,8 @@ pub(crate) struct State {
     name: Box<dyn FnMut() -> String + Send>,
     random: Box<dyn FnMut() -> f64 + Send>,
     effects: Vec<Effect>,
+    /// The stand-ins of our bridge, by their generation.
+    vouched: BTreeMap<(NodeId, u32), Vec<String>>,
 }
 
 impl Gossip {
@@ -174,6 +201,7 @@ impl State {
             name,
             random,
             effects: Vec::new(),
+            vouched: BTreeMap::new(),
         }
     }
 
@@ -183,20 +211,32 @@ impl State {
             Input::Up {
                 node,
                 generation,
-                versions,
-            } => self.up(node, generation, versions),
+                speaks,
+            } => self.up(node, generation, speaks),
             Input::Down(node) => self.down(&node),
             Input::Gossip(from, gossip) => self.gossip(&from, gossip),
             Input::BridgeDied(node, port) => self.bridge_died(&node, &port),
             Input::Want(node) => self.want(&node),
             Input::Listeners(listeners) => self.listeners = listeners,
             Input::Seeds(seeds) => self.add_seeds(seeds),
-            Input::SeedIs(seed, node) => self.seeds.is(&seed, node),
+            Input::SeedIs(seed, node, generation) => {
+                self.seeds.is(&seed, node, generation == Generation::Gen2);
+            }
             Input::SeedEnded(seed, own) => self.seed_ended(&seed, own),
             Input::Timer(Timer::SeedTry) => self.seed_try(),
+            Input::Timer(Timer::SeedAgain(seed, wait)) => {
+                if self.seeds.is_due(&seed, wait) {
+                    self.seed_again(seed);
+                }
+            }
             Input::Timer(Timer::SeedRound(n)) if n == self.seed_round => self.seed_round(),
             Input::Timer(Timer::SeedRound(_)) => {}
             Input::Timer(Timer::Broadcast(node)) => self.broadcast(&node),
+            Input::Vouch(node, number, at) => self.vouch(node, number, at),
+            Input::Unvouch(node, number) => {
+                self.vouched.remove(&(node, number));
+            }
+            Input::Learn(node, addresses) => self.learn(node, addresses),
         }
         std::mem::take(&mut self.effects)
     }
@@ -235,7 +275,7 @@ impl State {
         let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
             return BTreeMap::new();
         };
-        let common = |other: &Link| other.versions.iter().any(|v| link.versions.contains(v));
+        let common = |other: &Link| other.speaks.iter().any(|n| link.speaks.contains(n));
         self.up_nodes()
             .filter(|(id, ..)| *id != listener && of.is_none_or(|of| of == *id))
             .filter(|(_, known, other)| known.first_hand && common(other))
@@ -243,16 +283,25 @@ impl State {
             .collect()
     }
 
-    fn up(&mut self, node: NodeId, generation: Generation, versions: Vec<u32>) {
-        let name = (self.name)();
-        let bridge = node.port(&name);
+    fn up(&mut self, node: NodeId, generation: Generation, speaks: Vec<u32>) {
+        self.seeds.reached(&node);
+        let gossip = match generation {
+            Generation::Gen2 => speaks.contains(&1).then_some(Generation::Gen1b),
+            generation => Some(generation),
+        };
         let known = self.nodes.entry(node.clone()).or_default();
-        known.up = Some(Link {
-            generation,
-            versions,
-            bridge: Some(bridge.clone()),
+        let link = known.up.insert(Link {
+            gossip,
+            speaks,
+            bridge: None,
             seedme: false,
         });
+        let Some(generation) = gossip else {
+            return; // it has the database instead
+        };
+        let name = (self.name)();
+        let bridge = node.port(&name);
+        link.bridge = Some(bridge.clone());
         let spawn = ("AnyEvent::MP::_spawn", &name, CONNECT, 0, &self.own);
         if let Ok(message) = Message::encode(&spawn) {
             self.effects.push(Effect::Snd(node.node_port(), message));
@@ -298,6 +347,9 @@ impl State {
         self.check_master();
         self.groups.remove_node(node);
         self.find(node);
+        for seed in self.seeds.of_node(node) {
+            self.seed_again(seed);
+        }
         if self.up_nodes().next().is_none() && self.seed_round > 0 {
             self.seed_round();
         }
@@ -317,7 +369,7 @@ impl State {
         let Some(link) = self.nodes.get_mut(from).and_then(|k| k.up.as_mut()) else {
             return;
         };
-        let generation = link.generation;
+        let generation = link.gossip.unwrap_or(Generation::Gen1b);
         match gossip {
             Gossip::Addr(list) => {
                 self.log(9, || {
@@ -330,6 +382,8 @@ impl State {
                 }
                 if helps {
                     self.help_listenerless(from);
+                } else {
+                    self.tell_vouched(from, None);
                 }
                 // Later, and not at once for all, so that nodes don't connect to each other at
                 // the same instant.
@@ -337,11 +391,12 @@ impl State {
                 let timer = Timer::Broadcast(from.clone());
                 self.effects.push(Effect::After(delay, timer));
             }
+            Gossip::Nodes(_) if self.config.stands_in => {}
             Gossip::Nodes(map) => self.told_of(from, map),
             Gossip::Set(map) => {
                 for (group, mut ports) in map {
                     ports.retain(|port| port.node() == from.as_str());
-                    self.groups.change(&group, ports, vec![]);
+                    self.groups.change(Source::Gossip, &group, ports, vec![]);
                 }
             }
             Gossip::Reg(add, pair) => {
@@ -357,13 +412,14 @@ impl State {
                     return; // a node speaks for its own ports only
                 }
                 match add {
-                    true => self.groups.change(&group, port, vec![]),
-                    false => self.groups.change(&group, vec![], port),
+                    true => self.groups.change(Source::Gossip, &group, port, vec![]),
+                    false => self.groups.change(Source::Gossip, &group, vec![], port),
                 }
             }
             Gossip::Find(node) => {
                 self.log(9, || format!("{from} asked us to find {node}."));
                 self.tell(from, &node);
+                self.tell_vouched(from, Some(&node));
             }
             Gossip::Setup => {}
             Gossip::SeedMe(seedme) => {
@@ -383,7 +439,8 @@ impl State {
             format!("{from} told us it knows about {}.", json!(map))
         });
         for (node, addresses) in map {
-            if node == self.own || self.is_up(&node) {
+            let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
+            if node == self.own || self.is_up(&node) || [0, 1, 2].iter().any(vouched) {
                 continue;
             }
             if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(&node) {
@@ -393,10 +450,69 @@ impl State {
             if !addresses.is_empty() {
                 // Who tells us and whom it knows of speak the same version.
                 let teller = self.nodes.get(from).and_then(|known| known.up.as_ref());
-                let version = teller.map(|link| link.generation.greeting_version());
+                let gossip = teller.and_then(|link| link.gossip);
+                let version = gossip.map(Generation::greeting_version);
                 self.effects.push(Effect::Connect(node, addresses, version));
             }
         }
+    }
+
+    // Stand-ins (docs/bridge.md)
+
+    fn vouch(&mut self, node: NodeId, number: u32, at: Vec<String>) {
+        self.vouched.insert((node.clone(), number), at);
+        let hidden =
+            |known: &Known| known.first_hand && known.addresses.as_ref().is_some_and(Vec::is_empty);
+        let others: Vec<NodeId> = self
+            .up_nodes()
+            .filter(|(_, known, _)| hidden(known))
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for other in others {
+            self.tell_vouched(&other, Some(&node));
+        }
+    }
+
+    /// Tells a node of the stand-ins, or of one, in its generation. To one with listeners they connect by
+    /// themselves.
+    fn tell_vouched(&mut self, listener: &NodeId, of: Option<&NodeId>) {
+        let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
+            return;
+        };
+        let news: BTreeMap<&NodeId, &Vec<String>> = self
+            .vouched
+            .iter()
+            .filter(|((node, number), at)| {
+                link.speaks == [*number] && of.is_none_or(|of| of == node) && !at.is_empty()
+            })
+            .map(|((node, _), at)| (node, at))
+            .collect();
+        if !news.is_empty() {
+            let news = json!(news);
+            self.say(listener, ("nodes", news));
+        }
+    }
+
+    fn learn(&mut self, node: NodeId, addresses: Vec<String>) {
+        let known = self.nodes.entry(node.clone()).or_default();
+        known.addresses = Some(addresses.clone());
+        if known.up.is_none() && !addresses.is_empty() {
+            self.effects.push(Effect::Connect(node, addresses, None));
+        }
+    }
+
+    pub(crate) fn said_by(&self, node: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        let known = self.nodes.get(node).filter(|known| known.first_hand);
+        let addresses = known.and_then(|known| known.addresses.clone());
+        let mut ports = Vec::new();
+        for group in self.groups.names() {
+            let members = self.groups.members(&group);
+            let own = members
+                .into_iter()
+                .filter(|port| port.node() == node.as_str());
+            ports.extend(own.map(|port| (group.clone(), port)));
+        }
+        (addresses.unwrap_or_default(), ports)
     }
 
     /// Generation 0: who has no listener is told at once of a new node that has one.
@@ -404,9 +520,7 @@ impl State {
         let lost = |known: &Known| known.addresses.as_ref().is_some_and(Vec::is_empty);
         let others: Vec<NodeId> = self
             .up_nodes()
-            .filter(|(id, known, link)| {
-                !link.generation.has_masters() && lost(known) && *id != node
-            })
+            .filter(|(id, known, link)| link.is_gen0() && lost(known) && *id != node)
             .map(|(id, ..)| id.clone())
             .collect();
         for other in others {
@@ -438,9 +552,7 @@ impl State {
     /// Asks those who may know where a node is.
     fn find(&mut self, node: &NodeId) {
         let mut ask: Vec<NodeId> = self.master.iter().cloned().collect();
-        let gen0 = self
-            .up_nodes()
-            .filter(|(_, _, link)| !link.generation.has_masters());
+        let gen0 = self.up_nodes().filter(|(_, _, link)| link.is_gen0());
         ask.extend(gen0.map(|(id, ..)| id.clone()));
         for other in ask {
             if other != *node {
@@ -464,7 +576,7 @@ impl State {
     fn up_seeds(&self) -> Vec<NodeId> {
         let with_masters = |node: &&NodeId| {
             let link = self.nodes.get(*node).and_then(|k| k.up.as_ref());
-            link.is_some_and(|link| link.generation.has_masters())
+            link.is_some_and(Link::has_masters)
         };
         let mut seeds: Vec<NodeId> = self.seeds.nodes().filter(with_masters).cloned().collect();
         seeds.sort();
@@ -473,6 +585,9 @@ impl State {
     }
 
     fn check_master(&mut self) {
+        if self.config.stands_in {
+            return;
+        }
         if self
             .master
             .as_ref()
@@ -483,7 +598,7 @@ impl State {
         let seeds = self.up_seeds();
         let master = if seeds.is_empty() {
             let mut up = self.up_nodes();
-            up.rfind(|(_, _, link)| link.generation.has_masters())
+            up.rfind(|(_, _, link)| link.has_masters())
                 .map(|(id, ..)| id.clone())
         } else {
             let at = ((self.random)() * seeds.len() as f64) as usize;
@@ -516,7 +631,7 @@ impl State {
                 self.effects.push(Effect::After(delay, Timer::SeedTry));
             }
         }
-        if self.seed_round == 0 {
+        if self.seed_round == 0 && !self.config.seeds_are_single {
             let first = match self.config.seed_only_when_alone {
                 true => Duration::from_secs(5),
                 false => self.seed_interval(),
@@ -530,6 +645,14 @@ impl State {
         let nodes = &self.nodes;
         let is_up = |node: &NodeId| nodes.get(node).is_some_and(|k| k.up.is_some());
         if let Some(seed) = self.seeds.next(random, is_up) {
+            self.effects.push(Effect::Dial(seed));
+        }
+    }
+
+    fn seed_again(&mut self, seed: String) {
+        let nodes = &self.nodes;
+        let is_up = |node: &NodeId| nodes.get(node).is_some_and(|k| k.up.is_some());
+        if self.seeds.begin(&seed, is_up) {
             self.effects.push(Effect::Dial(seed));
         }
     }
@@ -564,10 +687,30 @@ impl State {
         self.seeds.ended(seed);
         if own {
             self.seeds.forget(seed);
+            self.effects.push(Effect::OwnSeed);
+            return;
+        }
+        if self
+            .seeds
+            .node_at(seed)
+            .is_some_and(|node| self.is_up(node))
+        {
+            return;
+        }
+        let (all, longest) = (self.config.seeds_are_single, self.config.monitor_timeout);
+        let random = (self.random)();
+        if let Some((wait, number)) = self.seeds.patience(seed, all, random, longest) {
+            let again = Timer::SeedAgain(seed.to_owned(), number);
+            self.effects.push(Effect::After(wait, again));
         } else if self.config.seed_only_when_alone && self.up_nodes().next().is_none() {
             let soon = Duration::from_secs(1);
             self.effects.push(Effect::After(soon, Timer::SeedTry));
         }
+    }
+
+    /// Whether one of our seeds is this node.
+    pub(crate) fn is_seed(&self, node: &NodeId) -> bool {
+        self.seeds.is_seed(node)
     }
 
     // Groups
@@ -581,18 +724,19 @@ impl State {
         (added, std::mem::take(&mut self.effects))
     }
 
-    /// Ends a registration and tells the peers.
-    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> Vec<Effect> {
-        if self.groups.unregister(group, port) {
+    /// Ends a registration and tells the peers. False if there was none.
+    pub(crate) fn unregister(&mut self, group: &str, port: &PortId) -> (bool, Vec<Effect>) {
+        let removed = self.groups.unregister(group, port);
+        if removed {
             self.tell_registration("reg0", group, port);
         }
-        std::mem::take(&mut self.effects)
+        (removed, std::mem::take(&mut self.effects))
     }
 
     fn tell_registration(&mut self, verb: &str, group: &str, port: &PortId) {
         let peers: Vec<(NodeId, Generation)> = self
             .up_nodes()
-            .map(|(id, _, link)| (id.clone(), link.generation))
+            .filter_map(|(id, _, link)| Some((id.clone(), link.gossip?)))
             .collect();
         for (peer, generation) in peers {
             match generation.group_before_port() {

@@ -12,6 +12,8 @@ fn state(seed_only_when_alone: bool) -> State {
         connect_interval: Duration::from_secs(2),
         monitor_timeout: Duration::from_secs(15),
         seed_only_when_alone,
+        stands_in: false,
+        seeds_are_single: false,
     };
     let mut n = 0;
     let name = move || {
@@ -25,7 +27,7 @@ fn up(state: &mut State, node: &str, generation: Generation) -> Vec<Effect> {
     state.handle(Input::Up {
         node: NodeId::new(node),
         generation,
-        versions: vec![generation.greeting_version()],
+        speaks: vec![generation.number()],
     })
 }
 
@@ -133,7 +135,7 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     let both = Input::Up {
         node: NodeId::new("both"),
         generation: Generation::Gen1b,
-        versions: vec![0, 1],
+        speaks: vec![0, 1, 2],
     };
     state.handle(both);
     hear(&mut state, "both", json!(["addr", ["127.0.0.1:3"]]));
@@ -158,7 +160,7 @@ fn nodes_of_different_versions_are_not_told_of_each_other() {
     let (_, effects) = state.register("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg1", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg1", "g", "me#a"])));
-    let effects = state.unregister("g", &PortId::new("me#a"));
+    let (_, effects) = state.unregister("g", &PortId::new("me#a"));
     assert!(is_sent(&effects, "old", json!(["reg0", "me#a", "g"])));
     assert!(is_sent(&effects, "new", json!(["reg0", "g", "me#a"])));
 }
@@ -175,7 +177,11 @@ fn the_master_is_a_seed_or_else_the_last_node() {
             .all(|(_, m)| m[0] != "seedme1")
     );
     // A seed comes up and takes over.
-    state.handle(Input::SeedIs("127.0.0.1:9".into(), NodeId::new("a")));
+    state.handle(Input::SeedIs(
+        "127.0.0.1:9".into(),
+        NodeId::new("a"),
+        Generation::Gen1b,
+    ));
     let effects = up(&mut state, "a", Generation::Gen1b);
     assert!(is_sent(&effects, "b", json!(["seedme0"])));
     assert!(is_sent(&effects, "a", json!(["seedme1"])));
@@ -255,7 +261,11 @@ fn seeds_are_tried_round_and_round() {
         state.handle(Input::SeedEnded("s2".into(), false));
     }
     // Up: no need; down: at once.
-    state.handle(Input::SeedIs("s2".into(), NodeId::new("b")));
+    state.handle(Input::SeedIs(
+        "s2".into(),
+        NodeId::new("b"),
+        Generation::Gen1b,
+    ));
     up(&mut state, "b", Generation::Gen1b);
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
     let effects = state.handle(Input::Down(NodeId::new("b")));
@@ -289,13 +299,65 @@ fn generation_0_seeds_only_when_alone() {
     assert!(dials(&state.handle(Input::Timer(Timer::SeedRound(1)))).is_empty());
 }
 
+#[test]
+fn a_seed_of_generation_2_is_tried_again_at_once_and_then_less_and_less() {
+    let mut state = state(false);
+    state.handle(Input::Seeds(vec!["s1".into()]));
+    assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
+    let found = Input::SeedIs("s1".into(), NodeId::new("g"), Generation::Gen2);
+    state.handle(found);
+    let up = up(&mut state, "g", Generation::Gen2);
+    assert!(up.is_empty(), "there is no gossip: {up:?}");
+    assert!(
+        state
+            .handle(Input::SeedEnded("s1".into(), false))
+            .is_empty()
+    );
+
+    let wait = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::After(wait, timer @ Timer::SeedAgain(..)) => Some((*wait, timer.clone())),
+            _ => None,
+        })
+    };
+    assert_eq!(dials(&state.handle(Input::Down(NodeId::new("g")))), ["s1"]);
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let ended = state.handle(Input::SeedEnded("s1".into(), false));
+        let (after, timer) = wait(&ended).unwrap();
+        waits.push(after.as_millis());
+        assert_eq!(dials(&state.handle(Input::Timer(timer.clone()))), ["s1"]);
+        assert!(
+            state.handle(Input::Timer(timer)).is_empty(),
+            "it is being dialled"
+        );
+    }
+    // the random number of these tests is 0.5
+    assert_eq!(waits, [1800, 3600, 7200, 14400, 15000, 15000, 15000]);
+}
+
+#[test]
+fn a_seed_that_is_ourselves_is_told_and_forgotten() {
+    let mut state = state(false);
+    state.handle(Input::Seeds(vec!["s1".into()]));
+    let effects = state.handle(Input::SeedEnded("s1".into(), true));
+    assert!(matches!(effects[..], [Effect::OwnSeed]), "{effects:?}");
+    assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
+}
+
 /// Whatever happens, in whatever order.
 fn input() -> impl Strategy<Value = Input> {
     let node = || prop::sample::select(vec!["a", "b", "c", "me"]).prop_map(NodeId::new);
     let port = || prop::sample::select(vec!["a#1", "b#1", "c#2", "a", "me#9"]);
     let group = || prop::sample::select(vec!["g", "h"]).prop_map(str::to_owned);
-    let generation =
-        prop::sample::select(vec![Generation::Gen0, Generation::Gen1a, Generation::Gen1b]);
+    let generation = || {
+        prop::sample::select(vec![
+            Generation::Gen0,
+            Generation::Gen1a,
+            Generation::Gen1b,
+            Generation::Gen2,
+        ])
+    };
     let list = || prop::collection::vec(prop::sample::select(vec!["s1", "s2", ""]), 0..3);
     let texts = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let gossip = prop_oneof![
@@ -309,13 +371,13 @@ fn input() -> impl Strategy<Value = Input> {
         Just(Gossip::Setup),
     ];
     prop_oneof![
-        (node(), generation, any::<bool>()).prop_map(|(node, generation, both)| Input::Up {
+        (node(), generation(), any::<bool>()).prop_map(|(node, generation, both)| Input::Up {
             node,
             generation,
-            versions: if both {
+            speaks: if both {
                 vec![0, 1]
             } else {
-                vec![generation.greeting_version()]
+                vec![generation.number()]
             },
         }),
         node().prop_map(Input::Down),
@@ -326,7 +388,11 @@ fn input() -> impl Strategy<Value = Input> {
         }),
         node().prop_map(Input::Want),
         list().prop_map(move |l| Input::Seeds(texts(l))),
-        (list(), node()).prop_map(|(l, n)| Input::SeedIs(l.concat(), n)),
+        (list(), node(), generation()).prop_map(|(l, n, generation)| Input::SeedIs(
+            l.concat(),
+            n,
+            generation
+        )),
         (list(), any::<bool>()).prop_map(|(l, own)| Input::SeedEnded(l.concat(), own)),
         (0u64..9).prop_map(|n| Input::Timer(Timer::SeedRound(n))),
         Just(Input::Timer(Timer::SeedTry)),

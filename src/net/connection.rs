@@ -56,7 +56,7 @@ pub(super) async fn establish(
     let mut local = node.handshake.clone();
     if role == Role::Connector
         && let Some(version) = HEARD.lock().get(remote)
-        && local.versions.is_open()
+        && local.is_open()
     {
         local = Arc::new(local.greeting_in(*version));
     }
@@ -72,12 +72,12 @@ pub(super) async fn establish(
     let done = negotiate(node, &mut stream, &mut handshake, &mut dialing, &purpose).await;
     if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &done
         && role == Role::Connector
-        && node.handshake.versions.allows(*theirs)
+        && node.handshake.allows_version(*theirs)
     {
         remember(remote, *theirs);
     }
-    if done? == Greeted::First && node.handshake.versions.is_open() {
-        let version = node.handshake.versions.preferred();
+    if done? == Greeted::First && node.handshake.is_open() {
+        let version = node.handshake.first_version();
         remember(remote, version);
     }
     take_over(node, stream, remote, handshake, dialing).await
@@ -156,7 +156,7 @@ async fn negotiate(
     let deadline = Instant::now() + limit;
     let mut out = Vec::new();
     let mut input = [0; 4096];
-    if !handshake.versions().is_open() {
+    if !handshake.is_open() {
         handshake.greet(&mut out);
     }
     while !handshake.is_verified() {
@@ -200,8 +200,11 @@ async fn negotiate(
             return Err(LinkError::Closed);
         }
         let id = peer.greeting.node.clone();
+        if node.relay.as_ref().is_some_and(|relay| relay.refuses(&id)) {
+            return Err(LinkError::Duplicate(id));
+        }
         if let Purpose::Seed(seed) = purpose {
-            node.mesh.seed_greeted(node, seed, &id);
+            node.mesh.seed_greeted(node, seed, peer);
         }
         let known = node.peers.get(id.as_str());
         if let Some(known) = known.filter(|peer| peer.is_up()) {
@@ -245,9 +248,12 @@ async fn take_over(
         traffic: Traffic::default(),
         serial: node.next_serial(),
         info: done.peer,
+        send_framing: done.send_framing,
+        recv_framing: done.recv_framing,
         remote: remote.to_owned(),
         ready: Notify::new(),
         ending: Ending::default(),
+        pair: crate::node::Pair::default(),
     });
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -17,9 +17,8 @@ use crate::log::log_at;
 use crate::node::ending::Half;
 use crate::node::peer::{Link, Peer};
 use crate::node::{Claims, Inner, enter, forget, request};
-use crate::proto::framing::json::{ElementKind, Frame, JsonScanner};
-use crate::proto::message::are_plain;
-use crate::proto::{FramingError, Message};
+use crate::proto::message::{Arrived, Incoming, are_plain};
+use crate::proto::{Framing, FramingError};
 
 /// Behind a message that is not yet complete and already longer than this, in octets, so many are taken
 /// the usual way: trying to read such a message at once is in vain most of the time.
@@ -48,7 +47,7 @@ pub(super) fn start(
         node: node.clone(),
         peer: peer.clone(),
         link: link.clone(),
-        scanner: JsonScanner::new(node.settings.limits),
+        incoming: Incoming::new(link.recv_framing, node.settings.limits),
         intake: Intake::new(&rest),
         large: 0,
     };
@@ -81,7 +80,9 @@ fn idle(node: &Inner, link: &Link) -> Idle {
             keepalive: Some(own.saturating_sub(node.settings.network_latency).max(least)),
         };
     }
-    let hidden = node.listeners.read().is_empty();
+    // Nodes of this crate do so in every generation: it does no harm.
+    let keeps = link.info.generation.hidden_keeps_alive() || !link.info.is_perl();
+    let hidden = keeps && node.listeners.read().is_empty();
     Idle {
         silence: None,
         keepalive: hidden.then(|| node.settings.monitor_timeout()),
@@ -92,7 +93,7 @@ struct Reader {
     node: Arc<Inner>,
     peer: Arc<Peer>,
     link: Arc<Link>,
-    scanner: JsonScanner,
+    incoming: Incoming,
     intake: Intake,
     /// So many messages more are expected to be [`LARGE`].
     large: u32,
@@ -134,6 +135,7 @@ impl Reader {
             let taken = self.take(&mut block, socket.as_ref());
             self.intake.keep(block);
             taken?;
+            self.rest().await;
             let fill = self.intake.fill(socket);
             let (filled, read) = match silence {
                 Some(limit) => timeout(limit, fill)
@@ -145,6 +147,14 @@ impl Reader {
                 return Err(LinkError::Closed);
             }
             block = filled;
+        }
+    }
+
+    /// Waits, in a bridge, until the other side has taken enough of what came.
+    async fn rest(&self) {
+        let full = |relay: &Arc<dyn crate::node::Relay>| relay.target(&self.peer.id);
+        if let Some((peer, most)) = self.node.relay.as_ref().and_then(full) {
+            peer.wait_until_fewer(most).await;
         }
     }
 
@@ -169,11 +179,12 @@ impl Reader {
         claims: &mut Claims,
     ) -> Result<(), FramingError> {
         let quick = !crate::trace::enabled();
-        let plain = quick && are_plain(block);
+        let framing = self.link.recv_framing;
+        let plain = quick && framing == Framing::Json && are_plain(block);
         let (mut at, mut messages) = (0, 0);
         while at < block.len() && !self.link.ending.is_over() {
-            let tried = quick && self.large == 0 && self.scanner.is_between();
-            if tried && let Some(len) = claims.offer(node, &mut block[at..], plain) {
+            let tried = quick && self.large == 0 && self.incoming.is_between();
+            if tried && let Some(len) = claims.offer(node, framing, &mut block[at..], plain) {
                 at += len;
                 messages += 1;
                 continue;
@@ -181,15 +192,15 @@ impl Reader {
             claims.release(node);
             self.count(std::mem::take(&mut messages), at);
             block.advance(std::mem::take(&mut at));
-            let Some(frame) = self.scanner.next(block)? else {
+            let Some(arrived) = self.incoming.next(block)? else {
                 if tried && block.len() > LARGE {
                     self.large = LARGE_IN_A_ROW;
                 }
                 break;
             };
             self.large = self.large.saturating_sub(1);
-            self.count(1, frame.end);
-            self.hand_out(frame, block);
+            self.count(1, arrived.octets);
+            self.hand_out(arrived);
         }
         self.count(messages, at);
         block.advance(at);
@@ -203,16 +214,18 @@ impl Reader {
         traffic.received_octets.fetch_add(octets, Ordering::Relaxed);
     }
 
-    fn hand_out(&mut self, frame: Frame, block: &mut BytesMut) {
-        let octets = block.split_to(frame.end);
-        let Some(dest) = frame.dest else {
+    fn hand_out(&mut self, arrived: Arrived) {
+        let Some(name) = arrived.name else {
             return; // a keepalive
         };
-        let name = dest.text(&octets).into_owned();
-        let quote = usize::from(!matches!(dest.kind, ElementKind::Number));
-        let message = Message::from_frame(octets, dest.end + quote);
+        let message = arrived.message;
         if crate::trace::enabled() {
             crate::trace::received(self.peer.id.as_str(), &name, &message);
+        }
+        if let Some(relay) = &self.node.relay
+            && relay.take(&self.node, &self.peer, &self.link, &name, &message)
+        {
+            return;
         }
         if name.is_empty() {
             let origin = request::Origin {

@@ -37,8 +37,8 @@ pub(crate) async fn dial(
 ) -> Result<(), LinkError> {
     let mut result = connection::dial(&node, address, purpose.clone()).await;
     if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &result
-        && node.handshake.versions.is_open()
-        && node.handshake.versions.allows(*theirs)
+        && node.handshake.is_open()
+        && node.handshake.allows_version(*theirs)
     {
         // Now it is known which version to greet with.
         log_at!(9, "{address} speaks version {theirs}, connecting again");

@@ -10,7 +10,7 @@ use super::funcs::Function;
 use super::monitor::{self, Action};
 use super::port::Outcome;
 use super::{Builder, Context, IntoOutcome, Monitor, Node, NodeEvents, Port};
-use crate::proto::message::EncodeError;
+use crate::proto::message::{EncodeError, RawElement};
 use crate::proto::{ArgsError, Message, NodeId, PortId, Reason};
 
 /// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
@@ -798,8 +798,8 @@ impl Node {
     }
 }
 
-/// A request: strings, then elements that are JSON already.
-struct Request<'a>(&'a [&'a str], &'a [&'a serde_json::value::RawValue]);
+/// A request: strings, then elements of a message.
+struct Request<'a>(&'a [&'a str], &'a [RawElement<'a>]);
 
 impl Serialize for Request<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -824,7 +824,7 @@ impl Serialize for WithReply<'_> {
         let elements = self.0.elements();
         let mut seq = serializer.serialize_seq(Some(1 + elements.len()))?;
         for element in elements {
-            seq.serialize_element(element)?;
+            seq.serialize_element(&element)?;
         }
         seq.serialize_element(self.1)?;
         seq.end()

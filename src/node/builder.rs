@@ -1,7 +1,8 @@
 //! Configuring and starting a node.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -13,14 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use super::funcs::{self, Functions};
 use super::port::Outcome;
-use super::{Context, Inner, Node, Owner, Ports, Settings, peers};
+use super::{Context, Inner, Node, Owner, Ports, Relay, Settings, peers};
 use crate::config::{
     self, Arguments, Config, ConfigError, Environment, LocalHost, RcFile, format_hostport,
 };
 use crate::log::log_at;
 use crate::mesh::{self, Mesh};
 use crate::net;
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::alnumbits;
 use crate::proto::{AuthMethod, Framing, InvalidNodeId, Limits, Message, NodeId, Reason, Secret};
@@ -128,11 +129,13 @@ impl Builder {
         self
     }
 
-    /// The node's ID; `anon/` for a random one. Without it, it is the profile's name.
+    /// The node's ID. `%n` in it is replaced by the name of the host, `%u`, and a `/` at its end, by a random
+    /// part, so `anon/` gives a random one. Without it, it is the profile's name. [`Config::node_id`] has the
+    /// whole rule.
     ///
     /// ```
-    /// let builder = aemp::Node::builder().no_rc().nodeid("anon/");
-    /// assert!(builder.config()?.node_id(&[7; 12])?.starts_with("anon/"));
+    /// let builder = aemp::Node::builder().no_rc().nodeid("shop/%n/");
+    /// assert!(builder.config()?.node_id("doomed", &[7; 12])?.starts_with("shop/doomed/Bw"));
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn nodeid(self, id: impl Into<String>) -> Self {
@@ -179,19 +182,58 @@ impl Builder {
     /// Which generations to speak; all, unless set.
     ///
     /// ```
-    /// use aemp::proto::generation::Versions;
-    /// let builder = aemp::Node::builder().no_rc().generation(Versions::Only(0));
-    /// assert_eq!(builder.config()?.generation, Versions::Only(0));
+    /// use aemp::proto::generation::Generations;
+    /// let builder = aemp::Node::builder().no_rc().generation(Generations::Only(0));
+    /// assert_eq!(builder.config()?.generation, Generations::Only(0));
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
-    pub fn generation(self, versions: Versions) -> Self {
-        match versions {
-            Versions::Auto => self.set("generation", "auto"),
-            Versions::Only(version) => self.set("generation", version),
+    pub fn generation(self, generations: Generations) -> Self {
+        match generations {
+            Generations::Auto => self.set("generation", "auto"),
+            Generations::Only(number) => self.set("generation", number),
         }
     }
 
-    /// Does not read the configuration file.
+    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node and
+    /// this one meet in JSON or Storable.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// let builder = aemp::Node::builder().no_rc().framings([Framing::Json, Framing::Storable]);
+    /// assert_eq!(builder.config()?.framing_format, ["json", "storable"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn framings(self, framings: impl IntoIterator<Item = Framing>) -> Self {
+        let names: Vec<&str> = framings.into_iter().map(Framing::name).collect();
+        self.set("framing_format", names)
+    }
+
+    /// Refuses to run anything here for other nodes: the functions of this program are not called and not
+    /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
+    /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
+    /// could have it send them.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().secure();
+    /// assert!(builder.config()?.secure);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn secure(self) -> Self {
+        self.set("secure", true)
+    }
+
+    /// Lets what is set here count for more than what is in the configuration file.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").force();
+    /// assert_eq!(builder.config()?.nodeid.as_deref(), Some("ruth"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn force(self) -> Self {
+        self.set("force", true)
+    }
+
+    /// Does not read the configuration file. The argument `norc` does the same.
     ///
     /// ```
     /// let config = aemp::Node::builder().no_rc().config()?;
@@ -217,7 +259,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let rc = match self.no_rc {
+        let rc = match self.no_rc || self.arguments.leave_out_file()? {
             true => RcFile::default(),
             false => RcFile::load(Environment::from_process().rc_path())?,
         };
@@ -261,7 +303,7 @@ impl Builder {
                 "the setting {key} ({origin}) is not known and has no effect"
             );
         }
-        let id = NodeId::checked(&config.node_id(&rand::random())?)?;
+        let id = NodeId::checked(&config.node_id(&config::node_name(), &rand::random())?)?;
         log_at!(8, "node {id} starting up.");
         let node = build(id, &config)?;
         let inner = node.inner();
@@ -278,7 +320,9 @@ impl Builder {
     /// The node without any network.
     pub(crate) fn local(self) -> Node {
         let id = NodeId::new(format!("anon/{}", alnumbits(&rand::random::<[u8; 12]>())));
-        build(id, &Config::default()).expect("the defaults are right")
+        let node = build(id, &Config::default()).expect("the defaults are right");
+        node.become_global(); // there is nobody else to ask
+        node
     }
 }
 
@@ -301,7 +345,7 @@ fn known<T>(
 fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
     let methods = AuthMethod::ALL.map(AuthMethod::name);
     let settings = Settings {
-        versions: config.generation,
+        generations: config.generation,
         monitor_timeout: config.monitor_timeout,
         network_latency: config.network_latency.unwrap_or(Duration::from_secs(3)),
         connect_interval: config.connect_interval,
@@ -312,9 +356,10 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         max_queue: config.max_queue,
         max_mailbox: config.max_mailbox,
         nodelay: config.nodelay,
+        secure: config.secure,
     };
     let handshake = Local {
-        versions: config.generation,
+        generations: config.generation,
         auth_offer: known(
             "auth_offer",
             &config.auth_offer,
@@ -331,15 +376,45 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
             "framing_format",
             &config.framing_format,
             Framing::from_name,
-            &["json"],
+            &Framing::ALL.map(Framing::name),
         )?,
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
     };
+    Ok(assemble(id, settings, handshake, None))
+}
+
+/// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
+pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dyn Relay>) -> Node {
+    let settings = Settings {
+        generations: Generations::Only(number),
+        ..own.settings.clone()
+    };
+    let handshake = Local {
+        node: id.clone(),
+        generations: Generations::Only(number),
+        params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
+        ..(*own.handshake).clone()
+    };
+    assemble(id.clone(), settings, handshake, Some(relay))
+}
+
+/// The parameter of a greeting with which a stand-in names its bridge.
+pub(crate) const STAND_IN_KEY: &str = "standin";
+
+fn assemble(
+    id: NodeId,
+    settings: Settings,
+    handshake: Local,
+    relay: Option<Arc<dyn Relay>>,
+) -> Node {
+    let generations = settings.generations;
     let mesh = mesh::state::Config {
         connect_interval: settings.connect_interval,
         monitor_timeout: settings.monitor_timeout(),
-        seed_only_when_alone: config.generation == Versions::Only(0),
+        stands_in: relay.is_some(),
+        seed_only_when_alone: generations == Generations::Only(0),
+        seeds_are_single: generations == Generations::Only(2),
     };
     let runiq = alnumbits(&rand::random::<[u8; 12]>());
     let bridges = alnumbits(&rand::random::<[u8; 9]>());
@@ -354,6 +429,8 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         functions: Functions::default(),
         mesh: Mesh::new(id, bridges, mesh),
         listeners: RwLock::default(),
+        relay,
+        observer: OnceLock::new(),
         stop: stop.clone(),
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
@@ -371,10 +448,10 @@ fn build(id: NodeId, config: &Config) -> Result<Node, StartError> {
         stopped.cancelled().await;
         home.halt().await;
     });
-    Ok(Node {
+    Node {
         inner,
         _owner: Some(Arc::new(Owner(stop))),
-    })
+    }
 }
 
 /// What peers spawn to talk about the mesh, and what they call to read statistics.
@@ -418,6 +495,11 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     let binds = config.binds.as_ref().unwrap_or(&all);
     let local = LocalHost::detect()?;
     let addresses = config::resolve_all(binds, config::BIND_PORT, &local).await?;
+    listen_on(node, addresses)
+}
+
+/// Listens there, and tells the mesh.
+pub(crate) fn listen_on(node: &Arc<Inner>, addresses: Vec<SocketAddr>) -> Result<(), StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let bind = |error| StartError::Bind {
@@ -441,7 +523,7 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
 /// Adds a seed; while its name can't be resolved, tries again in the background.
 async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
     const AGAIN: Duration = Duration::from_secs(10);
-    let add = |addresses: Vec<std::net::SocketAddr>, node: &Arc<Inner>| {
+    let add = |addresses: Vec<SocketAddr>, node: &Arc<Inner>| {
         let addresses = addresses.iter().map(format_hostport).collect();
         node.mesh.add_seeds(node, addresses);
     };
@@ -465,6 +547,10 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
 /// Runs the services of the configuration: functions of this program.
 fn run_services(node: &Arc<Inner>, services: &[Value]) {
     for service in services {
+        if service.as_str() == Some(mesh::GLOBAL_SERVICE) {
+            node.mesh.become_global(node);
+            continue;
+        }
         let (name, args) = match service {
             Value::Array(list) => match list.split_first() {
                 Some((name, args)) => (name.as_str(), args),

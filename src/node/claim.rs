@@ -17,8 +17,8 @@ use super::phase::Epoch;
 use super::port::{PortCell, Running, panic_text};
 use super::queue::Items;
 use super::{Context, Inner};
-use crate::proto::Reason;
 use crate::proto::message::Head;
+use crate::proto::{Framing, Reason};
 
 /// The port that a link's reader has claimed, and those that this thread's readers claimed before.
 pub(crate) struct Claims {
@@ -123,18 +123,19 @@ impl Claims {
         KNOWN.set(self.known);
     }
 
-    /// Hands the first message in `octets` to its port, if that can be done here and now. Returns its
-    /// length; otherwise `octets` is as it was, and no port is held.
+    /// Hands the first message in `octets`, which are in that framing, to its port, if that can be done
+    /// here and now. Returns its length; otherwise `octets` is as it was, and no port is held.
     ///
     /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
     #[inline]
     pub(crate) fn offer(
         &mut self,
         node: &Arc<Inner>,
+        framing: Framing,
         octets: &mut [u8],
         plain: bool,
     ) -> Option<usize> {
-        let end = self.hand_over(node, octets, plain);
+        let end = self.hand_over(node, framing, octets, plain);
         if end.is_none() {
             self.release(node);
         }
@@ -142,8 +143,14 @@ impl Claims {
     }
 
     #[inline]
-    fn hand_over(&mut self, node: &Arc<Inner>, octets: &mut [u8], plain: bool) -> Option<usize> {
-        let head = Head::find(octets)?;
+    fn hand_over(
+        &mut self,
+        node: &Arc<Inner>,
+        framing: Framing,
+        octets: &mut [u8],
+        plain: bool,
+    ) -> Option<usize> {
+        let head = Head::find(framing, octets)?;
         self.claim(node, &head, head.octets(octets))?;
         let (slot, context) = (
             &self.known.table.get_bucket(self.held?)?.slot,

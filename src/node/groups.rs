@@ -188,7 +188,7 @@ impl Node {
     ///
     /// See [`register`](Self::register) for an example.
     pub fn members(&self, group: &str) -> Vec<PortId> {
-        self.inner().mesh.members(group)
+        self.inner().mesh.members(self.inner(), group)
     }
 
     /// The names of the groups that have members, sorted.
@@ -250,6 +250,6 @@ impl Node {
     /// # }
     /// ```
     pub fn mon_group(&self, group: &str) -> GroupChanges {
-        self.inner().mesh.monitor(group)
+        self.inner().mesh.monitor(self.inner(), group)
     }
 }

@@ -6,6 +6,7 @@ mod api;
 mod builder;
 mod claim;
 mod context;
+mod database;
 pub(crate) mod ending;
 mod events;
 mod funcs;
@@ -20,6 +21,7 @@ mod port;
 mod port_handle;
 mod ports;
 mod queue;
+mod relay;
 pub(crate) mod request;
 mod stats;
 mod work;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 pub use api::{CalError, SendError};
 pub use builder::{Builder, StartError};
 pub use context::Context;
+pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
@@ -49,15 +52,17 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
+pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
 pub(crate) use claim::{Claims, forget};
 pub(crate) use monitor::call as action;
+pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
 pub(crate) use work::enter;
 
 use crate::mesh::Mesh;
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
-use crate::proto::message::{encode_args, encode_to};
+use crate::proto::message::{encode_args, encode_in};
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
@@ -100,7 +105,7 @@ impl Drop for Owner {
 /// What can be configured of a running node.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) versions: Versions,
+    pub(crate) generations: Generations,
     pub(crate) monitor_timeout: Option<Duration>,
     pub(crate) network_latency: Duration,
     pub(crate) connect_interval: Duration,
@@ -108,6 +113,8 @@ pub(crate) struct Settings {
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
     pub(crate) nodelay: bool,
+    /// Nothing is run here for other nodes.
+    pub(crate) secure: bool,
 }
 
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
@@ -121,8 +128,8 @@ pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(25);
 impl Settings {
     /// How long an attempt to reach a node may take, and how long a handshake.
     pub(crate) fn monitor_timeout(&self) -> Duration {
-        let default = match self.versions {
-            Versions::Only(0) => Duration::from_secs(15),
+        let default = match self.generations {
+            Generations::Only(0) => Duration::from_secs(15),
             _ => Duration::from_secs(30),
         };
         self.monitor_timeout.unwrap_or(default)
@@ -147,6 +154,10 @@ pub(crate) struct Inner {
     pub(crate) functions: Functions,
     pub(crate) mesh: Mesh,
     pub(crate) listeners: RwLock<Vec<String>>,
+    /// What makes a stand-in of this node.
+    pub(crate) relay: Option<Arc<dyn Relay>>,
+    /// The bridge that this is the own node of.
+    pub(crate) observer: std::sync::OnceLock<Arc<dyn Observer>>,
     pub(crate) stop: CancellationToken,
     /// The node is about to stop: no link comes up any more.
     stopping: AtomicBool,
@@ -265,13 +276,19 @@ impl Inner {
             let most = if most == usize::MAX { most } else { LOCAL_ROOM };
             return Ok(self.deliver(name, message, most).map(Full::Port));
         }
-        encode_to(&mut scratch.0, name, args)?;
+        let mut encoded = None;
         loop {
             let peer = self.peers.get_or_add(to.node());
-            match peer.send(self, name, &scratch.0, most) {
+            let framing = peer.framing();
+            if encoded != Some(framing) {
+                scratch.0.clear();
+                encode_in(&mut scratch.0, framing, name, args)?;
+                encoded = Some(framing);
+            }
+            match peer.send(self, name, framing, &scratch.0, most) {
                 Sent::Done => return Ok(None),
                 Sent::NoRoom => return Ok(Some(Full::Peer(peer))),
-                Sent::Unknown => {}
+                Sent::Unknown | Sent::OtherFraming => {}
             }
         }
     }
@@ -414,6 +431,9 @@ impl Inner {
                 self.mesh.node_down(self, node);
                 crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
             }
+        }
+        if let Some(observer) = self.observer.get() {
+            observer.event(self, &event);
         }
         self.events.tell(event);
     }

@@ -169,7 +169,7 @@ impl Serialize for WithReason<'_> {
         use serde::ser::SerializeSeq as _;
         let mut seq = serializer.serialize_seq(None)?;
         for element in self.0.elements() {
-            seq.serialize_element(element)?;
+            seq.serialize_element(&element)?;
         }
         for value in self.1.values() {
             seq.serialize_element(value)?;

@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -31,9 +31,10 @@ use super::stats::LinkStats;
 use super::work::{self, Job};
 use super::{Inner, NodeEvent};
 use crate::log::log_at;
+use crate::proto::framing::json::JsonScanner;
 use crate::proto::handshake::{Peer as PeerInfo, Role};
-use crate::proto::message::encode_to;
-use crate::proto::{Generation, NodeId, Reason};
+use crate::proto::message::{EncodeError, encode_in, json_in};
+use crate::proto::{Framing, Generation, Limits, NodeId, Reason};
 
 /// Another node.
 pub(crate) struct Peer {
@@ -43,6 +44,8 @@ pub(crate) struct Peer {
     lifecycle: Mutex<()>,
     /// Tells senders that wait that the queue has become shorter.
     room: Notify,
+    /// The framing of the present link, for those who encode a message before they take our lock.
+    framing: AtomicU8,
 }
 
 struct PeerState {
@@ -66,6 +69,8 @@ struct PeerState {
     watching: HashSet<Box<str>>,
     /// How often a link came up.
     links: u64,
+    /// The present life: it ends when the link, or the attempt to get one, is lost.
+    life: u64,
     /// A connection of ours to the node awaits its token since then.
     dialing: Option<(u64, Instant)>,
     /// Taken out of the table of peers: look it up again.
@@ -94,11 +99,15 @@ pub(crate) struct Link {
     pub(crate) traffic: Traffic,
     pub(crate) serial: u64,
     pub(crate) info: PeerInfo,
+    pub(crate) send_framing: Framing,
+    pub(crate) recv_framing: Framing,
     pub(crate) remote: String,
     /// There is something to write.
     pub(crate) ready: Notify,
     /// The link is lost or given up: both halves stop.
     pub(crate) ending: Ending,
+    /// What a bridge knows of the link.
+    pub(crate) pair: super::relay::Pair,
 }
 
 /// What a lost link leaves to be done.
@@ -179,12 +188,22 @@ impl Peer {
                 unfired: HashSet::new(),
                 watching: HashSet::new(),
                 links: 0,
+                life: next_life(),
                 dialing: None,
                 gone: false,
             }),
             lifecycle: Mutex::new(()),
             room: Notify::new(),
+            framing: AtomicU8::new(Framing::Json as u8),
         }
+    }
+
+    /// The framing to encode messages in, most likely: see [`send`](Self::send).
+    #[inline]
+    pub(crate) fn framing(&self) -> Framing {
+        let framing = self.framing.load(Ordering::Relaxed);
+        let is = |known: &Framing| *known as u8 == framing;
+        Framing::ALL.into_iter().find(is).unwrap_or(Framing::Json)
     }
 
     /// The present link.
@@ -215,6 +234,8 @@ impl Peer {
             remote: link.remote.clone(),
             generation: link.info.generation.name().to_owned(),
             provider: link.info.greeting.param("provider").map(str::to_owned),
+            send_framing: link.send_framing.name().to_owned(),
+            recv_framing: link.recv_framing.name().to_owned(),
             sent: count(&link.traffic.sent),
             sent_octets: count(&link.traffic.sent_octets),
             received: count(&link.traffic.received),
@@ -227,6 +248,11 @@ impl Peer {
     /// Waits until fewer than `octets` wait for the writer.
     pub(crate) async fn wait_for_room(&self, octets: usize) {
         self.wait_until(|state| state.queued() < octets).await;
+    }
+
+    /// Waits until fewer than `octets` are not written yet.
+    pub(crate) async fn wait_until_fewer(&self, octets: usize) {
+        self.wait_until(|state| state.waiting() < octets).await;
     }
 
     /// Waits until everything is written.
@@ -258,27 +284,76 @@ impl Peer {
             .await;
     }
 
-    /// Sends a message to the port `name` that [`encode_to`] has encoded, if fewer than `most` octets
-    /// wait for the writer.
+    /// Sends a message to the port `name` that [`encode_in`] has encoded in `framing`, if fewer than
+    /// `most` octets wait for the writer.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         name: &str,
+        framing: Framing,
         encoded: &[u8],
         most: usize,
     ) -> Sent {
-        let mut room = true;
+        let mut sent = Sent::Done;
         let known = self.with_state(node, name, |state| {
-            room = state.queued() < most;
-            if room {
+            if state.framing() != framing {
+                sent = Sent::OtherFraming;
+            } else if state.queued() < most {
                 state.append(encoded);
+            } else {
+                sent = Sent::NoRoom;
             }
         });
-        match (known, room) {
-            (false, _) => Sent::Unknown,
-            (true, false) => Sent::NoRoom,
-            (true, true) => Sent::Done,
+        if known { sent } else { Sent::Unknown }
+    }
+
+    /// The present life, if there is a link or an attempt to get one.
+    pub(crate) fn life(&self) -> Option<u64> {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Connecting(_) | Phase::Up(_) => Some(state.life),
+            Phase::Idle | Phase::Failing => None,
         }
+    }
+
+    /// Sends what came by another link, in the life that this is bound to; the first time, to the present one.
+    pub(crate) fn forward(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        bound: &std::sync::OnceLock<u64>,
+        encoded: &[u8],
+    ) -> super::relay::Forwarded {
+        use super::relay::Forwarded;
+        let mut state = self.state.lock();
+        if state.gone {
+            return Forwarded::Unknown;
+        }
+        if node.is_stopping() || *bound.get_or_init(|| state.life) != state.life {
+            return Forwarded::Lost;
+        }
+        state.append(encoded);
+        self.after_sending(node, state);
+        Forwarded::Done
+    }
+
+    /// Whether somebody here monitors the port there.
+    pub(crate) fn monitors_port(&self, name: &str) -> bool {
+        self.state.lock().monitors.contains_key(name)
+    }
+
+    /// Loses the link of that serial once everything is written, or cannot be for too long.
+    pub(crate) fn fail_when_written(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        serial: u64,
+        text: String,
+    ) {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+        let (peer, home) = (self.clone(), node.clone());
+        node.spawn_link_task(async move {
+            let _ = tokio::time::timeout(PATIENCE, peer.wait_until_written()).await;
+            work::enter(&home.runtime, || peer.fail(&home, serial, &text));
+        });
     }
 
     /// Asks the node to kill a port of its own. False: look the peer up again.
@@ -300,7 +375,7 @@ impl Peer {
         self.with_state(node, name, |state| match &state.phase {
             Phase::Up(link) => {
                 let verb = link.info.generation.kill_verb();
-                state.append(&about_port(verb, name, reason));
+                state.request(&WithPort(verb, name, reason));
             }
             _ => {
                 state.pending_octets += name.len() + 64 + reason.size();
@@ -317,7 +392,7 @@ impl Peer {
                 && let Phase::Up(link) = &state.phase
             {
                 let verb = link.info.generation.death_verb();
-                state.append(&about_port(verb, name, reason));
+                state.request(&WithPort(verb, name, reason));
             }
         });
     }
@@ -409,7 +484,7 @@ impl Peer {
         let list = state.monitors.entry(name.into()).or_default();
         list.push((serial, action));
         if first && !name.is_empty() {
-            state.append(&encoded("", &("mon1", name)));
+            state.request(&("mon1", name));
         }
         self.after_sending(node, state);
         Ok(())
@@ -434,7 +509,7 @@ impl Peer {
         if list.is_empty() {
             state.monitors.remove(name);
             if !name.is_empty() && !matches!(state.phase, Phase::Idle) {
-                state.append(&encoded("", &("mon0", name)));
+                state.request(&("mon0", name));
             }
         }
         drop(state);
@@ -526,7 +601,8 @@ impl Peer {
     pub(crate) fn poke(&self) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Up(_)) && state.out.is_empty() {
-            state.append(b"[]");
+            let keepalive = state.framing().keepalive();
+            state.append(keepalive);
         }
     }
 
@@ -561,27 +637,30 @@ impl Peer {
         if verdict != Verdict::Accept {
             return verdict;
         }
+        let mut out = first.to_vec();
+        for pending in std::mem::take(&mut state.pending) {
+            if let Err(error) = pending.write(&mut out, link.send_framing, link.info.generation) {
+                // No message is dropped in silence: all that wait are lost, and their monitors fire.
+                self.give_up(node, state, &error.to_string());
+                return Verdict::Refuse;
+            }
+        }
         if let Phase::Connecting(connecting) = &state.phase {
             connecting.ended.cancel();
         }
         state.phase = Phase::Up(link.clone());
+        self.framing
+            .store(link.send_framing as u8, Ordering::Relaxed);
         state.links += 1;
-        state.out = first.to_vec();
+        state.out = out;
         state.in_flight = 0;
         state.flushing = false;
         state.pending_octets = 0;
-        for pending in std::mem::take(&mut state.pending) {
-            match pending {
-                Pending::Json(octets) => state.out.extend_from_slice(&octets),
-                Pending::Kill(name, reason) => {
-                    let verb = link.info.generation.kill_verb();
-                    let kill = about_port(verb, &name, &reason);
-                    state.out.extend_from_slice(&kill);
-                }
-            }
-        }
         drop(state);
         self.room.notify_waiters();
+        if let Some(relay) = &node.relay {
+            relay.up(self, link);
+        }
         log_at!(9, "{} connected as {}", link.remote, self.id);
         node.tell_event(NodeEvent::Up {
             node: self.id.clone(),
@@ -702,6 +781,14 @@ impl Peer {
         }
     }
 
+    /// Gives up to connect to the node, if that is being tried.
+    pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Connecting(_)) {
+            self.give_up(node, state, text);
+        }
+    }
+
     fn give_up(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -720,6 +807,7 @@ impl Peer {
             Phase::Idle => false,
             Phase::Failing => return,
         };
+        self.framing.store(Framing::Json as u8, Ordering::Relaxed);
         state.pending.clear();
         state.pending_octets = 0;
         state.out = Vec::new();
@@ -727,8 +815,12 @@ impl Peer {
         let watching = std::mem::take(&mut state.watching);
         let monitors = std::mem::take(&mut state.monitors);
         state.unfired = monitors.keys().cloned().collect();
+        let ended = std::mem::replace(&mut state.life, next_life());
         drop(state);
         self.room.notify_waiters();
+        if let Some(relay) = &node.relay {
+            relay.ended(self, ended);
+        }
         let peer = self.clone();
         let lost = Lost {
             reason: Reason::transport_error(self.id.as_str(), text),
@@ -743,6 +835,9 @@ impl Peer {
     fn finish_failure(self: &Arc<Self>, node: &Arc<Inner>, lost: Lost) {
         let lifecycle = self.lifecycle.lock();
         let reason = &lost.reason;
+        if !lost.was_up {
+            node.mesh.want_no_more(node, &self.id);
+        }
         for name in lost.watching {
             if let Some(port) = node.ports.get(&name) {
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == self.id));
@@ -813,6 +908,8 @@ pub(crate) enum Sent {
     Done,
     /// Too much is waiting already.
     NoRoom,
+    /// It was encoded in another framing than the link's.
+    OtherFraming,
     /// Look the peer up again.
     Unknown,
 }
@@ -828,7 +925,24 @@ impl PeerState {
         self.queued() + self.in_flight
     }
 
-    /// Appends an encoded message.
+    /// The framing of what is sent: the link's, or, while there is none, JSON.
+    fn framing(&self) -> Framing {
+        match &self.phase {
+            Phase::Up(link) => link.send_framing,
+            _ => Framing::Json,
+        }
+    }
+
+    /// Appends a request to the node: strings and values, which always serialise.
+    fn request(&mut self, args: &impl Serialize) {
+        let mut octets = Vec::with_capacity(64);
+        match encode_in(&mut octets, self.framing(), "", args) {
+            Ok(()) => self.append(&octets),
+            Err(error) => log_at!(1, "a request can't be sent: {error}"),
+        }
+    }
+
+    /// Appends a message that is encoded in [our framing](Self::framing).
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {
             link.traffic.sent.fetch_add(1, Ordering::Relaxed);
@@ -846,21 +960,46 @@ impl PeerState {
     }
 }
 
+/// A number for a life: no two lives have the same, of whichever peer.
+fn next_life() -> u64 {
+    static LIVES: AtomicU64 = AtomicU64::new(0);
+    LIVES.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Why monitors fire that are set while the node stops.
 const STOPPING: &str = "node is shutting down";
 
-/// Encodes a message of strings and values, which always serialise.
-fn encoded(name: &str, args: &impl Serialize) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(64);
-    if let Err(error) = encode_to(&mut octets, name, args) {
-        log_at!(1, "a request can't be sent: {error}");
+impl Pending {
+    /// Appends what waited, as it goes over a link.
+    fn write(
+        self,
+        out: &mut Vec<u8>,
+        framing: Framing,
+        generation: Generation,
+    ) -> Result<(), EncodeError> {
+        let messages = match self {
+            Pending::Kill(name, reason) => {
+                let verb = generation.kill_verb();
+                return encode_in(out, framing, "", &WithPort(verb, &name, &reason));
+            }
+            Pending::Json(messages) => messages,
+        };
+        if framing == Framing::Json {
+            out.extend_from_slice(&messages);
+            return Ok(());
+        }
+        // They are our own, so they are sound and no limit counts.
+        let mut scanner = JsonScanner::new(Limits {
+            max_message: usize::MAX,
+            max_depth: usize::MAX,
+        });
+        let mut rest = &messages[..];
+        while let Ok(Some(frame)) = scanner.next(rest) {
+            json_in(out, framing, &rest[..frame.end])?;
+            rest = &rest[frame.end..];
+        }
+        Ok(())
     }
-    octets
-}
-
-/// A node request about a port, with a reason's values at its end.
-fn about_port(verb: &str, name: &str, reason: &Reason) -> Vec<u8> {
-    encoded("", &WithPort(verb, name, reason))
 }
 
 /// The reason that a monitor of a missing port gets (PROTOCOL.md, "Reasons").
@@ -888,7 +1027,54 @@ impl Serialize for WithPort<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::message::Incoming;
     use proptest::prelude::*;
+
+    /// Each message's destination and values.
+    fn received(octets: &[u8], framing: Framing) -> Vec<(String, Vec<serde_json::Value>)> {
+        let mut block = octets.into();
+        let mut incoming = Incoming::new(framing, Limits::default());
+        let next = || incoming.next(&mut block).unwrap();
+        std::iter::from_fn(next)
+            .map(|arrived| (arrived.name.unwrap(), arrived.message.values()))
+            .collect()
+    }
+
+    #[test]
+    fn what_waited_goes_over_links_of_any_framing() {
+        use serde_json::json;
+        let mut messages = vec![
+            ("a.b", json!(["m", 1, "é☺", [], {"k": [null, -7]}])),
+            ("a.b", json!([])),
+            ("c\"d", json!(vec!["x"; 40])),
+            ("", json!(["mon1", "p"])),
+        ];
+        let mut json = Vec::new();
+        for (name, args) in &messages {
+            encode_in(&mut json, Framing::Json, name, args).unwrap();
+        }
+        json.extend(b"[ \"relayed\" , \"\\u00e9\" , [ 1 ] ]");
+        messages.extend([
+            ("relayed", json!(["é", [1]])),
+            ("", json!(["kil", "p", "why", "é"])),
+            ("last", json!([])),
+        ]);
+        for framing in Framing::ALL {
+            let mut out = b"token".to_vec();
+            for pending in [
+                Pending::Json(json.clone()),
+                Pending::Kill("p".into(), Reason::new(["why", "é"])),
+                Pending::Json(b"[\"last\"]".to_vec()),
+            ] {
+                pending.write(&mut out, framing, Generation::Gen1b).unwrap();
+            }
+            let got = received(out.strip_prefix(b"token").unwrap(), framing);
+            assert_eq!(got.len(), messages.len(), "{framing}");
+            for ((name, values), (to, args)) in got.iter().zip(&messages) {
+                assert_eq!((name.as_str(), &json!(values)), (*to, args), "{framing}");
+            }
+        }
+    }
 
     proptest! {
         /// Two nodes that each decide on the other's connection while their own is being decided on

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::peer::Peer;
 use super::port::{Outcome, guarded};
 use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
+use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, PortId, Reason};
 
 /// The link that a request came by.
@@ -68,15 +68,16 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
                 port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
             }
         }
-        verb @ ("kil" | "kil0") => {
+        verb @ ("kil" | "kil0" | "kil1") => {
             let name = port_name(&args)?;
             let reason = Reason::from(args.without_tag().values());
-            let generation = source.map_or(Generation::Gen1b, |origin| origin.generation);
+            let generation = source.map_or(Generation::Gen2, |origin| origin.generation);
+            let local = source.is_none() && verb == "kil";
             if verb == generation.death_verb() {
                 if let Some(origin) = source {
                     origin.peer.port_died(node, &name, &reason);
                 }
-            } else if verb == generation.kill_verb() {
+            } else if verb == generation.kill_verb() || local {
                 if let Some(port) = node.ports.get(&name) {
                     port.kill(node, reason);
                 }
@@ -84,12 +85,13 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
                 return Err(unknown(verb));
             }
         }
-        "AnyEvent::MP::_spawn" => spawn(node, &args)?,
+        "AnyEvent::MP::_spawn" => spawn(node, source, &args)?,
         "snd" => relay(node, &args)?,
         "snd_multiple" => {
             for one in args.elements() {
-                let one: Message = one_message(one)?;
-                relay(node, &one)?;
+                let message = one.to_message();
+                let message = message.ok_or_else(|| format!("{} is no message", clip(&one)))?;
+                relay(node, &message)?;
             }
         }
         "info" => reply(node, &args, &[node.id.as_str()])?,
@@ -98,15 +100,56 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             reply(node, &args, &known)?;
         }
         "up_nodes" => reply(node, &args, &node.peers.up())?,
+        "can" => {
+            let name = args.tag().ok_or("the request's name is missing")?;
+            // As Perl has its truth values: the framings of the time knew no others.
+            let callable = || !node.settings.secure && node.functions.get(&name).is_some();
+            let known = match VERBS.contains(&&*name) || callable() {
+                true => "1",
+                false => "",
+            };
+            reply(node, &args.without_tag(), &[known])?;
+        }
         "time" => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             reply(node, &args, &[now.unwrap_or_default().as_secs_f64()])?;
         }
         "eval" => evaluate(node, &args)?,
+        verb if verb.starts_with("g_")
+            && let Some(Origin { peer, .. }) = source
+            && node.mesh.request(node, &peer.id, message)? => {}
         name => call(node, source, name, args)?,
     }
     Ok(())
 }
+
+/// The requests of generation 2, whose nodes ask with `can`.
+const VERBS: [&str; 24] = [
+    "",
+    "devnull",
+    "mon1",
+    "mon0",
+    "kil0",
+    "kil1",
+    "snd",
+    "can",
+    "time",
+    "eval",
+    "g_global",
+    "g_slave",
+    "g_set",
+    "g_upd",
+    "g_find",
+    "g_found",
+    "g_db_family",
+    "g_db_keys",
+    "g_db_values",
+    "g_reply",
+    "g_mon1",
+    "g_mon0",
+    "g_chg1",
+    "g_chg2",
+];
 
 fn unknown(name: &str) -> String {
     format!("unable to resolve function '{name}'")
@@ -132,13 +175,26 @@ fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
     }
 }
 
-fn spawn(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+/// Refuses to run something for another node, if that is configured. A request of our own looks the same
+/// here: another node can have us send it, by `snd` and by the replies that it asks for.
+fn check_secure(node: &Inner) -> Result<(), String> {
+    match node.settings.secure {
+        true => Err("remote execution not allowed".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn spawn(node: &Arc<Inner>, source: Source<'_>, args: &Message) -> Result<(), String> {
     let name = port_name(args)?;
     if name.is_empty() {
         return Err("a port can't be spawned without a name".to_owned());
     }
     let args = args.without_tag();
     let function = args.tag().ok_or("the init function's name is missing")?;
+    // The mesh of generations 0 and 1 is made of such ports.
+    if source.is_none() || function != crate::mesh::CONNECT {
+        check_secure(node)?;
+    }
     create(node, &name, &function, args.without_tag())
 }
 
@@ -171,7 +227,7 @@ fn relay(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 }
 
 /// A message that a request carries, with values behind it.
-struct With<'a, T>(&'a [&'a RawValue], &'a [T]);
+struct With<'a, T>(&'a [RawElement<'a>], &'a [T]);
 
 impl<T: Serialize> Serialize for With<'_, T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -193,23 +249,19 @@ fn reply<T: Serialize>(node: &Arc<Inner>, args: &Message, values: &[T]) -> Resul
     let Some((port, first)) = elements.split_first() else {
         return Ok(()); // nobody wants an answer
     };
-    let port: PortId = serde_json::from_str(port.get())
-        .map_err(|_| format!("{} is no port ID to reply to", clip(port.get())))?;
+    let port: PortId = port
+        .read()
+        .map_err(|_| format!("{} is no port ID to reply to", clip(port)))?;
     let sent = node.snd(&port, &With(first, values));
     sent.map_err(|error| error.to_string())
 }
 
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-fn one_message(raw: &RawValue) -> Result<Message, String> {
-    let error = |_| format!("{} is no message", clip(raw.get()));
-    let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(error)?;
-    Message::encode(&elements).map_err(|error| error.to_string())
+fn clip(element: &RawElement<'_>) -> String {
+    element.json().chars().take(40).collect()
 }
 
 fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
+    check_secure(node)?;
     let text = args.tag().ok_or("there is nothing to evaluate")?;
     let evaluator = node.functions.evaluator.read().clone();
     let result = match evaluator {
@@ -232,6 +284,7 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
 
 /// A request that is the name of a function: called with the rest, in no port's context.
 fn call(node: &Arc<Inner>, source: Source<'_>, name: &str, args: Message) -> Result<(), String> {
+    check_secure(node)?;
     let Some(function) = node.functions.get(name) else {
         return Err(unknown(name));
     };

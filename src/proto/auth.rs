@@ -72,6 +72,8 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMethod {
+    /// HMAC over the greetings with SHA-3: generation 2.
+    HmacSha3,
     /// HMAC over the greetings with MD6: generations 0 and 1.
     HmacMd6,
     /// The secret itself, in hexadecimal. Accepted by every node; send it only where nobody listens.
@@ -83,9 +85,13 @@ impl AuthMethod {
     ///
     /// ```
     /// use aemp::proto::AuthMethod;
-    /// assert_eq!(AuthMethod::ALL[0], AuthMethod::HmacMd6);
+    /// assert_eq!(AuthMethod::ALL[0], AuthMethod::HmacSha3);
     /// ```
-    pub const ALL: [AuthMethod; 2] = [AuthMethod::HmacMd6, AuthMethod::Cleartext];
+    pub const ALL: [AuthMethod; 3] = [
+        AuthMethod::HmacSha3,
+        AuthMethod::HmacMd6,
+        AuthMethod::Cleartext,
+    ];
 
     /// The method's name in greetings and tokens.
     ///
@@ -94,8 +100,23 @@ impl AuthMethod {
     /// ```
     pub fn name(self) -> &'static str {
         match self {
+            AuthMethod::HmacSha3 => "hmac_sha3_512",
             AuthMethod::HmacMd6 => "hmac_md6_64_256",
             AuthMethod::Cleartext => "cleartext",
+        }
+    }
+
+    /// Whether nodes of the generation of this number know the method.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert!(AuthMethod::HmacSha3.is_known_in(2) && !AuthMethod::HmacMd6.is_known_in(2));
+    /// ```
+    pub fn is_known_in(self, generation: u32) -> bool {
+        match self {
+            AuthMethod::HmacSha3 => generation == 2,
+            AuthMethod::HmacMd6 => generation < 2,
+            AuthMethod::Cleartext => true,
         }
     }
 
@@ -125,6 +146,13 @@ impl AuthMethod {
     /// ```
     pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
         match self {
+            AuthMethod::HmacSha3 => {
+                let mut mac = SimpleHmac::<sha3::Sha3_512>::new_from_slice(secret.as_bytes())
+                    .expect("HMAC takes keys of any length");
+                mac.update(own.as_bytes());
+                mac.update(peer.as_bytes());
+                hex(&mac.finalize().into_bytes())
+            }
             AuthMethod::HmacMd6 => {
                 // The wire's arguments are the other way round from the Perl documentation's: the
                 // greetings are the key, the hashed secret is the data.
@@ -176,6 +204,21 @@ mod tests {
         assert!(AuthMethod::HmacMd6.verify(&secret, ALICE, BOB, alices.as_bytes()));
         assert!(!AuthMethod::HmacMd6.verify(&secret, BOB, ALICE, alices.as_bytes()));
         assert!(!AuthMethod::HmacMd6.verify(&"x".into(), ALICE, BOB, alices.as_bytes()));
+    }
+
+    // From fixtures/perl-2.02/pair-json.jsonl: eg_receiver's proof to eg_sender.
+    const SENDER: &str = "aemp;1;eg_sender;tls_sha3_512,hmac_sha3_512,tls_anon,cleartext;json;mproto=1;gproto=1;peeraddr=127.0.0.1:4250;provider=AE-2.01\nkzJkZ9ryNYrS7kHsF6iCmRJ35nEyqB1BI65Mm2YxYhUJJCJAL2B3Gg7k2BUPWhX5jBeamh74Aqd9Wd2hN2bxFWbu\n";
+    const RECEIVER: &str = "aemp;1;eg_receiver;tls_sha3_512,hmac_sha3_512,tls_anon,cleartext;json;peeraddr=127.0.0.1:54140;provider=AE-2.01;gproto=1;mproto=1\noxsFY6+yL0YShiMwvGmSdZ3Ru9x9IRlXZz25yxiQsOY/OPYXtj2hKV6m0xuG7mUb4uCP2nyleEAf6NPmAbExSvAY\n";
+
+    #[test]
+    fn tokens_of_generation_2_are_perls() {
+        let receivers = "e2272507aa3ba1c89856a685aa1eeca78d34af441a34b23954b1ab8e66c660b90085e3277480ad1d990b3862e3b5f86266cf28658a74db1d128378f4002f4e72";
+        let token = AuthMethod::HmacSha3.token(&"geheim".into(), RECEIVER, SENDER);
+        assert_eq!(token, receivers);
+        let verify = |secret: &str| {
+            AuthMethod::HmacSha3.verify(&secret.into(), RECEIVER, SENDER, receivers.as_bytes())
+        };
+        assert!(verify("geheim") && !verify("geheim "));
     }
 
     #[test]

@@ -13,6 +13,35 @@ use crate::proto::NodeId;
 /// ```
 pub const PROTOCOL: &str = "aemp";
 
+/// The greeting key in which a node of this crate lists the generations that it speaks.
+///
+/// Perl nodes ignore it. It keeps the gossip from telling a node of addresses of nodes that it
+/// can't talk to (PROTOCOL.md, "Mixed meshes").
+///
+/// ```
+/// use aemp::proto::{greeting::GENERATIONS_KEY, handshake::Local};
+/// let greeting = Local::new("ruth".into(), None).greeting(1, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(GENERATIONS_KEY), Some("2,1,0"));
+/// ```
+pub const GENERATIONS_KEY: &str = "generations";
+
+/// The greeting keys by which a node of generation 2 is known: the versions of its monitoring protocol and
+/// of its services, both 1.
+///
+/// ```
+/// use aemp::proto::{greeting::MONITOR_KEY, handshake::Local};
+/// let greeting = Local::new("ruth".into(), None).greeting(1, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(MONITOR_KEY), Some("1"));
+/// ```
+pub const MONITOR_KEY: &str = "mproto";
+
+/// See [`MONITOR_KEY`].
+///
+/// ```
+/// assert_eq!(aemp::proto::greeting::SERVICES_KEY, "gproto");
+/// ```
+pub const SERVICES_KEY: &str = "gproto";
+
 /// A parsed first greeting line.
 ///
 /// ```
@@ -185,6 +214,30 @@ impl Greeting {
     pub fn is_perl(&self) -> bool {
         self.param("provider")
             .is_some_and(|provider| provider.starts_with("AE-"))
+    }
+
+    /// Whether the greeter can speak the generation of this number on a connection of its own: it lists
+    /// it, or it greets as only that generation does.
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// let perl = Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-2.01;mproto=1")?;
+    /// assert!(perl.speaks(2) && !perl.speaks(1));
+    /// let rust = Greeting::parse(b"aemp;1;ruth;cleartext;json;mproto=1;generations=2,1,0")?;
+    /// assert!(rust.speaks(2) && rust.speaks(1) && rust.speaks(0));
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn speaks(&self, generation: u32) -> bool {
+        if let Some(list) = self.param(GENERATIONS_KEY) {
+            return list
+                .split(',')
+                .any(|number| number.parse() == Ok(generation));
+        }
+        let spoken = match (self.version, self.param(MONITOR_KEY)) {
+            (1, Some(_)) => 2,
+            (version, _) => version,
+        };
+        spoken == generation
     }
 
     /// The greeter's idle time-out in seconds (generation 0 announces it).

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aemp::proto::generation::Versions;
+use aemp::proto::generation::Generations;
 use aemp::{Builder, Node, NodeEvent, NodeEvents, PortId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub fn builder(id: &str) -> Builder {
     let builder = Node::builder().no_rc().nodeid(id).secret(SECRET);
     // Tests need not wait for listeners of unknown generation.
-    builder.generation(Versions::Only(1))
+    builder.generation(Generations::Only(1))
 }
 
 /// A node that listens on 127.0.0.1.
@@ -141,25 +141,29 @@ pub fn log() -> Vec<String> {
 pub struct Scripted {
     pub stream: TcpStream,
     pub received: Vec<u8>,
+    /// The only framing that it says it knows; JSON unless set.
+    pub framing: &'static str,
 }
 
 impl Scripted {
     /// Connects to a node.
     pub async fn connect(node: &Node) -> Self {
         let stream = TcpStream::connect(&node.listeners()[0]).await.unwrap();
+        Self::on(stream)
+    }
+
+    fn on(stream: TcpStream) -> Self {
         Scripted {
             stream,
             received: Vec::new(),
+            framing: "json",
         }
     }
 
     /// Accepts a connection of a node.
     pub async fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = within("a connection", listener.accept()).await.unwrap();
-        Scripted {
-            stream,
-            received: Vec::new(),
-        }
+        Self::on(stream)
     }
 
     pub fn local_address(&self) -> String {
@@ -199,7 +203,7 @@ impl Scripted {
 
     /// Does the whole handshake as a node of a release.
     pub async fn handshake(&mut self, id: &str, version: u32, params: &str) {
-        let own = Self::greeting(id, version, params);
+        let own = self.greeting(id, version, params);
         self.send(&own).await;
         let lines = |octets: &[u8], n| octets.iter().filter(|o| **o == b'\n').count() >= n;
         let peer = self
@@ -210,21 +214,27 @@ impl Scripted {
 
     /// The same when the node has greeted already.
     pub async fn answer(&mut self, id: &str, version: u32, params: &str, peer: &str) {
-        let own = Self::greeting(id, version, params);
+        let own = self.greeting(id, version, params);
         self.send(&own).await;
         self.prove(&own, peer).await;
     }
 
-    fn greeting(id: &str, version: u32, params: &str) -> String {
-        format!("aemp;{version};{id};hmac_md6_64_256;json;{params}\nNONCE-{id}\n")
+    fn greeting(&self, id: &str, version: u32, params: &str) -> String {
+        let framing = self.framing;
+        format!("aemp;{version};{id};hmac_md6_64_256;{framing};{params}\nNONCE-{id}\n")
     }
 
     /// Proves that we know the secret, and waits for the node's proof.
     async fn prove(&mut self, own: &str, peer: &str) {
         use aemp::proto::auth::{AuthMethod, Secret};
         let token = AuthMethod::HmacMd6.token(&Secret::from(SECRET), own, peer);
-        self.send(format!("hmac_md6_64_256;{token};json\n")).await;
+        let framing = self.framing;
+        self.send(format!("hmac_md6_64_256;{token};{framing}\n"))
+            .await;
         let line = |octets: &[u8]| octets.contains(&b'\n');
-        self.read_until("the token", line).await;
+        let mut read = self.read_until("the token", line).await;
+        // Messages may have come with it.
+        let end = read.iter().position(|octet| *octet == b'\n').unwrap() + 1;
+        self.received = read.split_off(end);
     }
 }

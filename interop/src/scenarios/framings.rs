@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
+use crate::matrix::Side;
 use crate::scenario::{Scenario, only_2};
 
 /// CBOR and JSON.
@@ -22,6 +23,10 @@ pub const TEXT: Scenario = Scenario {
             (&["json"], &["cbor", "json"]),
             (&["nonsense", "json"], &["cbor", "json"]),
         ] {
+            // ours says so at once if it is to speak a framing that it does not know
+            if alice[0] == "nonsense" && ctx.side(Side::A).is_rust() {
+                continue;
+            }
             talk(ctx, alice, bob)?;
         }
         Ok(())

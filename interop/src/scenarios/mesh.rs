@@ -161,10 +161,12 @@ fn groups(ctx: &mut Ctx, nodes: &[Node]) -> Result<()> {
         node.grp_reg("all", &port)?;
         ports.push((node, port));
     }
+    // between Rust nodes there is the database, too, which shows all to all
+    let all = ctx.pairing.generation().is_none();
     let members = |node: &Node, without: Option<&str>| -> Vec<String> {
         let seen = ports
             .iter()
-            .filter(|(owner, _)| owner.name() == node.name() || linked(node, owner));
+            .filter(|(owner, _)| all || owner.name() == node.name() || linked(node, owner));
         seen.filter(|(owner, _)| Some(owner.name()) != without)
             .map(|(_, port)| port.clone())
             .collect()

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
+use crate::matrix::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 
@@ -17,7 +18,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 fn run(ctx: &mut Ctx) -> Result<()> {
     let Pair { alice, bob, .. } = ctx.pair()?;
-    for (one, other) in [(&bob, &alice), (&alice, &bob)] {
+    for (one, other, side) in [(&bob, &alice, Side::A), (&alice, &bob, Side::B)] {
         ctx.step(format!("{} sends by tag to {}", one.name(), other.name()));
         let (me, port) = (one.port("record")?, other.port("mute")?);
         for tag in ["one", "caf\u{e9} \u{263a}", ""] {
@@ -46,7 +47,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         let mon = one.mon(&port)?;
         one.snd(&port, json!(["x"]))?;
         let reason = one.fired(mon)?;
-        let wanted = match ctx.pairing.generation() {
+        // who has the port says why it died
+        let wanted = match ctx.pairing.side(side).generation() {
             Some(Generation::G2) => "unhandled_message",
             _ => "die",
         };

@@ -19,13 +19,14 @@ Configuration (kept in $PERL_ANYEVENT_MP_RC, else ~/.perl-anyevent-mp, shared wi
 can be given one after the other in one command line, and change the global values or, behind
 `profile NAME`, those of a profile:
   gensecret, setsecret TEXT, delsecret        the secret that all nodes of a network share
-  setnodeid ID, delnodeid                     the node's ID; anon/ for a random one
+  setnodeid ID, delnodeid                     the node's ID; %n: name of the host, %u or / at the end: random
   setbinds LIST, delbinds, addbind B, delbind B      where to listen: host:port, * for all or any
   setseeds LIST, delseeds, addseed S, delseed S      where to find the network
   setservices LIST, delservices, addservice S, delservice S
   setcert FILE, delcert
   profile NAME, delprofile NAME, setparent NAME, delparent
   showprofile NAME, showconfig [NAME [KEY VALUE..]]
+  setsecure 0|1, delsecure                    1: other nodes can have nothing run here
   set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
                       autocork nodelay generation
 The `set` may be left out: `aemp profile seed nodeid anon/ binds '*:4040'`.

@@ -103,6 +103,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
         "",
         "the list of authentication methods",
     ),
+    ("secure", Kind::Truth, "", "0 or 1"),
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),
     ("generation", Kind::Scalar, "", "the generation"),

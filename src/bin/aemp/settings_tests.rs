@@ -98,10 +98,12 @@ fn scalars() {
             "false",
             "autocork",
             "1",
+            "secure",
+            "yes",
             "max_queue",
             "9"
         ]]),
-        json!({"monitor_timeout": "30", "secret": "s", "generation": "1", "nodelay": 0, "autocork": 1, "max_queue": "9"})
+        json!({"monitor_timeout": "30", "secret": "s", "generation": "1", "nodelay": 0, "autocork": 1, "secure": 1, "max_queue": "9"})
     );
     assert_eq!(
         after(&[&[
@@ -181,7 +183,8 @@ fn showing() {
         serde_json::from_str::<Value>(&shown).unwrap(),
         json!({
             "version": 1, "nodeid": "n", "seeds": ["s"], "binds": "b", "connect_interval": 2,
-            "framing_format": ["json"], "auth_offer": ["hmac_md6_64_256"], "auth_accept": ["hmac_md6_64_256", "cleartext"],
+            "framing_format": ["cbor", "json"], "auth_offer": ["hmac_sha3_512", "hmac_md6_64_256"],
+            "auth_accept": ["hmac_sha3_512", "hmac_md6_64_256", "cleartext"],
         })
     );
     assert!(

@@ -113,16 +113,20 @@ mod text;
 mod to_json;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+use head::Head;
 
 pub use de::Deserializer;
-pub use encode::{encode_elements, encode_to, write_start};
+pub use encode::{encode_elements, encode_to, write_message, write_start};
 pub use error::CborError;
 pub use from_json::json_to_cbor;
 pub use scan::CborScanner;
 pub use sequence::Sequence;
-pub use ser::{Compound, OCTETS, Serializer};
+pub use ser::{Compound, ITEM, OCTETS, Serializer};
 pub use to_json::cbor_to_json;
+
+pub(crate) use to_json::item as item_to_json;
 
 /// One complete message found by [`CborScanner::next`]. All positions count from the start of the
 /// buffer that was given to that call.
@@ -246,3 +250,20 @@ impl Element {
 
 /// The tag that says "this is CBOR".
 const SELF_DESCRIBED: u64 = 55799;
+
+/// The first of some items as text, if it is a string or a number without a tag.
+pub(crate) fn tag_of(items: &[u8]) -> Option<Cow<'_, str>> {
+    match items.first()? {
+        0x00..=0x7f | 0xf9..=0xfb => key::key_text(items, &mut 0).ok(),
+        _ => None,
+    }
+}
+
+/// The items of the array that `item` is, if it has no tag.
+pub(crate) fn items_of(item: &[u8]) -> Option<&[u8]> {
+    match head::read(item) {
+        Ok(Some((Head::Array(_), len))) => item.get(len..),
+        Ok(Some((Head::OpenArray, len))) => item.get(len..item.len() - 1),
+        _ => None,
+    }
+}

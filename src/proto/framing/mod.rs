@@ -20,21 +20,34 @@ mod transcode;
 
 /// A framing format, as it is named in the greeting.
 ///
-/// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first.
+/// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first. Each sends
+/// in the first of the other's list that it knows, so the two directions of a link may differ.
 ///
 /// ```
 /// use aemp::proto::Framing;
 /// assert_eq!(Framing::from_name("json"), Some(Framing::Json));
-/// assert_eq!(Framing::Json.to_string(), "json");
+/// assert_eq!(Framing::Cbor.to_string(), "cbor");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Framing {
-    /// JSON arrays one after the other (PROTOCOL.md, JSON framing).
+    /// JSON arrays one after the other (PROTOCOL.md, JSON framing): see [`json`].
     Json,
+    /// CBOR arrays one after the other: see [`cbor`].
+    Cbor,
+    /// Images of Perl's Storable, each with its length in front: see [`storable`].
+    Storable,
 }
 
 impl Framing {
+    /// All that this crate speaks, best first.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// assert_eq!(Framing::ALL.map(Framing::name), ["cbor", "json", "storable"]);
+    /// ```
+    pub const ALL: [Framing; 3] = [Framing::Cbor, Framing::Json, Framing::Storable];
+
     /// The framing's name in the greeting.
     ///
     /// ```
@@ -43,6 +56,8 @@ impl Framing {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Cbor => "cbor",
+            Self::Storable => "storable",
         }
     }
 
@@ -52,12 +67,24 @@ impl Framing {
     /// ```
     /// use aemp::proto::Framing;
     /// assert_eq!(Framing::from_name("json"), Some(Framing::Json));
-    /// assert_eq!(Framing::from_name("storable"), None);
+    /// assert_eq!(Framing::from_name("morse"), None);
     /// ```
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "json" => Some(Self::Json),
-            _ => None,
+        Self::ALL.into_iter().find(|framing| framing.name() == name)
+    }
+
+    /// The message that says nothing: it has no destination and is dropped.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// assert_eq!(Framing::Json.keepalive(), b"[]");
+    /// assert_eq!(Framing::Cbor.keepalive(), [0x80]);
+    /// ```
+    pub const fn keepalive(self) -> &'static [u8] {
+        match self {
+            Self::Json => b"[]",
+            Self::Cbor => b"\x80",
+            Self::Storable => b"\x07\x05\x0b\x02\0\0\0\0",
         }
     }
 }
@@ -156,6 +183,9 @@ pub enum FramingError {
         /// The first octet of the first element.
         found: u8,
     },
+    /// A Storable image is no message.
+    #[error("malformed Storable image: {0}")]
+    Image(#[from] storable::StorableError),
 }
 
 #[cfg(test)]
@@ -164,11 +194,10 @@ mod tests {
 
     #[test]
     fn names_lead_back() {
-        assert_eq!(
-            Framing::from_name(Framing::Json.name()),
-            Some(Framing::Json)
-        );
-        for other in ["", "JSON", "json ", "cbor", "storable"] {
+        for framing in Framing::ALL {
+            assert_eq!(Framing::from_name(framing.name()), Some(framing));
+        }
+        for other in ["", "JSON", "json ", "cbor,json", "morse"] {
             assert_eq!(Framing::from_name(other), None, "{other:?}");
         }
     }

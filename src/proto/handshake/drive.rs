@@ -6,7 +6,6 @@ use super::states::{
     AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step, Verified,
 };
 use super::{HandshakeError, Local};
-use crate::proto::generation::Versions;
 
 /// A handshake in any state. See the [module](super) for the loop that drives it.
 ///
@@ -18,7 +17,7 @@ use crate::proto::generation::Versions;
 #[derive(Debug)]
 pub struct Handshake {
     role: Role,
-    versions: Versions,
+    is_open: bool,
     state: State,
 }
 
@@ -48,7 +47,7 @@ impl Handshake {
     pub fn connect(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Connector,
-            versions: local.versions,
+            is_open: local.is_open(),
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -64,7 +63,7 @@ impl Handshake {
     pub fn accept(local: Arc<Local>, nonce: &[u8], peeraddr: &str) -> Self {
         Handshake {
             role: Role::Listener,
-            versions: local.versions,
+            is_open: local.is_open(),
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -82,7 +81,7 @@ impl Handshake {
     pub fn greeted(role: Role, state: AwaitGreeting) -> Self {
         Handshake {
             role,
-            versions: Versions::Only(state.version()),
+            is_open: false,
             state: State::Greeting(state),
         }
     }
@@ -214,19 +213,18 @@ impl Handshake {
         }
     }
 
-    /// The greeting versions that this side may speak here. Unless there is more than one, it has no
-    /// reason to wait for the other side's greeting.
+    /// Whether the other side's greeting can change what ours says. Unless it can, there is no reason to
+    /// wait for it.
     ///
     /// ```
-    /// use aemp::proto::generation::Versions;
     /// use aemp::proto::handshake::{Handshake, Local, NONCE_LEN};
     /// let local = Local::new("ruth".into(), Some("geheim".into()));
     /// let connect = |local: Local| Handshake::connect(local.into(), &[1; NONCE_LEN], "127.0.0.1:4040");
-    /// assert_eq!(connect(local.greeting_in(1)).versions(), Versions::Only(1));
-    /// assert!(connect(local).versions().is_open());
+    /// assert!(!connect(local.greeting_in(1)).is_open());
+    /// assert!(connect(local).is_open());
     /// ```
-    pub fn versions(&self) -> Versions {
-        self.versions
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Which side opened the connection.

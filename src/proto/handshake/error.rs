@@ -1,7 +1,8 @@
 //! What a handshake can fail of, and whose fault it is.
 
-use crate::proto::NodeId;
+use crate::proto::generation::Generations;
 use crate::proto::greeting::GreetingError;
+use crate::proto::{Generation, NodeId};
 
 /// Who has to change something for the next try to succeed.
 ///
@@ -49,6 +50,14 @@ pub enum HandshakeError {
         ours: String,
         /// The peer's version.
         theirs: u32,
+    },
+    /// The greeting's version is right, but the peer is of a generation that we don't speak.
+    #[error("generation mismatch (we: {ours}, they: {theirs})")]
+    Generation {
+        /// The generations that we speak.
+        ours: Generations,
+        /// The peer's generation.
+        theirs: Generation,
     },
     /// The peer's node ID is ours: we reached ourselves, or somebody uses our name.
     #[error("I refuse to talk to myself (the other side calls itself {node}, too)")]
@@ -117,6 +126,7 @@ impl HandshakeError {
             HandshakeError::AlreadyConnected { .. } => Blame::Network,
             HandshakeError::Greeting(_)
             | HandshakeError::Version { .. }
+            | HandshakeError::Generation { .. }
             | HandshakeError::NoCommonAuth { .. }
             | HandshakeError::NoCommonFraming { .. } => Blame::Incompatible,
             _ => Blame::Peer,

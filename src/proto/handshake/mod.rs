@@ -51,7 +51,8 @@ pub use states::{
     Verified,
 };
 
-use crate::proto::generation::Versions;
+use crate::proto::generation::Generations;
+use crate::proto::greeting::{GENERATIONS_KEY, MONITOR_KEY, SERVICES_KEY};
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
 /// The most octets that a line of the handshake may have, its end included.
@@ -73,10 +74,10 @@ pub const NONCE_LEN: usize = 66;
 /// What this side brings to every handshake.
 ///
 /// ```
-/// use aemp::proto::generation::Versions;
+/// use aemp::proto::generation::Generations;
 /// use aemp::proto::handshake::Local;
 /// let local = Local {
-///     versions: Versions::Only(0),
+///     generations: Generations::Only(0),
 ///     timeout_secs: 20,
 ///     ..Local::new("ruth".into(), Some("geheim".into()))
 /// };
@@ -86,11 +87,14 @@ pub const NONCE_LEN: usize = 66;
 pub struct Local {
     /// Our node ID.
     pub node: NodeId,
-    /// The greeting versions that we speak.
-    pub versions: Versions,
+    /// The generations that we speak.
+    pub generations: Generations,
+    /// The version to greet with, if that is decided; see [`greeting_in`](Self::greeting_in).
+    pub version: Option<u32>,
     /// The methods that we may prove ourselves with.
     pub auth_offer: Vec<AuthMethod>,
-    /// The methods that the peer may prove itself with, the most welcome first.
+    /// The methods that the peer may prove itself with, the most welcome first. A greeting names those that
+    /// the generations know which it is for.
     pub auth_accept: Vec<AuthMethod>,
     /// The framings that we accept and send, the most welcome first.
     pub framings: Vec<Framing>,
@@ -110,48 +114,83 @@ pub struct Local {
 pub const PROVIDER: &str = concat!("aemp-rs-", env!("CARGO_PKG_VERSION"));
 
 impl Local {
-    /// The defaults: every version, HMAC offered, HMAC and cleartext accepted, JSON.
+    /// The defaults: every generation, HMAC offered, HMAC and cleartext accepted, CBOR
+    /// preferred to JSON.
     ///
     /// ```
     /// use aemp::proto::{AuthMethod, handshake::Local};
     /// let local = Local::new("ruth".into(), Some("geheim".into()));
-    /// assert_eq!(local.auth_offer, [AuthMethod::HmacMd6]);
-    /// assert_eq!(local.auth_accept, [AuthMethod::HmacMd6, AuthMethod::Cleartext]);
+    /// assert_eq!(local.auth_offer, [AuthMethod::HmacSha3, AuthMethod::HmacMd6]);
+    /// assert_eq!(local.auth_accept, AuthMethod::ALL);
     /// ```
     pub fn new(node: NodeId, secret: Option<Secret>) -> Self {
         Local {
             node,
-            versions: Versions::Auto,
-            auth_offer: vec![AuthMethod::HmacMd6],
-            auth_accept: vec![AuthMethod::HmacMd6, AuthMethod::Cleartext],
-            framings: vec![Framing::Json],
+            generations: Generations::Auto,
+            version: None,
+            auth_offer: vec![AuthMethod::HmacSha3, AuthMethod::HmacMd6],
+            auth_accept: AuthMethod::ALL.to_vec(),
+            framings: vec![Framing::Cbor, Framing::Json],
             secret,
             timeout_secs: 12,
             params: Vec::new(),
         }
     }
 
-    /// The same, for a peer that is known to speak that version: there is nothing to wait for. The
-    /// greeting still says which versions we speak.
+    /// The same, for a peer that is known to greet with that version: there is nothing to wait for. The
+    /// greeting still says which generations we speak.
     ///
     /// ```
-    /// use aemp::proto::{generation::Versions, handshake::{Local, VERSIONS_KEY}};
+    /// use aemp::proto::{greeting::GENERATIONS_KEY, handshake::Local};
     /// let local = Local::new("ruth".into(), None).greeting_in(0);
-    /// assert_eq!(local.versions, Versions::Only(0));
-    /// assert_eq!(local.greeting(0, "127.0.0.1:4040").param(VERSIONS_KEY), Some("1,0"));
+    /// assert!(!local.is_open());
+    /// assert_eq!(local.greeting(0, "127.0.0.1:4040").param(GENERATIONS_KEY), Some("2,1,0"));
     /// ```
     pub fn greeting_in(&self, version: u32) -> Self {
-        let mut local = self.clone();
-        local.params.extend(self.all_versions());
-        local.versions = Versions::Only(version);
-        local
+        Local {
+            version: Some(version),
+            ..self.clone()
+        }
     }
 
-    /// The greeting's key for those who speak several versions.
-    fn all_versions(&self) -> Option<(String, String)> {
-        let known = Versions::KNOWN.map(|version| version.to_string());
-        let open = self.versions.is_open();
-        open.then(|| (VERSIONS_KEY.to_owned(), known.join(",")))
+    /// Whether the other side's greeting can change what ours says.
+    ///
+    /// See [`greeting_in`](Self::greeting_in) for an example.
+    pub fn is_open(&self) -> bool {
+        self.version.is_none() && self.generations.is_open()
+    }
+
+    /// The version that we greet with when we greet first.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::Local;
+    /// let local = Local::new("ruth".into(), None);
+    /// assert_eq!((local.first_version(), local.greeting_in(0).first_version()), (1, 0));
+    /// ```
+    pub fn first_version(&self) -> u32 {
+        self.version
+            .unwrap_or_else(|| self.generations.preferred_version())
+    }
+
+    /// Whether we may greet with this version.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::Local;
+    /// let local = Local::new("ruth".into(), None);
+    /// assert!(local.allows_version(0) && !local.greeting_in(1).allows_version(0));
+    /// ```
+    pub fn allows_version(&self, version: u32) -> bool {
+        match self.version {
+            Some(only) => only == version,
+            None => self.generations.allows_version(version),
+        }
+    }
+
+    /// The numbers of the generations that a greeting of this version is for.
+    fn generations_in(&self, version: u32) -> impl Iterator<Item = u32> {
+        let ours = self.generations;
+        let known = Generations::KNOWN.into_iter();
+        known.filter(move |&number| ours.allows(number) && number.min(1) == version)
     }
 
     /// Our greeting of that version to the peer at `peeraddr`.
@@ -170,29 +209,30 @@ impl Local {
         if version == 0 {
             params.push(("timeout".to_owned(), self.timeout_secs.to_string()));
         }
-        params.extend(self.all_versions());
+        if self.generations_in(version).any(|number| number == 2) {
+            let keys = [MONITOR_KEY, SERVICES_KEY];
+            params.extend(keys.map(|key| (key.to_owned(), "1".to_owned())));
+        }
+        if self.generations.is_open() {
+            let known = Generations::KNOWN.map(|number| number.to_string());
+            params.push((GENERATIONS_KEY.to_owned(), known.join(",")));
+        }
         params.extend(self.params.iter().cloned());
+        let accepted: Vec<AuthMethod> = self
+            .auth_accept
+            .iter()
+            .copied()
+            .filter(|method| self.generations_in(version).any(|n| method.is_known_in(n)))
+            .collect();
         Greeting {
             version,
             node: self.node.clone(),
-            auths: names(&self.auth_accept, |method| method.name()),
+            auths: names(&accepted, |method| method.name()),
             framings: names(&self.framings, |framing| framing.name()),
             params,
         }
     }
 }
-
-/// The greeting key in which a node of this crate lists the greeting versions that it speaks.
-///
-/// Perl nodes ignore it. It keeps the gossip from telling a node of addresses of nodes that it
-/// can't talk to (PROTOCOL.md, "Mixed meshes").
-///
-/// ```
-/// use aemp::proto::handshake::{Local, VERSIONS_KEY};
-/// let greeting = Local::new("ruth".into(), None).greeting(1, "127.0.0.1:4040");
-/// assert_eq!(greeting.param(VERSIONS_KEY), Some("1,0"));
-/// ```
-pub const VERSIONS_KEY: &str = "versions";
 
 fn names<T>(list: &[T], name: impl Fn(&T) -> &'static str) -> Vec<String> {
     list.iter().map(|item| name(item).to_owned()).collect()

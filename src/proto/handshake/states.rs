@@ -6,7 +6,6 @@ use base64::Engine as _;
 
 use super::lines::Lines;
 use super::{HandshakeError, Local};
-use crate::proto::generation::Versions;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting};
 
 /// Which side opened the connection.
@@ -70,20 +69,17 @@ impl Peer {
         self.greeting.is_perl()
     }
 
-    /// Whether the peer can talk to a node that greets with `version`.
+    /// Whether the peer can talk to nodes of the generation of this number.
     ///
     /// ```
     /// use aemp::proto::{Generation, Greeting, handshake::Peer};
-    /// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;versions=1,0")?;
+    /// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;generations=1,0")?;
     /// let peer = Peer { generation: Generation::Gen1b, greeting };
     /// assert!(peer.speaks(1) && peer.speaks(0) && !peer.speaks(2));
     /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
     /// ```
-    pub fn speaks(&self, version: u32) -> bool {
-        match self.greeting.param(super::VERSIONS_KEY) {
-            Some(list) => list.split(',').any(|v| v.parse() == Ok(version)),
-            None => self.greeting.version == version,
-        }
+    pub fn speaks(&self, generation: u32) -> bool {
+        self.greeting.speaks(generation)
     }
 }
 
@@ -150,7 +146,7 @@ impl Opening {
     ///
     /// See [`new`](Self::new) for an example.
     pub fn greet(self, out: &mut Vec<u8>) -> AwaitGreeting {
-        let version = self.local.versions.preferred();
+        let version = self.local.first_version();
         self.greet_in(version, out)
     }
 
@@ -179,11 +175,10 @@ impl Opening {
             return Ok(Step::Pending(self));
         };
         let theirs = Greeting::parse(&line)?;
-        let versions = self.local.versions;
         // Even a refusal tells the peer what we would have spoken.
-        let version = match versions.allows(theirs.version) {
+        let version = match self.local.allows_version(theirs.version) {
             true => theirs.version,
-            false => versions.preferred(),
+            false => self.local.first_version(),
         };
         let state = self.greet_in(version, out);
         state.greeted(line, theirs).map(Step::Next)
@@ -255,18 +250,25 @@ impl AwaitGreeting {
 
     fn greeted(self, line: Vec<u8>, theirs: Greeting) -> Result<AwaitNonce, HandshakeError> {
         let mismatch = || HandshakeError::Version {
-            ours: match self.local.versions {
-                Versions::Auto if Versions::Auto.allows(theirs.version) => {
-                    format!("{}, said before theirs was known", self.said.version)
-                }
-                versions => versions.to_string(),
+            ours: match self.local.is_open() && self.local.allows_version(theirs.version) {
+                true => format!("{}, said before theirs was known", self.said.version),
+                false => match self.local.version {
+                    Some(version) => version.to_string(),
+                    None => self.local.generations.versions(),
+                },
             },
             theirs: theirs.version,
         };
         if theirs.version != self.said.version {
             return Err(mismatch());
         }
-        let generation = Generation::of_greeting(&theirs).ok_or_else(mismatch)?;
+        let ours = self.local.generations;
+        let generation = Generation::between(ours, &theirs).ok_or_else(|| {
+            match Generation::of_greeting(&theirs) {
+                Some(theirs) => HandshakeError::Generation { ours, theirs },
+                None => mismatch(),
+            }
+        })?;
         // The greeting was parsed, so the line is UTF-8.
         let heard = String::from_utf8_lossy(&line).into_owned() + "\n";
         // Our own greeting may be an echo: tell that apart from a node that has our name.

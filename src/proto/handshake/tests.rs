@@ -70,13 +70,14 @@ fn errors(a: Local, b: Local) -> (Option<HandshakeError>, Option<HandshakeError>
 
 #[test]
 fn success_in_each_version() {
-    for (versions, generation) in [
-        (Versions::Auto, crate::proto::Generation::Gen1b),
-        (Versions::Only(1), crate::proto::Generation::Gen1b),
-        (Versions::Only(0), crate::proto::Generation::Gen0),
+    for (generations, generation) in [
+        (Generations::Auto, crate::proto::Generation::Gen2),
+        (Generations::Only(2), crate::proto::Generation::Gen2),
+        (Generations::Only(1), crate::proto::Generation::Gen1b),
+        (Generations::Only(0), crate::proto::Generation::Gen0),
     ] {
         let speaks = |node| Local {
-            versions,
+            generations,
             ..local(node)
         };
         let (a, b) = talk(speaks("a"), local("b"), &[4096]);
@@ -92,8 +93,8 @@ fn success_in_each_version() {
             (generation, generation)
         );
         assert!(
-            a.peer.speaks(0) && a.peer.speaks(1),
-            "b says it speaks both"
+            (0..3).all(|number| a.peer.speaks(number)),
+            "b says it speaks all"
         );
     }
 }
@@ -105,7 +106,7 @@ fn each_refusal_is_its_own_error() {
     assert!(a.is_none_or(|a| matches!(a, HandshakeError::OwnNodeId { .. })));
 
     let only = |version, node| Local {
-        versions: Versions::Only(version),
+        generations: Generations::Only(version),
         ..local(node)
     };
     let (a, b) = errors(only(0, "a"), only(1, "b"));
@@ -117,6 +118,16 @@ fn each_refusal_is_its_own_error() {
         matches!(a, Some(HandshakeError::Version { theirs: 1, .. })),
         "{a:?}"
     );
+
+    let mismatch = |ours, theirs| {
+        Some(HandshakeError::Generation {
+            ours: Generations::Only(ours),
+            theirs,
+        })
+    };
+    let (a, b) = errors(only(1, "a"), only(2, "b"));
+    assert_eq!(a, mismatch(1, crate::proto::Generation::Gen2));
+    assert_eq!(b, mismatch(2, crate::proto::Generation::Gen1b));
 
     let other = Local {
         secret: Some(Secret::from("other")),
@@ -237,11 +248,11 @@ fn bad_lines() {
 
 #[test]
 fn an_echo_is_told_from_a_namesake() {
-    let versions = Versions::Only(1);
+    let generations = Generations::Only(1);
     let mut side = Side::new(
         Role::Listener,
         Local {
-            versions,
+            generations,
             ..local("b")
         },
     );

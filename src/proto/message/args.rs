@@ -26,6 +26,8 @@ pub struct ArgsError {
     pub problem: String,
 }
 
+use crate::proto::framing::cbor::{self, CborError, Sequence};
+
 /// Deserialises `T` from the JSON array `json` without its first `skip` elements.
 pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8], skip: usize) -> Result<T, ArgsError> {
     let at = Cell::new(0);
@@ -37,17 +39,64 @@ pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8], skip: usize) -> Re
         at: &at,
         marker: std::marker::PhantomData,
     };
-    deserializer.deserialize_seq(whole).map_err(|error| {
-        let text = error.to_string();
-        let problem = match text.rfind(" at line ") {
-            Some(end) => text[..end].to_owned(),
-            None => text,
-        };
-        ArgsError {
-            element: at.get().max(1),
-            problem,
-        }
+    let result = deserializer.deserialize_seq(whole);
+    result.map_err(|error| problem(error, at.get()))
+}
+
+/// Deserialises `T` from elements in CBOR, one behind the other.
+pub(super) fn read_items<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<T, ArgsError> {
+    let at = Cell::new(0);
+    // The framing has limited the depth here, too.
+    let elements = Sequence::new(items).max_depth(usize::MAX);
+    let whole = Whole {
+        skip: 0,
+        at: &at,
+        marker: std::marker::PhantomData,
+    };
+    whole.visit_seq(elements).map_err(|error| ArgsError {
+        element: at.get().max(1),
+        problem: error.to_string(),
     })
+}
+
+/// Deserialises `T` from one JSON text.
+pub(super) fn read_value<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, ArgsError> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.disable_recursion_limit();
+    T::deserialize(&mut deserializer).map_err(|error| problem(error, 1))
+}
+
+/// Deserialises `T` from one item of CBOR.
+pub(super) fn read_item<'de, T: Deserialize<'de>>(item: &'de [u8]) -> Result<T, ArgsError> {
+    let mut deserializer = cbor::Deserializer::new(item).max_depth(usize::MAX);
+    T::deserialize(&mut deserializer).map_err(|error| ArgsError {
+        element: 1,
+        problem: error.to_string(),
+    })
+}
+
+fn problem(error: serde_json::Error, element: usize) -> ArgsError {
+    let text = error.to_string();
+    let problem = match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    };
+    let element = element.max(1);
+    ArgsError { element, problem }
+}
+
+/// Deserialises `T` from the first `n` of some items, of which `deserializer` may have more.
+#[inline]
+pub(super) fn read_first<'de, T: Deserialize<'de>>(
+    deserializer: &mut cbor::Deserializer<'de>,
+    n: usize,
+) -> Result<T, CborError> {
+    let whole = Whole {
+        skip: 0,
+        at: &Cell::new(0),
+        marker: std::marker::PhantomData,
+    };
+    deserializer.read_list(n, whole)
 }
 
 /// Deserialises `T` from a list of elements, of which there may be more.

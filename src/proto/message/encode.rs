@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::json;
+use crate::proto::Framing;
 use crate::proto::framing::json::write_str;
+use crate::proto::framing::{cbor, storable};
 
 /// Why something can't be sent as a message.
 ///
@@ -24,6 +26,87 @@ pub enum EncodeError {
     /// Serialising failed.
     #[error("a message element can't be sent: {0}")]
     Unserialisable(#[from] serde_json::Error),
+    /// The link's framing does not hold the message.
+    #[error("a message can't be sent in {framing} framing: {problem}")]
+    Framing {
+        /// The framing.
+        framing: Framing,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Appends the message `args` to the port `name`, as it goes over a link in that framing.
+///
+/// # Errors
+///
+/// [`EncodeError`]; `out` is as it was then.
+///
+/// ```
+/// use aemp::proto::{Framing, message::encode_in};
+/// let mut out = Vec::new();
+/// encode_in(&mut out, Framing::Cbor, "a.b", &("test", 123))?;
+/// assert_eq!(out, b"\x83\x43a.b\x44test\x18\x7b");
+/// # Ok::<(), aemp::proto::message::EncodeError>(())
+/// ```
+#[inline]
+pub fn encode_in<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    framing: Framing,
+    name: &str,
+    args: &T,
+) -> Result<(), EncodeError> {
+    match framing {
+        Framing::Json => encode_to(out, name, args),
+        Framing::Cbor => match cbor::encode_to(out, name, args) {
+            Ok(()) => Ok(()),
+            // What can be sent does not depend on the link, nor what an error says.
+            Err(_) => encode_by_json(out, framing, name, args),
+        },
+        Framing::Storable => encode_by_json(out, framing, name, args),
+    }
+}
+
+#[cold]
+fn encode_by_json<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    framing: Framing,
+    name: &str,
+    args: &T,
+) -> Result<(), EncodeError> {
+    let mut json = Vec::with_capacity(64);
+    encode_to(&mut json, name, args)?;
+    json_in(out, framing, &json)
+}
+
+/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in that
+/// framing.
+///
+/// # Errors
+///
+/// [`EncodeError::Framing`] if the framing does not hold it, or `json` is no array; `out` is as it was
+/// then.
+///
+/// ```
+/// use aemp::proto::{Framing, message::json_in};
+/// let mut out = Vec::new();
+/// json_in(&mut out, Framing::Cbor, br#"["a.b","test",123]"#)?;
+/// assert_eq!(out, b"\x83\x43a.b\x44test\x18\x7b");
+/// # Ok::<(), aemp::proto::message::EncodeError>(())
+/// ```
+pub fn json_in(out: &mut Vec<u8>, framing: Framing, json: &[u8]) -> Result<(), EncodeError> {
+    let error = |problem: &dyn ToString| EncodeError::Framing {
+        framing,
+        problem: problem.to_string(),
+    };
+    match framing {
+        Framing::Json => {
+            out.extend_from_slice(json);
+            Ok(())
+        }
+        Framing::Cbor => cbor::write_message(out, json).map_err(|e| error(&e)),
+        Framing::Storable => storable::write_message(out, json).map_err(|e| error(&e)),
+    }
 }
 
 /// Appends `args` to `out` as the text of a JSON array. `()` is the empty message.

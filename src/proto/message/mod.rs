@@ -1,30 +1,36 @@
 //! Messages: octets until someone wants them typed.
 //!
 //! A message is a list of values. On the wire the destination port's name stands before them
-//! (PROTOCOL.md, "Messages"). A [`Message`] keeps the octets of the list as they came; reading it
-//! deserialises straight from these octets into the types that are asked for.
+//! (PROTOCOL.md, "Messages"). A [`Message`] keeps the octets of the list as they came, in JSON or in CBOR;
+//! reading it deserialises straight from these octets into the types that are asked for. Which of the two
+//! it is makes no difference to who reads it.
 //!
 //! Reading is as lenient as Perl code is: elements beyond the ones asked for are ignored, and missing
 //! ones are `None` where an `Option` is asked for.
 
 mod args;
+mod element;
 mod encode;
+mod incoming;
 mod json;
 mod perl;
 mod quick;
 
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use args::ArgsError;
-pub use encode::{EncodeError, encode_args, encode_to};
+pub use element::RawElement;
+pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
+pub use incoming::{Arrived, Incoming};
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
+use crate::proto::framing::cbor::{self, Sequence};
 use crate::proto::framing::json::unescape;
 
 /// The data of one message, without its destination.
@@ -43,10 +49,18 @@ use crate::proto::framing::json::unescape;
 /// ```
 #[derive(Clone)]
 pub struct Message {
-    /// The text of a JSON array, known to be valid.
-    json: Bytes,
-    /// How many of its elements don't belong to this message any more.
+    /// The text of a JSON array, or the elements in CBOR one behind the other; known to be valid.
+    octets: Bytes,
+    format: Format,
+    /// How many elements of the array don't belong to this message any more. In CBOR they are taken off.
     skip: u32,
+}
+
+/// What a message's octets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Cbor,
 }
 
 impl Message {
@@ -66,17 +80,39 @@ impl Message {
     pub fn encode<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
         let mut json = Vec::with_capacity(64);
         encode_args(&mut json, args)?;
-        Ok(Message {
-            json: json.into(),
-            skip: 0,
-        })
+        Ok(Message::from_json(json.into()))
     }
 
     /// Makes a message of what [`encode_args`] wrote.
     #[cfg(feature = "node")]
     pub(crate) fn from_encoded(json: &[u8]) -> Self {
+        Message::from_json(Bytes::copy_from_slice(json))
+    }
+
+    /// A message of the text of a JSON array, which is valid.
+    fn from_json(octets: Bytes) -> Self {
         Message {
-            json: Bytes::copy_from_slice(json),
+            octets,
+            format: Format::Json,
+            skip: 0,
+        }
+    }
+
+    /// Makes a message of elements in CBOR, without an array around them: what
+    /// [`Frame::elements`](cbor::Frame::elements) gives. Elements that are not sound are errors to who
+    /// reads the message.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// let message = Message::from_cbor(bytes::Bytes::from_static(b"\x44test\x18\x7b"));
+    /// assert_eq!(message.args::<(&str, u8)>()?, ("test", 123));
+    /// assert_eq!(message.to_json(), r#"["test",123]"#);
+    /// # Ok::<(), aemp::proto::ArgsError>(())
+    /// ```
+    pub fn from_cbor(elements: Bytes) -> Self {
+        Message {
+            octets: elements,
+            format: Format::Cbor,
             skip: 0,
         }
     }
@@ -101,7 +137,7 @@ impl Message {
             }
             _ => Bytes::from_static(b"[]"),
         };
-        Message { json, skip: 0 }
+        Message::from_json(json)
     }
 
     /// Makes a message of values.
@@ -124,13 +160,14 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn tag(&self) -> Option<Cow<'_, str>> {
-        if self.skip > 0 {
-            let elements: Vec<&RawValue> = self.elements();
-            return elements
-                .first()
-                .and_then(|raw| tag_of(raw.get().as_bytes()));
+        if self.format == Format::Cbor {
+            return cbor::tag_of(&self.octets);
         }
-        tag_of(self.json[1..].trim_ascii_start())
+        if self.skip > 0 {
+            let first: Option<&RawValue> = self.json_elements().first().copied();
+            return first.and_then(|raw| tag_of(raw.get().as_bytes()));
+        }
+        tag_of(self.octets[1..].trim_ascii_start())
     }
 
     /// The message without its first element.
@@ -141,10 +178,7 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn without_tag(&self) -> Message {
-        Message {
-            json: self.json.clone(),
-            skip: self.skip + 1,
-        }
+        self.clone().into_without_tag()
     }
 
     /// The same, by value.
@@ -155,7 +189,14 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn into_without_tag(mut self) -> Message {
-        self.skip += 1;
+        match self.format {
+            Format::Json => self.skip += 1,
+            Format::Cbor => {
+                let mut elements = Sequence::new(&self.octets);
+                let first = elements.next_item().ok().flatten();
+                self.octets.advance(first.map_or(0, <[u8]>::len));
+            }
+        }
         self
     }
 
@@ -181,7 +222,10 @@ impl Message {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
-        args::read(&self.json, self.skip as usize)
+        match self.format {
+            Format::Json => args::read(&self.octets, self.skip as usize),
+            Format::Cbor => args::read_items(&self.octets),
+        }
     }
 
     /// The elements as JSON values.
@@ -196,18 +240,33 @@ impl Message {
     /// ```
     pub fn values(&self) -> Vec<Value> {
         let elements = self.elements();
-        elements.into_iter().map(value_of).collect()
+        let value = |element: &RawElement<'_>| value_of(&element.json());
+        elements.iter().map(value).collect()
     }
 
-    /// The elements as JSON texts, each just as it came.
+    /// The elements, each just as it came.
     ///
     /// ```
     /// let message = aemp::Message::encode(&("test", [1, 2]))?;
-    /// let texts: Vec<&str> = message.elements().iter().map(|raw| raw.get()).collect();
+    /// let texts: Vec<_> = message.elements().iter().map(|raw| raw.json()).collect();
     /// assert_eq!(texts, ["\"test\"", "[1,2]"]);
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
-    pub fn elements(&self) -> Vec<&RawValue> {
+    pub fn elements(&self) -> Vec<RawElement<'_>> {
+        match self.format {
+            Format::Json => {
+                let elements = self.json_elements().into_iter();
+                elements.map(RawElement::of_json).collect()
+            }
+            Format::Cbor => {
+                let mut elements = Sequence::new(&self.octets);
+                let next = || elements.next_item().ok().flatten();
+                std::iter::from_fn(next).map(RawElement::of_cbor).collect()
+            }
+        }
+    }
+
+    fn json_elements(&self) -> Vec<&RawValue> {
         self.args().unwrap_or_default()
     }
 
@@ -219,11 +278,23 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn to_json(&self) -> Cow<'_, str> {
-        let text = |octets| String::from_utf8_lossy(octets);
-        if self.skip == 0 {
-            return text(&self.json);
+        if self.is_whole_json() {
+            return String::from_utf8_lossy(&self.octets);
         }
-        Cow::Owned(serde_json::to_string(&self.elements()).unwrap_or_default())
+        let mut json = String::from("[");
+        for (n, element) in self.elements().iter().enumerate() {
+            if n > 0 {
+                json.push(',');
+            }
+            json.push_str(&element.json());
+        }
+        json.push(']');
+        json.into()
+    }
+
+    /// Whether the octets are the message in JSON.
+    fn is_whole_json(&self) -> bool {
+        self.format == Format::Json && self.skip == 0
     }
 
     /// The message in octets of its own, if they are few. A message from the network is a part of the
@@ -236,8 +307,8 @@ impl Message {
     /// ```
     pub fn compact(mut self) -> Self {
         const SMALL: usize = 4096;
-        if self.json.len() <= SMALL {
-            self.json = Bytes::copy_from_slice(&self.json);
+        if self.octets.len() <= SMALL {
+            self.octets = Bytes::copy_from_slice(&self.octets);
         }
         self
     }
@@ -250,12 +321,11 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn size(&self) -> usize {
-        self.json.len()
+        self.octets.len()
     }
 }
 
-fn value_of(raw: &RawValue) -> Value {
-    let text = raw.get();
+fn value_of(text: &str) -> Value {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // The framing has limited the depth already.
     deserializer.disable_recursion_limit();
@@ -298,11 +368,11 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Sends a message on as it came, octet by octet.
+/// Sends a message on as it came: octet by octet where the framing is the same.
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.skip == 0
-            && let Ok(text) = std::str::from_utf8(&self.json)
+        if self.is_whole_json()
+            && let Ok(text) = std::str::from_utf8(&self.octets)
             && let Ok(raw) = serde_json::from_str::<&RawValue>(text)
         {
             return raw.serialize(serializer);
@@ -312,89 +382,4 @@ impl Serialize for Message {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn framed(text: &str) -> (String, Message) {
-        use crate::proto::framing::{Limits, json::JsonScanner};
-        let frame = JsonScanner::new(Limits::default())
-            .next(text.as_bytes())
-            .unwrap()
-            .unwrap();
-        let dest = frame.dest.unwrap();
-        let name = dest.text(text.as_bytes()).into_owned();
-        let quote = usize::from(text.as_bytes()[dest.end] == b'"');
-        let octets = BytesMut::from(&text.as_bytes()[..frame.end]);
-        (name, Message::from_frame(octets, dest.end + quote))
-    }
-
-    #[test]
-    fn frames_become_messages() {
-        for (text, name, json) in [
-            (r#"["a.b","test",1]"#, "a.b", r#"["test",1]"#),
-            (r#"["a.b"]"#, "a.b", "[]"),
-            (r#" [ "a.b" , {"x":[1]} ] "#, "a.b", r#"[ {"x":[1]} ]"#),
-            (r#"[ "a.b" ] "#, "a.b", "[]"),
-            (r#"["","x"]"#, "", r#"["x"]"#),
-            (r#"[12,"x"]"#, "12", r#"["x"]"#),
-        ] {
-            let (got, message) = framed(text);
-            assert_eq!(got, name, "{text}");
-            assert_eq!(message.to_json(), json, "{text}");
-        }
-    }
-
-    #[test]
-    fn tags() {
-        for (json, tag) in [
-            (r#"["test"]"#, Some("test")),
-            (r#"[ "te\"st\u00e9" ]"#, Some("te\"sté")),
-            ("[12.5e3,1]", Some("12.5e3")),
-            ("[[1]]", None),
-            ("[]", None),
-            ("[null]", None),
-        ] {
-            let (_, message) = framed(&format!("[\"p\",{}", &json[1..]).replace(",]", "]"));
-            assert_eq!(message.tag().as_deref(), tag, "{json}");
-        }
-        let message = Message::encode(&("a", "b", 3)).unwrap().without_tag();
-        assert_eq!(message.tag().as_deref(), Some("b"));
-        assert_eq!(message.to_json(), r#"["b",3]"#);
-        assert_eq!(message.without_tag().without_tag().to_json(), "[]");
-    }
-
-    #[test]
-    fn numbers_beyond_rusts_are_strings() {
-        let (_, message) = framed(r#"["p",18446744073709551616,1e999,-0,-5,1e3]"#);
-        let values = message.values();
-        assert_eq!(values[0], "18446744073709551616");
-        assert_eq!(values[1], "1e999");
-        assert_eq!(
-            (&values[2], &values[3]),
-            (&Value::from(-0.0), &Value::from(-5))
-        );
-        assert_eq!(values[4], 1e3);
-    }
-
-    #[test]
-    fn sent_on_unchanged() {
-        let (_, message) = framed(r#"["p","t",-0,1e+20,9007199254740993,"\u0041"]"#);
-        let again = serde_json::to_string(&message).unwrap();
-        assert_eq!(again, r#"["t",-0,1e+20,9007199254740993,"\u0041"]"#);
-        let rest = serde_json::to_string(&message.without_tag()).unwrap();
-        assert_eq!(rest, r#"[-0,1e+20,9007199254740993,"\u0041"]"#);
-    }
-
-    proptest! {
-        #[test]
-        fn values_survive(values: Vec<(i64, String, Option<f32>, Vec<u64>)>) {
-            let message = Message::encode(&values).unwrap();
-            let back: Vec<(i64, String, Option<f32>, Vec<u64>)> = message.args().unwrap();
-            let finite = |v: &(i64, String, Option<f32>, Vec<u64>)| v.2.is_none_or(f32::is_finite);
-            if values.iter().all(finite) {
-                prop_assert_eq!(back, values);
-            }
-        }
-    }
-}
+mod tests;

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::proto::framing::cbor::OCTETS;
+
 /// A number that may come as a string: `10` and `"10"`. It is sent as a number.
 ///
 /// ```
@@ -126,7 +128,8 @@ impl<'de> Deserialize<'de> for Text {
 impl Serialize for Octets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text: String = self.0.iter().copied().map(char::from).collect();
-        serializer.serialize_str(&text)
+        // In CBOR these are octets; any other format takes the text.
+        serializer.serialize_newtype_struct(OCTETS, &text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages read in one pass, straight from a link's octets.
 //!
-//! The usual way of a message is the [`JsonScanner`](crate::proto::framing::json::JsonScanner), which
+//! The usual way of a message is the framing's scanner ([`Incoming`](super::Incoming)), which
 //! checks every octet and finds the end, and then [`Message::args`](super::Message::args), which reads
 //! the elements into types. For a message that is wholly there, and whose reader wants all of it typed,
 //! the second finds the end as well. [`Head::find`] and [`Quick::read`] do that. They give up wherever
@@ -10,18 +10,21 @@ use std::cell::Cell;
 
 use serde::de::{Deserialize, Deserializer};
 
-use super::args::read_rest;
-use crate::proto::Limits;
+use super::args::{read_first, read_rest};
+use crate::proto::framing::cbor;
 use crate::proto::framing::json::plain_run;
+use crate::proto::{Framing, Limits};
 
-/// The start of a message in JSON framing: the port's name and the tag, if both are plain strings and
-/// nothing but a comma stands between them.
+/// The start of a message: the port's name and the tag, if both are plain strings, and in JSON nothing
+/// but a comma stands between them.
 ///
 /// ```
-/// use aemp::proto::message::Head;
-/// let head = Head::find(br#"["a.b","ping",17]["#).unwrap();
+/// use aemp::proto::{Framing, message::Head};
+/// let head = Head::find(Framing::Json, br#"["a.b","ping",17]["#).unwrap();
 /// assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"ping"[..]));
-/// assert!(Head::find(br#"[ "a.b","ping"]"#).is_none());
+/// assert!(Head::find(Framing::Json, br#"[ "a.b","ping"]"#).is_none());
+/// let head = Head::find(Framing::Cbor, b"\x83\x43a.b\x44ping\x11\x80").unwrap();
+/// assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"ping"[..]));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -29,18 +32,24 @@ pub struct Head<'a> {
     pub name: &'a [u8],
     /// The second element.
     pub tag: &'a [u8],
-    /// What stands behind the tag is a comma, and not the end.
-    more: bool,
-    /// Where that comma or end is.
-    at: usize,
+    rest: RestAt,
 }
 
 impl<'a> Head<'a> {
-    /// Reads the start of the message at the start of `octets`.
+    /// Reads the start of the message at the start of `octets`, which are in that framing.
     ///
     /// See [`Head`] for an example.
     #[inline]
-    pub fn find(octets: &'a [u8]) -> Option<Self> {
+    pub fn find(framing: Framing, octets: &'a [u8]) -> Option<Self> {
+        match framing {
+            Framing::Json => Self::find_json(octets),
+            Framing::Cbor => Self::find_cbor(octets),
+            Framing::Storable => None,
+        }
+    }
+
+    #[inline]
+    fn find_json(octets: &'a [u8]) -> Option<Self> {
         let rest = octets.strip_prefix(b"[\"")?;
         let name = plain(rest)?;
         let rest = rest[name.len()..].strip_prefix(b"\",\"")?;
@@ -53,8 +62,26 @@ impl<'a> Head<'a> {
         Some(Head {
             name,
             tag,
-            more,
-            at: 2 + name.len() + 3 + tag.len() + 1,
+            rest: RestAt {
+                more: if more { More::Json } else { More::End },
+                at: 2 + name.len() + 3 + tag.len() + 1,
+            },
+        })
+    }
+
+    #[inline]
+    fn find_cbor(octets: &'a [u8]) -> Option<Self> {
+        let elements = match *octets.first()? {
+            first @ 0x82..=0x97 => usize::from(first & 0x1f),
+            _ => return None,
+        };
+        let (name, at) = plain_item(octets, 1)?;
+        let (tag, at) = plain_item(octets, at)?;
+        let more = More::Cbor(elements - 2);
+        Some(Head {
+            name,
+            tag,
+            rest: RestAt { more, at },
         })
     }
 
@@ -79,24 +106,23 @@ impl<'a> Head<'a> {
         Some(Head {
             name: b"",
             tag,
-            more,
-            at,
+            rest: RestAt {
+                more: if more { More::Json } else { More::End },
+                at,
+            },
         })
     }
 
     /// The octets from the message's start to its tag: other ones for any other port or tag.
     #[inline]
     pub fn octets(&self, message: &'a [u8]) -> &'a [u8] {
-        &message[..self.at.min(message.len())]
+        &message[..self.rest.at.min(message.len())]
     }
 
     /// Where the rest of the message is.
     #[inline]
     pub fn rest(&self) -> RestAt {
-        RestAt {
-            more: self.more,
-            at: self.at,
-        }
+        self.rest
     }
 }
 
@@ -107,39 +133,69 @@ fn plain(rest: &[u8]) -> Option<&[u8]> {
     (rest.get(run) == Some(&b'"')).then(|| &rest[..run])
 }
 
+/// The short string at `at`, if it is all ASCII and no tag stands before it, and the position behind it.
+#[inline]
+fn plain_item(octets: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let (start, len) = match *octets.get(at)? {
+        head @ (0x40..=0x57 | 0x60..=0x77) => (at + 1, usize::from(head & 0x1f)),
+        0x58 | 0x78 => (at + 2, usize::from(*octets.get(at + 1)?)),
+        _ => return None,
+    };
+    let string = octets.get(start..start + len)?;
+    string.is_ascii().then_some((string, start + len))
+}
+
 /// Where the elements behind a message's tag are: see [`Head::rest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestAt {
-    more: bool,
+    more: More,
+    /// Where what `more` says is.
     at: usize,
+}
+
+/// What follows a message's tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    /// A comma, and elements in JSON.
+    Json,
+    /// The closing bracket.
+    End,
+    /// So many elements in CBOR.
+    Cbor(usize),
 }
 
 impl RestAt {
     /// The elements behind the tag, to be [read](Quick::read). The comma before them is overwritten;
     /// [`restore`](Self::restore) undoes that if they could not be read.
     ///
-    /// `plain`: all octets are [plain](are_plain).
+    /// `plain`: all octets are [plain](are_plain), which matters for JSON.
     ///
     /// ```
-    /// use aemp::proto::{Limits, message::Head};
+    /// use aemp::proto::{Framing, Limits, message::Head};
     /// let mut octets = br#"["a.b","add",1,2]["a.b","#.to_vec();
-    /// let at = Head::find(&octets).unwrap().rest();
+    /// let at = Head::find(Framing::Json, &octets).unwrap().rest();
     /// let quick = at.open(&mut octets, true, Limits::default());
     /// assert_eq!(quick.read::<(u8, u8)>(), Some((1, 2)));
     /// assert_eq!(at.end(quick.used()), Some(r#"["a.b","add",1,2]"#.len()));
     /// ```
     #[inline]
     pub fn open<'a>(&self, octets: &'a mut [u8], plain: bool, limits: Limits) -> Quick<'a> {
-        let text = match self.more {
-            true => {
+        let rest = match self.more {
+            More::Json => {
                 octets[self.at] = b'[';
-                &octets[self.at..]
+                Rest::Json {
+                    text: &octets[self.at..],
+                    plain,
+                }
             }
-            false => b"[]",
+            More::End => Rest::Json { text: b"[]", plain },
+            More::Cbor(elements) => Rest::Cbor {
+                items: &octets[self.at..],
+                elements,
+            },
         };
         Quick {
-            text,
-            plain,
+            rest,
             limits,
             before: self.at,
             used: Cell::new(0),
@@ -149,7 +205,7 @@ impl RestAt {
     /// Makes `octets` again what they were before [`open`](Self::open).
     #[inline]
     pub fn restore(&self, octets: &mut [u8]) {
-        if self.more {
+        if self.more == More::Json {
             octets[self.at] = b',';
         }
     }
@@ -160,8 +216,10 @@ impl RestAt {
     pub fn end(&self, used: usize) -> Option<usize> {
         match (used, self.more) {
             (0, _) => None,
-            (used, true) => Some(self.at + used),
-            (_, false) => Some(self.at + 1),
+            (used, More::Json) => Some(self.at + used),
+            (_, More::End) => Some(self.at + 1),
+            // One more is said than there were, as there may be none.
+            (used, More::Cbor(_)) => Some(self.at + used - 1),
         }
     }
 }
@@ -171,12 +229,19 @@ impl RestAt {
 /// See [`RestAt::open`] for an example.
 #[derive(Debug)]
 pub struct Quick<'a> {
-    text: &'a [u8],
-    plain: bool,
+    rest: Rest<'a>,
     limits: Limits,
-    /// How much of the message stands before `text`.
+    /// How much of the message stands before that.
     before: usize,
     used: Cell<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rest<'a> {
+    /// The text of an array, with more behind it.
+    Json { text: &'a [u8], plain: bool },
+    /// So many elements, with more behind them.
+    Cbor { items: &'a [u8], elements: usize },
 }
 
 impl<'a> Quick<'a> {
@@ -185,17 +250,25 @@ impl<'a> Quick<'a> {
     /// that only the scanner can judge: it has to be read the usual way then.
     #[inline]
     pub fn read<T: Deserialize<'a>>(&self) -> Option<T> {
+        match self.rest {
+            Rest::Json { text, plain } => self.read_json(text, plain),
+            Rest::Cbor { items, elements } => self.read_cbor(items, elements),
+        }
+    }
+
+    #[inline]
+    fn read_json<T: Deserialize<'a>>(&self, text: &'a [u8], plain: bool) -> Option<T> {
         // The parser itself goes no deeper than this.
         const PARSER_DEPTH: usize = 128;
         if self.limits.max_depth < PARSER_DEPTH {
             return None;
         }
-        let mut messages = serde_json::Deserializer::from_slice(self.text).into_iter::<Rest<T>>();
-        let Rest(value) = messages.next()?.ok()?;
+        let mut messages = serde_json::Deserializer::from_slice(text).into_iter::<List<T>>();
+        let List(value) = messages.next()?.ok()?;
         let used = messages.byte_offset();
-        let read = &self.text[..used];
+        let read = &text[..used];
         let fits = self.before + used <= self.limits.max_message
-            && (self.plain || is_sound(read))
+            && (plain || is_sound(read))
             && (used <= self.limits.max_depth || brackets(read) <= self.limits.max_depth);
         if !fits {
             return None;
@@ -204,7 +277,26 @@ impl<'a> Quick<'a> {
         Some(value)
     }
 
-    /// How many octets were read; none if [`read`](Self::read) gave up.
+    #[inline]
+    fn read_cbor<T: Deserialize<'a>>(&self, items: &'a [u8], elements: usize) -> Option<T> {
+        // What is read into types goes no deeper than this.
+        let depth = self.limits.max_depth.min(Limits::default().max_depth);
+        let depth = depth.checked_sub(1)?;
+        let mut deserializer = cbor::Deserializer::new(items).max_depth(depth);
+        let value = read_first(&mut deserializer, elements).ok()?;
+        let used = deserializer.position();
+        let read = &items[..used];
+        let shallow = || !deserializer.has_skipped() || containers(read) < self.limits.max_depth;
+        let fits = self.before + used <= self.limits.max_message
+            && (used < self.limits.max_depth || shallow());
+        if !fits {
+            return None;
+        }
+        self.used.set(used + 1);
+        Some(value)
+    }
+
+    /// How many octets were read, in CBOR and one; none if [`read`](Self::read) gave up.
     #[inline]
     pub fn used(&self) -> usize {
         self.used.get()
@@ -212,12 +304,12 @@ impl<'a> Quick<'a> {
 }
 
 /// The elements of a message, as they are read without knowing its end.
-struct Rest<T>(T);
+struct List<T>(T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Rest<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read_rest(deserializer).map(Rest)
+        read_rest(deserializer).map(List)
     }
 }
 
@@ -249,165 +341,14 @@ fn brackets(read: &[u8]) -> usize {
     memchr::memchr2_iter(b'[', b'{', read).count()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::framing::json::JsonScanner;
-    use crate::proto::message::Message;
-    use bytes::BytesMut;
-    use proptest::prelude::*;
-    use serde::de::IgnoredAny;
-    use serde_json::Value;
-
-    /// Reads the first message both ways. The quick way may give up, but never differ.
-    fn both<T>(octets: &[u8], limits: Limits) -> Option<T>
-    where
-        T: for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug,
-    {
-        let mut own = octets.to_vec();
-        let head = Head::find(&own)?;
-        let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
-        let quick = at.open(&mut own, are_plain(octets), limits);
-        let value: Option<T> = quick.read();
-        let end = at.end(quick.used());
-        at.restore(&mut own);
-        assert_eq!(own, octets);
-        let value = value?;
-
-        let frame = JsonScanner::new(limits).next(octets);
-        let frame = frame.expect("sound").expect("complete");
-        assert_eq!((frame.start, Some(frame.end)), (0, end));
-        let dest = frame.dest.expect("a destination");
-        assert_eq!(dest.text(octets).as_bytes(), name);
-        assert_eq!(frame.tag.expect("a tag").text(octets).as_bytes(), tag);
-        let message = Message::from_frame(BytesMut::from(&octets[..frame.end]), dest.end + 1);
-        assert_eq!(message.without_tag().args::<T>().as_ref(), Ok(&value));
-        Some(value)
-    }
-
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    struct Some2 {
-        a: u8,
-        b: Option<String>,
-    }
-
-    #[test]
-    fn usual_messages() {
-        let limits = Limits::default();
-        let small = br#"["server#a.b","m",17,"hello world",{"k":[1,2,3]}]["#;
-        let read: (u64, String, Value) = both(small, limits).unwrap();
-        assert_eq!((read.0, read.1.as_str()), (17, "hello world"));
-        both::<()>(br#"["a","ping"]["a","#, limits).unwrap();
-        both::<(Option<u8>,)>(br#"["a","ping"]"#, limits).unwrap();
-        both::<(u8,)>(br#"["a","x",1,{"more":[[]]},null]"#, limits).unwrap();
-        both::<(String,)>("[\"a\",\"x\",\"caf\u{e9}\"]".as_bytes(), limits).unwrap();
-        both::<(String,)>(br#"["a","x","tab\t"]"#, limits).unwrap();
-        let some: (Some2,) = both(br#"["a","x",{"a":1,"c":[{}],"b":"y"}]"#, limits).unwrap();
-        assert_eq!(some.0.b.as_deref(), Some("y"));
-    }
-
-    #[test]
-    fn gives_up() {
-        let limits = Limits::default();
-        for octets in [
-            &br#"["a","x",1"#[..],
-            br#"["a","x",1,"#,
-            br#"["a","x",1.0]"#,
-            br#"["a","x","1"]"#,
-            br#"["a","x"]"#,
-            br#"["a","x",1,"\ud800"]"#,
-            b"[\"a\",\"x\",1,\"\xff\"]",
-            b"[\"a\",\"x\",1,\"\x01\"]",
-            br#"["a\u0041","x",1]"#,
-            br#"["a",7,1]"#,
-            br#"[]["a","x",1]"#,
-        ] {
-            assert_eq!(
-                both::<(u8,)>(octets, limits),
-                None,
-                "{}",
-                octets.escape_ascii()
-            );
-        }
-        let nested = format!(r#"["a","x",1,{}{}]"#, "[".repeat(600), "]".repeat(600));
-        assert_eq!(both::<(u8,)>(nested.as_bytes(), limits), None);
-        let long = Limits {
-            max_message: 12,
-            ..limits
-        };
-        assert_eq!(both::<(u8,)>(br#"["a","x",1]"#, long), Some((1,)));
-        assert_eq!(both::<(u8,)>(br#"["a","x",10]"#, long), Some((10,)));
-        assert_eq!(both::<(u8,)>(br#"["a","x",100]"#, long), None);
-    }
-
-    fn json() -> impl Strategy<Value = String> {
-        let leaf = prop_oneof![
-            Just("null".to_owned()),
-            Just("true".to_owned()),
-            any::<i64>().prop_map(|n| n.to_string()),
-            any::<f64>().prop_map(|n| serde_json::to_string(&n).unwrap()),
-            ".{0,12}".prop_map(|text| serde_json::to_string(&text).unwrap()),
-            r#"[ -~]{0,4}"#.prop_map(|text| format!("\"{text}\"")),
-            Just(r#""\u00e9\ud83d\ude00""#.to_owned()),
-            Just(r#""\ud83d""#.to_owned()),
-            Just("1e999".to_owned()),
-        ];
-        leaf.prop_recursive(4, 24, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4)
-                    .prop_map(|all| format!("[{}]", all.join(","))),
-                prop::collection::vec(("[a-c]{0,2}", inner), 0..4).prop_map(|all| {
-                    let all: Vec<_> = all
-                        .iter()
-                        .map(|(key, value)| format!("\"{key}\":{value}"))
-                        .collect();
-                    format!("{{{}}}", all.join(","))
-                }),
-            ]
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        /// Whatever comes, the quick way gives what the usual way gives, or gives up.
-        #[test]
-        fn never_differs(
-            name in "[a-zA-Z0-9.]{0,5}",
-            tag in "[a-z ]{0,4}",
-            values in prop::collection::vec(json(), 0..4),
-            rest in prop_oneof![Just(String::new()), Just("[\"b\",".to_owned()), ".{0,5}"],
-            cut in any::<prop::sample::Index>(),
-            whole in any::<bool>(),
-            damage in prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>())),
-            max_depth in prop_oneof![Just(512_usize), 1..140_usize],
-            max_message in prop_oneof![Just(1_usize << 20), 1..80_usize],
-        ) {
-            let values: String = values.iter().map(|value| format!(",{value}")).collect();
-            let mut octets = format!("[\"{name}\",\"{tag}\"{values}]{rest}").into_bytes();
-            if let Some((at, octet)) = damage {
-                let at = at.index(octets.len());
-                octets[at] = octet;
-            }
-            if !whole {
-                octets.truncate(cut.index(octets.len() + 1));
-            }
-            let limits = Limits { max_message, max_depth };
-            both::<()>(&octets, limits);
-            both::<(Value,)>(&octets, limits);
-            both::<(Option<i64>, Option<String>)>(&octets, limits);
-            both::<Vec<Value>>(&octets, limits);
-            both::<(IgnoredAny, String)>(&octets, limits);
-            both::<(Some2,)>(&octets, limits);
-        }
-
-        /// A sound message of plain values is always read quickly.
-        #[test]
-        fn usual_ones_are_quick(n: u64, text in "[a-z ]{0,20}", list: Vec<i16>) {
-            let mut octets = Vec::new();
-            crate::proto::message::encode_to(&mut octets, "a.b", &("m", n, &text, &list)).unwrap();
-            let read: (u64, String, Vec<i16>) = both(&octets, Limits::default()).unwrap();
-            prop_assert_eq!(read, (n, text, list));
-        }
-    }
+/// How many octets could begin an array or a map, wherever they stand: no fewer than there are levels.
+fn containers(read: &[u8]) -> usize {
+    let begins = |octet: u8| u8::from((0x80..0xc0).contains(&octet));
+    // Short pieces, whose counts fit in an octet, so that many octets are counted at a time.
+    let count = |piece: &[u8]| piece.iter().fold(0, |n, &octet| n + begins(octet));
+    let counts = read.chunks(128).map(count);
+    counts.map(usize::from).sum()
 }
+
+#[cfg(test)]
+mod tests;

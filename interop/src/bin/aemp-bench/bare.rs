@@ -1,14 +1,17 @@
-//! The same work without a node: what the machine, TCP and serde_json can do.
+//! The same work without a node: what the machine, TCP and serde_json can do, or this crate's CBOR.
 //!
 //! The sender serialises each message with serde_json into a buffer that is written when it holds 64 KiB. The receiver
 //! reads into one reused buffer and deserialises each message from it with serde_json, into the types that the node's
 //! handler has, borrowing the strings; the parser itself finds the message's end. Both run on tokio, as the node does.
+//! In CBOR all is the same with the crate's own `Serializer` and `Deserializer`.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use serde::Deserialize as _;
+use aemp::proto::Limits;
+use aemp::proto::framing::cbor;
+use serde::{Deserialize as _, Serialize as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +30,17 @@ pub struct ClientOptions {
     /// How many connections
     #[arg(long, default_value_t = 1)]
     links: usize,
+    /// The framing of what is sent
+    #[arg(long, default_value = "json")]
+    framing: String,
+}
+
+/// What the server is told.
+#[derive(Debug, clap::Args)]
+pub struct ServerOptions {
+    /// The framing of what is received
+    #[arg(long, default_value = "json")]
+    framing: String,
 }
 
 /// The buffer that is read into, in octets.
@@ -35,7 +49,8 @@ const READ: usize = 256 * 1024;
 const WRITE: usize = 64 * 1024;
 
 /// Takes connections: the first message says what is measured on it.
-pub async fn serve() -> Result<(), Failure> {
+pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
+    let cbor = options.framing == "cbor";
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let ports: Vec<String> = (0..10_000)
         .map(|n| format!("server#Hk1iaV1cSu.{n}"))
@@ -62,7 +77,7 @@ pub async fn serve() -> Result<(), Failure> {
             stream.set_nodelay(true)?;
             let count = count.clone();
             local.spawn_local(async move {
-                if let Err(error) = take(stream, &count).await {
+                if let Err(error) = take(stream, &count, cbor).await {
                     eprintln!("bare server: {error}");
                 }
             });
@@ -91,7 +106,54 @@ async fn until_input_ends() {
 
 type Data<'a> = (&'a str, &'a str, u64, &'a str, Hash);
 
-async fn take(mut stream: TcpStream, count: &Cell<u64>) -> Result<(), Failure> {
+/// What stands at the start of some octets.
+enum First {
+    /// A message of so many octets that was counted.
+    Data(usize),
+    /// A request, with its answer.
+    Request(usize, Value),
+    /// Nothing complete.
+    Nothing,
+}
+
+fn first_json(octets: &[u8], count: &Cell<u64>) -> Result<First, Failure> {
+    let mut messages = serde_json::Deserializer::from_slice(octets).into_iter::<Data>();
+    match messages.next() {
+        Some(Ok((_, _, n, text, hash))) => {
+            count.set(count.get() + consume((n, text, hash)));
+            Ok(First::Data(messages.byte_offset()))
+        }
+        None => Ok(First::Nothing),
+        Some(Err(error)) if error.is_eof() => Ok(First::Nothing),
+        Some(Err(_)) => {
+            // No data: a request, which is answered.
+            let mut all = serde_json::Deserializer::from_slice(octets);
+            let request = Value::deserialize(&mut all)?;
+            let len = request.to_string().len();
+            let answer = match request[1].as_str() {
+                Some("count") => json!(["counted", count.get()]),
+                _ => request,
+            };
+            Ok(First::Request(len, answer))
+        }
+    }
+}
+
+fn first_cbor(octets: &[u8], count: &Cell<u64>) -> Result<First, Failure> {
+    let mut message = cbor::Deserializer::new(octets);
+    if let Ok((_, _, n, text, hash)) = Data::deserialize(&mut message) {
+        count.set(count.get() + consume((n, text, hash)));
+        return Ok(First::Data(message.position()));
+    }
+    Ok(
+        match cbor::CborScanner::new(Limits::default()).next(octets)? {
+            Some(frame) => First::Request(frame.end, json!(["counted", count.get()])),
+            None => First::Nothing,
+        },
+    )
+}
+
+async fn take(mut stream: TcpStream, count: &Cell<u64>, cbor: bool) -> Result<(), Failure> {
     let mut buffer = vec![0; READ];
     let mut filled = 0;
     loop {
@@ -103,23 +165,15 @@ async fn take(mut stream: TcpStream, count: &Cell<u64>) -> Result<(), Failure> {
         let mut at = 0;
         while at < filled {
             let octets = &buffer[at..filled];
-            let mut messages = serde_json::Deserializer::from_slice(octets).into_iter::<Data>();
-            match messages.next() {
-                Some(Ok((_, _, n, text, hash))) => {
-                    count.set(count.get() + consume((n, text, hash)));
-                    at += messages.byte_offset();
-                }
-                None => break,
-                Some(Err(error)) if error.is_eof() => break,
-                Some(Err(_)) => {
-                    // No data: a request, which is answered.
-                    let mut all = serde_json::Deserializer::from_slice(octets);
-                    let request = Value::deserialize(&mut all)?;
-                    at += request.to_string().len();
-                    let answer = match request[1].as_str() {
-                        Some("count") => json!(["counted", count.get()]),
-                        _ => request,
-                    };
+            let first = match cbor {
+                false => first_json(octets, count)?,
+                true => first_cbor(octets, count)?,
+            };
+            match first {
+                First::Data(len) => at += len,
+                First::Nothing => break,
+                First::Request(len, answer) => {
+                    at += len;
                     stream.write_all(answer.to_string().as_bytes()).await?;
                 }
             }
@@ -144,7 +198,7 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
     while let Some(command) = lines.recv().await {
         let answer = match command["do"].as_str() {
             Some("connected") => Ok(json!({"connected": true})),
-            Some("oneway") => oneway(&mut streams, &command).await,
+            Some("oneway") => oneway(&mut streams, &command, options.framing == "cbor").await,
             Some("roundtrip") => roundtrip(&command).await,
             _ => Ok(json!({"unsupported": "there is no bare limit of this"})),
         };
@@ -153,25 +207,25 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn oneway(streams: &mut [TcpStream], command: &Value) -> Result<Value, Failure> {
+async fn oneway(streams: &mut [TcpStream], command: &Value, cbor: bool) -> Result<Value, Failure> {
     let total = command["count"].as_u64().ok_or("no count")?;
     let size = command["size"].as_u64().unwrap_or(0) as usize;
     let ports = command["ports"].as_array().ok_or("no ports")?;
     let ports: Vec<&str> = ports.iter().filter_map(Value::as_str).collect();
     let (text, links) = (text(size), streams.len() as u64);
-    let before = counted(&mut streams[0]).await?;
+    let before = counted(&mut streams[0], cbor).await?;
     let start = Instant::now();
     let mut sending = Vec::new();
     for (link, stream) in (0..links).zip(streams.iter_mut()) {
         let count = total / links + u64::from(link < total % links);
-        sending.push(send(stream, count, &ports, &text));
+        sending.push(send(stream, count, &ports, &text, cbor));
     }
     for done in futures_all(sending).await {
         done?;
     }
     let mut after = before;
     while after < before + total {
-        after = counted(&mut streams[0]).await?;
+        after = counted(&mut streams[0], cbor).await?;
     }
     let seconds = start.elapsed().as_secs_f64();
     Ok(json!({"seconds": seconds, "count": total}))
@@ -182,6 +236,7 @@ async fn send(
     count: u64,
     ports: &[&str],
     text: &str,
+    cbor: bool,
 ) -> Result<(), Failure> {
     let mut out = Vec::with_capacity(2 * WRITE + text.len());
     let mut names = ports
@@ -190,7 +245,11 @@ async fn send(
         .cycle();
     for n in 0..count {
         let name = names.next().ok_or("no ports")?;
-        serde_json::to_writer(&mut out, &(name, "m", n, text, HASH))?;
+        let message = (name, "m", n, text, HASH);
+        match cbor {
+            false => serde_json::to_writer(&mut out, &message)?,
+            true => message.serialize(cbor::Serializer::new(&mut out))?,
+        }
         if out.len() >= WRITE {
             stream.write_all(&out).await?;
             out.clear();
@@ -225,8 +284,12 @@ async fn futures_all<F: Future>(all: Vec<F>) -> Vec<F::Output> {
     .await
 }
 
-async fn counted(stream: &mut TcpStream) -> Result<u64, Failure> {
-    stream.write_all(br#"["","count"]"#).await?;
+async fn counted(stream: &mut TcpStream, cbor: bool) -> Result<u64, Failure> {
+    let request = match cbor {
+        false => &br#"["","count"]"#[..],
+        true => b"\x82\x40\x45count",
+    };
+    stream.write_all(request).await?;
     let mut answer = [0; 256];
     let read = stream.read(&mut answer).await?;
     let answer: Value = serde_json::from_slice(&answer[..read])?;

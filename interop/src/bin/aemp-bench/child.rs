@@ -181,7 +181,12 @@ pub struct Pair {
 impl Pair {
     /// Starts both and waits for the link. `sinks`: how many ports take messages; `links`: how many nodes connect.
     pub fn start(who: &Who, sinks: usize, links: usize) -> Result<Self, Failure> {
-        Self::start_on(None, who, sinks, links)
+        Self::start_with(None, None, who, sinks, links)
+    }
+
+    /// The same with links of a framing; without one, Rust nodes use JSON, and Perl nodes what they like best.
+    pub fn start_in(framing: &str, who: &Who) -> Result<Self, Failure> {
+        Self::start_with(Some(framing), None, who, 1, 1)
     }
 
     /// The same with both bound to one processor.
@@ -191,8 +196,21 @@ impl Pair {
         sinks: usize,
         links: usize,
     ) -> Result<Self, Failure> {
+        Self::start_with(None, cpu, who, sinks, links)
+    }
+
+    fn start_with(
+        framing: Option<&str>,
+        cpu: Option<usize>,
+        who: &Who,
+        sinks: usize,
+        links: usize,
+    ) -> Result<Self, Failure> {
+        let framing: Vec<String> = framing
+            .map(|name| vec!["--framing".to_owned(), name.to_owned()])
+            .unwrap_or_default();
         let port = aemp_interop::process::free_address()?.port();
-        let listen = match who {
+        let mut listen = match who {
             Who::Bare => vec![],
             _ => vec![
                 "--nodeid".to_owned(),
@@ -203,6 +221,7 @@ impl Pair {
                 sinks.to_string(),
             ],
         };
+        listen.extend(framing.iter().cloned());
         let mut server = who.start_on(cpu, "server", &listen)?;
         let ready = server.line()?;
         let address = ready["address"].as_str().ok_or("no address")?;
@@ -211,6 +230,7 @@ impl Pair {
             false => connect.extend(["--links".to_owned(), links.to_string()]),
             true => connect.extend(["--nodeid".to_owned(), "client".to_owned()]),
         }
+        connect.extend(framing);
         let mut client = who.start_on(cpu, "client", &connect)?;
         client.ask(&json!({"do": "connected"}))?;
         Ok(Self {

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use aemp::proto::Handshake;
-use aemp::proto::generation::Versions;
+use aemp::proto::generation::Generations;
 use aemp::proto::handshake::Local;
 use aemp::{NodeId, Secret};
 use serde_json::json;
@@ -58,7 +58,7 @@ async fn one(address: &str, version: u32, id: &str) -> Result<(), Failure> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let local = Local {
-        versions: Versions::Only(version),
+        generations: Generations::Only(version),
         ..Local::new(NodeId::new(id), Some(Secret::from(SECRET)))
     };
     let nonce: [u8; aemp::proto::handshake::NONCE_LEN] =

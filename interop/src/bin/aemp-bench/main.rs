@@ -66,7 +66,7 @@ enum Role {
     Client(node::ClientOptions),
     /// The work of the server without a node
     #[command(hide = true)]
-    BareServer,
+    BareServer(bare::ServerOptions),
     /// The work of the client without a node
     #[command(hide = true)]
     BareClient(bare::ClientOptions),
@@ -118,7 +118,7 @@ fn play(role: Role) -> Result<(), Failure> {
         match role {
             Role::Server(options) => node::serve(options).await,
             Role::Client(options) => node::drive(options).await,
-            Role::BareServer => bare::serve().await,
+            Role::BareServer(options) => bare::serve(options).await,
             Role::BareClient(options) => bare::drive(options).await,
             Role::Links(options) => links::open(options).await,
             Role::Mesh(options) => mesh::join(options).await,

@@ -25,6 +25,9 @@ pub struct ServerOptions {
     /// How many ports take messages
     #[arg(long, default_value_t = 1)]
     ports: usize,
+    /// The framing of its links
+    #[arg(long, default_value = "json")]
+    framing: String,
 }
 
 /// Connecting nodes.
@@ -42,6 +45,9 @@ pub struct ClientOptions {
     /// Threads of the runtime
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// The framing of their links
+    #[arg(long, default_value = "json")]
+    framing: String,
 }
 
 /// A node with many ports.
@@ -85,6 +91,7 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
         .nodeid(options.nodeid)
         .secret(SECRET)
         .binds([format!("127.0.0.1:{}", options.port)])
+        .set("framing_format", options.framing)
         .start()
         .await?;
     let count = Arc::new(AtomicU64::new(0));
@@ -163,7 +170,8 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
         let node = Node::builder()
             .no_rc()
             .nodeid(format!("{}{n}", options.prefix))
-            .secret(SECRET);
+            .secret(SECRET)
+            .set("framing_format", options.framing.as_str());
         let node = node.binds(Vec::<String>::new()).seeds(options.seed.clone());
         nodes.push(node.start().await?);
     }

@@ -188,6 +188,7 @@ fn one_way(bench: &mut Bench) -> Result<(), Failure> {
         bench.add(name, "/s", Better::Higher, rounds, bounds);
     }
     drop(all);
+    one_way_cbor(bench)?;
     let gathers = |who: &Who| match who {
         Who::Perl(release) if release.generation >= peers::Generation::G1a => {
             (release.version.as_str() >= "1.24").then(|| Who::Autocork(release.clone()))
@@ -218,6 +219,30 @@ fn one_way(bench: &mut Bench) -> Result<(), Failure> {
         let rounds = bench.rounds(&mut all, command, rate)?;
         let name = format!("one way, {sinks} ports");
         bench.add(&name, "/s", Better::Higher, rounds, &[Bound::OfBare(0.8)]);
+    }
+    Ok(())
+}
+
+/// The same in CBOR, with those who know it: two of a kind, as all here.
+fn one_way_cbor(bench: &mut Bench) -> Result<(), Failure> {
+    let knows = |who: &Who| match who {
+        Who::Perl(release) => release.version.starts_with('2'),
+        _ => true,
+    };
+    let who = bench.everybody().into_iter().filter(knows);
+    let start = |who: Who| Ok((who.clone(), Pair::start_in("cbor", &who)?));
+    let mut all: Vec<_> = who.map(start).collect::<Result<_, Failure>>()?;
+    for (name, size, count) in [
+        ("one way, small, cbor", 0, 4_000_000),
+        ("one way, 1 KiB, cbor", 1024, 1_000_000),
+        ("one way, 64 KiB, cbor", 64 * 1024, 40_000),
+    ] {
+        let count = bench.count(count);
+        let command = |who: &Who| {
+            Some(json!({"do": "oneway", "size": size, "count": count_for(who, count), "sinks": 1}))
+        };
+        let rounds = bench.rounds(&mut all, command, rate)?;
+        bench.add(name, "/s", Better::Higher, rounds, &[Bound::OfBare(0.8)]);
     }
     Ok(())
 }

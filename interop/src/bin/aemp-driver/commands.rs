@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aemp::{Monitor, Node, Port, PortId, Reason, Registration};
+use aemp::{DbEntry, Monitor, Node, Port, PortId, Reason, Registration};
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
+use crate::database::{self, Question};
 use crate::stream::Stream;
 use crate::{functions, output, ports};
 
@@ -15,9 +16,15 @@ pub struct Driver {
     node: Option<Node>,
     serial: u64,
     monitors: HashMap<u64, Monitor>,
-    registrations: HashMap<u64, Registration>,
+    registrations: HashMap<u64, Registered>,
     watches: HashMap<u64, AbortHandle>,
     streams: HashMap<u64, Stream>,
+}
+
+/// What `grp_unreg` ends.
+enum Registered {
+    Group(Registration),
+    Key(DbEntry),
 }
 
 /// The arguments of a command.
@@ -85,6 +92,12 @@ impl Driver {
                 let Some(node) = self.node.clone() else {
                     return output::answer(id, Err("not configured".to_owned()));
                 };
+                if let Some(question) = Question::of_command(name) {
+                    return match args.text("family") {
+                        Ok(family) => question.ask(node, id, family.to_owned()),
+                        Err(error) => output::answer(id, Err(error)),
+                    };
+                }
                 match name {
                     "cal" => cal(node, id, &args),
                     "snd_many" => snd_many(node, id, &args),
@@ -183,14 +196,38 @@ impl Driver {
             "grp_reg" => {
                 let registration = node.register(args.text("group")?, args.port("port")?);
                 let serial = self.next();
-                self.registrations.insert(serial, registration);
+                let registered = Registered::Group(registration);
+                self.registrations.insert(serial, registered);
                 return Ok(json!({ "reg": serial }));
             }
-            "grp_unreg" => {
-                if let Some(registration) = self.registrations.remove(&args.number("reg")?) {
-                    registration.unregister();
-                }
+            "db_reg" => {
+                let (family, port) = (args.text("family")?, args.port("port")?);
+                let entry = node.db_reg(family, port, args.get("value")).map_err(text)?;
+                let serial = self.next();
+                self.registrations.insert(serial, Registered::Key(entry));
+                return Ok(json!({ "reg": serial }));
             }
+            "db_set" => {
+                let (family, key) = (args.text("family")?, args.text("key")?);
+                node.db_set(family, key, args.get("value")).map_err(text)?;
+            }
+            "db_del" => {
+                let keys = args.list("keys");
+                let keys = keys.iter().filter_map(Value::as_str);
+                node.db_del(args.text("family")?, keys);
+            }
+            "db_mon" => {
+                let family = args.text("family")?;
+                let serial = self.next();
+                let watch = database::follow(node, serial, family);
+                self.watches.insert(serial, watch);
+                return Ok(json!({ "watch": serial }));
+            }
+            "grp_unreg" => match self.registrations.remove(&args.number("reg")?) {
+                Some(Registered::Group(registration)) => registration.unregister(),
+                Some(Registered::Key(entry)) => entry.delete(),
+                None => {}
+            },
             "grp_get" => return Ok(json!({ "ports": node.members(args.text("group")?) })),
             "grp_mon" => {
                 let group = args.text("group")?.to_owned();

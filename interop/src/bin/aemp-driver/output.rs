@@ -34,7 +34,7 @@ pub fn hello() {
         "release": env!("CARGO_PKG_VERSION"),
         "generation": "",
         "pid": std::process::id(),
-        "features": ["cal", "peval", "grp_mon", "stream", "snd_multiple"],
+        "features": ["cal", "peval", "grp_mon", "stream", "snd_multiple", "db"],
     }));
 }
 
@@ -99,6 +99,22 @@ pub fn group(watch: u64, group: &str, change: &aemp::GroupChange) {
     line(&json!({
         "ev": "group", "watch": watch, "group": group,
         "ports": sorted(&change.members), "add": sorted(&change.added), "del": sorted(&change.removed),
+    }));
+}
+
+/// A family of the database changed, and is `now` this.
+pub fn database(
+    watch: u64,
+    family: &str,
+    now: &std::collections::BTreeMap<String, serde_json::Value>,
+    change: &aemp::DbChange,
+) {
+    let keys = |values: &std::collections::BTreeMap<String, serde_json::Value>| -> Vec<String> {
+        values.keys().cloned().collect()
+    };
+    line(&json!({
+        "ev": "db", "watch": watch, "family": family, "values": now,
+        "add": keys(&change.added), "change": keys(&change.changed), "del": keys(&change.deleted),
     }));
 }
 

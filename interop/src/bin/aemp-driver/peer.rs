@@ -155,16 +155,19 @@ async fn bob(seed: &str) -> Result<(), Failure> {
     }
 
     // What a node port does for others.
-    let requests: [&[&str]; 7] = [
-        &["time"],
-        &["info"],
-        &["known_nodes"],
-        &["up_nodes"],
-        &["devnull"],
-        &["eval", "6*7"],
-        &["snd"],
-    ];
-    for request in requests {
+    let stats = node.stats();
+    let alice = stats.links.iter().find(|link| link.node == "alice");
+    let second = alice.is_some_and(|link| {
+        let perl = link.provider.as_deref().unwrap_or_default();
+        link.generation == "2" && perl.starts_with("AE-")
+    });
+    let about: &[&[&str]] = match second {
+        true => &[&["can", "mon1"], &["can", "info"]],
+        false => &[&["info"], &["known_nodes"], &["up_nodes"]],
+    };
+    let (before, after): (&[&[&str]], &[&[&str]]) =
+        (&[&["time"]], &[&["devnull"], &["eval", "6*7"], &["snd"]]);
+    for request in [before, about, after].concat() {
         if request[0] == "devnull" {
             node.snd("alice", request)?;
             continue;

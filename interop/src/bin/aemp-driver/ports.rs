@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use aemp::proto::message::RawElement;
 use aemp::{Message, Node, Num, Port, PortId, Reason, Text};
-use serde_json::value::RawValue;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 use serde_json::{Value, json};
 
 use crate::output;
@@ -44,13 +45,30 @@ pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, Stri
 }
 
 /// A port and the rest of a message: `[TO, X..]`.
-fn forward(message: &Message) -> Result<(PortId, Vec<&RawValue>), String> {
+fn forward(message: &Message) -> Result<(PortId, Vec<RawElement<'_>>), String> {
     let mut elements = message.elements();
     if elements.is_empty() {
         return Err("there is no port to send to".to_owned());
     }
-    let to = serde_json::from_str(elements.remove(0).get()).map_err(|error| error.to_string())?;
+    let to = elements
+        .remove(0)
+        .read()
+        .map_err(|error| error.to_string())?;
     Ok((to, elements))
+}
+
+/// A word, then elements of another message.
+struct Behind<'a>(&'a str, &'a [RawElement<'a>]);
+
+impl Serialize for Behind<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(1 + self.1.len()))?;
+        seq.serialize_element(self.0)?;
+        for element in self.1 {
+            seq.serialize_element(element)?;
+        }
+        seq.end()
+    }
 }
 
 /// What a port does with a message.
@@ -75,10 +93,8 @@ pub fn act(port: &Port, action: &str, tag: Option<&str>) -> Result<(), String> {
         }),
         "echoed" => Box::new(|cx, message| {
             let (to, rest) = forward(&message)?;
-            let echoed = serde_json::value::to_raw_value("echoed").map_err(|e| e.to_string())?;
-            let mut all = vec![&*echoed];
-            all.extend(rest);
-            cx.snd(&to, &all).map_err(|error| error.to_string())
+            cx.snd(&to, &Behind("echoed", &rest))
+                .map_err(|error| error.to_string())
         }),
         "die" => Box::new(|_, message| {
             let (Text(text),) = message.args().map_err(|error| error.to_string())?;

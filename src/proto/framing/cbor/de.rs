@@ -32,6 +32,8 @@ pub struct Deserializer<'de> {
     pub(super) at: usize,
     /// How many levels deeper it may go.
     pub(super) depth: usize,
+    /// Items were passed unread, which may nest deeper.
+    skipped: bool,
 }
 
 impl<'de> Deserializer<'de> {
@@ -49,6 +51,7 @@ impl<'de> Deserializer<'de> {
             input,
             at: 0,
             depth: Limits::default().max_depth,
+            skipped: false,
         }
     }
 
@@ -77,6 +80,36 @@ impl<'de> Deserializer<'de> {
     /// ```
     pub fn is_at_end(&self) -> bool {
         self.at >= self.input.len()
+    }
+
+    /// Has `visitor` read the next `n` items as a list, and no more.
+    #[inline]
+    pub(crate) fn read_list<V: Visitor<'de>>(
+        &mut self,
+        n: usize,
+        visitor: V,
+    ) -> Result<V::Value, CborError> {
+        let left = Some(n as u64);
+        visitor.visit_seq(&mut Items { of: self, left })
+    }
+
+    /// How many octets were read.
+    ///
+    /// ```
+    /// use aemp::proto::framing::cbor::Deserializer;
+    /// use serde::Deserialize;
+    /// let mut deserializer = Deserializer::new(b"\x19\x01\x00\x07");
+    /// assert_eq!((u64::deserialize(&mut deserializer)?, deserializer.position()), (256, 3));
+    /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+    /// ```
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Whether items were passed without being read, so that they may nest deeper than was allowed.
+    #[inline]
+    pub(crate) fn has_skipped(&self) -> bool {
+        self.skipped
     }
 
     /// The next head behind any tags, and the last of these.
@@ -223,6 +256,7 @@ impl<'de> Deserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, CborError> {
         let before = self.at;
+        self.skipped = true;
         skip(self.input, &mut self.at)?;
         let mut json = Vec::new();
         to_json::item(&mut json, &self.input[before..self.at])?;
@@ -303,6 +337,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     }
     forward! {
         deserialize_ignored_any => |self, visitor| {
+            self.skipped = true;
             skip(self.input, &mut self.at)?;
             visitor.visit_unit()
         }

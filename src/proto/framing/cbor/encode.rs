@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::error::CborError;
+use super::from_json::json_to_cbor;
 use super::head::{self, Head};
 use super::ser::Serializer;
 use super::text::take_head;
@@ -67,6 +68,34 @@ pub fn write_start(out: &mut Vec<u8>, name: &str, elements: usize) {
     head::write_str(out, name);
 }
 
+/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in CBOR
+/// framing.
+///
+/// # Errors
+///
+/// As for [`json_to_cbor`].
+///
+/// ```
+/// use aemp::proto::framing::cbor::write_message;
+/// let mut out = Vec::new();
+/// write_message(&mut out, br#"["a.b","test",123]"#)?;
+/// write_message(&mut out, b"[]")?;
+/// assert_eq!(out, b"\x83\x43a.b\x44test\x18\x7b\x80");
+/// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+/// ```
+pub fn write_message(out: &mut Vec<u8>, json: &[u8]) -> Result<(), CborError> {
+    let start = out.len();
+    out.push(head::ARRAY);
+    match json_to_cbor(out, json) {
+        Ok(elements) => set_start(out, start, elements),
+        Err(error) => {
+            out.truncate(start);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// Appends the message `args` to the port `name`, as it goes over a link in CBOR framing.
 ///
 /// # Errors
@@ -81,6 +110,7 @@ pub fn write_start(out: &mut Vec<u8>, name: &str, elements: usize) {
 /// assert_eq!(out, b"\x83\x43a.b\x44test\x18\x7b\x81\x40");
 /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
 /// ```
+#[inline]
 pub fn encode_to<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     name: &str,
@@ -88,18 +118,24 @@ pub fn encode_to<T: Serialize + ?Sized>(
 ) -> Result<(), CborError> {
     let start = out.len();
     write_start(out, name, 0);
-    let elements = match encode_elements(out, args) {
-        Ok(elements) => elements as u64,
-        Err(error) => {
-            out.truncate(start);
-            return Err(error);
-        }
-    };
-    let (new, len) = head::encode(head::ARRAY, elements + 1);
+    let behind = out.len();
+    let mut result = args.serialize(Serializer::message(out, start));
+    if result.is_ok() && out.len() > behind && out[start] == head::ARRAY + 1 {
+        // No list that was counted: it may be an array that was written as a whole.
+        result = headless(out, behind).map(|elements| set_start(out, start, elements + 1));
+    }
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// Has the head of the array that starts at `start`, one octet, say that so many elements follow.
+fn set_start(out: &mut Vec<u8>, start: usize, elements: usize) {
+    let (new, len) = head::encode(head::ARRAY, elements as u64);
     if len == 1 {
         out[start] = new[0];
     } else {
         out.splice(start..start + 1, new[..len].iter().copied());
     }
-    Ok(())
 }

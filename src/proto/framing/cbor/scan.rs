@@ -162,6 +162,21 @@ impl CborScanner {
         }
     }
 
+    /// Whether it stands between two messages: none of the next one was seen yet.
+    ///
+    /// ```
+    /// use aemp::proto::{Limits, framing::cbor::CborScanner};
+    /// let mut scanner = CborScanner::new(Limits::default());
+    /// assert!(scanner.is_between());
+    /// assert_eq!(scanner.next(b"\x82\x41a")?, None);
+    /// assert!(!scanner.is_between());
+    /// # Ok::<(), aemp::proto::FramingError>(())
+    /// ```
+    #[inline]
+    pub fn is_between(&self) -> bool {
+        self.pos == 0 && self.failed.is_none()
+    }
+
     #[cold]
     fn fail(&mut self, error: FramingError) -> FramingError {
         self.failed.insert(error).clone()

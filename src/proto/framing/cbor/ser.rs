@@ -21,6 +21,40 @@ use super::to_json::RAW_VALUE;
 /// ```
 pub const OCTETS: &str = "$aemp::octets";
 
+/// A newtype struct of this name that holds octets is written as these octets, which have to be one item.
+/// What it holds is asked to serialise by a serializer that is not human-readable, and says by that whom
+/// it meets: this one, and not one that would make something else of the octets.
+///
+/// ```
+/// use aemp::proto::framing::cbor::{self, Serializer};
+/// use serde::{Serialize, Serializer as _};
+/// struct Item(&'static [u8]);
+/// impl Serialize for Item {
+///     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+///         assert!(!serializer.is_human_readable());
+///         serializer.serialize_bytes(self.0)
+///     }
+/// }
+/// let mut out = Vec::new();
+/// Serializer::new(&mut out).serialize_newtype_struct(cbor::ITEM, &Item(b"\x81\x01"))?;
+/// assert_eq!(out, b"\x81\x01");
+/// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
+/// ```
+pub const ITEM: &str = "$aemp::cbor";
+
+/// What octets and strings are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Usual,
+    /// Strings as octets where possible: see [`OCTETS`].
+    Octets,
+    /// Octets as they are: see [`ITEM`].
+    Item,
+    /// The items of a list behind what is there already, which is the start of a message with the head
+    /// at this place.
+    Message(usize),
+}
+
 /// Writes a value as one item.
 ///
 /// What is written as what is said in the [module's documentation](super).
@@ -36,7 +70,7 @@ pub const OCTETS: &str = "$aemp::octets";
 #[derive(Debug)]
 pub struct Serializer<'a> {
     out: &'a mut Vec<u8>,
-    octets: bool,
+    mode: Mode,
 }
 
 impl<'a> Serializer<'a> {
@@ -51,11 +85,32 @@ impl<'a> Serializer<'a> {
     /// # Ok::<(), aemp::proto::framing::cbor::CborError>(())
     /// ```
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, octets: false }
+        let mode = Mode::Usual;
+        Self { out, mode }
+    }
+
+    /// A serializer of the elements of the message whose start was written: its head, one octet at `at`,
+    /// says that there is one element. A list adds its items to them; anything else is written as an
+    /// item, without that it is counted.
+    pub(super) fn message(out: &'a mut Vec<u8>, at: usize) -> Self {
+        let mode = Mode::Message(at);
+        Self { out, mode }
     }
 
     /// Starts an array or map of, if that is known, `len` items or pairs.
+    #[inline]
     fn start(self, kind: u8, len: Option<usize>) -> Compound<'a> {
+        if let Mode::Message(at) = self.mode
+            && kind == ARRAY
+        {
+            return Compound {
+                out: self.out,
+                kind,
+                at,
+                said: 1,
+                count: 1,
+            };
+        }
         let said = len.unwrap_or_default() as u64;
         let at = self.out.len();
         head::write(self.out, kind, said);
@@ -69,7 +124,8 @@ impl<'a> Serializer<'a> {
     }
 
     /// Starts a map of one pair, whose value follows.
-    fn variant(self, name: &str) -> Self {
+    fn variant(mut self, name: &str) -> Self {
+        self.mode = Mode::Usual;
         head::write(self.out, MAP, 1);
         head::write_str(self.out, name);
         self
@@ -103,6 +159,10 @@ impl Compound<'_> {
         if self.count != self.said && self.kind != 0 {
             let (_, old) = head::encode(self.kind, self.said);
             let (new, len) = head::encode(self.kind, self.count);
+            if (old, len) == (1, 1) {
+                self.out[self.at] = new[0];
+                return Ok(());
+            }
             self.out
                 .splice(self.at..self.at + old, new[..len].iter().copied());
         }
@@ -144,7 +204,9 @@ impl<'a> ser::Serializer for Serializer<'a> {
         serialize_f32 f32: |self, v| head::write_f64(self.out, v.into());
         serialize_f64 f64: |self, v| head::write_f64(self.out, v);
         serialize_bytes &[u8]: |self, v| {
-            head::write(self.out, head::OCTETS, v.len() as u64);
+            if self.mode != Mode::Item {
+                head::write(self.out, head::OCTETS, v.len() as u64);
+            }
             self.out.extend_from_slice(v)
         };
         serialize_i128 i128: |self, v| match (u64::try_from(v), i64::try_from(v)) {
@@ -160,7 +222,7 @@ impl<'a> ser::Serializer for Serializer<'a> {
 
     #[inline]
     fn serialize_str(self, v: &str) -> Result<(), CborError> {
-        if self.octets
+        if self.mode == Mode::Octets
             && let Some(octets) = octets(v)
         {
             return self.serialize_bytes(&octets);
@@ -182,7 +244,9 @@ impl<'a> ser::Serializer for Serializer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), CborError> {
-        self.out.push(head::NULL);
+        if !matches!(self.mode, Mode::Message(_)) {
+            self.out.push(head::NULL);
+        }
         Ok(())
     }
 
@@ -204,8 +268,17 @@ impl<'a> ser::Serializer for Serializer<'a> {
         name: &'static str,
         value: &T,
     ) -> Result<(), CborError> {
-        self.octets = name == OCTETS;
+        self.mode = match name {
+            OCTETS => Mode::Octets,
+            ITEM => Mode::Item,
+            _ if matches!(self.mode, Mode::Message(_)) => self.mode,
+            _ => Mode::Usual,
+        };
         value.serialize(self)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.mode != Mode::Item
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

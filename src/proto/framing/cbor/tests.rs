@@ -6,7 +6,7 @@ use super::super::{FramingError, Limits};
 use super::*;
 
 mod oracle;
-mod transcode;
+pub(crate) mod transcode;
 mod typed;
 
 /// Every sort of thing that stands in a message. Real ones first.
@@ -319,7 +319,7 @@ fn limits_hold() {
     );
 }
 
-pub(super) fn octet() -> impl Strategy<Value = u8> {
+pub(crate) fn octet() -> impl Strategy<Value = u8> {
     let special =
         b"\x00\x01\x18\x19\x1c\x20\x38\x40\x41\x42\x5f\x60\x61\x62\x7f\x80\x81\x82\x9f\xa0\xa1\xbf\
                     \xc1\xc2\xd9\xf4\xf5\xf6\xf7\xf8\xf9\xfa\xff\xc3\xa9\x58";
@@ -327,7 +327,7 @@ pub(super) fn octet() -> impl Strategy<Value = u8> {
 }
 
 /// Streams of samples with some octets changed.
-pub(super) fn stream() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn stream() -> impl Strategy<Value = Vec<u8>> {
     let samples = prop::collection::vec(prop::sample::select(SAMPLES.to_vec()), 1..4);
     let changes = prop::collection::vec((any::<prop::sample::Index>(), octet(), 0..3), 0..4);
     (samples, changes).prop_map(|(samples, changes)| {

@@ -72,27 +72,43 @@ pub(super) fn take_str<'de>(
     }))
 }
 
-/// Goes on behind the item at `at`, without recursion.
+/// An array or map of indefinite length that is not complete yet.
+struct Open {
+    /// How many items are left around it.
+    left: u64,
+    map: bool,
+    /// A key was there, and its value has to follow.
+    key: bool,
+}
+
+/// Goes on behind the item at `at`, without recursion. Whatever passes here the scanner lets pass, too,
+/// but for the limits.
 pub(super) fn skip(input: &[u8], at: &mut usize) -> Result<(), CborError> {
-    // How many items are left in each container of indefinite length and outside of all of them.
-    let mut open: Vec<u64> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    // How many items are left, in the innermost container of indefinite length if there is one.
     let mut left = 1_u64;
     loop {
         if left == 0 && open.is_empty() {
             return Ok(());
         }
         let head = take_head(input, at)?;
-        if left == 0 {
-            // In a container of indefinite length.
+        if left == 0
+            && let Some(innermost) = open.last_mut()
+        {
             if head == Head::Break {
-                left = open.pop().unwrap_or_default();
+                if innermost.key {
+                    return Err(CborError::new("break behind a key"));
+                }
+                left = open.pop().map_or(0, |innermost| innermost.left);
                 continue;
             }
+            innermost.key = innermost.map && !innermost.key;
             left = 1;
         }
         left -= 1;
         match head {
-            Head::Octets(n) | Head::Text(n) => drop(take(input, at, n)?),
+            Head::Octets(n) => drop(take(input, at, n)?),
+            Head::Text(n) => drop(utf8(take(input, at, n)?)?),
             Head::OctetChunks | Head::TextChunks => {
                 let text = head == Head::TextChunks;
                 take_chunks(input, at, text)?;
@@ -101,7 +117,9 @@ pub(super) fn skip(input: &[u8], at: &mut usize) -> Result<(), CborError> {
             Head::Map(n) => left = left.saturating_add(n).saturating_add(n),
             Head::Tag(_) => left += 1,
             Head::OpenArray | Head::OpenMap => {
-                open.push(left);
+                let map = head == Head::OpenMap;
+                let key = false;
+                open.push(Open { left, map, key });
                 left = 0;
             }
             Head::Break => return Err(CborError::new("break without a beginning")),
@@ -122,6 +140,7 @@ mod tests {
             (b"\xc1\xbf\x61a\x5f\x41b\xff\xff\x01", 9),
             (b"\x80\x01", 1),
             (b"\x9f\x9f\xff\xff\x01", 4),
+            (b"\xbf\x82\x01\x02\x9f\x03\xff\xff\x01", 8),
         ] {
             let mut at = 0;
             let result = skip(items, &mut at);
@@ -133,6 +152,9 @@ mod tests {
             b"\x82\x01",
             b"\x9f\x01",
             b"\xc1",
+            b"\xbf\x01\xff",
+            b"\xbf\x01\x02\x9f\x03\xff\xff",
+            b"\x61\xff",
             b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01",
         ] {
             assert!(skip(bad, &mut 0).is_err(), "{}", bad.escape_ascii());

@@ -50,7 +50,7 @@ pub fn cbor_to_json(out: &mut Vec<u8>, items: &[u8]) -> Result<(), CborError> {
 }
 
 /// Appends the one item `item` as JSON.
-pub(super) fn item(out: &mut Vec<u8>, item: &[u8]) -> Result<(), CborError> {
+pub(crate) fn item(out: &mut Vec<u8>, item: &[u8]) -> Result<(), CborError> {
     write_item(out, item, &mut 0)
 }
 

@@ -53,8 +53,12 @@ proptest! {
     #[test]
     fn agrees_on_what_is_sound(stream in stream()) {
         // ciborium takes chunks in chunks and long forms of short simple values.
-        let is_lenient = |pair: &[u8]| matches!(pair, [0x5f, 0x5f] | [0x7f, 0x7f] | [0xf8, 0x14..=0x17]);
+        let is_lenient = |pair: &[u8]| matches!(pair, [0xf8, 0x14..=0x17]);
         prop_assume!(!stream.windows(2).any(is_lenient));
+        if let Err(FramingError::Syntax { offset, what }) = CborScanner::new(Limits::default()).next(&stream) {
+            let chunks = what.starts_with("chunk") && matches!(stream[offset], 0x5f | 0x7f);
+            prop_assume!(!chunks);
+        }
         let ours = ours(&stream);
         let theirs = ciborium(&stream).filter(|(_, value)| has_destination(&stream, value));
         prop_assert_eq!(ours, theirs.map(|(len, _)| len), "{}", stream.escape_ascii());

@@ -138,7 +138,7 @@ fn depth_does_not_matter() {
     }
 }
 
-pub(super) fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -169,6 +169,15 @@ proptest! {
         let mut encoded = Vec::new();
         prop_assert_eq!(encode_elements(&mut encoded, &elements).unwrap(), elements.len());
         prop_assert_eq!(&items, &encoded);
+        let mut whole = b"x".to_vec();
+        encode_to(&mut whole, "a.b", &elements).unwrap();
+        let mut expected = b"x".to_vec();
+        write_start(&mut expected, "a.b", elements.len());
+        expected.extend_from_slice(&encoded);
+        prop_assert_eq!(&whole, &expected);
+        let mut of_message = b"x".to_vec();
+        encode_to(&mut of_message, "a.b", &message).unwrap();
+        prop_assert_eq!(&of_message, &expected);
         prop_assert_eq!(to_json(&items).unwrap(), message.to_json());
         let back = Vec::<Value>::deserialize(Sequence::new(&items)).unwrap();
         prop_assert_eq!(back, elements);

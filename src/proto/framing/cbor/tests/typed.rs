@@ -320,3 +320,55 @@ proptest! {
         prop_assert_eq!(back, (sample, 1));
     }
 }
+
+#[test]
+fn what_is_a_message() {
+    #[derive(Serialize)]
+    struct Pair(u8, Option<u8>);
+    #[derive(Serialize)]
+    struct Wrapped<T>(T);
+    #[derive(Serialize)]
+    enum Kind {
+        Unit,
+        Tuple(u8, u8),
+    }
+    fn sent<T: Serialize>(args: T) -> Option<Vec<u8>> {
+        let mut out = b"\x80".to_vec();
+        match encode_to(&mut out, "p", &args) {
+            Ok(()) => Some(out.split_off(1)),
+            Err(_) => {
+                assert_eq!(out, b"\x80");
+                None
+            }
+        }
+    }
+    let two = Some(b"\x83\x41p\x01\xf6".to_vec());
+    assert_eq!(sent(Pair(1, None)), two);
+    assert_eq!(sent(Some(Wrapped(Pair(1, None)))), two);
+    assert_eq!(sent(Wrapped(vec![Some(1), None])), two);
+    for none in [sent(()), sent(None::<u8>), sent([0; 0]), sent(Wrapped(()))] {
+        assert_eq!(none.as_deref(), Some(&b"\x81\x41p"[..]));
+    }
+    let nested = sent((Wrapped((1,)), (), [[2]]));
+    assert_eq!(
+        nested.as_deref(),
+        Some(&b"\x84\x41p\x81\x01\xf6\x81\x81\x02"[..])
+    );
+    let long = sent(vec![7; 300]).unwrap();
+    assert_eq!(long[..6], *b"\x99\x01\x2d\x41p\x07");
+    assert_eq!((long.len(), sent([7; 22]).unwrap()[0]), (305, 0x97));
+    assert_eq!(sent([7; 23]).unwrap()[..2], *b"\x98\x18");
+    for no in [
+        sent(1),
+        sent("text"),
+        sent(1.5),
+        sent(true),
+        sent(Kind::Unit),
+        sent(Kind::Tuple(1, 2)),
+        sent(json!({"a": 1})),
+        sent(json!({})),
+        sent(Wrapped("x")),
+    ] {
+        assert_eq!(no, None);
+    }
+}

@@ -1,0 +1,391 @@
+//! Joining nodes of different generations: for each node of one, a stand-in in the other (docs/bridge.md).
+
+mod pair;
+mod translate;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::log::log_at;
+use crate::mesh::state::Gossip;
+use crate::node::peer::Peer;
+use crate::node::{self, Inner, Node, NodeEvent, Observer, Relay};
+use crate::proto::{Generation, NodeId, PortId};
+use pair::{PairRelay, StandIns};
+
+/// Why a node can't be a bridge.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let node = aemp::Node::local();
+/// assert!(matches!(node.bridge([0]), Err(aemp::BridgeError::TooFew)));
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BridgeError {
+    /// There is nothing to join: two generations are needed.
+    #[error("a bridge joins at least two generations")]
+    TooFew,
+    /// The generation of this number can't be bridged.
+    #[error("generation {0} can't be bridged; 0 and 1 can")]
+    Unknown(u32),
+    /// The node does not speak the generation of this number itself.
+    #[error("the node does not speak generation {0}, which it is to bridge")]
+    NotSpoken(u32),
+    /// The node is, or was, a bridge already.
+    #[error("the node is a bridge already")]
+    Twice,
+}
+
+/// A bridge between generations, as long as this value lives: nodes of one reach the ports of the others
+/// by their own IDs, see their groups, monitor, kill and spawn there.
+///
+/// Each node gets a stand-in in each of the other generations: a listener that greets as that node, on the
+/// addresses of the bridge's node, on a port of its own. `docs/bridge.md` says what passes and what the limits are.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::proto::generation::Generations;
+/// let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+/// let middle = node("middle").start().await?;
+/// let bridge = middle.bridge([0, 1])?;
+/// let old = node("old").generation(Generations::Only(0)).seeds(middle.listeners()).start().await?;
+/// let new = node("new").generation(Generations::Only(1)).seeds(middle.listeners()).start().await?;
+/// let mut events = new.mon_nodes();
+/// while !new.node_is_up("old") {
+///     events.next().await;
+/// }
+/// assert_eq!(bridge.stand_ins().len(), 2);
+/// # old.shutdown().await;
+/// # new.shutdown().await;
+/// # middle.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "the bridge ends when this is dropped"]
+pub struct Bridge(Arc<Core>);
+
+impl Bridge {
+    /// The nodes that have stand-ins, with the numbers of the generations where these are, sorted.
+    ///
+    /// See [`Bridge`] for an example.
+    pub fn stand_ins(&self) -> Vec<(NodeId, u32)> {
+        let natives = self.0.natives.lock();
+        let of = |(id, native): (&NodeId, &Native)| {
+            let there = native.stand_ins.iter();
+            let named = there.map(|(number, _)| (id.clone(), *number));
+            named.collect::<Vec<_>>()
+        };
+        let mut all: Vec<(NodeId, u32)> = natives.iter().flat_map(of).collect();
+        all.sort();
+        all
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Node {
+    /// Makes the node a bridge between the generations of these numbers, which it must speak.
+    ///
+    /// # Errors
+    ///
+    /// [`BridgeError`].
+    ///
+    /// See [`Bridge`] for an example.
+    pub fn bridge(
+        &self,
+        generations: impl IntoIterator<Item = u32>,
+    ) -> Result<Bridge, BridgeError> {
+        let own = self.inner();
+        let worlds: BTreeSet<u32> = generations.into_iter().collect();
+        for &world in &worlds {
+            if world > 1 {
+                return Err(BridgeError::Unknown(world));
+            }
+            if !own.settings.generations.allows(world) {
+                return Err(BridgeError::NotSpoken(world));
+            }
+        }
+        if worlds.len() < 2 {
+            return Err(BridgeError::TooFew);
+        }
+        let core = Arc::new(Core {
+            own: Arc::downgrade(own),
+            worlds,
+            stand_ins: Arc::default(),
+            natives: Mutex::default(),
+            closed: AtomicBool::new(false),
+        });
+        let observer: Arc<dyn Observer> = core.clone();
+        own.observer.set(observer).map_err(|_| BridgeError::Twice)?;
+        for peer in own.peers.all() {
+            core.look_at(own, &peer);
+        }
+        Ok(Bridge(core))
+    }
+}
+
+/// A node that the bridge's own node has a link to.
+struct Native {
+    generation: Generation,
+    addresses: Vec<String>,
+    /// Its stand-ins, by the number of the generation where they are.
+    stand_ins: Vec<(u32, Node)>,
+}
+
+struct Core {
+    own: Weak<Inner>,
+    worlds: BTreeSet<u32>,
+    stand_ins: Arc<StandIns>,
+    natives: Mutex<HashMap<NodeId, Native>>,
+    closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("worlds", &self.worlds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Takes in a node that was there before the bridge.
+    fn look_at(&self, own: &Arc<Inner>, peer: &Arc<Peer>) {
+        if !peer.is_up() {
+            return;
+        }
+        self.up(own, &peer.id);
+        let (addresses, ports) = own.mesh.said_by(&peer.id);
+        self.at(&peer.id, addresses);
+        for (group, port) in ports {
+            self.registered(&peer.id, true, &group, &port);
+        }
+        if !peer.is_up() {
+            self.down(own, &peer.id);
+        }
+    }
+
+    /// Makes the stand-ins of a node.
+    fn up(&self, own: &Arc<Inner>, id: &NodeId) {
+        let Some(link) = own.peers.get(id.as_str()).and_then(|peer| peer.link()) else {
+            return;
+        };
+        let greeting = &link.info.greeting;
+        let generation = link.info.generation;
+        if greeting.param(node::STAND_IN_KEY).is_some() {
+            return; // of another bridge
+        }
+        let mut natives = self.natives.lock();
+        if self.closed.load(Ordering::Acquire)
+            || natives.contains_key(id)
+            || !self.worlds.contains(&generation.number())
+        {
+            return;
+        }
+        let mut stand_ins = Vec::new();
+        for &number in self
+            .worlds
+            .iter()
+            .filter(|number| !greeting.speaks(**number))
+        {
+            let Some(stand_in) = self.stand_in(own, id, generation, number) else {
+                continue;
+            };
+            let inner = stand_in.inner();
+            for (other, native) in natives.iter() {
+                if native.generation.number() == number {
+                    inner.mesh.learn(inner, other, native.addresses.clone());
+                }
+            }
+            stand_ins.push((number, stand_in));
+        }
+        let native = Native {
+            generation,
+            addresses: Vec::new(),
+            stand_ins,
+        };
+        natives.insert(id.clone(), native);
+    }
+
+    fn stand_in(
+        &self,
+        own: &Arc<Inner>,
+        id: &NodeId,
+        generation: Generation,
+        number: u32,
+    ) -> Option<Node> {
+        let relay = Arc::new(PairRelay {
+            stand_ins: self.stand_ins.clone(),
+            real: id.clone(),
+            generation,
+            own: OnceLock::new(),
+        });
+        let as_relay: Arc<dyn Relay> = relay.clone();
+        let stand_in = node::stand_in(own, id, number, as_relay);
+        let inner = stand_in.inner();
+        let _ = relay.own.set(Arc::downgrade(inner));
+        self.stand_ins.add(inner, number);
+        if let Err(error) = node::listen_on(inner, beside(own)) {
+            log_at!(1, "{id} gets no stand-in in generation {number}: {error}");
+            self.stand_ins.remove(inner, number);
+            return None;
+        }
+        let at = inner.listeners.read().clone();
+        log_at!(
+            7,
+            "{id} has a stand-in in generation {number} at [{}].",
+            at.join(" ")
+        );
+        own.mesh.vouch(own, id, number, at);
+        Some(stand_in)
+    }
+
+    /// A node says where it listens: the stand-ins in its generation connect to it.
+    fn at(&self, id: &NodeId, addresses: Vec<String>) {
+        self.stand_ins.set_real_at(id, &addresses);
+        let mut natives = self.natives.lock();
+        let Some(native) = natives.get_mut(id) else {
+            return;
+        };
+        native.addresses.clone_from(&addresses);
+        let number = native.generation.number();
+        for other in natives.values() {
+            for (_, stand_in) in other.stand_ins.iter().filter(|(n, _)| *n == number) {
+                let inner = stand_in.inner();
+                inner.mesh.learn(inner, id, addresses.clone());
+            }
+        }
+    }
+
+    /// A port of a node is in a group, or is so no more.
+    fn registered(&self, id: &NodeId, add: bool, group: &str, port: &PortId) {
+        if port.node() != id.as_str() {
+            return; // a node speaks for its own ports only
+        }
+        let natives = self.natives.lock();
+        let stand_ins = natives.get(id).map(|native| &native.stand_ins);
+        for (_, stand_in) in stand_ins.into_iter().flatten() {
+            let inner = stand_in.inner();
+            match add {
+                true => drop(inner.mesh.register(inner, group, port)),
+                false => inner.mesh.unregister(inner, group, port),
+            }
+        }
+    }
+
+    /// Ends the stand-ins of a node, when what it said last has passed.
+    fn down(&self, own: &Arc<Inner>, id: &NodeId) {
+        let Some(native) = self.natives.lock().remove(id) else {
+            return;
+        };
+        let number = native.generation.number();
+        let mut links = Vec::new();
+        for other in self.natives.lock().values() {
+            let there = other.stand_ins.iter().filter(|(n, _)| *n == number);
+            links.extend(there.filter_map(|(_, node)| node.inner().peers.get(id.as_str())));
+        }
+        for (number, _) in &native.stand_ins {
+            own.mesh.unvouch(own, id, *number);
+        }
+        let stand_ins = self.stand_ins.clone();
+        let patience = match own.is_stopping() {
+            true => Duration::ZERO,
+            false => Duration::from_secs(1),
+        };
+        own.runtime.spawn(async move {
+            let gone = async {
+                for link in &links {
+                    gone(link).await;
+                }
+            };
+            let _ = tokio::time::timeout(patience, gone).await;
+            for (number, stand_in) in native.stand_ins {
+                stand_ins.remove(stand_in.inner(), number);
+                stand_in.shutdown().await;
+            }
+        });
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let natives = std::mem::take(&mut *self.natives.lock());
+        if let Some(own) = self.own.upgrade() {
+            for (id, native) in &natives {
+                for (number, _) in &native.stand_ins {
+                    own.mesh.unvouch(&own, id, *number);
+                }
+            }
+        }
+        // The stand-ins stop with their last handles.
+        drop(natives);
+    }
+}
+
+/// Resolves when the node's link is gone.
+async fn gone(peer: &Peer) {
+    loop {
+        let changed = peer.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if !peer.is_up() {
+            return;
+        }
+        changed.await;
+    }
+}
+
+/// The addresses that a node listens on, with any port.
+fn beside(own: &Inner) -> Vec<SocketAddr> {
+    let all = own.listeners.read();
+    let read = all
+        .iter()
+        .filter_map(|text| text.parse::<SocketAddr>().ok());
+    let hosts: BTreeSet<_> = read.map(|address| address.ip()).collect();
+    let any_port = |host| SocketAddr::new(host, 0);
+    hosts.into_iter().map(any_port).collect()
+}
+
+impl Observer for Core {
+    fn event(&self, node: &Arc<Inner>, event: &NodeEvent) {
+        let _context = node.runtime.enter();
+        match event {
+            NodeEvent::Up { node: id, .. } => self.up(node, id),
+            NodeEvent::Down { node: id, .. } => self.down(node, id),
+        }
+    }
+
+    fn gossip(&self, _: &Arc<Inner>, from: &NodeId, gossip: Gossip) {
+        let before = |port_first: bool, [a, b]: [String; 2]| match port_first {
+            true => (b, PortId::new(a)),
+            false => (a, PortId::new(b)),
+        };
+        match gossip {
+            Gossip::Addr(addresses) => self.at(from, addresses),
+            Gossip::Set(groups) => {
+                for (group, ports) in groups {
+                    for port in ports {
+                        self.registered(from, true, &group, &port);
+                    }
+                }
+            }
+            Gossip::Reg(add, pair) => {
+                let generation = self.natives.lock().get(from).map(|n| n.generation);
+                let Some(generation) = generation else { return };
+                let (group, port) = before(!generation.group_before_port(), pair);
+                self.registered(from, add, &group, &port);
+            }
+            _ => {}
+        }
+    }
+}

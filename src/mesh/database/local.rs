@@ -1,0 +1,330 @@
+//! What any node does with the database: its own keys, questions, monitors.
+//!
+//! Questions and monitors are *open requests* while the master has to answer them or to tell of
+//! changes. A new master is sent all of them again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::values::{Db, plain};
+use super::{Change, Effect, Family, Kind, Request, State, Val};
+use crate::proto::NodeId;
+use crate::proto::id::perl_counter;
+
+#[derive(Default)]
+pub(super) struct Local {
+    /// Our keys.
+    pub(super) db: BTreeMap<String, Family>,
+    pub(super) master: Option<NodeId>,
+    /// Counts open requests; they are sent again in this order.
+    counter: u64,
+    /// Nodes that are to be found.
+    pub(super) finds: BTreeMap<NodeId, u64>,
+    /// Questions by the program's number.
+    questions: HashMap<u64, Question>,
+    /// The program's number by the ID on the wire.
+    on_wire: HashMap<String, u64>,
+    /// How many questions there were.
+    asked: u64,
+    /// The families that are monitored.
+    watched: BTreeMap<String, Watched>,
+    /// What they hold.
+    content: Db,
+}
+
+struct Question {
+    counter: u64,
+    id: String,
+    kind: Kind,
+    family: String,
+}
+
+struct Watched {
+    counter: u64,
+    /// The program's monitors.
+    ids: Vec<u64>,
+    /// The content is known.
+    known: bool,
+    /// The present master has to tell it yet. Changes that it tells before are part of that.
+    waiting: bool,
+}
+
+impl Local {
+    fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// The open requests, as a new master is to hear them.
+    pub(super) fn open(&mut self) -> Vec<Request> {
+        let mut open = BTreeMap::new();
+        for (node, counter) in &self.finds {
+            open.insert(*counter, Request::Find(node.clone()));
+        }
+        for question in self.questions.values() {
+            open.insert(question.counter, question.request());
+        }
+        for (family, watched) in &mut self.watched {
+            watched.waiting = true;
+            open.insert(watched.counter, Request::Mon1(family.clone()));
+        }
+        open.into_values().collect()
+    }
+
+    /// The families that are monitored.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &String> {
+        self.watched.keys()
+    }
+
+    pub(super) fn stop_find(&mut self, node: &NodeId) {
+        self.finds.remove(node);
+    }
+
+    pub(super) fn forget(&mut self, id: u64) -> Option<Kind> {
+        let question = self.questions.remove(&id)?;
+        self.on_wire.remove(&question.id);
+        Some(question.kind)
+    }
+}
+
+impl Question {
+    fn request(&self) -> Request {
+        Request::Query {
+            kind: self.kind,
+            family: self.family.clone(),
+            id: self.id.clone(),
+        }
+    }
+}
+
+impl State {
+    /// Sets a key of ours.
+    pub(super) fn set(&mut self, family: String, key: String, value: Val) {
+        let map = self.local.db.entry(family.clone()).or_default();
+        if map.get(&key) == Some(&value) {
+            return;
+        }
+        map.insert(key.clone(), value.clone());
+        self.tell_master(Request::Upd {
+            family,
+            set: Some(Family::from([(key, value)])),
+            del: None,
+        });
+    }
+
+    /// Deletes keys of ours.
+    pub(super) fn del(&mut self, family: String, mut keys: Vec<String>) {
+        let Some(map) = self.local.db.get_mut(&family) else {
+            return;
+        };
+        keys.retain(|key| map.remove(key).is_some());
+        if map.is_empty() {
+            self.local.db.remove(&family);
+        }
+        if !keys.is_empty() {
+            self.tell_master(Request::Upd {
+                family,
+                set: None,
+                del: Some(keys),
+            });
+        }
+    }
+
+    // Nodes to be found
+
+    pub(super) fn find(&mut self, node: NodeId) {
+        if node == self.own || self.peers.contains_key(&node) {
+            return;
+        }
+        let counter = self.local.count();
+        if self.local.finds.contains_key(&node) {
+            return;
+        }
+        self.local.finds.insert(node.clone(), counter);
+        // A global node looks for itself.
+        if !self.is_global() {
+            self.tell_master(Request::Find(node));
+        }
+    }
+
+    pub(super) fn found(&mut self, node: &NodeId, addresses: Option<Vec<String>>) {
+        if self.local.finds.remove(node).is_none() {
+            return;
+        }
+        let effect = match addresses {
+            Some(list) if !list.is_empty() => Effect::Connect(node.clone(), list),
+            _ => Effect::Unknown(node.clone()),
+        };
+        self.effects.push(effect);
+    }
+
+    // Questions
+
+    pub(super) fn query(&mut self, id: u64, kind: Kind, family: String) {
+        self.local.forget(id);
+        self.local.asked += 1;
+        let question = Question {
+            counter: self.local.count(),
+            id: perl_counter(self.local.asked),
+            kind,
+            family,
+        };
+        let request = question.request();
+        self.local.on_wire.insert(question.id.clone(), id);
+        self.local.questions.insert(id, question);
+        self.tell_master(request);
+    }
+
+    pub(super) fn replied(&mut self, wire: &str, result: Value) {
+        let Some(id) = self.local.on_wire.get(wire).copied() else {
+            return;
+        };
+        let Some(kind) = self.local.forget(id) else {
+            return;
+        };
+        let result = match (kind, result) {
+            (Kind::Family, result @ Value::Object(_)) => result,
+            (Kind::Family, _) => Value::Object(serde_json::Map::new()),
+            (Kind::Keys, Value::Array(list)) => list.into_iter().map(key).collect(),
+            (Kind::Values, result @ Value::Array(_)) => result,
+            (Kind::Keys | Kind::Values, _) => Value::Array(Vec::new()),
+        };
+        self.effects.push(Effect::Reply(id, result));
+    }
+
+    // Monitors
+
+    pub(super) fn monitor(&mut self, id: u64, family: String) {
+        if let Some(watched) = self.local.watched.get_mut(&family) {
+            watched.ids.push(id);
+            if watched.known {
+                let content = self.local.content.family(&family).cloned();
+                let change = Change {
+                    family,
+                    added: plain(content.unwrap_or_default()),
+                    ..Change::default()
+                };
+                let ids = vec![id];
+                self.effects.push(Effect::Changed { ids, change });
+            }
+            return;
+        }
+        let watched = Watched {
+            counter: self.local.count(),
+            ids: vec![id],
+            known: false,
+            waiting: true,
+        };
+        self.local.watched.insert(family.clone(), watched);
+        self.tell_master(Request::Mon1(family));
+    }
+
+    pub(super) fn unmonitor(&mut self, id: u64, family: String) {
+        let Some(watched) = self.local.watched.get_mut(&family) else {
+            return;
+        };
+        watched.ids.retain(|other| *other != id);
+        if !watched.ids.is_empty() {
+            return;
+        }
+        self.local.watched.remove(&family);
+        let content = self.local.content.family(&family).cloned();
+        for key in content.unwrap_or_default().into_keys() {
+            self.local.content.remove(&family, &key);
+        }
+        self.tell_master(Request::Mon0(family));
+    }
+
+    /// The master told the whole content of a family.
+    pub(super) fn content(&mut self, from: &NodeId, family: String, content: Family) {
+        let Some(watched) = self.local.watched.get(&family) else {
+            return;
+        };
+        let first = !watched.known;
+        if !self.has_room(from, &family, &content) {
+            return;
+        }
+        let old = self.local.content.family(&family);
+        let gone = |key: &&String| !content.contains_key(*key);
+        let del = old.map(|old| old.keys().filter(gone).cloned().collect());
+        let change = self.apply(family, content, del.unwrap_or_default());
+        if let Some(watched) = self.local.watched.get_mut(&change.family) {
+            watched.known = true;
+            watched.waiting = false;
+        }
+        self.tell(change, first);
+    }
+
+    /// The master told a change of a family.
+    pub(super) fn change(
+        &mut self,
+        from: &NodeId,
+        family: String,
+        mut set: Family,
+        del: Vec<String>,
+    ) {
+        let Some(watched) = self.local.watched.get(&family) else {
+            return;
+        };
+        if watched.waiting || !self.has_room(from, &family, &set) {
+            return;
+        }
+        for key in &del {
+            set.remove(key);
+        }
+        let change = self.apply(family, set, del);
+        self.tell(change, false);
+    }
+
+    /// Whether what a master told can be kept.
+    fn has_room(&mut self, master: &NodeId, family: &str, set: &Family) -> bool {
+        // What this node told itself is bounded where it came from.
+        let room = *master == self.own || self.local.content.fits(&self.config.limits, family, set);
+        if !room {
+            self.log(2, || {
+                format!("{master} told us more of family {family} than we want to hold.")
+            });
+        }
+        room
+    }
+
+    /// Changes the content of a monitored family; what was really changed by that.
+    fn apply(&mut self, family: String, set: Family, del: Vec<String>) -> Change {
+        let mut change = Change::default();
+        let content = &mut self.local.content;
+        for (key, value) in set {
+            match content.set(&family, &key, value.clone()) {
+                None => change.added.insert(key, value.to_value()),
+                Some(old) if old != value => change.changed.insert(key, value.to_value()),
+                Some(_) => None,
+            };
+        }
+        for key in del {
+            if let Some(old) = content.remove(&family, &key) {
+                change.deleted.insert(key, old.to_value());
+            }
+        }
+        change.family = family;
+        change
+    }
+
+    fn tell(&mut self, change: Change, even_if_empty: bool) {
+        let Some(watched) = self.local.watched.get(&change.family) else {
+            return;
+        };
+        if even_if_empty || !change.is_empty() {
+            let ids = watched.ids.clone();
+            self.effects.push(Effect::Changed { ids, change });
+        }
+    }
+}
+
+/// A key of a family, as text.
+fn key(value: Value) -> Value {
+    match value {
+        Value::String(_) => value,
+        Value::Null => Value::from(""),
+        other => Value::from(other.to_string()),
+    }
+}

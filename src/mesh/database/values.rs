@@ -1,0 +1,250 @@
+//! Keys and values, in families, and how much of them there may be.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// A value. It is held in several places at once (by the node that set it, merged, by a monitor), but
+/// exists once.
+#[derive(Debug, Clone)]
+pub(crate) struct Val(Arc<Value>);
+
+/// Keys and their values.
+pub(crate) type Family = BTreeMap<String, Val>;
+
+/// Families by name.
+pub(crate) type Families = BTreeMap<String, Family>;
+
+impl Val {
+    /// The value for those who want to keep it.
+    pub(crate) fn to_value(&self) -> Value {
+        (*self.0).clone()
+    }
+}
+
+impl From<Value> for Val {
+    fn from(value: Value) -> Self {
+        Val(Arc::new(value))
+    }
+}
+
+impl Deref for Val {
+    type Target = Value;
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl PartialEq for Val {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Serialize for Val {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A family as a plain map of values.
+pub(super) fn plain(family: Family) -> BTreeMap<String, Value> {
+    let plain = |(key, value): (String, Val)| (key, value.to_value());
+    family.into_iter().map(plain).collect()
+}
+
+/// The most that is kept of one node. What would go beyond it is refused and logged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Keys in all families together. Default: a million.
+    pub(crate) keys: usize,
+    /// Octets of all family names, keys and values, roughly as they lie in memory. Default: 256 MiB.
+    pub(crate) octets: usize,
+    /// Families that a node monitors at us. Default: 100,000.
+    pub(crate) monitors: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            keys: 1_000_000,
+            octets: 256 << 20,
+            monitors: 100_000,
+        }
+    }
+}
+
+/// Families whose size is known.
+#[derive(Debug, Default)]
+pub(super) struct Db {
+    families: Families,
+    keys: usize,
+    octets: usize,
+}
+
+impl Db {
+    pub(super) fn families(&self) -> &Families {
+        &self.families
+    }
+
+    pub(super) fn family(&self, family: &str) -> Option<&Family> {
+        self.families.get(family)
+    }
+
+    pub(super) fn get(&self, family: &str, key: &str) -> Option<&Val> {
+        self.families.get(family)?.get(key)
+    }
+
+    /// Whether these keys can be set within the limits.
+    pub(super) fn fits(&self, limits: &Limits, family: &str, set: &Family) -> bool {
+        let known = self.families.get(family);
+        let (mut keys, mut octets) = (self.keys, self.octets);
+        if known.is_none() {
+            octets = octets.saturating_add(cost_of_name(family));
+        }
+        for (key, value) in set {
+            octets = octets.saturating_add(cost(key, value));
+            match known.and_then(|known| known.get(key)) {
+                Some(old) => octets = octets.saturating_sub(cost(key, old)),
+                None => keys += 1,
+            }
+        }
+        set.is_empty() || (keys <= limits.keys && octets <= limits.octets)
+    }
+
+    /// Sets a key; the value that it had.
+    pub(super) fn set(&mut self, family: &str, key: &str, value: Val) -> Option<Val> {
+        if !self.families.contains_key(family) {
+            self.families.insert(family.to_owned(), Family::new());
+            self.octets += cost_of_name(family);
+        }
+        let map = self.families.get_mut(family)?;
+        self.octets += cost(key, &value);
+        if let Some(there) = map.get_mut(key) {
+            let old = std::mem::replace(there, value);
+            self.octets -= cost(key, &old);
+            return Some(old);
+        }
+        map.insert(key.to_owned(), value);
+        self.keys += 1;
+        None
+    }
+
+    /// Removes a key; the value that it had. A family without keys is none.
+    pub(super) fn remove(&mut self, family: &str, key: &str) -> Option<Val> {
+        let map = self.families.get_mut(family)?;
+        let old = map.remove(key)?;
+        self.keys -= 1;
+        self.octets -= cost(key, &old);
+        if map.is_empty() {
+            self.families.remove(family);
+            self.octets -= cost_of_name(family);
+        }
+        Some(old)
+    }
+}
+
+/// What a family costs besides its keys.
+fn cost_of_name(family: &str) -> usize {
+    family.len() + 96
+}
+
+fn cost(key: &str, value: &Value) -> usize {
+    key.len() + 64 + size(value)
+}
+
+fn size(value: &Value) -> usize {
+    const EACH: usize = size_of::<Value>();
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => EACH,
+        Value::String(text) => EACH + text.len(),
+        Value::Array(list) => EACH + list.iter().map(size).sum::<usize>(),
+        Value::Object(map) => {
+            let pair = |(key, value): (&String, &Value)| key.len() + EACH + size(value);
+            EACH + map.iter().map(pair).sum::<usize>()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_size_is_that_of_what_is_there() {
+        let mut db = Db::default();
+        assert_eq!(db.set("f", "k", json!(1).into()), None);
+        assert_eq!(
+            db.set("f", "k", json!([1, 2]).into()),
+            Some(json!(1).into())
+        );
+        assert_eq!(db.keys, 1);
+        assert_eq!(db.get("f", "k"), Some(&json!([1, 2]).into()));
+        assert_eq!(db.remove("f", "x"), None);
+        assert_eq!(db.remove("f", "k"), Some(json!([1, 2]).into()));
+        assert!(db.families().is_empty());
+        assert_eq!((db.keys, db.octets), (0, 0));
+    }
+
+    #[test]
+    fn limits_are_kept_exactly() {
+        let limits = Limits {
+            keys: 2,
+            ..Limits::default()
+        };
+        let family = |keys: &[&str]| -> Family {
+            keys.iter()
+                .map(|key| ((*key).to_owned(), json!(null).into()))
+                .collect()
+        };
+        let mut db = Db::default();
+        assert!(db.fits(&limits, "f", &family(&["a", "b"])));
+        assert!(!db.fits(&limits, "f", &family(&["a", "b", "c"])));
+        db.set("f", "a", json!(null).into());
+        assert!(db.fits(&limits, "f", &family(&["a", "b"])));
+        assert!(!db.fits(&limits, "g", &family(&["a", "b"])));
+        let octets = Limits {
+            octets: db.octets + cost("b", &json!("1234")),
+            ..limits
+        };
+        let set = |text| Family::from([("b".to_owned(), json!(text).into())]);
+        assert!(db.fits(&octets, "f", &set("1234")));
+        assert!(!db.fits(&octets, "f", &set("12345")));
+        // What is replaced makes room.
+        db.set("f", "b", json!("1234").into());
+        assert!(db.fits(&octets, "f", &set("1234")));
+        assert!(!db.fits(&octets, "f", &set("12345")));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_left_when_all_is_removed(
+            steps in prop::collection::vec((any::<bool>(), 0..3u8, 0..4u8, 0..50usize), 0..60),
+        ) {
+            let mut db = Db::default();
+            let mut plain = BTreeMap::new();
+            for (set, family, key, length) in steps {
+                let (family, key) = (format!("f{family}"), format!("k{key}"));
+                let value = json!("x".repeat(length));
+                if set {
+                    let old = db.set(&family, &key, value.clone().into());
+                    let was = plain.insert((family, key), value);
+                    prop_assert_eq!(old.map(|old| old.to_value()), was);
+                } else {
+                    let old = db.remove(&family, &key);
+                    prop_assert_eq!(old.map(|old| old.to_value()), plain.remove(&(family, key)));
+                }
+                prop_assert_eq!(db.keys, plain.len());
+            }
+            for (family, key) in plain.into_keys() {
+                prop_assert!(db.remove(&family, &key).is_some());
+            }
+            prop_assert_eq!((db.keys, db.octets, db.families.len()), (0, 0, 0));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The program's questions to the database, and the monitors that it has there.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+
+use super::database::Change;
+
+/// Who waits for what.
+#[derive(Default)]
+pub(crate) struct Desk {
+    last: u64,
+    queries: HashMap<u64, oneshot::Sender<Value>>,
+    monitors: HashMap<u64, Arc<Changes>>,
+    /// The monitors of families that are groups: their IDs, and the groups that are followed.
+    groups: HashMap<u64, String>,
+    followed: std::collections::BTreeSet<String>,
+    closed: bool,
+}
+
+impl Desk {
+    fn id(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// A question: its ID, and where the answer will come.
+    pub(crate) fn query(&mut self) -> (u64, oneshot::Receiver<Value>) {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.id();
+        if !self.closed {
+            self.queries.insert(id, sender);
+        }
+        (id, receiver)
+    }
+
+    pub(crate) fn answer(&mut self, id: u64, value: Value) {
+        if let Some(query) = self.queries.remove(&id) {
+            let _ = query.send(value); // nobody may want it any more
+        }
+    }
+
+    /// Nobody wants the answer any more. False if it was given.
+    pub(crate) fn forget(&mut self, id: u64) -> bool {
+        self.queries.remove(&id).is_some()
+    }
+
+    /// A monitor of the program's: its ID, and where the changes will come.
+    pub(crate) fn monitor(&mut self) -> (u64, Arc<Changes>) {
+        let id = self.id();
+        let changes = Arc::<Changes>::default();
+        match self.closed {
+            true => changes.close(),
+            false => drop(self.monitors.insert(id, changes.clone())),
+        }
+        (id, changes)
+    }
+
+    pub(crate) fn unmonitor(&mut self, id: u64) -> bool {
+        self.monitors.remove(&id).is_some()
+    }
+
+    /// The ID for a monitor of a group's family, unless there is one.
+    pub(crate) fn follow(&mut self, group: &str) -> Option<u64> {
+        if !self.followed.insert(group.to_owned()) {
+            return None;
+        }
+        let id = self.id();
+        self.groups.insert(id, group.to_owned());
+        Some(id)
+    }
+
+    /// A change for a monitor of the program's. False: it belongs to a group.
+    pub(crate) fn tell(&self, id: u64, change: &Change) -> bool {
+        if let Some(changes) = self.monitors.get(&id) {
+            changes.push(change.clone());
+        }
+        !self.groups.contains_key(&id)
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.queries.clear();
+        for (_, changes) in self.monitors.drain() {
+            changes.close();
+        }
+    }
+}
+
+/// The changes of a family on their way to the program.
+#[derive(Default)]
+pub(crate) struct Changes {
+    state: Mutex<Waiting>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Change>,
+    closed: bool,
+}
+
+/// So many changes wait for a reader; behind them, what changes is put together.
+const MOST_WAITING: usize = 1024;
+
+impl Changes {
+    fn push(&self, change: Change) {
+        let mut state = self.state.lock();
+        match state.queue.len() {
+            MOST_WAITING.. => {
+                if let Some(last) = state.queue.back_mut() {
+                    join(last, change);
+                }
+            }
+            _ => state.queue.push_back(change),
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().closed = true;
+        self.news.notify_one();
+    }
+
+    /// The next change. `None` when the node has stopped.
+    pub(crate) async fn next(&self) -> Option<Change> {
+        loop {
+            {
+                let mut state = self.state.lock();
+                if let Some(change) = state.queue.pop_front() {
+                    return Some(change);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.news.notified().await;
+        }
+    }
+}
+
+/// Makes one change of two.
+fn join(first: &mut Change, then: Change) {
+    let Change {
+        added,
+        changed,
+        deleted,
+        ..
+    } = first;
+    for (key, value) in then.deleted {
+        changed.remove(&key);
+        if added.remove(&key).is_none() {
+            deleted.insert(key, value);
+        }
+    }
+    for (key, value) in then.added {
+        match deleted.remove(&key) {
+            // Maybe to what the reader knows: its last value may have been passed over.
+            Some(_) => drop(changed.insert(key, value)),
+            None => drop(added.insert(key, value)),
+        }
+    }
+    for (key, value) in then.changed {
+        let place: &mut BTreeMap<_, _> = match added.contains_key(&key) {
+            true => added,
+            false => changed,
+        };
+        place.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn between(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Change {
+        let mut change = Change::default();
+        for (key, value) in after {
+            match before.get(key) {
+                None => drop(change.added.insert(key.clone(), value.clone())),
+                Some(old) if old != value => {
+                    change.changed.insert(key.clone(), value.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        for (key, value) in before {
+            if !after.contains_key(key) {
+                change.deleted.insert(key.clone(), value.clone());
+            }
+        }
+        change
+    }
+
+    fn apply(content: &mut BTreeMap<String, Value>, change: &Change) {
+        for key in change.deleted.keys() {
+            assert!(content.remove(key).is_some());
+        }
+        for (key, value) in &change.added {
+            assert!(content.insert(key.clone(), value.clone()).is_none());
+        }
+        for (key, value) in &change.changed {
+            assert!(content.insert(key.clone(), value.clone()).is_some());
+        }
+    }
+
+    proptest! {
+        /// Two changes put together lead to where they lead one after the other.
+        #[test]
+        fn joined_changes_lead_to_the_same(
+            states in prop::collection::vec(
+                prop::collection::btree_map("[a-d]", (0..3_u8).prop_map(Value::from), 0..4), 2..8),
+        ) {
+            let mut joined = Change::default();
+            for pair in states.windows(2) {
+                join(&mut joined, between(&pair[0], &pair[1]));
+            }
+            let mut content = states[0].clone();
+            apply(&mut content, &joined);
+            prop_assert_eq!(&content, states.last().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_misses_nothing_and_holds_little() {
+        let changes = Changes::default();
+        let key = |n: usize| (n.to_string(), Value::from(n));
+        for n in 0..MOST_WAITING * 2 {
+            changes.push(Change {
+                added: BTreeMap::from([key(n)]),
+                ..Change::default()
+            });
+        }
+        changes.close();
+        let (mut content, mut told) = (BTreeMap::new(), 0);
+        while let Some(change) = changes.next().await {
+            apply(&mut content, &change);
+            told += 1;
+        }
+        assert_eq!((told, content.len()), (MOST_WAITING, MOST_WAITING * 2));
+    }
+}

@@ -1,0 +1,127 @@
+//! One element of a message, as it came.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::de::Deserialize;
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::{ArgsError, Message, args};
+use crate::proto::framing::cbor;
+
+/// An element of a message in the octets in which it came: see [`Message::elements`].
+///
+/// It serialises as what it is. Between links of the same framing it stays the same octet by octet.
+///
+/// ```
+/// use aemp::Message;
+/// let message = Message::encode(&("test", [1, 2]))?;
+/// let elements = message.elements();
+/// assert_eq!(elements[1].json(), "[1,2]");
+/// assert_eq!(elements[1].read::<(u8, u8)>()?, (1, 2));
+/// assert_eq!(Message::encode(&elements)?.to_json(), r#"["test",[1,2]]"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct RawElement<'a>(Raw<'a>);
+
+#[derive(Clone, Copy)]
+enum Raw<'a> {
+    Json(&'a RawValue),
+    /// One item.
+    Cbor(&'a [u8]),
+}
+
+impl<'a> RawElement<'a> {
+    pub(super) fn of_json(raw: &'a RawValue) -> Self {
+        RawElement(Raw::Json(raw))
+    }
+
+    pub(super) fn of_cbor(item: &'a [u8]) -> Self {
+        RawElement(Raw::Cbor(item))
+    }
+
+    /// The element as JSON. `null` for the few values of CBOR that have none (see
+    /// [`cbor_to_json`](cbor::cbor_to_json)).
+    ///
+    /// See [`RawElement`] for an example.
+    pub fn json(&self) -> Cow<'a, str> {
+        match self.0 {
+            Raw::Json(raw) => raw.get().into(),
+            Raw::Cbor(item) => json_of(item).unwrap_or_else(|_| "null".to_owned()).into(),
+        }
+    }
+
+    /// Reads the element into a type.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgsError`] if it does not fit.
+    ///
+    /// See [`RawElement`] for an example.
+    pub fn read<T: Deserialize<'a>>(&self) -> Result<T, ArgsError> {
+        match self.0 {
+            Raw::Json(raw) => args::read_value(raw.get()),
+            Raw::Cbor(item) => args::read_item(item),
+        }
+    }
+
+    /// The message that the element is, if it is an array.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// let message = Message::encode(&(1, [2, 3]))?;
+    /// let elements = message.elements();
+    /// assert!(elements[0].to_message().is_none());
+    /// assert_eq!(elements[1].to_message().unwrap().to_json(), "[2,3]");
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn to_message(&self) -> Option<Message> {
+        match self.0 {
+            Raw::Json(raw) if raw.get().starts_with('[') => Some(Message::from_json(
+                Bytes::copy_from_slice(raw.get().as_bytes()),
+            )),
+            Raw::Json(_) => None,
+            Raw::Cbor(item) => {
+                cbor::items_of(item).map(|items| Message::from_cbor(Bytes::copy_from_slice(items)))
+            }
+        }
+    }
+}
+
+/// The JSON of one item.
+fn json_of(item: &[u8]) -> Result<String, cbor::CborError> {
+    let mut json = Vec::with_capacity(item.len() + 8);
+    cbor::item_to_json(&mut json, item)?;
+    Ok(String::from_utf8(json).unwrap_or_default()) // it is UTF-8
+}
+
+impl Serialize for RawElement<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Raw::Json(raw) => raw.serialize(serializer),
+            Raw::Cbor(item) => serializer.serialize_newtype_struct(cbor::ITEM, &Item(item)),
+        }
+    }
+}
+
+/// One item of CBOR, for a serializer of CBOR or another one.
+struct Item<'a>(&'a [u8]);
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(self.0);
+        }
+        let json = json_of(self.0).map_err(S::Error::custom)?;
+        let raw = RawValue::from_string(json).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl std::fmt::Debug for RawElement<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.json())
+    }
+}

@@ -1,0 +1,163 @@
+//! Whatever is read quickly is what the usual way gives: JSON here, CBOR below.
+
+mod cbor;
+
+use super::*;
+use crate::proto::framing::json::JsonScanner;
+use crate::proto::message::Message;
+use bytes::BytesMut;
+use proptest::prelude::*;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// Reads the first message both ways. The quick way may give up, but never differ.
+fn both<T>(octets: &[u8], limits: Limits) -> Option<T>
+where
+    T: for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug,
+{
+    let mut own = octets.to_vec();
+    let head = Head::find(Framing::Json, &own)?;
+    let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
+    let quick = at.open(&mut own, are_plain(octets), limits);
+    let value: Option<T> = quick.read();
+    let end = at.end(quick.used());
+    at.restore(&mut own);
+    assert_eq!(own, octets);
+    let value = value?;
+
+    let frame = JsonScanner::new(limits).next(octets);
+    let frame = frame.expect("sound").expect("complete");
+    assert_eq!((frame.start, Some(frame.end)), (0, end));
+    let dest = frame.dest.expect("a destination");
+    assert_eq!(dest.text(octets).as_bytes(), name);
+    assert_eq!(frame.tag.expect("a tag").text(octets).as_bytes(), tag);
+    let message = Message::from_frame(BytesMut::from(&octets[..frame.end]), dest.end + 1);
+    assert_eq!(message.without_tag().args::<T>().as_ref(), Ok(&value));
+    Some(value)
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Some2 {
+    a: u8,
+    b: Option<String>,
+}
+
+#[test]
+fn usual_messages() {
+    let limits = Limits::default();
+    let small = br#"["server#a.b","m",17,"hello world",{"k":[1,2,3]}]["#;
+    let read: (u64, String, Value) = both(small, limits).unwrap();
+    assert_eq!((read.0, read.1.as_str()), (17, "hello world"));
+    both::<()>(br#"["a","ping"]["a","#, limits).unwrap();
+    both::<(Option<u8>,)>(br#"["a","ping"]"#, limits).unwrap();
+    both::<(u8,)>(br#"["a","x",1,{"more":[[]]},null]"#, limits).unwrap();
+    both::<(String,)>("[\"a\",\"x\",\"caf\u{e9}\"]".as_bytes(), limits).unwrap();
+    both::<(String,)>(br#"["a","x","tab\t"]"#, limits).unwrap();
+    let some: (Some2,) = both(br#"["a","x",{"a":1,"c":[{}],"b":"y"}]"#, limits).unwrap();
+    assert_eq!(some.0.b.as_deref(), Some("y"));
+}
+
+#[test]
+fn gives_up() {
+    let limits = Limits::default();
+    for octets in [
+        &br#"["a","x",1"#[..],
+        br#"["a","x",1,"#,
+        br#"["a","x",1.0]"#,
+        br#"["a","x","1"]"#,
+        br#"["a","x"]"#,
+        br#"["a","x",1,"\ud800"]"#,
+        b"[\"a\",\"x\",1,\"\xff\"]",
+        b"[\"a\",\"x\",1,\"\x01\"]",
+        br#"["a\u0041","x",1]"#,
+        br#"["a",7,1]"#,
+        br#"[]["a","x",1]"#,
+    ] {
+        assert_eq!(
+            both::<(u8,)>(octets, limits),
+            None,
+            "{}",
+            octets.escape_ascii()
+        );
+    }
+    let nested = format!(r#"["a","x",1,{}{}]"#, "[".repeat(600), "]".repeat(600));
+    assert_eq!(both::<(u8,)>(nested.as_bytes(), limits), None);
+    let long = Limits {
+        max_message: 12,
+        ..limits
+    };
+    assert_eq!(both::<(u8,)>(br#"["a","x",1]"#, long), Some((1,)));
+    assert_eq!(both::<(u8,)>(br#"["a","x",10]"#, long), Some((10,)));
+    assert_eq!(both::<(u8,)>(br#"["a","x",100]"#, long), None);
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| serde_json::to_string(&n).unwrap()),
+        ".{0,12}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        r#"[ -~]{0,4}"#.prop_map(|text| format!("\"{text}\"")),
+        Just(r#""\u00e9\ud83d\ude00""#.to_owned()),
+        Just(r#""\ud83d""#.to_owned()),
+        Just("1e999".to_owned()),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|all| format!("[{}]", all.join(","))),
+            prop::collection::vec(("[a-c]{0,2}", inner), 0..4).prop_map(|all| {
+                let all: Vec<_> = all
+                    .iter()
+                    .map(|(key, value)| format!("\"{key}\":{value}"))
+                    .collect();
+                format!("{{{}}}", all.join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever comes, the quick way gives what the usual way gives, or gives up.
+    #[test]
+    fn never_differs(
+        name in "[a-zA-Z0-9.]{0,5}",
+        tag in "[a-z ]{0,4}",
+        values in prop::collection::vec(json(), 0..4),
+        rest in prop_oneof![Just(String::new()), Just("[\"b\",".to_owned()), ".{0,5}"],
+        cut in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+        damage in prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>())),
+        max_depth in prop_oneof![Just(512_usize), 1..140_usize],
+        max_message in prop_oneof![Just(1_usize << 20), 1..80_usize],
+    ) {
+        let values: String = values.iter().map(|value| format!(",{value}")).collect();
+        let mut octets = format!("[\"{name}\",\"{tag}\"{values}]{rest}").into_bytes();
+        if let Some((at, octet)) = damage {
+            let at = at.index(octets.len());
+            octets[at] = octet;
+        }
+        if !whole {
+            octets.truncate(cut.index(octets.len() + 1));
+        }
+        let limits = Limits { max_message, max_depth };
+        both::<()>(&octets, limits);
+        both::<(Value,)>(&octets, limits);
+        both::<(Option<i64>, Option<String>)>(&octets, limits);
+        both::<Vec<Value>>(&octets, limits);
+        both::<(IgnoredAny, String)>(&octets, limits);
+        both::<(Some2,)>(&octets, limits);
+    }
+
+    /// A sound message of plain values is always read quickly.
+    #[test]
+    fn usual_ones_are_quick(n: u64, text in "[a-z ]{0,20}", list: Vec<i16>) {
+        let mut octets = Vec::new();
+        crate::proto::message::encode_to(&mut octets, "a.b", &("m", n, &text, &list)).unwrap();
+        let read: (u64, String, Vec<i16>) = both(&octets, Limits::default()).unwrap();
+        prop_assert_eq!(read, (n, text, list));
+    }
+}

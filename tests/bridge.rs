@@ -1,0 +1,258 @@
+//! Nodes of generation 0 and of generation 1, and a bridge between them.
+
+mod support;
+
+use std::time::Duration;
+
+use aemp::proto::generation::Generations;
+use aemp::{Bridge, Builder, Node, PortId, Reason};
+use support::{LIMIT, SECRET, capture_log, event, log, members, up, within};
+
+/// A node of one generation, or the bridge's own.
+async fn start(id: &str, generations: Generations, seeds: &[&Node]) -> Node {
+    builder(id, generations, seeds).start().await.unwrap()
+}
+
+fn builder(id: &str, generations: Generations, seeds: &[&Node]) -> Builder {
+    let seeds: Vec<String> = seeds.iter().flat_map(|seed| seed.listeners()).collect();
+    let builder = Node::builder().no_rc().nodeid(id).secret(SECRET);
+    let builder = builder.generation(generations).binds(["127.0.0.1:0"]);
+    builder.seeds(seeds)
+}
+
+struct Scene {
+    middle: Node,
+    bridge: Bridge,
+    old: Node,
+    new: Node,
+}
+
+impl Scene {
+    async fn new(name: &str) -> Self {
+        Self::with_queue(name, 64 << 20).await
+    }
+
+    async fn with_queue(name: &str, max_queue: usize) -> Self {
+        capture_log();
+        let middle = builder(&format!("{name}-middle"), Generations::Auto, &[]);
+        let middle = middle.set("max_queue", max_queue).start().await.unwrap();
+        let bridge = middle.bridge([0, 1]).unwrap();
+        let old = start(&format!("{name}-old"), Generations::Only(0), &[&middle]).await;
+        let new = start(&format!("{name}-new"), Generations::Only(1), &[&middle]).await;
+        up(&old, new.id().as_str()).await;
+        up(&new, old.id().as_str()).await;
+        Scene {
+            middle,
+            bridge,
+            old,
+            new,
+        }
+    }
+
+    async fn end(self) {
+        self.old.shutdown().await;
+        self.new.shutdown().await;
+        self.middle.shutdown().await;
+    }
+}
+
+/// A port that echoes, in a group.
+fn echo(node: &Node, group: &str) -> PortId {
+    let port = node.port();
+    port.rcv("echo", |context, (text, reply): (String, PortId)| {
+        context.snd(&reply, &(text, context.node().id()))
+    });
+    port.rcv("die", |_, (): ()| Err::<(), _>("as told"));
+    node.register(group, &port);
+    port.id().clone()
+}
+
+async fn reason(node: &Node, port: &PortId) -> Reason {
+    let (died, reason) = tokio::sync::oneshot::channel();
+    node.mon(port.clone(), move |reason| drop(died.send(reason)));
+    within("a monitor to fire", reason).await.unwrap()
+}
+
+#[tokio::test]
+async fn both_see_the_others_groups_and_call() {
+    let scene = Scene::new("br-groups").await;
+    let (old, new) = (&scene.old, &scene.new);
+    let of_old = echo(old, "br-echo");
+    let of_new = echo(new, "br-echo");
+    for node in [old, new] {
+        let mut found = members(node, "br-echo", 2).await;
+        found.sort();
+        let mut wanted = [of_old.clone(), of_new.clone()];
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+    for (from, to) in [(old, &of_new), (new, &of_old)] {
+        let call = from.cal::<(String, String)>(to, &("echo", "hello"), Some(LIMIT));
+        let (text, at) = within("the echo", call).await.unwrap();
+        assert_eq!((text.as_str(), at.as_str()), ("hello", to.node()));
+        let id = to.node_id();
+        let call = from.cal::<(f64,)>(&id, &("time",), Some(LIMIT));
+        within("the time", call).await.unwrap();
+    }
+    // A registration that ends, ends there, too.
+    old.kil(&of_old, Reason::normal());
+    assert_eq!(members(new, "br-echo", 1).await, [of_new]);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn monitors_kills_and_spawns_pass() {
+    let scene = Scene::new("br-mon").await;
+    let (old, new) = (&scene.old, &scene.new);
+    for (here, there) in [(old, new), (new, old)] {
+        let port = echo(there, "br-mon");
+        let told = tokio::join!(reason(here, &port), async {
+            let call = here.cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+            within("the echo", call).await.unwrap();
+            here.snd(&port, &("die",)).unwrap();
+        });
+        assert_eq!(told.0.values(), ["die", "as told"]);
+        let missing = reason(here, &there.id().port("missing")).await;
+        assert_eq!(missing.values()[0], "no_such_port");
+
+        there.function("my::init", |context, (reply,): (PortId,)| {
+            context.this().rcv_any(|_, _| ());
+            context.snd(&reply, &(context.this().id(),))
+        });
+        let mut inbox = here.mailbox();
+        let spawned = here.spawn(there.id(), "my::init", &(inbox.id(),)).unwrap();
+        let ready = within("the spawned port", inbox.recv()).await.unwrap();
+        assert_eq!(ready.args::<(PortId,)>().unwrap().0, spawned);
+        assert!(there.local_port(&spawned).is_some());
+    }
+    // Generation 0 can't be told to kill a port, and nothing else comes of it.
+    let port = echo(old, "br-mon");
+    new.kil(&port, Reason::new(["enough"]));
+    let call = new.cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+    within("the echo", call).await.unwrap();
+    let lines = log();
+    let line = format!(
+        "DEBUG a request of {} does not pass to {}: ",
+        new.id(),
+        old.id()
+    );
+    assert!(
+        lines.iter().any(|found| found.starts_with(&line)),
+        "{lines:#?}"
+    );
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_node_that_goes_is_gone_everywhere_and_comes_again() {
+    let scene = Scene::new("br-gone").await;
+    let port = echo(&scene.old, "br-gone");
+    members(&scene.new, "br-gone", 1).await;
+    let mut events = scene.new.mon_nodes();
+    let new = scene.new.clone();
+    let watched = port.clone();
+    let died = tokio::spawn(async move { reason(&new, &watched).await });
+    let call = scene
+        .new
+        .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+    within("the echo", call).await.unwrap();
+    let (id, listeners) = (scene.old.id().clone(), scene.middle.listeners());
+    scene.old.shutdown().await;
+    let told = within("the monitor", died).await.unwrap();
+    assert_eq!(told.values()[..2], ["transport_error", id.as_str()]);
+    let down = event(&mut events, |event| !event.is_up() && event.node() == &id);
+    within("the node to go down", down).await;
+    assert!(members(&scene.new, "br-gone", 0).await.is_empty());
+
+    let again = Node::builder().no_rc().nodeid(id.as_str()).secret(SECRET);
+    let again = again
+        .generation(Generations::Only(0))
+        .binds(["127.0.0.1:0"]);
+    let again = again.seeds(listeners).start().await.unwrap();
+    let port = echo(&again, "br-gone");
+    assert_eq!(members(&scene.new, "br-gone", 1).await[0], port);
+    let call = scene
+        .new
+        .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+    within("the echo", call).await.unwrap();
+    again.shutdown().await;
+    scene.new.shutdown().await;
+    scene.middle.shutdown().await;
+}
+
+#[tokio::test]
+async fn losing_the_bridge_fires_what_crossed_it() {
+    let scene = Scene::new("br-lost").await;
+    let (to_old, to_new) = (echo(&scene.old, "br-lost"), echo(&scene.new, "br-lost"));
+    members(&scene.new, "br-lost", 2).await;
+    members(&scene.old, "br-lost", 2).await;
+    assert_eq!(scene.bridge.stand_ins().len(), 2);
+    let watch = |node: &Node, port: &PortId| {
+        let (node, port) = (node.clone(), port.clone());
+        tokio::spawn(async move { reason(&node, &port).await })
+    };
+    let fired = [watch(&scene.old, &to_new), watch(&scene.new, &to_old)];
+    for (from, to) in [(&scene.old, &to_new), (&scene.new, &to_old)] {
+        let call = from.cal::<(String, String)>(to, &("echo", "x"), Some(LIMIT));
+        within("the echo", call).await.unwrap();
+    }
+    drop(scene.bridge);
+    for fired in fired {
+        let told = within("the monitor", fired).await.unwrap();
+        assert_eq!(told.values()[0], "transport_error");
+    }
+    // The bridge's own node is still in both.
+    assert_eq!(scene.middle.up_nodes().len(), 2);
+    scene.old.shutdown().await;
+    scene.new.shutdown().await;
+    scene.middle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn order_holds_and_a_fast_sender_is_slowed_down() {
+    const COUNT: u64 = 8_000;
+    let scene = Scene::with_queue("br-order", 2_000_000).await;
+    for (from, to) in [(&scene.old, &scene.new), (&scene.new, &scene.old)] {
+        let port = to.port();
+        let (done, all) = tokio::sync::oneshot::channel();
+        let (mut next, mut done) = (0, Some(done));
+        port.rcv_any(move |_, message| {
+            let (n, _) = message.args::<(u64, String)>()?;
+            assert_eq!(n, next);
+            next += 1;
+            // Far slower than the messages come: they would not all fit into the bridge.
+            std::thread::sleep(Duration::from_micros(100));
+            if next == COUNT
+                && let Some(done) = done.take()
+            {
+                let _ = done.send(());
+            }
+            Ok::<(), aemp::proto::ArgsError>(())
+        });
+        let text = "x".repeat(1000);
+        for n in 0..COUNT {
+            let numbered = (n, &text);
+            let sent = from.snd_wait(port.id(), &numbered);
+            within("room", sent).await.unwrap();
+        }
+        within("all messages", all).await.unwrap();
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn what_a_node_says_last_arrives() {
+    let scene = Scene::new("br-last").await;
+    let mut inbox = scene.new.mailbox();
+    let id = inbox.id().clone();
+    for n in 0..1000 {
+        scene.old.snd(&id, &(n,)).unwrap();
+    }
+    scene.old.shutdown().await;
+    for n in 0..1000 {
+        let message = within("the last messages", inbox.recv()).await.unwrap();
+        assert_eq!(message.args::<(u64,)>().unwrap().0, n);
+    }
+    scene.new.shutdown().await;
+    scene.middle.shutdown().await;
+}
