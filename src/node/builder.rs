@@ -435,6 +435,7 @@ fn assemble(
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
         tasks: TaskTracker::new(),
+        kills: TaskTracker::new(),
         halted: CancellationToken::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
         runiq,
@@ -576,6 +577,9 @@ impl Inner {
         const PATIENCE: Duration = Duration::from_secs(1);
         let peers = self.peers.all();
         let flush = async {
+            // What was to be killed before is told of before.
+            self.kills.close();
+            self.kills.wait().await;
             for peer in &peers {
                 if peer.is_up() {
                     peer.wait_until_written().await;
