@@ -553,7 +553,7 @@ async fn a_listener_that_waited_is_greeted_at_once_the_next_time() {
         let mut peer = Scripted::accept(&listener).await;
         let greeting = peer.read_until("the greeting", lines).await;
         let greeting = String::from_utf8(greeting).unwrap();
-        assert!(greeting.contains(";versions=1,0"), "{greeting}");
+        assert!(greeting.contains(";generations=2,1,0"), "{greeting}");
         peer.answer("waiter", 1, "provider=AE-1.30", &greeting)
             .await;
         up(&node, "waiter").await;

@@ -159,7 +159,7 @@ fn join(first: &mut Change, then: Change) {
     }
     for (key, value) in then.added {
         match deleted.remove(&key) {
-            Some(before) if before == value => {}
+            // Maybe to what the reader knows: its last value may have been passed over.
             Some(_) => drop(changed.insert(key, value)),
             None => drop(added.insert(key, value)),
         }

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-pub(crate) use database::{Change, Kind};
+pub(crate) use database::{Change, Kind, Request as DatabaseRequest};
 pub(crate) use desk::Changes;
 
 use crate::log::log_at;

@@ -16,7 +16,7 @@ use super::intake::Intake;
 use crate::log::log_at;
 use crate::node::ending::Half;
 use crate::node::peer::{Link, Peer};
-use crate::node::{Claims, Inner, enter, request};
+use crate::node::{Claims, Inner, enter, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
 
@@ -164,7 +164,7 @@ impl Reader {
         let write = |octets: &[u8]| socket.try_write(octets);
         peer.read_turn(&link, write, || {
             enter(&node.runtime, || {
-                let mut claims = Claims::new();
+                let mut claims = Claims::new(&node);
                 let result = self.take_all(&node, block, &mut claims);
                 claims.end(&node);
                 result
@@ -242,6 +242,7 @@ impl Reader {
 /// However the reader ends, the link ends with it.
 impl Drop for Reader {
     fn drop(&mut self) {
+        forget();
         if !self.link.ending.is_over() && !self.node.is_stopping() {
             self.peer
                 .fail(&self.node, self.link.serial, "the reader ended");

@@ -8,62 +8,111 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use compact_str::CompactString;
+use hashbrown::HashTable;
 
 use super::handler::{Outcome, Slot};
+use super::phase::Epoch;
 use super::port::{PortCell, Running, panic_text};
-use super::queue::Batch;
+use super::queue::Items;
 use super::{Context, Inner};
 use crate::proto::message::Head;
 use crate::proto::{Framing, Reason};
 
-/// The port that a link's reader has claimed, and those that it claimed before in this turn.
+/// The port that a link's reader has claimed, and those that this thread's readers claimed before.
 pub(crate) struct Claims {
     known: Known,
-    /// The port that is claimed now is known under this number.
+    /// Made for the first claim of a turn.
+    context: Option<Context>,
+    /// The place of the port that is claimed. It is in the context; its entry has got another one in
+    /// exchange.
     held: Option<usize>,
 }
 
-/// Ports by a part of their names' hash; a later one takes the place of an earlier one.
+/// Ports with a tag each, by what messages to them begin with.
+///
+/// They are remembered beyond a reader's turn. That keeps nothing alive but the cells of dead ports and
+/// closed handlers, which are empty, nor the node.
 #[derive(Default)]
 struct Known {
-    /// None, or [`PLACES`].
-    entries: Vec<Option<Entry>>,
-    used: Vec<usize>,
+    table: HashTable<Entry>,
+    /// Whose ports these are.
+    node: Weak<Inner>,
 }
 
+/// It fills a line of the processor's cache: with many ports each look is at one that was not near.
+#[repr(align(64))]
 struct Entry {
+    key: Key,
     cell: Arc<PortCell>,
-    context: Context,
-    tag: CompactString,
     /// The handler for the tag, as long as the port has this epoch.
     slot: Slot,
-    epoch: u32,
+    epoch: Epoch,
 }
 
+/// The octets that messages to a port with some tag begin with.
+enum Key {
+    Short(u8, [u8; SHORT]),
+    Long(Box<[u8]>),
+}
+
+const SHORT: usize = 30;
+
 /// How many ports are known at the same time.
-const PLACES: usize = 1024;
+const MOST: usize = 16 * 1024;
 
 thread_local! {
-    /// Nothing is known between turns; this is only the memory for it.
-    static SPARE: Cell<Known> = Cell::default();
+    /// What is known between the turns.
+    static KNOWN: Cell<Known> = Cell::default();
+}
+
+/// Forgets the ports that this thread knows.
+pub(crate) fn forget() {
+    drop(KNOWN.take());
 }
 
 impl Known {
-    fn clear(&mut self) {
-        for place in self.used.drain(..) {
-            self.entries[place] = None;
+    /// Makes it a table of ports of this node.
+    fn belong(&mut self, node: &Arc<Inner>) {
+        if self.node.as_ptr() != Arc::as_ptr(node) {
+            *self = Known {
+                node: Arc::downgrade(node),
+                ..Known::default()
+            };
         }
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let is = |entry: &Entry| entry.key.octets() == key;
+        self.table.find_bucket_index(hash, is)
+    }
+
+    /// Puts an entry in the place of what was known of that port and tag. Returns its place.
+    fn add(&mut self, node: &Inner, hash: u64, entry: Entry) -> usize {
+        if let Some(place) = self.find(hash, entry.key.octets())
+            && let Some(old) = self.table.get_bucket_mut(place)
+        {
+            *old = entry;
+            return place;
+        }
+        if self.table.len() >= MOST {
+            self.table.clear();
+        }
+        let rehash = |entry: &Entry| node.ports.hash(entry.key.octets());
+        self.table.insert_unique(hash, entry, rehash).bucket_index()
     }
 }
 
 impl Claims {
     /// Begins a turn of the reader.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(node: &Arc<Inner>) -> Self {
+        let mut known = KNOWN.take();
+        known.belong(node);
         Claims {
-            known: SPARE.take(),
+            known,
+            context: None,
             held: None,
         }
     }
@@ -71,8 +120,7 @@ impl Claims {
     /// Ends the turn.
     pub(crate) fn end(mut self, node: &Arc<Inner>) {
         self.release(node);
-        self.known.clear();
-        SPARE.set(self.known);
+        KNOWN.set(self.known);
     }
 
     /// Hands the first message in `octets`, which are in that framing, to its port, if that can be done
@@ -103,15 +151,20 @@ impl Claims {
         plain: bool,
     ) -> Option<usize> {
         let head = Head::find(framing, octets)?;
-        let place = self.claim(node, head.name, head.tag)?;
-        let entry = self.known.entries[place].as_ref()?;
+        self.claim(node, &head, head.octets(octets))?;
+        let (slot, context) = (
+            &self.known.table.get_bucket(self.held?)?.slot,
+            self.context.as_ref()?,
+        );
+        let mut handler = slot.enter()?;
         let at = head.rest();
         let quick = at.open(octets, plain, node.settings.limits);
         let outcome = {
-            let _running = Running::begin(&entry.cell);
-            let (slot, context) = (&entry.slot, &entry.context);
-            catch_unwind(AssertUnwindSafe(|| slot.lock().take_quick(context, &quick)))
+            let _running = Running::begin(context.cell()?);
+            catch_unwind(AssertUnwindSafe(|| handler.take_quick(context, &quick)))
         };
+        drop(handler);
+        slot.finish();
         let Some(end) = at.end(quick.used()) else {
             // Not read, or the reading itself panicked: that will happen again on the usual way.
             at.restore(octets);
@@ -121,94 +174,140 @@ impl Claims {
             Ok(None | Some(Outcome::Done(Ok(())))) => return Some(end),
             Ok(Some(Outcome::Later(future))) => {
                 // If it goes on as a task, that runs the port from now on.
-                if entry.cell.drive(node, future, &mut Batch::new()) {
-                    self.held = None;
+                if context.cell()?.drive(node, future, &mut Items::default()) {
+                    self.leave();
                 }
                 return Some(end);
             }
             Ok(Some(Outcome::Done(Err(text)))) => text,
             Err(panic) => panic_text(&*panic),
         };
-        entry.cell.die_of(node, Reason::die(text));
-        self.held = None;
+        context.cell()?.die_of(node, Reason::die(text));
+        self.leave();
         Some(end)
     }
 
-    /// Claims the port `name`, unless it is claimed already, for a message with this tag. Returns its
-    /// place.
+    /// Claims the port that a message is for, unless it is claimed already. `key`: what the message
+    /// begins with.
     #[inline]
-    fn claim(&mut self, node: &Arc<Inner>, name: &[u8], tag: &[u8]) -> Option<usize> {
-        let held = self
-            .held
-            .and_then(|place| self.known.entries[place].as_ref());
-        let same = held.is_some_and(|entry| entry.is(name));
-        let current = held.is_some_and(|entry| entry.tag.as_bytes() == tag)
-            && held.is_some_and(|entry| entry.epoch == entry.cell.epoch());
-        if !(same && current) {
-            if same {
-                let entry = self.known.entries[self.held?].as_mut()?;
-                entry.renew(tag)?;
-            } else {
-                self.release(node);
-                self.held = Some(self.claim_other(node, name, tag)?);
-            }
+    fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
+        if let (Some(held), Some(context)) = (self.held, &self.context)
+            && let Some(entry) = self.known.table.get_bucket(held)
+            && entry.key.octets() == key
+            && entry.epoch == context.cell()?.epoch()
+        {
+            return Some(());
         }
-        self.held
+        self.release(node);
+        self.claim_other(node, head, key)
     }
 
-    /// Claims a port that is not claimed. Returns its place.
-    fn claim_other(&mut self, node: &Arc<Inner>, name: &[u8], tag: &[u8]) -> Option<usize> {
-        if name.is_empty() || node.is_stopping() {
+    /// Claims a port while none is claimed.
+    #[inline]
+    fn claim_other(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
+        if node.is_stopping() {
             return None;
         }
-        let hash = node.ports.hash(name);
-        let place = hash as usize % PLACES;
-        if self.known.entries.is_empty() {
-            self.known.entries.resize_with(PLACES, || None);
-        }
-        let known = &mut self.known.entries[place];
-        if let Some(entry) = known
-            && entry.is(name)
-            && entry.tag.as_bytes() == tag
+        let hash = node.ports.hash(key);
+        if let Some(place) = self.known.find(hash, key)
+            && let Some(entry) = self.known.table.get_bucket(place)
+            // Both are looked at before the exchange, which would have the second wait for the first.
+            && !entry.slot.is_closed() & (entry.cell.epoch() == entry.epoch)
             && entry.cell.claim_again(entry.epoch)
         {
-            return Some(place);
+            return self.hold(node, place);
         }
-        let cell = node.ports.get_hashed(hash, name)?;
-        let (slot, epoch) = cell.claim(tag, false)?;
-        if known.is_none() {
-            self.known.used.push(place);
+        self.claim_unknown(node, head, hash, key)
+    }
+
+    fn claim_unknown(
+        &mut self,
+        node: &Arc<Inner>,
+        head: &Head<'_>,
+        hash: u64,
+        key: &[u8],
+    ) -> Option<()> {
+        if head.name.is_empty() {
+            return None;
         }
-        *known = Some(Entry {
-            context: Context::new(node, cell.id.clone()),
-            tag: CompactString::from_utf8_lossy(tag),
+        let cell = node
+            .ports
+            .get_hashed(node.ports.hash(head.name), head.name)?;
+        let (slot, epoch) = cell.claim(head.tag)?;
+        let entry = Entry {
+            key: Key::new(key),
             cell,
             slot,
             epoch,
-        });
-        Some(place)
+        };
+        let place = self.known.add(node, hash, entry);
+        self.hold(node, place)
+    }
+
+    /// Keeps the port at a place, which is claimed.
+    #[inline]
+    fn hold(&mut self, node: &Arc<Inner>, place: usize) -> Option<()> {
+        let entry = self.known.table.get_bucket_mut(place)?;
+        let new = || Context::of(node, entry.cell.clone());
+        let context = self.context.get_or_insert_with(new);
+        context.swap(&mut entry.cell);
+        self.held = Some(place);
+        Some(())
     }
 
     /// Lets the port go; what was queued meanwhile is taken soon.
     #[inline]
     pub(crate) fn release(&mut self, node: &Arc<Inner>) {
-        let held = self.held.take();
-        if let Some(entry) = held.and_then(|place| self.known.entries[place].as_ref()) {
-            entry.cell.unclaim(node);
+        if let Some(entry) = self.leave() {
+            entry.cell.unclaim(node, entry.epoch);
+            entry.slot.finish();
+        }
+    }
+
+    /// Holds the port no more, without an end of its claim.
+    #[inline]
+    fn leave(&mut self) -> Option<&Entry> {
+        let entry = self.known.table.get_bucket_mut(self.held.take()?)?;
+        self.context.as_mut()?.swap(&mut entry.cell);
+        Some(entry)
+    }
+}
+
+impl Key {
+    fn new(octets: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        match short.get_mut(..octets.len()) {
+            Some(room) => {
+                room.copy_from_slice(octets);
+                Key::Short(octets.len() as u8, short)
+            }
+            None => Key::Long(octets.into()),
+        }
+    }
+
+    #[inline]
+    fn octets(&self) -> &[u8] {
+        match self {
+            Key::Short(len, octets) => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Key::Long(octets) => octets,
         }
     }
 }
 
-impl Entry {
-    #[inline]
-    fn is(&self, name: &[u8]) -> bool {
-        self.cell.id.name().as_bytes() == name
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_a_line_of_the_cache() {
+        assert_eq!(size_of::<Entry>(), 64);
     }
 
-    /// Finds the handler of the port, which is claimed, for another tag, or after a change.
-    fn renew(&mut self, tag: &[u8]) -> Option<()> {
-        (self.slot, self.epoch) = self.cell.claim(tag, true)?;
-        self.tag = CompactString::from_utf8_lossy(tag);
-        Some(())
+    #[test]
+    fn keys_are_the_octets() {
+        for len in [0, 1, SHORT - 1, SHORT, SHORT + 1, 300] {
+            let octets = vec![b'x'; len];
+            assert_eq!(Key::new(&octets).octets(), octets);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::port::{Outcome, guarded};
+use super::port::{Outcome, PortCell, guarded};
 use super::{Inner, IntoOutcome, Monitor, Node, Port, SendError};
 use crate::proto::{PortId, Reason};
 
@@ -26,7 +26,15 @@ use crate::proto::{PortId, Reason};
 #[derive(Clone, Debug)]
 pub struct Context {
     node: Node,
-    port: PortId,
+    port: For,
+}
+
+/// Whom code runs for.
+#[derive(Clone, Debug)]
+enum For {
+    Cell(Arc<PortCell>),
+    /// The node port, which is no cell, or a port that may be dead.
+    Id(PortId),
 }
 
 impl std::ops::Deref for Context {
@@ -40,7 +48,31 @@ impl Context {
     pub(crate) fn new(node: &Arc<Inner>, port: PortId) -> Self {
         Context {
             node: Node::from_inner(node.clone()),
-            port,
+            port: For::Id(port),
+        }
+    }
+
+    pub(crate) fn of(node: &Arc<Inner>, cell: Arc<PortCell>) -> Self {
+        Context {
+            node: Node::from_inner(node.clone()),
+            port: For::Cell(cell),
+        }
+    }
+
+    /// The port, if it was made of a cell.
+    #[inline]
+    pub(super) fn cell(&self) -> Option<&Arc<PortCell>> {
+        match &self.port {
+            For::Cell(cell) => Some(cell),
+            For::Id(_) => None,
+        }
+    }
+
+    /// Exchanges the port for another, of the same node. Neither is counted anew.
+    #[inline]
+    pub(super) fn swap(&mut self, cell: &mut Arc<PortCell>) {
+        if let For::Cell(own) = &mut self.port {
+            std::mem::swap(own, cell);
         }
     }
 
@@ -70,7 +102,10 @@ impl Context {
     /// # }
     /// ```
     pub fn id(&self) -> &PortId {
-        &self.port
+        match &self.port {
+            For::Cell(cell) => &cell.id,
+            For::Id(id) => id,
+        }
     }
 
     /// The port that the code runs for, to set handlers on. (In a function that another node called
@@ -91,7 +126,7 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn this(&self) -> Port {
-        Port::new(self.node.inner().clone(), self.port.clone())
+        Port::new(self.node.inner().clone(), self.id().clone())
     }
 
     /// Kills this port normally.
@@ -108,7 +143,7 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn end(&self) {
-        self.node.inner().kil(&self.port, Reason::normal());
+        self.node.inner().kil(self.id(), Reason::normal());
     }
 
     /// Kills this port with a reason.
@@ -126,7 +161,7 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn fail(&self, reason: impl Into<Reason>) {
-        self.node.inner().kil(&self.port, reason.into());
+        self.node.inner().kil(self.id(), reason.into());
     }
 
     /// Kills this port with the same reason when `port` dies of one (Perl's `mon $port`).
@@ -144,7 +179,7 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn link(&self, port: impl Into<PortId>) -> Monitor {
-        self.node.mon_kil(port, &self.port)
+        self.node.mon_kil(port, self.id())
     }
 
     /// Sends a message when `port` dies: this port gets `args` and the reason behind them.
@@ -170,7 +205,7 @@ impl Context {
         port: impl Into<PortId>,
         args: &T,
     ) -> Result<Monitor, SendError> {
-        self.node.mon_snd(port, &self.port, args)
+        self.node.mon_snd(port, self.id(), args)
     }
 
     /// Runs code for this port after a time, unless the port is dead by then. If the code fails,
@@ -236,12 +271,12 @@ impl Context {
     /// ```
     pub fn peval<R: IntoOutcome>(&self, code: impl FnOnce(&Context) -> R) {
         let node = self.node.inner();
-        if !node.port_exists(&self.port) {
+        if !node.port_exists(self.id()) {
             return;
         }
         let outcome = guarded(|| Outcome::Done(code(self).into_outcome()));
         if let Outcome::Done(Err(text)) = outcome {
-            node.kil(&self.port, Reason::die(text));
+            node.kil(self.id(), Reason::die(text));
         }
     }
 }

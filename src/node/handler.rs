@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use compact_str::CompactString;
-use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use super::{Context, IntoOutcome};
 use crate::proto::Message;
@@ -73,21 +74,51 @@ pub(crate) trait Handle: Send {
     fn take_quick(&mut self, _context: &Context, _message: &Quick<'_>) -> Option<Outcome> {
         None
     }
+
+    /// Drops what the handler holds; messages are ignored from now on.
+    fn close(&mut self);
 }
 
 /// A handler to be called by a port.
 pub(crate) type Slot = Arc<Code<dyn Handle>>;
 
 pub(crate) struct Code<H: ?Sized> {
-    /// [`Handle::is_quick`], to be asked without the lock.
+    /// [`Handle::is_quick`], to be asked whoever runs the handler.
     pub(crate) is_quick: bool,
-    /// One at a time runs in a port, so this is never waited for.
-    handler: Mutex<H>,
+    closed: AtomicBool,
+    /// One at a time runs in a port, so this is never waited for; a lock that need not look after those
+    /// who wait is let go by a mere store.
+    handler: SpinMutex<H>,
 }
 
 impl<H: Handle + ?Sized> Code<H> {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, H> {
-        self.handler.lock()
+    /// The handler, for who runs the port. `None` if the port has it no more: look again which it has.
+    /// [`finish`](Self::finish) comes after it.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<SpinMutexGuard<'_, H>> {
+        (!self.is_closed()).then(|| self.handler.lock())
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The port has this handler no more. What it holds is dropped whoever still remembers it: here, or
+    /// by who is running it.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.finish();
+    }
+
+    /// Does what [`close`](Self::close) could not do while the handler ran.
+    #[inline]
+    pub(crate) fn finish(&self) {
+        if self.is_closed()
+            && let Some(mut handler) = self.handler.try_lock()
+        {
+            handler.close();
+        }
     }
 }
 
@@ -95,16 +126,30 @@ impl<H: Handle + ?Sized> Code<H> {
 pub(crate) fn slot(handler: impl Handle + 'static) -> Slot {
     Arc::new(Code {
         is_quick: handler.is_quick(),
-        handler: Mutex::new(handler),
+        closed: AtomicBool::new(false),
+        handler: SpinMutex::new(handler),
     })
 }
 
 /// Code that wants the message as it is.
-pub(crate) struct Untyped<F>(pub(crate) F);
+pub(crate) struct Untyped<F>(Option<F>);
+
+impl<F: FnMut(&Context, Message) -> Outcome + Send> Untyped<F> {
+    pub(crate) fn new(code: F) -> Self {
+        Untyped(Some(code))
+    }
+}
 
 impl<F: FnMut(&Context, Message) -> Outcome + Send> Handle for Untyped<F> {
     fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        (self.0)(context, message)
+        match &mut self.0 {
+            Some(code) => code(context, message),
+            None => Outcome::Done(Ok(())),
+        }
+    }
+
+    fn close(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -125,11 +170,18 @@ impl Input<'_> {
 }
 
 /// Code that wants its arguments typed, and owns them.
-pub(crate) struct Typed<F>(pub(crate) F);
+pub(crate) struct Typed<F>(Option<F>);
+
+impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Typed<F> {
+    pub(crate) fn new(code: F) -> Self {
+        Typed(Some(code))
+    }
+}
 
 impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Handle for Typed<F> {
     fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        let outcome = (self.0)(context, Input::Whole(message));
+        let code = self.0.as_mut();
+        let outcome = code.and_then(|code| code(context, Input::Whole(message)));
         outcome.unwrap_or(Outcome::Done(Ok(()))) // a whole message is always taken
     }
 
@@ -138,18 +190,29 @@ impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Handle for Typed<F
     }
 
     fn take_quick(&mut self, context: &Context, message: &Quick<'_>) -> Option<Outcome> {
-        (self.0)(context, Input::Quick(message))
+        self.0.as_mut()?(context, Input::Quick(message))
+    }
+
+    fn close(&mut self) {
+        self.0 = None;
     }
 }
 
 /// Code that borrows its arguments.
-pub(crate) struct Borrowing<R>(pub(crate) R);
+pub(crate) struct Borrowing<R>(Option<R>);
+
+impl<R: Receive> Borrowing<R> {
+    pub(crate) fn new(code: R) -> Self {
+        Borrowing(Some(code))
+    }
+}
 
 impl<R: Receive> Handle for Borrowing<R> {
     fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        Outcome::Done(match message.args() {
-            Ok(args) => self.0.receive(context, args).into_outcome(),
-            Err(error) => Err(error.to_string()),
+        Outcome::Done(match (message.args(), &mut self.0) {
+            (Ok(args), Some(code)) => code.receive(context, args).into_outcome(),
+            (Ok(_), None) => Ok(()),
+            (Err(error), _) => Err(error.to_string()),
         })
     }
 
@@ -158,8 +221,13 @@ impl<R: Receive> Handle for Borrowing<R> {
     }
 
     fn take_quick(&mut self, context: &Context, message: &Quick<'_>) -> Option<Outcome> {
+        let code = self.0.as_mut()?;
         let args = message.read()?;
-        Some(Outcome::Done(self.0.receive(context, args).into_outcome()))
+        Some(Outcome::Done(code.receive(context, args).into_outcome()))
+    }
+
+    fn close(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -181,6 +249,15 @@ impl Handlers {
             Handlers::None => None,
             Handlers::One(other, slot) => (octets(other) == tag).then_some(slot),
             Handlers::Many(list) => find(list, tag).ok().map(|at| &list[at].1),
+        }
+    }
+
+    /// [Closes](Code::close) all.
+    pub(crate) fn close(&self) {
+        match self {
+            Handlers::None => {}
+            Handlers::One(_, slot) => slot.close(),
+            Handlers::Many(list) => list.iter().for_each(|(_, slot)| slot.close()),
         }
     }
 
@@ -233,7 +310,7 @@ mod tests {
             let mut map: HashMap<Option<String>, Slot> = HashMap::new();
             for (tag, add) in steps {
                 let tag = tag.map(|tag| format!("tag {}", tag % 8));
-                let new = add.then(|| slot(Untyped(|_: &Context, _| Outcome::Done(Ok(())))));
+                let new = add.then(|| slot(Untyped::new(|_: &Context, _| Outcome::Done(Ok(())))));
                 let before = handlers.set(tag.as_deref(), new.clone());
                 let expected = match new {
                     Some(new) => map.insert(tag, new),

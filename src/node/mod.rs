@@ -16,6 +16,7 @@ mod mailbox;
 mod monitor;
 pub(crate) mod peer;
 mod peers;
+mod phase;
 mod port;
 mod port_handle;
 mod ports;
@@ -52,7 +53,7 @@ pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
 pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
-pub(crate) use claim::Claims;
+pub(crate) use claim::{Claims, forget};
 pub(crate) use monitor::call as action;
 pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
 pub(crate) use work::enter;
@@ -68,6 +69,7 @@ use monitor::{Action, Watcher};
 use peer::{Peer, Sent};
 use port::{PortCell, Queued};
 use ports::Ports;
+use queue::Given;
 use work::Job;
 
 /// A node of an AEMP network, running in this process.
@@ -270,7 +272,7 @@ impl Inner {
         let mut scratch = Scratch::take();
         if self.is_local(to) {
             encode_args(&mut scratch.0, args)?;
-            let message = Message::from_encoded(&scratch.0);
+            let message = Given::Text(&scratch.0);
             let most = if most == usize::MAX { most } else { LOCAL_ROOM };
             return Ok(self.deliver(name, message, most).map(Full::Port));
         }
@@ -320,14 +322,14 @@ impl Inner {
     fn deliver(
         self: &Arc<Self>,
         name: &str,
-        message: Message,
+        message: Given<'_>,
         most: usize,
     ) -> Option<Arc<PortCell>> {
         if self.is_stopping() {
             return None;
         }
         if name.is_empty() {
-            request::perform_local(self, message);
+            request::perform_local(self, message.into_message());
             return None;
         }
         let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, most, false);
@@ -351,6 +353,7 @@ impl Inner {
         if self.is_stopping() {
             return;
         }
+        let message = Given::Message(message);
         let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, usize::MAX, true);
         match self.ports.with(name, enqueue) {
             Some(Queued::Run(port)) => port.run(self),

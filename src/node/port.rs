@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use compact_str::CompactString;
@@ -16,10 +15,12 @@ use super::Inner;
 use super::context::Context;
 use super::handler::{Handlers, Slot};
 use super::monitor::{self, Watcher};
-use super::queue::{self, Batch, Item, Queue};
+use super::phase::{Epoch, Phase};
+use super::queue::{self, Given, Item, Items, Queue};
 use super::work::{self, Job};
 use crate::log::log_at;
-use crate::proto::{Message, PortId, Reason};
+use crate::proto::message::{Head, are_plain};
+use crate::proto::{Limits, Message, PortId, Reason};
 
 pub(crate) use super::handler::Outcome;
 
@@ -36,15 +37,12 @@ enum Body {
 
 pub(crate) struct PortCell {
     pub(crate) id: PortId,
-    /// Changes whenever the handlers do, and with the port's death.
-    epoch: AtomicU32,
+    phase: Phase,
     state: Mutex<State>,
 }
 
 struct State {
     alive: bool,
-    /// A thread or task is taking messages out of the queue, or holds the port for its init function.
-    running: bool,
     /// A message that nothing takes kills the port.
     strict: bool,
     /// Someone waits for room in the queue.
@@ -92,8 +90,8 @@ thread_local! {
 pub(crate) struct Running(*const PortCell);
 
 impl Running {
-    pub(crate) fn begin(port: &Arc<PortCell>) -> Self {
-        Running(RUNNING.replace(Arc::as_ptr(port)))
+    pub(crate) fn begin(port: &PortCell) -> Self {
+        Running(RUNNING.replace(std::ptr::from_ref(port)))
     }
 }
 
@@ -117,8 +115,8 @@ pub(crate) enum Queued {
 
 /// What is to be done with a message.
 enum Next {
-    /// This handler takes it, without the tag if it is for that.
-    Handle { slot: Slot, tagged: bool },
+    /// The handler that is known takes it, without the tag if it is for that.
+    Handle { tagged: bool },
     /// Nothing takes it.
     Ignore,
     /// Nothing takes it, and that is an error.
@@ -129,8 +127,9 @@ enum Next {
 
 /// The handler that took the last message, which is right as long as the port has this epoch.
 struct Known {
-    epoch: u32,
-    tag: CompactString,
+    epoch: Epoch,
+    /// None: it takes all others.
+    tag: Option<CompactString>,
     slot: Slot,
 }
 
@@ -147,10 +146,9 @@ impl PortCell {
     pub(crate) fn new(id: PortId, fresh: bool) -> Self {
         PortCell {
             id,
-            epoch: AtomicU32::new(0),
+            phase: Phase::new(fresh),
             state: Mutex::new(State {
                 alive: true,
-                running: fresh,
                 strict: false,
                 awaited: false,
                 queue: Queue::default(),
@@ -165,7 +163,7 @@ impl PortCell {
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         node: &Inner,
-        message: Message,
+        message: Given<'_>,
         most: usize,
         shared: bool,
     ) -> Queued {
@@ -186,16 +184,22 @@ impl PortCell {
             _ => None,
         };
         // A message that will wait must not keep the whole block alive that it was read into.
-        let waits = shared && (state.running || mailbox.is_some());
-        let message = if waits { message.compact() } else { message };
-        state.queue.push(Item::Message(message));
+        let waits = shared && (self.phase.is_running() || mailbox.is_some());
+        match message {
+            Given::Text(text) if mailbox.is_none() => state.queue.push_text(text),
+            given => {
+                let message = given.into_message();
+                let message = if waits { message.compact() } else { message };
+                state.queue.push(Item::Message(message));
+            }
+        }
         if let Some(notify) = mailbox {
             notify.notify_one();
             return Queued::Done;
         }
-        match std::mem::replace(&mut state.running, true) {
-            true => Queued::Done,
-            false => Queued::Run(self.clone()),
+        match self.phase.queued() {
+            true => Queued::Run(self.clone()),
+            false => Queued::Done,
         }
     }
 
@@ -224,16 +228,17 @@ impl PortCell {
         let mut batch = {
             let mut state = self.state.lock();
             if !state.alive || state.queue.is_empty() || matches!(state.body, Body::Mailbox(_)) {
-                state.running = false;
+                self.phase.stop();
                 return;
             }
             node.tell_room(&mut state.awaited);
             state.queue.take_batch(TURN)
         };
-        let context = Context::new(node, self.id.clone());
+        let context = Context::of(node, self.clone());
         let mut known = None;
+        let plain = are_plain(batch.texts());
         let over = loop {
-            match batch.pop_front() {
+            match batch.pop() {
                 None => break false,
                 Some(Item::Kill(reason)) => {
                     self.die_of(node, reason);
@@ -244,6 +249,23 @@ impl PortCell {
                         break true;
                     }
                 }
+                Some(Item::Text(len)) => {
+                    let text = batch.text(len);
+                    let known_one = known.as_ref();
+                    let limits = node.settings.limits;
+                    let quick = known_one
+                        .and_then(|known| self.handle_text(&context, known, text, plain, limits));
+                    let over = match quick {
+                        Some(outcome) => self.conclude(node, outcome, &mut batch),
+                        None => {
+                            let message = Message::from_encoded(text);
+                            self.handle(node, &context, &mut known, message, &mut batch)
+                        }
+                    };
+                    if over {
+                        break true;
+                    }
+                }
             }
         };
         queue::spare(batch);
@@ -251,11 +273,18 @@ impl PortCell {
             return;
         }
         let mut state = self.state.lock();
-        if state.queue.is_empty() {
-            state.running = false;
-            return;
+        let empty = state.queue.is_empty();
+        if empty {
+            state.queue.rest();
+            self.phase.stop();
         }
         drop(state);
+        if let Some(known) = known {
+            known.slot.finish(); // it may have been closed just when it ended
+        }
+        if empty {
+            return;
+        }
         // The port stays marked as running, so that the order holds.
         work::schedule(node, Job::Run(self.clone()));
     }
@@ -267,37 +296,89 @@ impl PortCell {
         context: &Context,
         known: &mut Option<Known>,
         message: Message,
-        batch: &mut Batch,
+        batch: &mut Items,
     ) -> bool {
-        let (slot, tagged) = match self.next(known, &message) {
-            Next::Handle { slot, tagged } => (slot, tagged),
-            Next::Ignore => return false,
-            Next::Refuse => {
-                let text = "received message on port without callback";
-                self.die_of(node, Reason::die(text));
-                return true;
-            }
-            Next::Stop => {
-                let mut state = self.state.lock();
-                state.running = false;
-                if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
-                    let notify = notify.clone();
-                    batch.push_front(Item::Message(message));
-                    state.queue.put_back(batch);
-                    notify.notify_one();
+        let outcome = loop {
+            let tagged = match self.next(known, &message) {
+                Next::Handle { tagged } => tagged,
+                Next::Ignore => return false,
+                Next::Refuse => {
+                    let text = "received message on port without callback";
+                    self.die_of(node, Reason::die(text));
+                    return true;
                 }
-                return true;
-            }
+                Next::Stop => {
+                    let mut state = self.state.lock();
+                    self.phase.stop();
+                    if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
+                        let notify = notify.clone();
+                        batch.push_front(message);
+                        state.queue.put_back(batch);
+                        self.phase.waits();
+                        notify.notify_one();
+                    }
+                    return true;
+                }
+            };
+            let Some(slot) = known.as_ref().map(|known| &known.slot) else {
+                return false;
+            };
+            let Some(mut handler) = slot.enter() else {
+                continue; // it was replaced just now
+            };
+            let message = match tagged {
+                true => message.into_without_tag(),
+                false => message,
+            };
+            let outcome = {
+                let _running = Running::begin(self);
+                guarded(|| handler.take(context, message))
+            };
+            drop(handler);
+            slot.finish();
+            break outcome;
         };
-        let message = if tagged {
-            message.into_without_tag()
-        } else {
-            message
-        };
+        self.conclude(node, outcome, batch)
+    }
+
+    /// Has the handler that is known take a message straight from its text, if that can be done and
+    /// comes to the same as [`handle`](Self::handle) does. Otherwise the text is as it was.
+    fn handle_text(
+        &self,
+        context: &Context,
+        known: &Known,
+        text: &mut [u8],
+        plain: bool,
+        limits: Limits,
+    ) -> Option<Outcome> {
+        let head = Head::of_args(text)?;
+        let takes = known.slot.is_quick
+            && known.epoch == self.epoch()
+            && known.tag.as_ref().map(|tag| tag.as_bytes()) == Some(head.tag);
+        if !takes {
+            return None;
+        }
+        let mut handler = known.slot.enter()?;
+        let at = head.rest();
+        let quick = at.open(text, plain, limits);
         let outcome = {
             let _running = Running::begin(self);
-            guarded(|| slot.lock().take(context, message))
+            catch_unwind(AssertUnwindSafe(|| handler.take_quick(context, &quick)))
         };
+        drop(handler);
+        known.slot.finish();
+        if at.end(quick.used()).is_none() {
+            at.restore(text);
+            return None;
+        }
+        Some(match outcome {
+            Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
+            Err(panic) => Outcome::Done(Err(panic_text(&*panic))),
+        })
+    }
+
+    /// Does what follows from a message that was handled. True if the run ends with it.
+    fn conclude(self: &Arc<Self>, node: &Arc<Inner>, outcome: Outcome, batch: &mut Items) -> bool {
         match outcome {
             Outcome::Done(Ok(())) => false,
             Outcome::Done(Err(text)) => {
@@ -316,10 +397,9 @@ impl PortCell {
         let tag = message.tag();
         if let (Some(known), Some(tag)) = (&*known, &tag)
             && known.epoch == self.epoch()
-            && known.tag == **tag
+            && known.tag.as_deref() == Some(&**tag)
         {
-            let slot = known.slot.clone();
-            return Next::Handle { slot, tagged: true };
+            return Next::Handle { tagged: true };
         }
         let state = self.state.lock();
         if !state.alive {
@@ -331,41 +411,34 @@ impl PortCell {
             Body::Mailbox(_) => return Next::Stop,
             Body::Handlers(handlers) => handlers,
         };
-        let of_tag = tag.as_ref().and_then(|tag| {
-            let slot = handlers.get(Some(tag.as_bytes()))?;
-            Some((tag, slot.clone()))
+        let tagged = tag.and_then(|tag| Some((handlers.get(Some(tag.as_bytes()))?, Some(tag))));
+        let Some((slot, tag)) = tagged.or_else(|| Some((handlers.get(None)?, None))) else {
+            return match state.strict {
+                true => Next::Refuse,
+                false => Next::Ignore,
+            };
+        };
+        let tagged = tag.is_some();
+        *known = Some(Known {
+            epoch: self.epoch(),
+            tag: tag.map(|tag| CompactString::from(&*tag)),
+            slot: slot.clone(),
         });
-        if let Some((tag, slot)) = of_tag {
-            *known = Some(Known {
-                epoch: self.epoch(),
-                tag: CompactString::from(&**tag),
-                slot: slot.clone(),
-            });
-            return Next::Handle { slot, tagged: true };
-        }
-        match handlers.get(None) {
-            Some(slot) => Next::Handle {
-                slot: slot.clone(),
-                tagged: false,
-            },
-            None if state.strict => Next::Refuse,
-            None => Next::Ignore,
-        }
+        Next::Handle { tagged }
     }
 
     /// What a claim of the port relies on: see [`claim`](Self::claim).
     #[inline]
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::Acquire)
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.phase.epoch()
     }
 
     /// Gives the caller the port as if it took a message out of its queue, and the handler for `tag`,
-    /// which is right as long as the epoch stays the same. `None` unless the port is idle, or is `held`
-    /// by the caller already, and has a handler for the tag that is quick.
-    pub(crate) fn claim(&self, tag: &[u8], held: bool) -> Option<(Slot, u32)> {
-        let mut state = self.state.lock();
-        let idle = !state.running && state.queue.is_empty();
-        if !state.alive || !(idle || held) {
+    /// which is right as long as the epoch stays the same. `None` unless the port is idle and has a
+    /// handler for the tag that is quick.
+    pub(crate) fn claim(&self, tag: &[u8]) -> Option<(Slot, Epoch)> {
+        let state = self.state.lock();
+        if !state.alive || !state.queue.is_empty() {
             return None;
         }
         let Body::Handlers(handlers) = &state.body else {
@@ -375,26 +448,30 @@ impl PortCell {
             .get(Some(tag))
             .filter(|slot| slot.is_quick)?
             .clone();
-        state.running = true;
-        Some((slot, self.epoch()))
+        let epoch = self.epoch();
+        self.phase.start().then_some((slot, epoch))
     }
 
     /// Claims the port again, for a handler that is right for this epoch. False if the port is not idle,
     /// or the epoch is over.
     #[inline]
-    pub(crate) fn claim_again(&self, epoch: u32) -> bool {
-        let mut state = self.state.lock();
-        let idle = !state.running && state.queue.is_empty();
-        let claimed = idle && epoch == self.epoch();
-        state.running |= claimed;
-        claimed
+    pub(crate) fn claim_again(&self, epoch: Epoch) -> bool {
+        self.phase.claim(epoch)
     }
 
-    /// Ends a claim.
-    pub(crate) fn unclaim(self: &Arc<Self>, node: &Arc<Inner>) {
-        let mut state = self.state.lock();
+    /// Ends a claim for that epoch.
+    #[inline]
+    pub(crate) fn unclaim(self: &Arc<Self>, node: &Arc<Inner>, epoch: Epoch) {
+        if !self.phase.unclaim(epoch) {
+            self.unclaim_slowly(node);
+        }
+    }
+
+    #[cold]
+    fn unclaim_slowly(self: &Arc<Self>, node: &Arc<Inner>) {
+        let state = self.state.lock();
         if state.queue.is_empty() || !state.alive {
-            state.running = false;
+            self.phase.stop();
             return;
         }
         drop(state);
@@ -412,7 +489,7 @@ impl PortCell {
         self: &Arc<Self>,
         node: &Arc<Inner>,
         mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
-        batch: &mut Batch,
+        batch: &mut Items,
     ) -> bool {
         // Many handlers end at their first poll; a task for these would be a waste.
         let mut now = TaskContext::from_waker(Waker::noop());
@@ -432,12 +509,13 @@ impl PortCell {
                 // Under the lock, so that the task can't end before it is known here.
                 let mut state = self.state.lock();
                 if !state.alive {
-                    state.running = false;
+                    self.phase.stop();
                     drop(state);
                     drop(future);
                     return true;
                 }
                 state.queue.put_back(batch);
+                self.phase.waits();
                 let task = node.runtime.spawn(async move {
                     let result = caught(future).await;
                     work::enter(&home.runtime, || {
@@ -469,16 +547,17 @@ impl PortCell {
         if !matches!(state.body, Body::Handlers(_)) {
             state.body = Body::Handlers(Handlers::None);
         }
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.phase.change();
         // What is replaced may run code when it is dropped: not under our lock.
         let replaced = match &mut state.body {
             Body::Handlers(handlers) => handlers.set(tag, slot),
             _ => None,
         };
-        let wake = !state.queue.is_empty() && !state.running;
-        state.running |= wake;
+        let wake = !state.queue.is_empty() && self.phase.queued();
         drop(state);
-        drop(replaced);
+        if let Some(replaced) = replaced {
+            replaced.close();
+        }
         if wake {
             work::schedule(node, Job::Run(self.clone()));
         }
@@ -500,10 +579,13 @@ impl PortCell {
             return Some(notify.clone());
         }
         let notify = Arc::new(Notify::new());
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.phase.change();
         let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
+        state.queue.own();
         drop(state);
-        drop(replaced);
+        if let Body::Handlers(handlers) = replaced {
+            handlers.close();
+        }
         Some(notify)
     }
 
@@ -552,13 +634,18 @@ impl PortCell {
         drop(state);
     }
 
+    /// The port goes with its node, which tells nobody.
+    pub(crate) fn abandon(&self) {
+        drop(self.die());
+    }
+
     fn die(&self) -> Option<Death> {
         let mut state = self.state.lock();
         if !state.alive {
             return None;
         }
         state.alive = false;
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.phase.change();
         let body = std::mem::replace(&mut state.body, Body::Fresh);
         // What a mailbox has got can still be received.
         let mailbox = matches!(body, Body::Mailbox(_));
@@ -578,6 +665,9 @@ impl PortCell {
         if let Some(task) = task {
             task.abort();
         }
+        if let Body::Handlers(handlers) = &body {
+            handlers.close();
+        }
         drop((body, queue));
         Some(Death { watchers, awaited })
     }
@@ -588,8 +678,13 @@ impl PortCell {
         let mut state = self.state.lock();
         let own = RUNNING.get() == Arc::as_ptr(self);
         let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
-        if state.alive && state.running && !at_once {
+        if state.alive && self.phase.is_running() && !at_once {
             state.queue.push(Item::Kill(reason));
+            let idle = self.phase.queued();
+            drop(state);
+            if idle {
+                work::schedule(node, Job::Run(self.clone()));
+            }
             return;
         }
         drop(state);

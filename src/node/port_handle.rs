@@ -150,7 +150,7 @@ impl Port {
     /// # Ok(()) }
     /// ```
     pub fn rcv_with(&self, tag: &str, handler: impl Receive) -> &Self {
-        self.set(Some(tag), slot(Borrowing(handler)))
+        self.set(Some(tag), slot(Borrowing::new(handler)))
     }
 
     /// Like [`rcv`](Self::rcv) with asynchronous code. The port takes its next message when the
@@ -326,7 +326,7 @@ impl Port {
         tag: &str,
         mut code: impl FnMut(&Context, A) -> Outcome + Send + 'static,
     ) -> &Self {
-        let handler = Typed(move |context: &Context, input: Input<'_>| {
+        let handler = Typed::new(move |context: &Context, input: Input<'_>| {
             Some(match input.args::<A>()? {
                 Ok(args) => code(context, args),
                 Err(text) => Outcome::Done(Err(text)),
@@ -340,7 +340,7 @@ impl Port {
         tag: Option<&str>,
         code: impl FnMut(&Context, Message) -> Outcome + Send + 'static,
     ) -> &Self {
-        self.set(tag, slot(Untyped(code)))
+        self.set(tag, slot(Untyped::new(code)))
     }
 
     fn set(&self, tag: Option<&str>, slot: Slot) -> &Self {

@@ -98,3 +98,12 @@ impl Ports {
         }
     }
 }
+
+/// What remembers a port for the next message must not keep alive what the port's code holds.
+impl Drop for Ports {
+    fn drop(&mut self) {
+        for port in self.all() {
+            port.abandon();
+        }
+    }
+}

@@ -59,6 +59,8 @@ pub(crate) enum Forwarded {
     Done,
     /// The life that it belongs to is over.
     Lost,
+    /// It was encoded in another framing than the link's.
+    OtherFraming,
     /// Look the peer up again.
     Unknown,
 }

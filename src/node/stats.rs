@@ -52,7 +52,7 @@ pub struct LinkStats {
     pub node: NodeId,
     /// Its socket address.
     pub remote: String,
-    /// Its generation, such as `1b`.
+    /// Its generation, such as `1b` or `2`.
     pub generation: String,
     /// What it says it is, such as `AE-1.30`.
     pub provider: Option<String>,
@@ -88,7 +88,7 @@ impl Node {
     /// b.round_trip(a.id(), Duration::from_secs(9)).await?;
     /// let stats = b.stats();
     /// let link = &stats.links[0];
-    /// assert_eq!((&link.node, &*link.generation, link.reconnects), (a.id(), "1b", 0));
+    /// assert_eq!((&link.node, &*link.generation, link.reconnects), (a.id(), "2", 0));
     /// assert!(link.received >= 1);
     /// # Ok(()) }
     /// ```

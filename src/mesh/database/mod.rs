@@ -227,6 +227,7 @@ impl State {
     }
 
     /// The connected nodes that are global.
+    #[cfg(test)]
     pub(crate) fn global_nodes(&self) -> impl Iterator<Item = &NodeId> {
         self.globals.iter()
     }

@@ -85,6 +85,39 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// Reads the start of a message without its destination, as [`encode_args`](super::encode_args)
+    /// writes it: the name is empty.
+    ///
+    /// ```
+    /// use aemp::proto::message::Head;
+    /// let head = Head::of_args(br#"["ping",17]"#).unwrap();
+    /// assert_eq!((head.name, head.tag), (&b""[..], &b"ping"[..]));
+    /// ```
+    #[inline]
+    pub fn of_args(octets: &'a [u8]) -> Option<Self> {
+        let rest = octets.strip_prefix(b"[\"")?;
+        let tag = plain(rest)?;
+        let more = match rest.get(tag.len() + 1)? {
+            b',' => true,
+            b']' => false,
+            _ => return None,
+        };
+        Some(Head {
+            name: b"",
+            tag,
+            rest: RestAt {
+                more: if more { More::Json } else { More::End },
+                at: 2 + tag.len() + 1,
+            },
+        })
+    }
+
+    /// The octets from the message's start to its tag: other ones for any other port or tag.
+    #[inline]
+    pub fn octets(&self, message: &'a [u8]) -> &'a [u8] {
+        &message[..self.rest.at.min(message.len())]
+    }
+
     /// Where the rest of the message is.
     #[inline]
     pub fn rest(&self) -> RestAt {

@@ -1,0 +1,300 @@
+//! The database of generation 2, and nodes of several generations, over real sockets on 127.0.0.1.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aemp::proto::generation::Generations;
+use aemp::{Builder, DbChanges, Generation, Node, NodeEvent, PortId, Reason};
+use serde_json::{Value, json};
+use support::{LIMIT, capture_log, event, log, members, sync, within};
+use tokio::sync::oneshot;
+
+fn builder(id: &str, generations: Generations) -> Builder {
+    let builder = support::builder(id).generation(generations);
+    builder.binds(["127.0.0.1:0"])
+}
+
+/// A node of generation 2 alone.
+async fn second(id: &str, seeds: &[&Node]) -> Node {
+    let seeds: Vec<String> = seeds.iter().flat_map(|seed| seed.listeners()).collect();
+    let builder = builder(id, Generations::Only(2)).seeds(seeds);
+    builder.start().await.unwrap()
+}
+
+async fn all_down(nodes: impl IntoIterator<Item = Node>) {
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+/// Asks until the family is this.
+async fn family_is(node: &Node, family: &str, wanted: Value) {
+    let mut changes = node.db_mon::<Value>(family);
+    let mut now = BTreeMap::new();
+    let what = format!("{} sees {family} as {wanted}", node.id());
+    within(&what, async {
+        loop {
+            follow(&mut changes, &mut now).await;
+            if json!(now) == wanted {
+                break;
+            }
+        }
+    })
+    .await;
+    let asked = within(&what, node.db_family::<Value>(family)).await;
+    assert_eq!(json!(asked.unwrap()), wanted);
+}
+
+/// Takes the next change in, which has to fit.
+async fn follow(changes: &mut DbChanges, now: &mut BTreeMap<String, Value>) {
+    let change = changes.next().await.expect("the node runs").unwrap();
+    for (key, value) in change.added {
+        assert!(now.insert(key, value).is_none());
+    }
+    for (key, value) in change.changed {
+        assert!(now.insert(key, value).is_some());
+    }
+    for (key, value) in change.deleted {
+        assert_eq!(now.remove(&key), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn all_see_the_keys_of_all() {
+    let seed = second("keys-seed", &[]).await;
+    let early = second("keys-early", &[&seed]).await;
+    early.db_set("f", "early", &[1, 2]).unwrap();
+    family_is(&early, "f", json!({"early": [1, 2]})).await;
+    assert!(seed.is_global() && !early.is_global());
+    assert_eq!(early.master().as_ref(), Some(seed.id()));
+
+    let late = builder("keys-late", Generations::Only(2)).seeds(seed.listeners());
+    let late = late.start().await.unwrap();
+    late.db_set("f", "late", "text").unwrap(); // before it has a master
+    seed.db_set("f", "seed", &None::<()>).unwrap();
+    let all = json!({"early": [1, 2], "late": "text", "seed": null});
+    for node in [&seed, &early, &late] {
+        family_is(node, "f", all.clone()).await;
+        let keys = within("keys", node.db_keys("f")).await.unwrap();
+        assert_eq!(keys, ["early", "late", "seed"]);
+        let values: Vec<Value> = within("values", node.db_values("f")).await.unwrap();
+        assert_eq!(values.len(), 3);
+    }
+
+    // A registered port goes with its end, a node takes along what it has set.
+    let port = early.port();
+    early.db_reg("ports", &port, &7).unwrap();
+    family_is(&late, "ports", json!({ port.id().as_str(): 7 })).await;
+    port.kil(Reason::normal());
+    family_is(&late, "ports", json!({})).await;
+    early.shutdown().await;
+    family_is(&late, "f", json!({"late": "text", "seed": null})).await;
+    all_down([late, seed]).await;
+}
+
+#[tokio::test]
+async fn changes_come_once_and_in_order() {
+    let seed = second("order-seed", &[]).await;
+    let (writer, reader) = (
+        second("order-writer", &[&seed]).await,
+        second("order-reader", &[&seed]).await,
+    );
+    let mut changes = reader.db_mon::<u32>("n");
+    let first = within("the first change", changes.next()).await;
+    let first = first.unwrap().unwrap();
+    assert!(first.added.is_empty() && first.changed.is_empty() && first.deleted.is_empty());
+    // What is set before there is a master is told as it is by then.
+    within("a master", writer.db_keys("n")).await.unwrap();
+    for n in 0..500_u32 {
+        writer.db_set("n", "key", &n).unwrap();
+    }
+    for n in 0..500_u32 {
+        let change = within("a change", changes.next()).await.unwrap().unwrap();
+        let now = if n == 0 { change.added } else { change.changed };
+        assert_eq!(now, BTreeMap::from([("key".to_owned(), n)]));
+    }
+    all_down([reader, writer, seed]).await;
+}
+
+#[tokio::test]
+async fn a_lost_seed_comes_back_with_everything() {
+    let seed = second("back-seed", &[]).await;
+    let address = seed.listeners();
+    let (a, b) = (
+        second("back-a", &[&seed]).await,
+        second("back-b", &[&seed]).await,
+    );
+    a.db_set("f", "a", &1).unwrap();
+    family_is(&b, "f", json!({"a": 1})).await;
+    let (mut changes, mut now) = (b.db_mon::<Value>("f"), BTreeMap::new());
+    within("what is there", follow(&mut changes, &mut now)).await;
+    let mut events = b.mon_nodes();
+    seed.shutdown().await;
+    within("the loss", event(&mut events, |event| !event.is_up())).await;
+
+    // Asked while there is nobody to ask, and set while there is nobody to tell.
+    assert_eq!(b.master(), None);
+    a.db_set("f", "meanwhile", &2).unwrap();
+    let open = tokio::spawn({
+        let b = b.clone();
+        async move { b.db_family::<Value>("f").await }
+    });
+    let again = builder("back-seed", Generations::Only(2)).binds(address);
+    let again = again.start().await.unwrap();
+    let answered = within("an answer of the new master", open).await.unwrap();
+    assert!(answered.is_ok());
+    let all = json!({"a": 1, "meanwhile": 2});
+    within("the content again", async {
+        while json!(now) != all {
+            follow(&mut changes, &mut now).await;
+        }
+    })
+    .await;
+    family_is(&again, "f", all).await;
+    all_down([a, b, again]).await;
+}
+
+#[tokio::test]
+async fn slaves_connect_when_there_is_something_to_say() {
+    let seed = second("find-seed", &[]).await;
+    let (a, b) = (
+        second("find-a", &[&seed]).await,
+        second("find-b", &[&seed]).await,
+    );
+    let port = b.port();
+    port.rcv("ping", |cx, (reply,): (PortId,)| cx.snd(&reply, &("here",)));
+    a.db_keys("x").await.unwrap();
+    b.db_keys("x").await.unwrap(); // both have a master
+    assert_eq!(a.up_nodes(), [seed.id().clone()]);
+    let (word,): (String,) = within("the answer", a.cal(port.id(), &("ping",), Some(LIMIT)))
+        .await
+        .unwrap();
+    assert_eq!(word, "here");
+    assert_eq!(a.up_nodes(), [b.id().clone(), seed.id().clone()]);
+
+    // A node that the database does not know is not waited for.
+    let (sender, receiver) = oneshot::channel();
+    a.mon("nobody#port", move |reason| drop(sender.send(reason)));
+    let reason = within("the monitor", receiver).await.unwrap();
+    assert_eq!(
+        reason,
+        Reason::transport_error("nobody", "no known address")
+    );
+    all_down([a, b, seed]).await;
+}
+
+#[tokio::test]
+async fn two_global_nodes_find_each_other_and_share() {
+    let one = second("globals-one", &[]).await;
+    one.become_global();
+    let two = second("globals-two", &[&one]).await;
+    let (a, b) = (
+        second("globals-a", &[&one]).await,
+        second("globals-b", &[&two]).await,
+    );
+    assert!(two.db_keys("x").await.is_ok());
+    for (node, key) in [(&a, "a"), (&b, "b"), (&one, "one"), (&two, "two")] {
+        node.db_set("f", key, key).unwrap();
+        node.db_set("f", "shared", key).unwrap();
+    }
+    for node in [&a, &b, &one, &two] {
+        let mut changes = node.db_mon::<Value>("f");
+        let mut now = BTreeMap::new();
+        within("all keys", async {
+            while now.len() < 5 {
+                follow(&mut changes, &mut now).await;
+            }
+        })
+        .await;
+    }
+    assert!(one.is_global() && two.is_global());
+    b.shutdown().await;
+    a.shutdown().await;
+    for node in [&one, &two] {
+        let mut changes = node.db_mon::<Value>("f");
+        let mut now = BTreeMap::new();
+        within("the keys of those who are left", async {
+            loop {
+                follow(&mut changes, &mut now).await;
+                let keys: Vec<&String> = now.keys().collect();
+                if keys == ["one", "shared", "two"] {
+                    break;
+                }
+            }
+        })
+        .await;
+        let shared = now["shared"].as_str().unwrap().to_owned();
+        assert!(["one", "two"].contains(&&*shared), "{shared}");
+    }
+    all_down([two, one]).await;
+}
+
+/// Nodes that speak one generation each around one that speaks all.
+#[tokio::test]
+async fn one_node_is_in_all_networks_at_once() {
+    let hub = builder("hub", Generations::Auto).start().await.unwrap();
+    let mut others = Vec::new();
+    for number in 0..3 {
+        let id = format!("hub-{number}");
+        let node = builder(&id, Generations::Only(number)).seeds(hub.listeners());
+        others.push(node.start().await.unwrap());
+    }
+    for (node, generation) in
+        others
+            .iter()
+            .zip([Generation::Gen0, Generation::Gen1b, Generation::Gen2])
+    {
+        support::up(&hub, node.id().as_str()).await;
+        let stats = hub.stats();
+        let link = stats.links.iter().find(|link| link.node == *node.id());
+        assert_eq!(link.unwrap().generation, generation.name());
+        sync(node, "hub").await;
+    }
+    let own = hub.port();
+    hub.register("g", &own);
+    let ports: Vec<_> = others.iter().map(|node| node.port()).collect();
+    for (node, port) in others.iter().zip(&ports) {
+        node.register("g", port);
+    }
+    assert_eq!(members(&hub, "g", 4).await.len(), 4);
+    for node in &others {
+        members(node, "g", 2).await;
+    }
+    // In the database there are the keys of those who have one: hub and the node of generation 2.
+    let keys = within("the keys", hub.db_keys("g")).await.unwrap();
+    let wanted = [own.id().to_string(), ports[2].id().to_string()];
+    assert_eq!(keys, wanted);
+
+    let mut events = hub.mon_nodes();
+    let gone = others.pop().unwrap();
+    gone.shutdown().await;
+    let down = |event: &NodeEvent| !event.is_up() && event.node() == "hub-2";
+    within("the loss", event(&mut events, down)).await;
+    members(&hub, "g", 3).await;
+    all_down(others.into_iter().chain([hub])).await;
+}
+
+#[tokio::test]
+async fn nodes_of_generations_1_and_2_refuse_each_other_and_say_why() {
+    capture_log();
+    let one = builder("apart-1", Generations::Only(1));
+    let one = one.start().await.unwrap();
+    let two = second("apart-2", &[&one]).await;
+    within("both log lines", async {
+        loop {
+            let lines = log();
+            let said = |text: &str| lines.iter().any(|line| line.contains(text));
+            if said("generation mismatch (we: 2, they: 1b)")
+                && said("generation mismatch (we: 1, they: 2)")
+            {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await; // a look again, not a wait
+        }
+    })
+    .await;
+    assert!(two.up_nodes().is_empty());
+    all_down([two, one]).await;
+}
