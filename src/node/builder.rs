@@ -65,6 +65,9 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The node can't be the bridge that it is configured to be.
+    #[error(transparent)]
+    Bridge(#[from] crate::bridge::BridgeError),
 }
 
 /// Configures a node, in the way of Perl's `configure`.
@@ -309,6 +312,9 @@ impl Builder {
         let inner = node.inner();
         log_at!(7, "starting global service.");
         listen(inner, &config).await?;
+        if !config.bridge.is_empty() {
+            node.bridge(config.bridge.iter().copied())?.keep();
+        }
         let local = LocalHost::detect()?;
         for seed in config.seeds {
             add_seed(inner, seed, &local).await;
