@@ -1,4 +1,4 @@
-//! Nodes of generation 0 and of generation 1, and a bridge between them.
+//! Nodes of different generations, and a bridge between them.
 
 mod support;
 
@@ -27,20 +27,31 @@ struct Scene {
     new: Node,
 }
 
+/// Every two generations.
+const WORLDS: [[u32; 2]; 3] = [[0, 1], [0, 2], [1, 2]];
+
 impl Scene {
-    async fn new(name: &str) -> Self {
-        Self::with_queue(name, 64 << 20).await
+    async fn new(name: &str, worlds: [u32; 2]) -> Self {
+        Self::with(name, worlds, |_, builder| builder).await
     }
 
-    async fn with_queue(name: &str, max_queue: usize) -> Self {
+    /// The same, of nodes that `adapt` has changed: the middle, the old and the new one.
+    async fn with(name: &str, worlds: [u32; 2], adapt: impl Fn(&str, Builder) -> Builder) -> Self {
         capture_log();
-        let middle = builder(&format!("{name}-middle"), Generations::Auto, &[]);
-        let middle = middle.set("max_queue", max_queue).start().await.unwrap();
-        let bridge = middle.bridge([0, 1]).unwrap();
-        let old = start(&format!("{name}-old"), Generations::Only(0), &[&middle]).await;
-        let new = start(&format!("{name}-new"), Generations::Only(1), &[&middle]).await;
+        let [older, newer] = worlds;
+        let start = async |who: &str, generations, seeds: &[&Node]| {
+            let id = format!("{name}-{older}{newer}-{who}");
+            let builder = adapt(who, builder(&id, generations, seeds));
+            builder.start().await.unwrap()
+        };
+        let middle = start("middle", Generations::Auto, &[]).await;
+        let bridge = middle.bridge(worlds).unwrap();
+        let old = start("old", Generations::Only(older), &[&middle]).await;
+        let new = start("new", Generations::Only(newer), &[&middle]).await;
         up(&old, new.id().as_str()).await;
-        up(&new, old.id().as_str()).await;
+        if newer < 2 {
+            up(&new, old.id().as_str()).await; // else on demand
+        }
         Scene {
             middle,
             bridge,
@@ -75,55 +86,74 @@ async fn reason(node: &Node, port: &PortId) -> Reason {
 
 #[tokio::test]
 async fn both_see_the_others_groups_and_call() {
-    let scene = Scene::new("br-groups").await;
-    let (old, new) = (&scene.old, &scene.new);
-    let of_old = echo(old, "br-echo");
-    let of_new = echo(new, "br-echo");
-    for node in [old, new] {
-        let mut found = members(node, "br-echo", 2).await;
-        found.sort();
-        let mut wanted = [of_old.clone(), of_new.clone()];
-        wanted.sort();
-        assert_eq!(found, wanted);
+    for worlds in WORLDS {
+        let scene = Scene::new("br-groups", worlds).await;
+        let (old, new) = (&scene.old, &scene.new);
+        let of_old = echo(old, "br-echo");
+        let of_new = echo(new, "br-echo");
+        for node in [old, new] {
+            let mut found = members(node, "br-echo", 2).await;
+            found.sort();
+            let mut wanted = [of_old.clone(), of_new.clone()];
+            wanted.sort();
+            assert_eq!(found, wanted);
+        }
+        for (from, to) in [(old, &of_new), (new, &of_old)] {
+            let call = from.cal::<(String, String)>(to, &("echo", "hello"), Some(LIMIT));
+            let (text, at) = within("the echo", call).await.unwrap();
+            assert_eq!((text.as_str(), at.as_str()), ("hello", to.node()));
+            let id = to.node_id();
+            let call = from.cal::<(f64,)>(&id, &("time",), Some(LIMIT));
+            within("the time", call).await.unwrap();
+        }
+        // A registration that ends, ends there, too.
+        old.kil(&of_old, Reason::normal());
+        assert_eq!(members(new, "br-echo", 1).await, [of_new]);
+        scene.end().await;
     }
-    for (from, to) in [(old, &of_new), (new, &of_old)] {
-        let call = from.cal::<(String, String)>(to, &("echo", "hello"), Some(LIMIT));
-        let (text, at) = within("the echo", call).await.unwrap();
-        assert_eq!((text.as_str(), at.as_str()), ("hello", to.node()));
-        let id = to.node_id();
-        let call = from.cal::<(f64,)>(&id, &("time",), Some(LIMIT));
-        within("the time", call).await.unwrap();
-    }
-    // A registration that ends, ends there, too.
-    old.kil(&of_old, Reason::normal());
-    assert_eq!(members(new, "br-echo", 1).await, [of_new]);
-    scene.end().await;
 }
 
 #[tokio::test]
 async fn monitors_kills_and_spawns_pass() {
-    let scene = Scene::new("br-mon").await;
-    let (old, new) = (&scene.old, &scene.new);
-    for (here, there) in [(old, new), (new, old)] {
-        let port = echo(there, "br-mon");
-        let told = tokio::join!(reason(here, &port), async {
-            let call = here.cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
-            within("the echo", call).await.unwrap();
-            here.snd(&port, &("die",)).unwrap();
-        });
-        assert_eq!(told.0.values(), ["die", "as told"]);
-        let missing = reason(here, &there.id().port("missing")).await;
-        assert_eq!(missing.values()[0], "no_such_port");
+    for worlds in WORLDS {
+        let scene = Scene::new("br-mon", worlds).await;
+        let (old, new) = (&scene.old, &scene.new);
+        for (here, there) in [(old, new), (new, old)] {
+            let port = echo(there, "br-mon");
+            let told = tokio::join!(reason(here, &port), async {
+                let call = here.cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+                within("the echo", call).await.unwrap();
+                here.snd(&port, &("die",)).unwrap();
+            });
+            assert_eq!(told.0.values(), ["die", "as told"]);
+            let missing = reason(here, &there.id().port("missing")).await;
+            assert_eq!(missing.values()[0], "no_such_port");
 
-        there.function("my::init", |context, (reply,): (PortId,)| {
-            context.this().rcv_any(|_, _| ());
-            context.snd(&reply, &(context.this().id(),))
-        });
-        let mut inbox = here.mailbox();
-        let spawned = here.spawn(there.id(), "my::init", &(inbox.id(),)).unwrap();
-        let ready = within("the spawned port", inbox.recv()).await.unwrap();
-        assert_eq!(ready.args::<(PortId,)>().unwrap().0, spawned);
-        assert!(there.local_port(&spawned).is_some());
+            there.function("my::init", |context, (reply,): (PortId,)| {
+                context.this().rcv_any(|_, _| ());
+                context.snd(&reply, &(context.this().id(),))
+            });
+            let mut inbox = here.mailbox();
+            let spawned = here.spawn(there.id(), "my::init", &(inbox.id(),)).unwrap();
+            let ready = within("the spawned port", inbox.recv()).await.unwrap();
+            assert_eq!(ready.args::<(PortId,)>().unwrap().0, spawned);
+            assert!(there.local_port(&spawned).is_some());
+        }
+        kills_pass_where_they_can(&scene, worlds).await;
+        scene.end().await;
+    }
+}
+
+async fn kills_pass_where_they_can(scene: &Scene, worlds: [u32; 2]) {
+    let (old, new) = (&scene.old, &scene.new);
+    if worlds == [1, 2] {
+        for (here, there) in [(old, new), (new, old)] {
+            let port = echo(there, "br-kill");
+            let told = reason(there, &port);
+            here.kil(&port, Reason::new(["enough"]));
+            assert_eq!(told.await.values(), ["enough"]);
+        }
+        return;
     }
     // Generation 0 can't be told to kill a port, and nothing else comes of it.
     let port = echo(old, "br-mon");
@@ -131,87 +161,88 @@ async fn monitors_kills_and_spawns_pass() {
     let call = new.cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
     within("the echo", call).await.unwrap();
     let lines = log();
-    let line = format!(
-        "DEBUG a request of {} does not pass to {}: ",
-        new.id(),
-        old.id()
-    );
-    assert!(
-        lines.iter().any(|found| found.starts_with(&line)),
-        "{lines:#?}"
-    );
-    scene.end().await;
+    let (from, to) = (new.id(), old.id());
+    let line = format!("DEBUG a request of {from} does not pass to {to}: ");
+    let said = lines.iter().any(|found| found.starts_with(&line));
+    assert!(said, "{lines:#?}");
 }
 
 #[tokio::test]
 async fn a_node_that_goes_is_gone_everywhere_and_comes_again() {
-    let scene = Scene::new("br-gone").await;
-    let port = echo(&scene.old, "br-gone");
-    members(&scene.new, "br-gone", 1).await;
-    let mut events = scene.new.mon_nodes();
-    let new = scene.new.clone();
-    let watched = port.clone();
-    let died = tokio::spawn(async move { reason(&new, &watched).await });
-    let call = scene
-        .new
-        .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
-    within("the echo", call).await.unwrap();
-    let (id, listeners) = (scene.old.id().clone(), scene.middle.listeners());
-    scene.old.shutdown().await;
-    let told = within("the monitor", died).await.unwrap();
-    assert_eq!(told.values()[..2], ["transport_error", id.as_str()]);
-    let down = event(&mut events, |event| !event.is_up() && event.node() == &id);
-    within("the node to go down", down).await;
-    assert!(members(&scene.new, "br-gone", 0).await.is_empty());
+    for worlds in WORLDS {
+        let scene = Scene::new("br-gone", worlds).await;
+        let port = echo(&scene.old, "br-gone");
+        members(&scene.new, "br-gone", 1).await;
+        let mut events = scene.new.mon_nodes();
+        let new = scene.new.clone();
+        let watched = port.clone();
+        let died = tokio::spawn(async move { reason(&new, &watched).await });
+        let call = scene
+            .new
+            .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+        within("the echo", call).await.unwrap();
+        let (id, listeners) = (scene.old.id().clone(), scene.middle.listeners());
+        scene.old.shutdown().await;
+        let told = within("the monitor", died).await.unwrap();
+        assert_eq!(told.values()[..2], ["transport_error", id.as_str()]);
+        let down = event(&mut events, |event| !event.is_up() && event.node() == &id);
+        within("the node to go down", down).await;
+        assert!(members(&scene.new, "br-gone", 0).await.is_empty());
 
-    let again = Node::builder().no_rc().nodeid(id.as_str()).secret(SECRET);
-    let again = again
-        .generation(Generations::Only(0))
-        .binds(["127.0.0.1:0"]);
-    let again = again.seeds(listeners).start().await.unwrap();
-    let port = echo(&again, "br-gone");
-    assert_eq!(members(&scene.new, "br-gone", 1).await[0], port);
-    let call = scene
-        .new
-        .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
-    within("the echo", call).await.unwrap();
-    again.shutdown().await;
-    scene.new.shutdown().await;
-    scene.middle.shutdown().await;
+        let again = Node::builder().no_rc().nodeid(id.as_str()).secret(SECRET);
+        let again = again
+            .generation(Generations::Only(worlds[0]))
+            .binds(["127.0.0.1:0"]);
+        let again = again.seeds(listeners).start().await.unwrap();
+        let port = echo(&again, "br-gone");
+        assert_eq!(members(&scene.new, "br-gone", 1).await[0], port);
+        let call = scene
+            .new
+            .cal::<(String, String)>(&port, &("echo", "x"), Some(LIMIT));
+        within("the echo", call).await.unwrap();
+        again.shutdown().await;
+        scene.new.shutdown().await;
+        scene.middle.shutdown().await;
+    }
 }
 
 #[tokio::test]
 async fn losing_the_bridge_fires_what_crossed_it() {
-    let scene = Scene::new("br-lost").await;
-    let (to_old, to_new) = (echo(&scene.old, "br-lost"), echo(&scene.new, "br-lost"));
-    members(&scene.new, "br-lost", 2).await;
-    members(&scene.old, "br-lost", 2).await;
-    assert_eq!(scene.bridge.stand_ins().len(), 2);
-    let watch = |node: &Node, port: &PortId| {
-        let (node, port) = (node.clone(), port.clone());
-        tokio::spawn(async move { reason(&node, &port).await })
-    };
-    let fired = [watch(&scene.old, &to_new), watch(&scene.new, &to_old)];
-    for (from, to) in [(&scene.old, &to_new), (&scene.new, &to_old)] {
-        let call = from.cal::<(String, String)>(to, &("echo", "x"), Some(LIMIT));
-        within("the echo", call).await.unwrap();
+    for worlds in WORLDS {
+        let scene = Scene::new("br-lost", worlds).await;
+        let (to_old, to_new) = (echo(&scene.old, "br-lost"), echo(&scene.new, "br-lost"));
+        members(&scene.new, "br-lost", 2).await;
+        members(&scene.old, "br-lost", 2).await;
+        assert_eq!(scene.bridge.stand_ins().len(), 2);
+        let watch = |node: &Node, port: &PortId| {
+            let (node, port) = (node.clone(), port.clone());
+            tokio::spawn(async move { reason(&node, &port).await })
+        };
+        let fired = [watch(&scene.old, &to_new), watch(&scene.new, &to_old)];
+        for (from, to) in [(&scene.old, &to_new), (&scene.new, &to_old)] {
+            let call = from.cal::<(String, String)>(to, &("echo", "x"), Some(LIMIT));
+            within("the echo", call).await.unwrap();
+        }
+        drop(scene.bridge);
+        for fired in fired {
+            let told = within("the monitor", fired).await.unwrap();
+            assert_eq!(told.values()[0], "transport_error");
+        }
+        // The bridge's own node is still in both.
+        assert_eq!(scene.middle.up_nodes().len(), 2);
+        scene.old.shutdown().await;
+        scene.new.shutdown().await;
+        scene.middle.shutdown().await;
     }
-    drop(scene.bridge);
-    for fired in fired {
-        let told = within("the monitor", fired).await.unwrap();
-        assert_eq!(told.values()[0], "transport_error");
-    }
-    // The bridge's own node is still in both.
-    assert_eq!(scene.middle.up_nodes().len(), 2);
-    scene.old.shutdown().await;
-    scene.new.shutdown().await;
-    scene.middle.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn order_holds_and_a_fast_sender_is_slowed_down() {
     const COUNT: u64 = 8_000;
-    let scene = Scene::with_queue("br-order", 2_000_000).await;
+    let scene = Scene::with("br-order", [1, 2], |_, builder| {
+        builder.set("max_queue", 2_000_000)
+    });
+    let scene = scene.await;
     for (from, to) in [(&scene.old, &scene.new), (&scene.new, &scene.old)] {
         let port = to.port();
         let (done, all) = tokio::sync::oneshot::channel();
@@ -242,17 +273,98 @@ async fn order_holds_and_a_fast_sender_is_slowed_down() {
 
 #[tokio::test]
 async fn what_a_node_says_last_arrives() {
-    let scene = Scene::new("br-last").await;
-    let mut inbox = scene.new.mailbox();
-    let id = inbox.id().clone();
-    for n in 0..1000 {
-        scene.old.snd(&id, &(n,)).unwrap();
+    for worlds in WORLDS {
+        let scene = Scene::new("br-last", worlds).await;
+        let mut inbox = scene.new.mailbox();
+        let id = inbox.id().clone();
+        // In generation 2 there is a link once there is something to say.
+        let reached = scene.new.id().clone();
+        let call = scene.old.cal::<(f64,)>(&reached, &("time",), Some(LIMIT));
+        within("the time", call).await.unwrap();
+        for n in 0..1000 {
+            scene.old.snd(&id, &(n,)).unwrap();
+        }
+        scene.old.shutdown().await;
+        for n in 0..1000 {
+            let message = within("the last messages", inbox.recv()).await.unwrap();
+            assert_eq!(message.args::<(u64,)>().unwrap().0, n);
+        }
+        scene.new.shutdown().await;
+        scene.middle.shutdown().await;
     }
-    scene.old.shutdown().await;
-    for n in 0..1000 {
-        let message = within("the last messages", inbox.recv()).await.unwrap();
-        assert_eq!(message.args::<(u64,)>().unwrap().0, n);
+}
+
+#[tokio::test]
+async fn the_two_halves_may_have_different_framings() {
+    let scene = Scene::with("br-framing", [1, 2], |who, builder| match who {
+        "old" => builder.set("framing_format", vec!["json"]),
+        _ => builder,
+    });
+    let scene = scene.await;
+    let (old, new) = (&scene.old, &scene.new);
+    let values = serde_json::json!([null, -1, 1.5, "\u{fc}\u{263a}", u64::MAX, [{"a": {}}, []]]);
+    for (from, to) in [(old, new), (new, old)] {
+        let port = to.port();
+        port.rcv(
+            "same",
+            |context, (value, reply): (serde_json::Value, PortId)| context.snd(&reply, &(value,)),
+        );
+        let message = ("same", &values);
+        let call = from.cal::<(serde_json::Value,)>(port.id(), &message, Some(LIMIT));
+        assert_eq!(within("the values", call).await.unwrap().0, values);
     }
-    scene.new.shutdown().await;
-    scene.middle.shutdown().await;
+    for (node, other, framing) in [(old, new, "json"), (new, old, "cbor")] {
+        let links = node.stats().links;
+        let link = links.iter().find(|link| link.node == *other.id()).unwrap();
+        assert_eq!(
+            (&*link.send_framing, &*link.recv_framing),
+            (framing, framing)
+        );
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn three_generations_meet() {
+    capture_log();
+    let middle = start("br-three-middle", Generations::Auto, &[]).await;
+    let bridge = middle.bridge([0, 1, 2]).unwrap();
+    assert!(middle.is_global());
+    let mut nodes = Vec::new();
+    for n in 0..3 {
+        let name = format!("br-three-{n}");
+        nodes.push(start(&name, Generations::Only(n), &[&middle]).await);
+    }
+    let ports: Vec<PortId> = nodes.iter().map(|node| echo(node, "br-three")).collect();
+    for node in &nodes {
+        let mut found = members(node, "br-three", 3).await;
+        found.sort();
+        assert_eq!(found, ports);
+        for port in ports
+            .iter()
+            .filter(|port| port.node() != node.id().as_str())
+        {
+            let call = node.cal::<(String, String)>(port, &("echo", "x"), Some(LIMIT));
+            assert_eq!(within("the echo", call).await.unwrap().1, port.node());
+        }
+    }
+    assert_eq!(bridge.stand_ins().len(), 6);
+    // What the bridge's own node says for a node goes with that.
+    let first = nodes.remove(0);
+    first.shutdown().await;
+    assert_eq!(members(&nodes[1], "br-three", 2).await, ports[1..]);
+    let keys = within("the keys", nodes[1].db_keys("aemp-bridge"))
+        .await
+        .unwrap();
+    assert_eq!(keys, ["br-three-1"]);
+    for node in nodes {
+        node.shutdown().await;
+    }
+    // Without its bridge the node is one as any other.
+    drop(bridge);
+    let left = within("the keys", middle.db_keys("aemp-bridge"))
+        .await
+        .unwrap();
+    assert!(left.is_empty());
+    middle.shutdown().await;
 }

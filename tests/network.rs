@@ -698,3 +698,35 @@ async fn a_local_sender_waits_for_room() {
         .expect("it goes on")
         .unwrap();
 }
+
+/// A port that is killed while it is at work dies when that is done. A node that stops meanwhile still
+/// tells why the port died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_before_the_end_is_told_before_the_end() {
+    let a = listening("last-kill-a").await;
+    let b = joining("last-kill-b", &a).await;
+    up(&b, "last-kill-a").await;
+    let (begun, mut at_work) = mpsc::unbounded_channel();
+    let (go_on, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let port = b.port();
+    port.rcv("work", move |_, (): ()| {
+        begun.send(()).unwrap();
+        gate.lock().unwrap().recv_timeout(LIMIT).unwrap();
+    });
+    let fired = monitored(&a, port.id());
+    a.snd(&port, &("work",)).unwrap();
+    within("the port to be at work", at_work.recv()).await;
+    port.kil(Reason::new(["bye"]));
+    let mut stopping = Box::pin(b.shutdown());
+    tokio::select! {
+        biased;
+        () = &mut stopping => panic!("the port is at work"),
+        () = std::future::ready(()) => {} // it has begun to stop
+    }
+    go_on.send(()).unwrap();
+    within("the end", stopping).await;
+    let reason = within("the monitor", fired).await.unwrap();
+    assert_eq!(reason.to_string(), "bye");
+    a.shutdown().await;
+}

@@ -3,15 +3,17 @@
 mod pair;
 mod translate;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use crate::log::log_at;
+use crate::mesh::Seen;
 use crate::mesh::state::Gossip;
 use crate::node::peer::Peer;
 use crate::node::{self, Inner, Node, NodeEvent, Observer, Relay};
@@ -33,7 +35,7 @@ pub enum BridgeError {
     #[error("a bridge joins at least two generations")]
     TooFew,
     /// The generation of this number can't be bridged.
-    #[error("generation {0} can't be bridged; 0 and 1 can")]
+    #[error("generation {0} can't be bridged; 0, 1 and 2 can")]
     Unknown(u32),
     /// The node does not speak the generation of this number itself.
     #[error("the node does not speak generation {0}, which it is to bridge")]
@@ -69,14 +71,31 @@ pub enum BridgeError {
 /// ```
 #[derive(Debug)]
 #[must_use = "the bridge ends when this is dropped"]
-pub struct Bridge(Arc<Core>);
+pub struct Bridge {
+    core: Arc<Core>,
+    kept: bool,
+}
 
 impl Bridge {
+    /// Lets the bridge last as long as the node. The configuration key `bridge` does that as well.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder().no_rc().nodeid("middle").secret("geheim").binds(["127.0.0.1:0"]);
+    /// let node = node.start().await?;
+    /// node.bridge([1, 2])?.keep();
+    /// # node.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+
     /// The nodes that have stand-ins, with the numbers of the generations where these are, sorted.
     ///
     /// See [`Bridge`] for an example.
     pub fn stand_ins(&self) -> Vec<(NodeId, u32)> {
-        let natives = self.0.natives.lock();
+        let natives = self.core.natives.lock();
         let of = |(id, native): (&NodeId, &Native)| {
             let there = native.stand_ins.iter();
             let named = there.map(|(number, _)| (id.clone(), *number));
@@ -90,7 +109,9 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        self.0.close();
+        if !self.kept {
+            self.core.close();
+        }
     }
 }
 
@@ -109,7 +130,7 @@ impl Node {
         let own = self.inner();
         let worlds: BTreeSet<u32> = generations.into_iter().collect();
         for &world in &worlds {
-            if world > 1 {
+            if world > 2 {
                 return Err(BridgeError::Unknown(world));
             }
             if !own.settings.generations.allows(world) {
@@ -128,10 +149,14 @@ impl Node {
         });
         let observer: Arc<dyn Observer> = core.clone();
         own.observer.set(observer).map_err(|_| BridgeError::Twice)?;
+        if core.worlds.contains(&2) {
+            own.mesh.observe(own, true);
+        }
         for peer in own.peers.all() {
             core.look_at(own, &peer);
         }
-        Ok(Bridge(core))
+        let kept = false;
+        Ok(Bridge { core, kept })
     }
 }
 
@@ -141,13 +166,59 @@ struct Native {
     addresses: Vec<String>,
     /// Its stand-ins, by the number of the generation where they are.
     stand_ins: Vec<(u32, Node)>,
+    /// What its ports are registered as in generation 2, by its own node's database.
+    mirrored: BTreeMap<String, BTreeSet<PortId>>,
 }
+
+impl Native {
+    /// Mirrors that a port of its is in a group, or no more, to where it has stand-ins.
+    fn mirror(&mut self, own: &Arc<Inner>, add: bool, group: &str, port: &PortId) {
+        for (number, stand_in) in &self.stand_ins {
+            let inner = stand_in.inner();
+            match (*number, add) {
+                // Families with such names are the database's own.
+                (2, _) if group.starts_with('\'') => {}
+                (2, true) => {
+                    own.mesh.db_set(own, group, port.as_str(), Value::Null);
+                    let ports = self.mirrored.entry(group.to_owned()).or_default();
+                    ports.insert(port.clone());
+                }
+                (2, false) => {
+                    let Some(ports) = self.mirrored.get_mut(group) else {
+                        continue;
+                    };
+                    if ports.remove(port) {
+                        own.mesh.db_del(own, group, vec![port.to_string()]);
+                    }
+                    if ports.is_empty() {
+                        self.mirrored.remove(group);
+                    }
+                }
+                (_, true) => drop(inner.mesh.register(inner, group, port)),
+                (_, false) => inner.mesh.unregister(inner, group, port),
+            }
+        }
+    }
+
+    /// Takes back what the bridge's own node says for it.
+    fn withdraw(&mut self, own: &Arc<Inner>, id: &NodeId) {
+        for (group, ports) in std::mem::take(&mut self.mirrored) {
+            let keys = ports.iter().map(PortId::to_string).collect();
+            own.mesh.db_del(own, &group, keys);
+        }
+        for (number, _) in &self.stand_ins {
+            own.mesh.unvouch(own, id, *number);
+        }
+    }
+}
+
+type Natives = HashMap<NodeId, Native>;
 
 struct Core {
     own: Weak<Inner>,
     worlds: BTreeSet<u32>,
     stand_ins: Arc<StandIns>,
-    natives: Mutex<HashMap<NodeId, Native>>,
+    natives: Mutex<Natives>,
     closed: AtomicBool,
 }
 
@@ -166,11 +237,6 @@ impl Core {
             return;
         }
         self.up(own, &peer.id);
-        let (addresses, ports) = own.mesh.said_by(&peer.id);
-        self.at(&peer.id, addresses);
-        for (group, port) in ports {
-            self.registered(&peer.id, true, &group, &port);
-        }
         if !peer.is_up() {
             self.down(own, &peer.id);
         }
@@ -214,8 +280,17 @@ impl Core {
             generation,
             addresses: Vec::new(),
             stand_ins,
+            mirrored: BTreeMap::new(),
         };
         natives.insert(id.clone(), native);
+        let (addresses, ports) = match generation {
+            Generation::Gen2 => own.mesh.in_database(id),
+            _ => own.mesh.said_by(id),
+        };
+        self.at(&mut natives, id, addresses);
+        for (group, port) in ports {
+            self.registered(own, &mut natives, id, true, &group, &port);
+        }
     }
 
     fn stand_in(
@@ -252,9 +327,8 @@ impl Core {
     }
 
     /// A node says where it listens: the stand-ins in its generation connect to it.
-    fn at(&self, id: &NodeId, addresses: Vec<String>) {
+    fn at(&self, natives: &mut Natives, id: &NodeId, addresses: Vec<String>) {
         self.stand_ins.set_real_at(id, &addresses);
-        let mut natives = self.natives.lock();
         let Some(native) = natives.get_mut(id) else {
             return;
         };
@@ -269,24 +343,26 @@ impl Core {
     }
 
     /// A port of a node is in a group, or is so no more.
-    fn registered(&self, id: &NodeId, add: bool, group: &str, port: &PortId) {
-        if port.node() != id.as_str() {
-            return; // a node speaks for its own ports only
-        }
-        let natives = self.natives.lock();
-        let stand_ins = natives.get(id).map(|native| &native.stand_ins);
-        for (_, stand_in) in stand_ins.into_iter().flatten() {
-            let inner = stand_in.inner();
-            match add {
-                true => drop(inner.mesh.register(inner, group, port)),
-                false => inner.mesh.unregister(inner, group, port),
-            }
+    fn registered(
+        &self,
+        own: &Arc<Inner>,
+        natives: &mut Natives,
+        id: &NodeId,
+        add: bool,
+        group: &str,
+        port: &PortId,
+    ) {
+        // A node speaks for its own ports only.
+        if port.node() == id.as_str()
+            && let Some(native) = natives.get_mut(id)
+        {
+            native.mirror(own, add, group, port);
         }
     }
 
     /// Ends the stand-ins of a node, when what it said last has passed.
     fn down(&self, own: &Arc<Inner>, id: &NodeId) {
-        let Some(native) = self.natives.lock().remove(id) else {
+        let Some(mut native) = self.natives.lock().remove(id) else {
             return;
         };
         let number = native.generation.number();
@@ -295,9 +371,7 @@ impl Core {
             let there = other.stand_ins.iter().filter(|(n, _)| *n == number);
             links.extend(there.filter_map(|(_, node)| node.inner().peers.get(id.as_str())));
         }
-        for (number, _) in &native.stand_ins {
-            own.mesh.unvouch(own, id, *number);
-        }
+        native.withdraw(own, id);
         let stand_ins = self.stand_ins.clone();
         let patience = match own.is_stopping() {
             true => Duration::ZERO,
@@ -319,13 +393,12 @@ impl Core {
 
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        let natives = std::mem::take(&mut *self.natives.lock());
+        let mut natives = std::mem::take(&mut *self.natives.lock());
         if let Some(own) = self.own.upgrade() {
-            for (id, native) in &natives {
-                for (number, _) in &native.stand_ins {
-                    own.mesh.unvouch(&own, id, *number);
-                }
+            for (id, native) in &mut natives {
+                native.withdraw(&own, id);
             }
+            own.mesh.observe(&own, false);
         }
         // The stand-ins stop with their last handles.
         drop(natives);
@@ -365,27 +438,46 @@ impl Observer for Core {
         }
     }
 
-    fn gossip(&self, _: &Arc<Inner>, from: &NodeId, gossip: Gossip) {
+    fn gossip(&self, own: &Arc<Inner>, from: &NodeId, gossip: Gossip) {
+        let _context = own.runtime.enter();
+        let natives = &mut *self.natives.lock();
         let before = |port_first: bool, [a, b]: [String; 2]| match port_first {
             true => (b, PortId::new(a)),
             false => (a, PortId::new(b)),
         };
         match gossip {
-            Gossip::Addr(addresses) => self.at(from, addresses),
+            Gossip::Addr(addresses) => self.at(natives, from, addresses),
             Gossip::Set(groups) => {
                 for (group, ports) in groups {
                     for port in ports {
-                        self.registered(from, true, &group, &port);
+                        self.registered(own, natives, from, true, &group, &port);
                     }
                 }
             }
             Gossip::Reg(add, pair) => {
-                let generation = self.natives.lock().get(from).map(|n| n.generation);
+                let generation = natives.get(from).map(|native| native.generation);
                 let Some(generation) = generation else { return };
                 let (group, port) = before(!generation.group_before_port(), pair);
-                self.registered(from, add, &group, &port);
+                self.registered(own, natives, from, add, &group, &port);
             }
             _ => {}
+        }
+    }
+
+    fn seen(&self, own: &Arc<Inner>, seen: Seen) {
+        let _context = own.runtime.enter();
+        let natives = &mut *self.natives.lock();
+        let native_there = |id: &NodeId| {
+            let native = natives.get(id);
+            native.is_some_and(|native| native.generation == Generation::Gen2)
+        };
+        match seen {
+            Seen::At(id, addresses) if native_there(&id) => self.at(natives, &id, addresses),
+            Seen::Port { add, family, port } if native_there(&port.node_id()) => {
+                self.registered(own, natives, &port.node_id(), add, &family, &port);
+            }
+            // What this node says itself for its stand-ins, or not of a neighbour yet.
+            Seen::At(..) | Seen::Port { .. } => {}
         }
     }
 }

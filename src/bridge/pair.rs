@@ -10,7 +10,7 @@ use super::translate::{self, Own, Passage};
 use crate::log::log_at;
 use crate::node::peer::{Link, Peer};
 use crate::node::{Forwarded, Inner, Relay};
-use crate::proto::message::encode_to;
+use crate::proto::message::encode_in;
 use crate::proto::{Generation, Message, NodeId};
 
 /// The stand-ins of a bridge, by their ID and the number of the generation that they stand in.
@@ -78,14 +78,20 @@ impl PairRelay {
             return Forwarded::Lost;
         };
         let mut encoded = Vec::with_capacity(message.size() + name.len() + 8);
-        if let Err(error) = encode_to(&mut encoded, name, message) {
-            log_at!(1, "a message of {} can't be passed on: {error}", from.id);
-            return Forwarded::Lost;
-        }
+        let mut encoded_in = None;
         loop {
             let target = twin.peers.get_or_add(self.real.as_str());
-            match target.forward(&twin, &link.pair.bound, &encoded) {
-                Forwarded::Unknown => {}
+            let framing = target.framing();
+            if encoded_in != Some(framing) {
+                encoded.clear();
+                if let Err(error) = encode_in(&mut encoded, framing, name, message) {
+                    log_at!(1, "a message of {} can't be passed on: {error}", from.id);
+                    return Forwarded::Lost;
+                }
+                encoded_in = Some(framing);
+            }
+            match target.forward(&twin, &link.pair.bound, framing, &encoded) {
+                Forwarded::Unknown | Forwarded::OtherFraming => {}
                 decided => return decided,
             }
         }

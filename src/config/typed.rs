@@ -1,5 +1,6 @@
 //! The settings of a node with types, defaults and checks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -51,7 +52,7 @@ pub struct Config {
     pub connect_interval: Duration,
     /// How long a message may be under way in generation 0 (`network_latency`, seconds); `None`: its default.
     pub network_latency: Option<Duration>,
-    /// Framings offered and accepted, best first (`framing_format`); `json`.
+    /// Framings offered and accepted, best first (`framing_format`); `cbor`, `json`.
     pub framing_format: Vec<String>,
     /// Ways we are willing to authenticate ourselves (`auth_offer`).
     pub auth_offer: Vec<String>,
@@ -59,6 +60,9 @@ pub struct Config {
     pub auth_accept: Vec<String>,
     /// Which generation to speak (`generation`: `auto`, `0`, `1` or `2`).
     pub generation: Generations,
+    /// The numbers of the generations that the node is a bridge between (`bridge`: `all`, or a list), sorted; none: it is no
+    /// bridge. See [`crate::Node::bridge`].
+    pub bridge: Vec<u32>,
     /// Whether other nodes are refused to have anything run here: functions, spawns, expressions (`secure`); false.
     pub secure: bool,
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does not use it.
@@ -96,6 +100,7 @@ impl Default for Config {
             auth_offer: texts(AUTH_OFFER),
             auth_accept: texts(AUTH_ACCEPT),
             generation: Generations::Auto,
+            bridge: Vec::new(),
             secure: false,
             autocork: false,
             nodelay: true,
@@ -175,6 +180,7 @@ impl Config {
                 "auth_offer" => config.auth_offer = read.texts()?,
                 "auth_accept" => config.auth_accept = read.texts()?,
                 "generation" => config.generation = read.generation()?,
+                "bridge" => config.bridge = read.bridge()?,
                 "secure" => config.secure = truth(key, &setting.value, &setting.origin)?,
                 "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
                 "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
@@ -319,6 +325,22 @@ impl Read<'_> {
             _ => Err(self.bad("a generation: auto, 0, 1 or 2")),
         }
     }
+
+    fn bridge(&self) -> Result<Vec<u32>, ConfigError> {
+        let expected = "what a bridge joins: all, or at least two of the generations 0, 1 and 2";
+        let texts = self.texts().map_err(|_| self.bad(expected))?;
+        if texts == ["all"] {
+            return Ok(vec![0, 1, 2]);
+        }
+        let numbers: Option<BTreeSet<u32>> = texts
+            .iter()
+            .map(|text| text.parse().ok().filter(|number| *number <= 2))
+            .collect();
+        match numbers {
+            Some(numbers) if numbers.len() != 1 => Ok(numbers.into_iter().collect()),
+            _ => Err(self.bad(expected)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +396,33 @@ mod tests {
         assert_eq!((config.max_message, config.max_depth), (1000, 9));
         assert_eq!(config.max_queue, 64 << 20);
         assert_eq!(config.unknown, [("colour".to_owned(), Origin::Global)]);
+    }
+
+    #[test]
+    fn what_a_bridge_joins() {
+        for (value, wanted) in [
+            (json!("all"), &[0, 1, 2][..]),
+            (json!("1,0"), &[0, 1]),
+            (json!([2, "1", 2]), &[1, 2]),
+            (json!(""), &[]),
+            (json!([]), &[]),
+            (json!(null), &[]),
+        ] {
+            assert_eq!(config(json!({"bridge": value})).unwrap().bridge, wanted);
+        }
+        for value in [
+            json!("1"),
+            json!("0,3"),
+            json!(["all", 1]),
+            json!([[0, 1]]),
+            json!("some"),
+        ] {
+            let text = fault(json!({"bridge": value}));
+            assert!(
+                text.contains("is not what a bridge joins: all, or"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

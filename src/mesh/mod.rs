@@ -13,6 +13,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-pub(crate) use database::{Change, Kind};
+pub(crate) use database::{Change, Kind, Request as DatabaseRequest, Seen};
 pub(crate) use desk::Changes;
 
 use crate::log::log_at;
@@ -48,6 +49,15 @@ struct Both {
     /// Generation 2.
     database: database::State,
     desk: Desk,
+    seen: ForBridge,
+}
+
+/// What a bridge is to hear of the database, in order. It is told without any lock.
+#[derive(Default)]
+struct ForBridge {
+    queue: VecDeque<Seen>,
+    /// Somebody is at it.
+    telling: bool,
 }
 
 impl Both {
@@ -80,6 +90,7 @@ impl Mesh {
             database: database::State::new(own.clone(), database, random()),
             gossip: State::new(own, config, Box::new(name), random()),
             desk: Desk::default(),
+            seen: ForBridge::default(),
         }))
     }
 
@@ -154,10 +165,21 @@ impl Mesh {
         from: &NodeId,
         message: &Message,
     ) -> Result<bool, String> {
-        let request = database::Request::parse(message)?;
+        use database::Request;
+        let request = Request::parse(message)?;
         let is_one = request.is_some();
-        if let Some(request) = request {
-            self.database(node, database::Input::Request(from.clone(), request));
+        match request {
+            // A stand-in has no part in the database.
+            Some(Request::Find(whom)) if node.relay.is_some() => {
+                if let Some(answer) = Request::Found(whom, None).to_message() {
+                    send(node, &from.node_port(), &answer);
+                }
+            }
+            Some(_) if node.relay.is_some() => {}
+            Some(request) => {
+                self.database(node, database::Input::Request(from.clone(), request));
+            }
+            None => {}
         }
         Ok(is_one)
     }
@@ -234,17 +256,62 @@ impl Mesh {
 
     /// The node has a stand-in in the generation of that number, at these addresses.
     pub(crate) fn vouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32, at: Vec<String>) {
-        self.input(node, Input::Vouch(id.clone(), number, at));
+        let mut state = self.0.lock();
+        if number == 2 {
+            // In this order nobody takes it for the node itself.
+            let own = Value::from(node.id.as_str());
+            let listeners = Value::from(at.clone());
+            for (family, value) in [(database::STAND_INS, own), (database::LISTENERS, listeners)] {
+                let (family, key) = (family.to_owned(), id.to_string());
+                state.database(node, database::Input::Set { family, key, value });
+            }
+        }
+        state.input(node, Input::Vouch(id.clone(), number, at));
     }
 
     /// The node has a stand-in there no more.
     pub(crate) fn unvouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32) {
-        self.input(node, Input::Unvouch(id.clone(), number));
+        let mut state = self.0.lock();
+        if number == 2 {
+            for family in [database::LISTENERS, database::STAND_INS] {
+                let (family, keys) = (family.to_owned(), vec![id.to_string()]);
+                state.database(node, database::Input::Del { family, keys });
+            }
+        }
+        state.input(node, Input::Unvouch(id.clone(), number));
     }
 
-    /// A node that a stand-in is to connect to.
+    /// What the database knows of a node: where it listens, and the families that its ports are in.
+    pub(crate) fn in_database(&self, id: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        self.0.lock().database.known_of(id)
+    }
+
+    /// The node's observer begins to hear of the database, or stops.
+    pub(crate) fn observe(&self, node: &Arc<Inner>, begins: bool) {
+        self.database(node, database::Input::Observe(begins));
+    }
+
+    /// Tells the observer what was seen in the database.
+    fn tell_observer(&self, node: &Arc<Inner>) {
+        loop {
+            let seen = {
+                let mut state = self.0.lock();
+                let seen = state.seen.queue.pop_front();
+                state.seen.telling = seen.is_some();
+                seen
+            };
+            let Some(seen) = seen else { return };
+            if let Some(observer) = node.observer.get() {
+                observer.seen(node, seen);
+            }
+        }
+    }
+
+    /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made on
+    /// demand.
     pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
-        self.input(node, Input::Learn(id.clone(), addresses));
+        let now = node.handshake.generations != Generations::Only(2);
+        self.input(node, Input::Learn(id.clone(), addresses, now));
     }
 
     /// What a node said of itself: its addresses and the groups of its ports.
@@ -402,6 +469,13 @@ impl Both {
                 }
             }
             Effect::Reply(id, value) => self.desk.answer(id, value),
+            Effect::Seen(seen) => {
+                self.seen.queue.push_back(seen);
+                if !std::mem::replace(&mut self.seen.telling, true) {
+                    let home = node.clone();
+                    node.spawn_task(async move { home.mesh.tell_observer(&home) });
+                }
+            }
             Effect::Changed { ids, change } => {
                 let mut of_group = false;
                 for id in ids {

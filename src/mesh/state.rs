@@ -37,8 +37,8 @@ pub(crate) enum Input {
     /// A bridge has a stand-in for this node in that generation, at these addresses.
     Vouch(NodeId, u32, Vec<String>),
     Unvouch(NodeId, u32),
-    /// A stand-in is told of a node by its bridge.
-    Learn(NodeId, Vec<String>),
+    /// A stand-in is told of a node by its bridge: where it listens, and whether to connect at once.
+    Learn(NodeId, Vec<String>, bool),
 }
 
 /// What a peer says to its bridge here.
@@ -236,7 +236,7 @@ impl State {
             Input::Unvouch(node, number) => {
                 self.vouched.remove(&(node, number));
             }
-            Input::Learn(node, addresses) => self.learn(node, addresses),
+            Input::Learn(node, at, connect) => self.learn(node, at, connect),
         }
         std::mem::take(&mut self.effects)
     }
@@ -493,10 +493,10 @@ impl State {
         }
     }
 
-    fn learn(&mut self, node: NodeId, addresses: Vec<String>) {
+    fn learn(&mut self, node: NodeId, addresses: Vec<String>, connect: bool) {
         let known = self.nodes.entry(node.clone()).or_default();
         known.addresses = Some(addresses.clone());
-        if known.up.is_none() && !addresses.is_empty() {
+        if connect && known.up.is_none() && !addresses.is_empty() {
             self.effects.push(Effect::Connect(node, addresses, None));
         }
     }

@@ -65,6 +65,9 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The node can't be the bridge that it is configured to be.
+    #[error(transparent)]
+    Bridge(#[from] crate::bridge::BridgeError),
 }
 
 /// Configures a node, in the way of Perl's `configure`.
@@ -309,6 +312,9 @@ impl Builder {
         let inner = node.inner();
         log_at!(7, "starting global service.");
         listen(inner, &config).await?;
+        if !config.bridge.is_empty() {
+            node.bridge(config.bridge.iter().copied())?.keep();
+        }
         let local = LocalHost::detect()?;
         for seed in config.seeds {
             add_seed(inner, seed, &local).await;
@@ -435,6 +441,7 @@ fn assemble(
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
         tasks: TaskTracker::new(),
+        kills: TaskTracker::new(),
         halted: CancellationToken::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
         runiq,
@@ -576,6 +583,9 @@ impl Inner {
         const PATIENCE: Duration = Duration::from_secs(1);
         let peers = self.peers.all();
         let flush = async {
+            // What was to be killed before is told of before.
+            self.kills.close();
+            self.kills.wait().await;
             for peer in &peers {
                 if peer.is_up() {
                     peer.wait_until_written().await;

@@ -316,11 +316,12 @@ impl Peer {
         }
     }
 
-    /// Sends what came by another link, in the life that this is bound to; the first time, to the present one.
+    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to; the first time, to the present one.
     pub(crate) fn forward(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         bound: &std::sync::OnceLock<u64>,
+        framing: Framing,
         encoded: &[u8],
     ) -> super::relay::Forwarded {
         use super::relay::Forwarded;
@@ -330,6 +331,9 @@ impl Peer {
         }
         if node.is_stopping() || *bound.get_or_init(|| state.life) != state.life {
             return Forwarded::Lost;
+        }
+        if state.framing() != framing {
+            return Forwarded::OtherFraming;
         }
         state.append(encoded);
         self.after_sending(node, state);

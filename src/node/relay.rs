@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::peer::{Link, Peer};
 use super::{Inner, NodeEvent};
+use crate::mesh::Seen;
 use crate::mesh::state::Gossip;
 use crate::proto::{Message, NodeId};
 
@@ -41,6 +42,9 @@ pub(crate) trait Observer: Send + Sync {
 
     /// A node said something about the mesh.
     fn gossip(&self, node: &Arc<Inner>, from: &NodeId, gossip: Gossip);
+
+    /// Something was seen in the database of generation 2.
+    fn seen(&self, node: &Arc<Inner>, seen: Seen);
 }
 
 /// A link's part in a pair of links.
@@ -59,6 +63,8 @@ pub(crate) enum Forwarded {
     Done,
     /// The life that it belongs to is over.
     Lost,
+    /// It was encoded in another framing than the link's.
+    OtherFraming,
     /// Look the peer up again.
     Unknown,
 }

@@ -11,6 +11,7 @@ use super::port::{Outcome, guarded};
 use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
+use crate::mesh::DatabaseRequest;
 use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, PortId, Reason};
 
@@ -104,7 +105,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             let name = args.tag().ok_or("the request's name is missing")?;
             // As Perl has its truth values: the framings of the time knew no others.
             let callable = || !node.settings.secure && node.functions.get(&name).is_some();
-            let known = match VERBS.contains(&&*name) || callable() {
+            let known = match is_verb(&name) || callable() {
                 true => "1",
                 false => "",
             };
@@ -123,33 +124,15 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
     Ok(())
 }
 
-/// The requests of generation 2, whose nodes ask with `can`.
-const VERBS: [&str; 24] = [
-    "",
-    "devnull",
-    "mon1",
-    "mon0",
-    "kil0",
-    "kil1",
-    "snd",
-    "can",
-    "time",
-    "eval",
-    "g_global",
-    "g_slave",
-    "g_set",
-    "g_upd",
-    "g_find",
-    "g_found",
-    "g_db_family",
-    "g_db_keys",
-    "g_db_values",
-    "g_reply",
-    "g_mon1",
-    "g_mon0",
-    "g_chg1",
-    "g_chg2",
+/// The requests of generation 2 that are not about the database; its nodes ask with `can`.
+const VERBS: [&str; 10] = [
+    "", "devnull", "mon1", "mon0", "kil0", "kil1", "snd", "can", "time", "eval",
 ];
+
+/// Whether a node of generation 2 knows the request.
+fn is_verb(name: &str) -> bool {
+    VERBS.contains(&name) || DatabaseRequest::is_verb(name)
+}
 
 fn unknown(name: &str) -> String {
     format!("unable to resolve function '{name}'")

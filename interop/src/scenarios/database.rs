@@ -564,7 +564,8 @@ fn slaves(ctx: &mut Ctx) -> Result<()> {
     alice.down("carol")?;
     bob.connected_with(&["alice", "dora"], bob.limit())?;
     let mon = dora.mon(&at_carol)?;
-    dora.expect_lost(mon, "carol")
+    dora.expect_lost(mon, "carol")?;
+    agree(&[&alice, bob, dora, &erna])
 }
 
 fn globals(ctx: &mut Ctx) -> Result<()> {
@@ -657,6 +658,22 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     for node in [&alice, &bob, &carol, &dave, &erna] {
         family_is(node, "presence", &back)?;
     }
+    agree(&[&alice, &bob, &carol, &dave, &erna])
+}
+
+/// All see the same nodes, listeners and global nodes alike.
+fn agree(nodes: &[&Node]) -> Result<()> {
+    for family in ["'l", "'g"] {
+        let first = nodes[0];
+        for node in &nodes[1..] {
+            node.poll(&format!("{family} as {} sees it", first.name()), || {
+                let (here, there) = (node.db_family(family)?, first.db_family(family)?);
+                Ok(same(&here, &there)
+                    .then_some(())
+                    .ok_or_else(|| format!("; it is {here} and not {there}")))
+            })?;
+        }
+    }
     Ok(())
 }
 
@@ -717,5 +734,5 @@ fn same_seeds(ctx: &mut Ctx) -> Result<()> {
         node.up("n1")?;
         node.sync("n1")?;
     }
-    Ok(())
+    agree(&[&n1, &n2, &n3, &n4])
 }

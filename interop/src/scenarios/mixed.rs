@@ -1,9 +1,9 @@
 //! One Rust node with Perl nodes of all generations at once.
 
+use super::bridge::number;
 use crate::ctx::Ctx;
 use crate::fault::{Fault, Result, ensure};
 use crate::matrix::{Pairing, Side};
-use crate::peers::Generation;
 use crate::scenario::Scenario;
 use crate::verbs::Spec;
 
@@ -19,15 +19,6 @@ fn only_a_rust_seed(pairing: &Pairing) -> Option<&'static str> {
     match (pairing.a.is_rust(), pairing.b.generation()) {
         (true, Some(_)) => None,
         _ => Some("needs a Rust seed and Perl nodes"),
-    }
-}
-
-/// 0, 1 or 2: what does not differ there can talk to each other.
-fn number(generation: Generation) -> u8 {
-    match generation {
-        Generation::G0 => 0,
-        Generation::G1a | Generation::G1b => 1,
-        Generation::G2 => 2,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::scenario::Scenario;
 mod bad_peers;
 mod big;
 mod both_connect;
+mod bridge;
 mod chat;
 mod chat_program;
 mod database;
@@ -71,6 +72,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &mesh::LATE,
         &mesh::EIGHT,
         &mixed::SCENARIO,
+        &bridge::SCENARIO,
         &framings::TEXT,
         &framings::STORABLE,
         &database::VALUES,

@@ -29,6 +29,7 @@ can be given one after the other in one command line, and change the global valu
   setsecure 0|1, delsecure                    1: other nodes can have nothing run here
   set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
                       autocork nodelay generation
+                      bridge (all, or a list as 0,1: the generations that the node is a bridge between)
 The `set` may be left out: `aemp profile seed nodeid anon/ binds '*:4040'`.
 
 Arguments that begin with [, { or \" are JSON.";
@@ -43,9 +44,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..]
+    /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..] [bridge]
     Run {
-        /// A profile's name, then settings as key and value
+        /// A profile's name, then settings as key and value; `bridge` at the end: joins the generations
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,

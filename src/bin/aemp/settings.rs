@@ -107,6 +107,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),
     ("generation", Kind::Scalar, "", "the generation"),
+    ("bridge", Kind::List, "", "all, or a list of generations"),
     ("max_message", Kind::Scalar, "", "the number of octets"),
     ("max_depth", Kind::Scalar, "", "the number of levels"),
     ("max_queue", Kind::Scalar, "", "the number of octets"),
@@ -154,6 +155,11 @@ fn find(name: &str) -> Option<Command> {
             None
         }
     })
+}
+
+/// Whether this is the name of a setting that is kept in the configuration.
+pub fn is_setting(name: &str) -> bool {
+    name == "cert" || SETTINGS.iter().any(|(key, ..)| *key == name)
 }
 
 /// Whether [`run`] knows this subcommand.

@@ -15,6 +15,8 @@ pub(super) struct Global {
     merged: BTreeMap<String, BTreeMap<String, Entry>>,
     /// Who monitors a family.
     monitors: BTreeMap<String, BTreeSet<NodeId>>,
+    /// What changes is told of whether or not it is monitored.
+    pub(super) observed: bool,
 }
 
 /// What a node told us.
@@ -38,7 +40,7 @@ struct Entry {
 pub(super) struct Told {
     /// To other global nodes: keys set, and deleted.
     pub(super) globals: Option<(Family, Vec<String>)>,
-    /// To who monitors the family.
+    /// To who monitors the family, or observes all of them.
     pub(super) monitors: Option<(Family, Vec<String>)>,
     /// What was set was too much and is ignored.
     pub(super) refused: bool,
@@ -66,7 +68,6 @@ impl Global {
     }
 
     /// The names of the families of the merged database.
-    #[cfg(test)]
     pub(super) fn families(&self) -> impl Iterator<Item = &String> {
         self.merged.keys()
     }
@@ -165,7 +166,7 @@ impl Global {
         if merged.is_empty() {
             self.merged.remove(family);
         }
-        let monitored = self.monitors.contains_key(family);
+        let monitored = self.observed || self.monitors.contains_key(family);
         let mut told = Told {
             refused,
             ..Told::default()

@@ -1,4 +1,4 @@
-//! A global node keeps links to all other global nodes.
+//! A global node keeps links to all other global nodes; that of a bridge, to all nodes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::proto::NodeId;
 
 #[derive(Default)]
 pub(super) struct Keepalive {
-    /// The family of the global nodes may have changed.
+    /// Who is to have a link may have changed.
     pub(super) dirty: bool,
-    /// All other global nodes.
+    /// All that are to have one.
     wanted: BTreeSet<NodeId>,
     /// Those that are not connected.
     missing: BTreeSet<NodeId>,
@@ -21,11 +21,11 @@ pub(super) struct Keepalive {
     timer: u64,
 }
 
-/// The most global nodes that links are kept to.
+/// The most nodes that links are kept to.
 const MAX_GLOBALS: usize = 1000;
 
 impl State {
-    /// Looks whether all other global nodes are connected.
+    /// Looks whether all that are to have a link are connected.
     pub(super) fn keep_alive(&mut self) {
         let Some(global) = &self.global else {
             return;
@@ -33,8 +33,10 @@ impl State {
         if std::mem::take(&mut self.keepalive.dirty) {
             let nodes = global.family(GLOBALS).map(|(id, _)| id);
             let others = nodes.filter(|id| !id.is_empty() && self.own != id.as_str());
-            let others = others.take(MAX_GLOBALS).map(|id| NodeId::new(id.as_str()));
-            self.keepalive.wanted = others.collect();
+            let others = others.map(|id| NodeId::new(id.as_str()));
+            let all = self.is_observed().then(|| self.reachable());
+            let all = all.into_iter().flatten().map(|(id, _)| id);
+            self.keepalive.wanted = others.chain(all).take(MAX_GLOBALS).collect();
         }
         let missing = self.keepalive.wanted.iter();
         let missing = missing.filter(|id| !self.peers.contains_key(*id));

@@ -17,6 +17,7 @@
 //! | [`role`] | what a global node does for others |
 //! | [`global`] | the databases that a global node holds, merged |
 //! | [`keepalive`] | the links of a global node to all others |
+//! | [`observe`] | what a bridge between generations hears |
 //! | [`request`] | what is said on the wire |
 //! | [`values`] | keys and values, and how much of them there may be |
 //!
@@ -25,6 +26,7 @@
 mod global;
 mod keepalive;
 mod local;
+mod observe;
 mod request;
 mod role;
 mod values;
@@ -41,6 +43,7 @@ use crate::proto::{Message, NodeId};
 use global::Global;
 use keepalive::Keepalive;
 use local::Local;
+pub(crate) use observe::Seen;
 pub(crate) use request::Request;
 pub(crate) use values::Limits;
 use values::{Family, Val};
@@ -49,6 +52,8 @@ use values::{Family, Val};
 pub(crate) const LISTENERS: &str = "'l";
 /// The family of the global nodes.
 pub(crate) const GLOBALS: &str = "'g";
+/// The family of the stand-ins of bridges: a node's ID, and that of its bridge.
+pub(crate) const STAND_INS: &str = "aemp-bridge";
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -67,6 +72,9 @@ pub(crate) enum Input {
     Listeners(Vec<String>),
     /// We are our own seed, or the program wants it.
     BecomeGlobal,
+    /// A bridge wants to hear of all changes and to have links to all nodes, or does so no more. It
+    /// makes us a global node.
+    Observe(bool),
     /// A message waits for a node that is not connected.
     Find(NodeId),
     /// No message waits for it any more.
@@ -147,6 +155,8 @@ pub(crate) enum Effect {
         ids: Vec<u64>,
         change: Change,
     },
+    /// For the bridge.
+    Seen(Seen),
     After(Duration, Timer),
     Log(u8, String),
 }
@@ -247,6 +257,7 @@ impl State {
                 self.set(LISTENERS.to_owned(), own, Value::from(listeners).into());
             }
             Input::BecomeGlobal => self.become_global(),
+            Input::Observe(begins) => self.observe(begins),
             Input::Find(node) => self.find(node),
             Input::ConnectFailed(node) => self.local.stop_find(&node),
             Input::Set { family, key, value } => self.set(family, key, value.into()),

@@ -53,6 +53,15 @@ pub(crate) enum Request {
 const MAX_ADDRESSES: usize = 64;
 
 impl Request {
+    /// Whether a request of this name is about the database.
+    pub(crate) fn is_verb(name: &str) -> bool {
+        let known = [
+            "g_global", "g_slave", "g_set", "g_upd", "g_find", "g_found", "g_reply", "g_mon0",
+            "g_mon1", "g_chg1", "g_chg2",
+        ];
+        known.contains(&name) || Kind::ALL.iter().any(|kind| kind.verb() == name)
+    }
+
     /// Reads a message to the node port. `None`: it is about something else.
     ///
     /// This is as lenient as Perl is: missing arguments and undefined values are empty, numbers are as
@@ -61,14 +70,10 @@ impl Request {
         let Some(verb) = message.tag().filter(|tag| tag.starts_with("g_")) else {
             return Ok(None);
         };
-        let known = [
-            "g_global", "g_slave", "g_set", "g_upd", "g_find", "g_found", "g_reply", "g_mon0",
-            "g_mon1", "g_chg1", "g_chg2",
-        ];
-        let query = Kind::ALL.into_iter().find(|kind| kind.verb() == verb);
-        if query.is_none() && !known.contains(&&*verb) {
+        if !Self::is_verb(&verb) {
             return Ok(None);
         }
+        let query = Kind::ALL.into_iter().find(|kind| kind.verb() == verb);
         let mut args = message.values().into_iter().skip(1);
         let mut next = || args.next();
         let parsed = (|| {

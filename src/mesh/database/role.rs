@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::global::Global;
 use super::request::addresses;
 use super::values::Families;
-use super::{Effect, Family, GLOBALS, Kind, LISTENERS, Request, State, Val};
+use super::{Effect, Family, GLOBALS, Kind, LISTENERS, Request, STAND_INS, State, Val};
 use crate::proto::{Message, NodeId};
 
 /// What a question is answered with.
@@ -113,7 +113,7 @@ impl State {
         };
         let limits = (*node != self.own).then_some(&self.config.limits);
         let told = global.update(node, &family, set, del, limits);
-        self.keepalive.dirty |= family == GLOBALS;
+        self.keepalive.dirty |= matches!(&*family, GLOBALS | LISTENERS | STAND_INS);
         if told.refused {
             self.log(2, || {
                 format!("{node} set more of family {family} than we want to hold.")
@@ -131,6 +131,7 @@ impl State {
             && let Some(global) = &self.global
         {
             let monitors: Vec<NodeId> = global.monitors(&family).cloned().collect();
+            self.tell_observer(&family, &set, &del);
             self.send_all(&monitors, Request::Chg2 { family, set, del });
         }
     }

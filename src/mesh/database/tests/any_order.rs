@@ -143,7 +143,7 @@ proptest! {
                     Effect::After(delay, _) => {
                         prop_assert!((0.6..=30.0).contains(&delay.as_secs_f64()));
                     }
-                    Effect::Log(..) => {}
+                    Effect::Log(..) | Effect::Seen(_) => {}
                 }
             }
             prop_assert!(state.global_nodes().all(|node| up.contains(node)));
