@@ -62,6 +62,56 @@ async fn two_nodes_talk() {
     }
 }
 
+/// A link's reader remembers the ports that it met; that must not keep alive what their code holds.
+#[tokio::test]
+async fn code_ends_with_its_port_or_its_replacement() {
+    let a = listening("end-a").await;
+    let b = joining("end-b", &a).await;
+    up(&b, "end-a").await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    // Code that holds something whose end is seen, and says that it was called.
+    let code = |name: &'static str| {
+        let (kept, ended) = oneshot::channel::<()>();
+        let tell = tell.clone();
+        let code = move |cx: &aemp::Context, (what,): (String,)| {
+            let _ = &kept;
+            let _ = tell.send(name);
+            match what.as_str() {
+                "end" => cx.end(),
+                "replace" => drop(cx.this().rcv("n", |_, (): ()| {})),
+                _ => {}
+            }
+        };
+        (code, ended)
+    };
+    let mut ends = Vec::new();
+    for (n, last) in ["kil", "end", "replace", "unrcv"].into_iter().enumerate() {
+        let (code, ended) = code(last);
+        let port = a.port();
+        port.rcv("n", code);
+        for word in ["go", "go"] {
+            b.snd(&port, &("n", word)).unwrap();
+            assert_eq!(within("a call", told.recv()).await, Some(last));
+        }
+        match n {
+            0 => port.kil(Reason::normal()),
+            3 => drop(port.unrcv("n")),
+            _ => {
+                b.snd(&port, &("n", last)).unwrap();
+                assert_eq!(within("the last call", told.recv()).await, Some(last));
+            }
+        }
+        ends.push((port, ended));
+    }
+    for (port, ended) in ends {
+        assert!(within("the end of the code", ended).await.is_err());
+        drop(port);
+    }
+    for node in [a, b] {
+        node.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn statistics_count_what_passes() {
     let a = listening("stats-a").await;
