@@ -210,13 +210,16 @@ impl Queue {
     }
 }
 
-/// Keeps the memory of a batch for the next one on this thread. What is left in it is dropped.
+/// Keeps the memory of a batch for the next one on this thread, unless there is more already. What is left
+/// in it is dropped.
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
     batch.texts.clear();
     (batch.taken, batch.octets) = (0, 0);
     if batch.texts.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
-        SPARE.set(Some(batch));
+        let smaller = |other: &Batch| other.list.capacity() < batch.list.capacity();
+        let larger = SPARE.take().filter(|other| !smaller(other));
+        SPARE.set(Some(larger.unwrap_or(batch)));
     }
 }
 
