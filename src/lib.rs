@@ -1,14 +1,14 @@
 //! AnyEvent::MP in Rust: join a Perl network of any release, byte for byte, or build one of your own.
 //!
 //! AnyEvent::MP (AEMP) is Perl's Erlang-style message passing: *ports* are destinations for messages
-//! and contexts for code, a *node* is a process with ports, nodes find each other and form a full mesh,
-//! and a *monitor* tells when a port died or messages to it were lost.
+//! and contexts for code, a *node* is a process with ports, nodes find each other, and a *monitor* tells
+//! when a port died or messages to it were lost. Releases 0.95 to 2.02 are spoken, all at once.
 //!
 //! ```text
 //!  |-- a Rust process ---|                    |--- a Perl process ---|
 //!  | Node "A"            |                    |            Node "B"  |
 //!  |                     |                    |                      |
-//!  | port A#uq.a  ==== <----- TCP, JSON -----> ====  port B#Xy.a     |
+//!  | port A#uq.a  ==== <--- JSON or CBOR ----> ====  port B#Xy.a     |
 //!  | port A#uq.b  ====   |   authenticated    |   ====  port B#Xy.b  |
 //!  |                     |   by a secret      |                      |
 //!  |  groups, monitors  <------ the mesh ------> groups, monitors    |
@@ -56,6 +56,29 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The database of AnyEvent::MP 2.x: families of keys and values, which each node sets for itself and all
+//! see. Global nodes, as a rule the seeds, keep it together:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let node = |id: &str| aemp::Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+//! let seed = node("db_seed").start().await?;
+//! let worker = node("db_worker").seeds(seed.listeners()).start().await?;
+//! worker.db_set("load", "worker", &0.25)?; // until it is deleted, or the node goes
+//!
+//! let mut changes = seed.db_mon::<f64>("load");
+//! loop {
+//!     let change = changes.next().await.unwrap()?;
+//!     if let Some(load) = change.added.get("worker") {
+//!         assert_eq!(*load, 0.25);
+//!         break;
+//!     }
+//! }
+//! assert_eq!(worker.db_keys("load").await?, ["worker"]);
+//! # worker.shutdown().await; seed.shutdown().await;
+//! # Ok(()) }
+//! ```
+//!
 //! | to | there is |
 //! |---|---|
 //! | configure and start a node | [`Node::builder`], [`config`] |
@@ -65,6 +88,7 @@
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
 //! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`] |
+//! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
@@ -82,6 +106,12 @@
 //! fire. No message is ever dropped in silence from between two others.
 //!
 //! [`Node::snd`] never waits and never fails for a reason of the network.
+//!
+//! The database is not part of this. Who monitors a family sees each change that the global node makes to
+//! it once and in order. While there is no global node, what was known stays; the next one's content is
+//! compared with it, and what happened in between is seen as one change. If several nodes set the same
+//! key, all see one of their values; which one may differ between nodes for good. A node that goes takes
+//! its keys along.
 //!
 //! # Where code runs
 //!
@@ -101,7 +131,10 @@
 //! - Broken input closes that one connection, with a line in the log that says who and what. (Some Perl
 //!   releases are left half deaf.)
 //! - Two nodes that connect to each other at the same time keep one link and lose nothing.
-//! - One node talks to releases of both greeting versions at once.
+//! - One node talks to releases of all generations at once. A group is what the mesh of 0.95 to 1.30 and
+//!   the database of 2.x have together. The Storable framing is off unless configured.
+//! - [`Node::db_mon`] tells what is there at the start, on global nodes as well.
+//! - A seed that was lost is tried again at once, in generation 2 too.
 //!
 //! The wire protocol is specified in PROTOCOL.md.
 //!

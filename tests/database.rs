@@ -276,6 +276,33 @@ async fn one_node_is_in_all_networks_at_once() {
     all_down(others.into_iter().chain([hub])).await;
 }
 
+/// The links are of generation 2, and the gossip of generation 1 goes over them as well.
+#[tokio::test]
+async fn nodes_of_all_generations_gossip_and_share_a_database() {
+    let seed = builder("both-seed", Generations::Auto);
+    let seed = seed.start().await.unwrap();
+    let mut nodes = vec![seed.clone()];
+    for id in ["both-a", "both-b"] {
+        let node = builder(id, Generations::Auto).seeds(seed.listeners());
+        nodes.push(node.start().await.unwrap());
+    }
+    // Nobody has anything to say to the other: this is the mesh.
+    for node in &nodes {
+        for other in &nodes {
+            if node.id() != other.id() {
+                support::up(node, other.id().as_str()).await;
+            }
+        }
+        let links = node.stats().links;
+        assert_eq!(links.len(), 2);
+        assert!(links.iter().all(|link| link.generation == "2"), "{links:?}");
+    }
+    nodes[1].db_set("f", "key", &1).unwrap();
+    family_is(&nodes[2], "f", json!({"key": 1})).await;
+    assert!(seed.is_global() && !nodes[1].is_global());
+    all_down(nodes.into_iter().rev()).await;
+}
+
 #[tokio::test]
 async fn nodes_of_generations_1_and_2_refuse_each_other_and_say_why() {
     capture_log();

@@ -62,6 +62,56 @@ async fn two_nodes_talk() {
     }
 }
 
+/// A link's reader remembers the ports that it met; that must not keep alive what their code holds.
+#[tokio::test]
+async fn code_ends_with_its_port_or_its_replacement() {
+    let a = listening("end-a").await;
+    let b = joining("end-b", &a).await;
+    up(&b, "end-a").await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    // Code that holds something whose end is seen, and says that it was called.
+    let code = |name: &'static str| {
+        let (kept, ended) = oneshot::channel::<()>();
+        let tell = tell.clone();
+        let code = move |cx: &aemp::Context, (what,): (String,)| {
+            let _ = &kept;
+            let _ = tell.send(name);
+            match what.as_str() {
+                "end" => cx.end(),
+                "replace" => drop(cx.this().rcv("n", |_, (): ()| {})),
+                _ => {}
+            }
+        };
+        (code, ended)
+    };
+    let mut ends = Vec::new();
+    for (n, last) in ["kil", "end", "replace", "unrcv"].into_iter().enumerate() {
+        let (code, ended) = code(last);
+        let port = a.port();
+        port.rcv("n", code);
+        for word in ["go", "go"] {
+            b.snd(&port, &("n", word)).unwrap();
+            assert_eq!(within("a call", told.recv()).await, Some(last));
+        }
+        match n {
+            0 => port.kil(Reason::normal()),
+            3 => drop(port.unrcv("n")),
+            _ => {
+                b.snd(&port, &("n", last)).unwrap();
+                assert_eq!(within("the last call", told.recv()).await, Some(last));
+            }
+        }
+        ends.push((port, ended));
+    }
+    for (port, ended) in ends {
+        assert!(within("the end of the code", ended).await.is_err());
+        drop(port);
+    }
+    for node in [a, b] {
+        node.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn statistics_count_what_passes() {
     let a = listening("stats-a").await;
@@ -697,4 +747,36 @@ async fn a_local_sender_waits_for_room() {
         .await
         .expect("it goes on")
         .unwrap();
+}
+
+/// A port that is killed while it is at work dies when that is done. A node that stops meanwhile still
+/// tells why the port died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_before_the_end_is_told_before_the_end() {
+    let a = listening("last-kill-a").await;
+    let b = joining("last-kill-b", &a).await;
+    up(&b, "last-kill-a").await;
+    let (begun, mut at_work) = mpsc::unbounded_channel();
+    let (go_on, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let port = b.port();
+    port.rcv("work", move |_, (): ()| {
+        begun.send(()).unwrap();
+        gate.lock().unwrap().recv_timeout(LIMIT).unwrap();
+    });
+    let fired = monitored(&a, port.id());
+    a.snd(&port, &("work",)).unwrap();
+    within("the port to be at work", at_work.recv()).await;
+    port.kil(Reason::new(["bye"]));
+    let mut stopping = Box::pin(b.shutdown());
+    tokio::select! {
+        biased;
+        () = &mut stopping => panic!("the port is at work"),
+        () = std::future::ready(()) => {} // it has begun to stop
+    }
+    go_on.send(()).unwrap();
+    within("the end", stopping).await;
+    let reason = within("the monitor", fired).await.unwrap();
+    assert_eq!(reason.to_string(), "bye");
+    a.shutdown().await;
 }

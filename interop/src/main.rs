@@ -21,7 +21,7 @@ struct Options {
     /// Only cells whose name (scenario/listener+connector) contains this; `*` matches anything; may be repeated
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// Releases to run, separated by commas, or "all" [default: 0.95,1.0,1.21,1.24,1.26,1.30 as far as they are there, else all]
+    /// Releases to run, separated by commas, or "all" [default: 0.95,1.0,1.21,1.24,1.26,1.30,2.02 as far as they are there, else all]
     #[arg(long, value_name = "LIST")]
     releases: Option<String>,
     /// Write the results to this file: JUnit XML if it ends in .xml, else JSON

@@ -52,7 +52,7 @@ pub struct Config {
     pub connect_interval: Duration,
     /// How long a message may be under way in generation 0 (`network_latency`, seconds); `None`: its default.
     pub network_latency: Option<Duration>,
-    /// Framings offered and accepted, best first (`framing_format`); `json`.
+    /// Framings offered and accepted, best first (`framing_format`); `cbor`, `json`.
     pub framing_format: Vec<String>,
     /// Ways we are willing to authenticate ourselves (`auth_offer`).
     pub auth_offer: Vec<String>,

@@ -441,6 +441,7 @@ fn assemble(
         stopping: AtomicBool::new(false),
         events: super::events::Subscribers::default(),
         tasks: TaskTracker::new(),
+        kills: TaskTracker::new(),
         halted: CancellationToken::new(),
         uniq: alnumbits(&rand::random::<[u8; 6]>()),
         runiq,
@@ -582,6 +583,9 @@ impl Inner {
         const PATIENCE: Duration = Duration::from_secs(1);
         let peers = self.peers.all();
         let flush = async {
+            // What was to be killed before is told of before.
+            self.kills.close();
+            self.kills.wait().await;
             for peer in &peers {
                 if peer.is_up() {
                     peer.wait_until_written().await;

@@ -163,6 +163,8 @@ pub(crate) struct Inner {
     stopping: AtomicBool,
     events: events::Subscribers,
     tasks: TaskTracker,
+    /// Kills of ports that wait behind messages.
+    pub(crate) kills: TaskTracker,
     /// Everything has been told that the node stopped.
     halted: CancellationToken,
     /// The cookie in the names of local ports.

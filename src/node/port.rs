@@ -240,7 +240,7 @@ impl PortCell {
         let over = loop {
             match batch.pop() {
                 None => break false,
-                Some(Item::Kill(reason)) => {
+                Some(Item::Kill(reason, _told)) => {
                     self.die_of(node, reason);
                     break true;
                 }
@@ -679,7 +679,7 @@ impl PortCell {
         let own = RUNNING.get() == Arc::as_ptr(self);
         let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
         if state.alive && self.phase.is_running() && !at_once {
-            state.queue.push(Item::Kill(reason));
+            state.queue.push(Item::Kill(reason, node.kills.token()));
             let idle = self.phase.queued();
             drop(state);
             if idle {

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::proto::{Message, Reason};
 
 /// What waits in a port's queue.
@@ -10,8 +12,9 @@ pub(crate) enum Item {
     Message(Message),
     /// A message of this node, encoded: so many octets of the [`texts`](Items::texts).
     Text(usize),
-    /// The port is to be killed, behind the messages that were sent before.
-    Kill(Reason),
+    /// The port is to be killed, behind the messages that were sent before. A node that stops waits
+    /// for it.
+    Kill(Reason, TaskTrackerToken),
 }
 
 /// What is put into a queue.
@@ -61,7 +64,7 @@ fn octets(item: &Item) -> usize {
     match item {
         Item::Message(message) => message.size(),
         Item::Text(len) => *len,
-        Item::Kill(_) => 0,
+        Item::Kill(..) => 0,
     }
 }
 
@@ -193,7 +196,7 @@ impl Queue {
         items.octets -= octets(&item);
         match item {
             Item::Message(message) => Some(message),
-            Item::Text(_) | Item::Kill(_) => None,
+            Item::Text(_) | Item::Kill(..) => None,
         }
     }
 
@@ -207,13 +210,16 @@ impl Queue {
     }
 }
 
-/// Keeps the memory of a batch for the next one on this thread. What is left in it is dropped.
+/// Keeps the memory of a batch for the next one on this thread, unless there is more already. What is left
+/// in it is dropped.
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
     batch.texts.clear();
     (batch.taken, batch.octets) = (0, 0);
     if batch.texts.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
-        SPARE.set(Some(batch));
+        let smaller = |other: &Batch| other.list.capacity() < batch.list.capacity();
+        let larger = SPARE.take().filter(|other| !smaller(other));
+        SPARE.set(Some(larger.unwrap_or(batch)));
     }
 }
 
@@ -229,7 +235,7 @@ mod tests {
             all.push(match item {
                 Item::Text(len) => String::from_utf8(batch.text(len).to_vec()).unwrap(),
                 Item::Message(message) => message.to_json().into_owned(),
-                Item::Kill(reason) => reason.to_string(),
+                Item::Kill(reason, _) => reason.to_string(),
             });
         }
         all

@@ -124,6 +124,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<'_, T> {
         f.write_str("a message")
     }
 
+    #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
         for _ in 0..self.skip {
             if seq.next_element::<IgnoredAny>()?.is_none() {
@@ -187,6 +188,7 @@ impl<'de, A: SeqAccess<'de>> Deserializer<'de> for Elements<'_, A> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
         visitor.visit_seq(self.list(0))
     }
+    #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(
         self,
         len: usize,
@@ -266,6 +268,7 @@ struct Counted<'a, A> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Counted<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
@@ -293,6 +296,7 @@ struct Lend<'a, T>(&'a mut Option<T>);
 
 impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Lend<'_, T> {
     type Value = T::Value;
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
         let seed = self.0.take();
         let seed = seed.ok_or_else(|| de::Error::custom("an element was read twice"))?;

@@ -102,12 +102,13 @@ impl<'a> Head<'a> {
             b']' => false,
             _ => return None,
         };
+        let at = 2 + tag.len() + 1;
         Some(Head {
             name: b"",
             tag,
             rest: RestAt {
                 more: if more { More::Json } else { More::End },
-                at: 2 + tag.len() + 1,
+                at,
             },
         })
     }

@@ -13,11 +13,13 @@ fn seen(effects: &[Effect]) -> Vec<Seen> {
 }
 
 fn dialled(effects: &[Effect]) -> Vec<&str> {
-    let dialled = |effect| match effect {
-        &Effect::Connect(ref node, _) => Some(node.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(dialled).collect()
+    let mut nodes = Vec::new();
+    for effect in effects {
+        if let Effect::Connect(node, _) = effect {
+            nodes.push(node.as_str());
+        }
+    }
+    nodes
 }
 
 fn port(add: bool, family: &str, port: &str) -> Seen {

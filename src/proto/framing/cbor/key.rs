@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::super::transcode::ascii;
 use super::super::transcode::perl_float;
 use super::de::Deserializer;
 use super::error::CborError;
@@ -18,6 +19,15 @@ impl<'de> Key<'_, 'de> {
     #[inline]
     fn text(self) -> Result<Cow<'de, str>, CborError> {
         let Deserializer { input, at, .. } = self.0;
+        // Nearly all keys are short and ASCII: a short cut for them.
+        if let Some((&first @ (0x40..=0x57 | 0x60..=0x77), rest)) =
+            input.get(*at..).and_then(<[u8]>::split_first)
+            && let Some(octets) = rest.get(..usize::from(first & 0x1f))
+            && let Some(text) = ascii(octets)
+        {
+            *at += 1 + octets.len();
+            return Ok(Cow::Borrowed(text));
+        }
         key_text(input, at)
     }
 
