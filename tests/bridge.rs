@@ -368,3 +368,27 @@ async fn three_generations_meet() {
     assert!(left.is_empty());
     middle.shutdown().await;
 }
+
+/// The bridge's node finds those that know another global node only.
+#[tokio::test]
+async fn nodes_of_other_masters_are_bridged_too() {
+    capture_log();
+    let two = Generations::Only(2);
+    let master = start("br-master", two, &[]).await;
+    master.become_global();
+    let leaf = start("br-leaf", two, &[&master]).await;
+    let middle = start("br-master-middle", Generations::Auto, &[&master]).await;
+    let bridge = middle.bridge([1, 2]).unwrap();
+    let old = start("br-master-old", Generations::Only(1), &[&middle]).await;
+    up(&old, leaf.id().as_str()).await;
+    let ports = [echo(&leaf, "br-master"), echo(&old, "br-master")];
+    for (from, to) in [(&old, &ports[0]), (&leaf, &ports[1])] {
+        assert_eq!(members(from, "br-master", 2).await, ports);
+        let call = from.cal::<(String, String)>(to, &("echo", "x"), Some(LIMIT));
+        assert_eq!(within("the echo", call).await.unwrap().1, to.node());
+    }
+    drop(bridge);
+    for node in [leaf, old, middle, master] {
+        node.shutdown().await;
+    }
+}
