@@ -361,6 +361,55 @@ fn signals_end_a_node_cleanly() {
 }
 
 #[test]
+fn a_node_is_a_bridge() {
+    let home = Home::new();
+    let rc = json!({ "version": 1, "secret": "geheim" });
+    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    let middle = home.run_with(&["run", "nodeid", "middle", "binds", "127.0.0.1:0", "bridge"]);
+    let start = |id: &str, generation: &str| {
+        home.run_with(&[
+            "run",
+            "nodeid",
+            id,
+            "generation",
+            generation,
+            "binds",
+            "127.0.0.1:0",
+            "seeds",
+            &middle.listener,
+        ])
+    };
+    let _old = start("old", "0");
+    let _new = start("new", "2");
+    // A node of generation 0 reaches one of 2; it may take until all have met.
+    let rc = json!({
+        "version": 1, "secret": "geheim", "generation": 0,
+        "profile": { "aemp": { "binds": ["127.0.0.1:0"], "seeds": [middle.listener] } },
+    });
+    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    let time = stdout(home.aemp(&["cal", "new", "time"]).success());
+    let time: Value = serde_json::from_str(&time).unwrap();
+    assert!(time.as_f64().is_some(), "{time}");
+}
+
+#[test]
+fn what_a_bridge_joins_is_kept_and_checked() {
+    let home = Home::new();
+    home.network("127.0.0.1:1");
+    home.aemp(&["setbridge", "0,1", "profile", "p", "bridge", "all"])
+        .success();
+    assert_eq!(home.config()["bridge"], json!(["0", "1"]));
+    assert_eq!(home.config()["profile"]["p"]["bridge"], json!(["all"]));
+    let error = stderr(home.aemp(&["bridge", "1"]).code(1));
+    assert!(error.contains("what a bridge joins"), "{error}");
+    // The file says that the node speaks generation 1 alone.
+    let error = stderr(home.aemp(&["run", "x", "binds", "127.0.0.1:0"]).code(1));
+    assert!(error.contains("does not speak generation 0"), "{error}");
+    home.aemp(&["delbridge"]).success();
+    assert_eq!(home.config().get("bridge"), None);
+}
+
+#[test]
 fn a_node_that_cannot_start_says_why() {
     let home = Home::new();
     home.network("127.0.0.1:1");

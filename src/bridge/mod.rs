@@ -3,6 +3,9 @@
 mod pair;
 mod translate;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +52,7 @@ pub enum BridgeError {
 /// by their own IDs, see their groups, monitor, kill and spawn there.
 ///
 /// Each node gets a stand-in in each of the other generations: a listener that greets as that node, on the
-/// addresses of the bridge's node, on a port of its own. `docs/bridge.md` says what passes and what the limits are.
+/// addresses of the bridge's node, on a port of its own. With generation 2 the bridge's node is a global one. `docs/bridge.md` says what passes and what the limits are.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -175,7 +175,7 @@ fn leave(client: Program, name: &str, others: &mut [&mut Program]) -> Result<()>
 }
 
 /// Waits until a client sees another one quit, for a reason that begins so.
-fn quits(listener: &mut Program, name: &str, reason: &str) -> Result<()> {
+pub(super) fn quits(listener: &mut Program, name: &str, reason: &str) -> Result<()> {
     let head = format!("{name} (quits, ");
     let line = listener.line(&format!("'{head}...'"), |line| line.starts_with(&head))?;
     ensure(

@@ -6,6 +6,7 @@ mod bad_peers;
 mod big;
 mod both_connect;
 mod bridge;
+mod bridge_chat;
 mod chat;
 mod chat_program;
 mod database;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &mesh::EIGHT,
         &mixed::SCENARIO,
         &bridge::SCENARIO,
+        &bridge_chat::SCENARIO,
         &framings::TEXT,
         &framings::STORABLE,
         &database::VALUES,
