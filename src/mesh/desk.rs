@@ -1,6 +1,6 @@
 //! The program's questions to the database, and the monitors that it has there.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -15,9 +15,8 @@ pub(crate) struct Desk {
     last: u64,
     queries: HashMap<u64, oneshot::Sender<Value>>,
     monitors: HashMap<u64, Arc<Changes>>,
-    /// The monitors of families that are groups: their IDs, and the groups that are followed.
-    groups: HashMap<u64, String>,
-    followed: std::collections::BTreeSet<String>,
+    /// The groups whose families are monitored, each under an ID that is not among the monitors.
+    followed: BTreeSet<String>,
     closed: bool,
 }
 
@@ -65,20 +64,16 @@ impl Desk {
 
     /// The ID for a monitor of a group's family, unless there is one.
     pub(crate) fn follow(&mut self, group: &str) -> Option<u64> {
-        if !self.followed.insert(group.to_owned()) {
-            return None;
-        }
-        let id = self.id();
-        self.groups.insert(id, group.to_owned());
-        Some(id)
+        let new = self.followed.insert(group.to_owned());
+        new.then(|| self.id())
     }
 
     /// A change for a monitor of the program's. False: it belongs to a group.
     pub(crate) fn tell(&self, id: u64, change: &Change) -> bool {
-        if let Some(changes) = self.monitors.get(&id) {
-            changes.push(change.clone());
-        }
-        !self.groups.contains_key(&id)
+        let monitor = self.monitors.get(&id);
+        monitor
+            .inspect(|changes| changes.push(change.clone()))
+            .is_some()
     }
 
     pub(crate) fn close(&mut self) {

@@ -52,20 +52,26 @@ impl<'a> Head<'a> {
     fn find_json(octets: &'a [u8]) -> Option<Self> {
         let rest = octets.strip_prefix(b"[\"")?;
         let name = plain(rest)?;
+        let before = 2 + name.len() + 3;
         let rest = rest[name.len()..].strip_prefix(b"\",\"")?;
+        Self::of_tag(name, rest, before)
+    }
+
+    /// The head of a message in JSON whose tag stands at the start of `rest`, so many octets behind the
+    /// message's own start.
+    #[inline]
+    fn of_tag(name: &'a [u8], rest: &'a [u8], before: usize) -> Option<Self> {
         let tag = plain(rest)?;
         let more = match rest.get(tag.len() + 1)? {
-            b',' => true,
-            b']' => false,
+            b',' => More::Json,
+            b']' => More::End,
             _ => return None,
         };
+        let at = before + tag.len() + 1;
         Some(Head {
             name,
             tag,
-            rest: RestAt {
-                more: if more { More::Json } else { More::End },
-                at: 2 + name.len() + 3 + tag.len() + 1,
-            },
+            rest: RestAt { more, at },
         })
     }
 
@@ -95,22 +101,7 @@ impl<'a> Head<'a> {
     /// ```
     #[inline]
     pub fn of_args(octets: &'a [u8]) -> Option<Self> {
-        let rest = octets.strip_prefix(b"[\"")?;
-        let tag = plain(rest)?;
-        let more = match rest.get(tag.len() + 1)? {
-            b',' => true,
-            b']' => false,
-            _ => return None,
-        };
-        let at = 2 + tag.len() + 1;
-        Some(Head {
-            name: b"",
-            tag,
-            rest: RestAt {
-                more: if more { More::Json } else { More::End },
-                at,
-            },
-        })
+        Self::of_tag(b"", octets.strip_prefix(b"[\"")?, 2)
     }
 
     /// The octets from the message's start to its tag: other ones for any other port or tag.
