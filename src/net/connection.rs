@@ -252,6 +252,7 @@ async fn take_over(
         recv_framing: done.recv_framing,
         remote: remote.to_owned(),
         ready: Notify::new(),
+        socket: Mutex::default(),
         ending: Ending::default(),
         pair: crate::node::Pair::default(),
     });

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
@@ -24,6 +25,20 @@ use crate::proto::{Framing, FramingError};
 /// the usual way: trying to read such a message at once is in vain most of the time.
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
+
+/// Lets the tasks go first that are ready by now. Unlike tokio's `yield_now`, which means to let the system
+/// go first too, this asks it nothing.
+async fn step_back() {
+    let mut stepped = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
 const LINGER: Duration = Duration::from_millis(500);
@@ -51,6 +66,8 @@ pub(super) fn start(
         intake: Intake::new(&rest),
         large: 0,
     };
+    let write = Arc::new(write);
+    *link.socket.lock() = Some(write.clone());
     let writer = Writer {
         node: node.clone(),
         peer: peer.clone(),
@@ -132,7 +149,7 @@ impl Reader {
         let silence = idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
         loop {
-            let taken = self.take(&mut block, socket.as_ref());
+            let taken = self.take(&mut block);
             self.intake.keep(block);
             taken?;
             self.rest().await;
@@ -159,10 +176,9 @@ impl Reader {
     }
 
     /// Hands out every complete message in the block.
-    fn take(&mut self, block: &mut BytesMut, socket: &TcpStream) -> Result<(), FramingError> {
+    fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
         let (node, peer, link) = (self.node.clone(), self.peer.clone(), self.link.clone());
-        let write = |octets: &[u8]| socket.try_write(octets);
-        peer.read_turn(&link, write, || {
+        peer.read_turn(&link, || {
             enter(&node.runtime, || {
                 let mut claims = Claims::new(&node);
                 let result = self.take_all(&node, block, &mut claims);
@@ -250,6 +266,30 @@ impl Drop for Reader {
     }
 }
 
+/// Writes all of it. Somebody else may write to the socket as well, but not meanwhile.
+async fn write_all(socket: &OwnedWriteHalf, mut octets: &[u8]) -> std::io::Result<()> {
+    // However fast it goes, other tasks get their turn.
+    tokio::task::coop::consume_budget().await;
+    while !octets.is_empty() {
+        match socket.try_write(octets) {
+            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(written) => octets = octets.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                socket.writable().await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// However the writer ends, nobody writes any more.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.link.socket.lock().take();
+    }
+}
+
 struct Writer {
     node: Arc<Inner>,
     peer: Arc<Peer>,
@@ -257,8 +297,8 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(self, mut socket: OwnedWriteHalf) {
-        let writing = self.write(&mut socket);
+    async fn run(self, socket: Arc<OwnedWriteHalf>) {
+        let writing = self.write(&socket);
         let result = self.link.ending.unless_over(Half::Writer, writing).await;
         if let Some(Err(error)) = result {
             log_at!(9, "{} {error}", self.link.remote);
@@ -267,10 +307,10 @@ impl Writer {
                 self.peer.fail(node, self.link.serial, &error.to_string());
             });
         }
-        // Dropping this half sends the end of the stream.
+        // Dropping this half, with the writer, sends the end of the stream.
     }
 
-    async fn write(&self, socket: &mut OwnedWriteHalf) -> std::io::Result<()> {
+    async fn write(&self, socket: &OwnedWriteHalf) -> std::io::Result<()> {
         let keepalive = idle(&self.node, &self.link).keepalive;
         let mut spare = Vec::new();
         let mut rested = true;
@@ -282,11 +322,11 @@ impl Writer {
                 spare = taken;
                 if !std::mem::replace(&mut rested, true) {
                     // Who waits for room goes first, and finds the buffers as they are.
-                    tokio::task::yield_now().await;
+                    step_back().await;
                     continue;
                 }
                 spare.shrink_to(IDLE_SIZE);
-                self.peer.shrink_output(IDLE_SIZE);
+                self.peer.rest(IDLE_SIZE);
                 let ready = self.link.ready.notified();
                 match keepalive {
                     None => ready.await,
@@ -299,13 +339,14 @@ impl Writer {
                 continue;
             }
             rested = taken.capacity() <= IDLE_SIZE;
-            socket.write_all(&taken).await?;
+            write_all(socket, &taken).await?;
             let sent = &self.link.traffic.sent_octets;
             sent.fetch_add(taken.len() as u64, Ordering::Relaxed);
             taken.clear();
             if taken.capacity() > SPARE_SIZE {
                 taken = Vec::new();
             }
+            crate::node::offer_buffer(&mut taken);
             spare = taken;
         }
     }

@@ -17,7 +17,7 @@ use super::phase::Epoch;
 use super::port::{PortCell, Running, panic_text};
 use super::queue::Items;
 use super::{Context, Inner};
-use crate::proto::message::Head;
+use crate::proto::message::{Head, RestAt};
 use crate::proto::{Framing, Reason};
 
 /// The port that a link's reader has claimed, and those that this thread's readers claimed before.
@@ -150,14 +150,20 @@ impl Claims {
         octets: &mut [u8],
         plain: bool,
     ) -> Option<usize> {
-        let head = Head::find(framing, octets)?;
-        self.claim(node, &head, head.octets(octets))?;
+        let at = match self.rest_of_next(framing, octets) {
+            Some(at) => at,
+            None => {
+                let head = Head::find(framing, octets)?;
+                self.release(node);
+                self.claim(node, &head, head.octets(octets))?;
+                head.rest()
+            }
+        };
         let (slot, context) = (
             &self.known.table.get_bucket(self.held?)?.slot,
             self.context.as_ref()?,
         );
         let mut handler = slot.enter()?;
-        let at = head.rest();
         let quick = at.open(octets, plain, node.settings.limits);
         let outcome = {
             let _running = Running::begin(context.cell()?);
@@ -187,24 +193,19 @@ impl Claims {
         Some(end)
     }
 
-    /// Claims the port that a message is for, unless it is claimed already. `key`: what the message
-    /// begins with.
+    /// The rest of the message, if it is one more for the port and the tag that are claimed.
     #[inline]
-    fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
-        if let (Some(held), Some(context)) = (self.held, &self.context)
-            && let Some(entry) = self.known.table.get_bucket(held)
-            && entry.key.octets() == key
-            && entry.epoch == context.cell()?.epoch()
-        {
-            return Some(());
-        }
-        self.release(node);
-        self.claim_other(node, head, key)
+    fn rest_of_next(&self, framing: Framing, octets: &[u8]) -> Option<RestAt> {
+        let entry = self.known.table.get_bucket(self.held?)?;
+        let key = entry.key.octets();
+        let holds =
+            octets.starts_with(key) && entry.epoch == self.context.as_ref()?.cell()?.epoch();
+        holds.then(|| RestAt::behind(framing, octets, key.len()))?
     }
 
-    /// Claims a port while none is claimed.
+    /// Claims the port that a message is for, while none is claimed. `key`: what the message begins with.
     #[inline]
-    fn claim_other(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
+    fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
         if node.is_stopping() {
             return None;
         }

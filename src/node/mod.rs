@@ -23,10 +23,10 @@ mod ports;
 mod queue;
 mod relay;
 pub(crate) mod request;
+mod scratch;
 mod stats;
 mod work;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,16 +53,17 @@ pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
 pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
-pub(crate) use claim::{Claims, forget};
+pub(crate) use claim::Claims;
 pub(crate) use monitor::call as action;
 pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
+pub(crate) use scratch::offer as offer_buffer;
 pub(crate) use work::enter;
 
 use crate::mesh::Mesh;
 use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
-use crate::proto::message::{encode_args, encode_in};
+use crate::proto::message::{encode_in, encode_local};
 use crate::proto::{Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
@@ -70,6 +71,7 @@ use peer::{Peer, Sent};
 use port::{PortCell, Queued};
 use ports::Ports;
 use queue::Given;
+use scratch::Scratch;
 use work::Job;
 
 /// A node of an AEMP network, running in this process.
@@ -177,6 +179,12 @@ pub(crate) struct Inner {
     serial: AtomicU64,
 }
 
+/// Drops what this thread remembers of ports and nodes.
+pub(crate) fn forget() {
+    claim::forget();
+    scratch::forget();
+}
+
 impl Inner {
     /// A number that was not given out before.
     pub(crate) fn next_serial(&self) -> u64 {
@@ -270,27 +278,47 @@ impl Inner {
         args: &T,
         most: usize,
     ) -> Result<Option<Full>, SendError> {
-        let name = to.name();
-        let mut scratch = Scratch::take();
-        if self.is_local(to) {
-            encode_args(&mut scratch.0, args)?;
-            let message = Given::Text(&scratch.0);
-            let most = if most == usize::MAX { most } else { LOCAL_ROOM };
-            return Ok(self.deliver(name, message, most).map(Full::Port));
-        }
+        scratch::with(self, |scratch| match self.is_local(to) {
+            true => self.snd_here(scratch, to.name(), args, most),
+            false => self.snd_there(scratch, to, args, most),
+        })
+    }
+
+    #[inline]
+    fn snd_here<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        scratch: &mut Scratch,
+        name: &str,
+        args: &T,
+        most: usize,
+    ) -> Result<Option<Full>, SendError> {
+        encode_local(&mut scratch.octets, args)?;
+        let most = if most == usize::MAX { most } else { LOCAL_ROOM };
+        Ok(self.deliver(scratch, name, most).map(Full::Port))
+    }
+
+    #[inline]
+    fn snd_there<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        scratch: &mut Scratch,
+        to: &PortId,
+        args: &T,
+        most: usize,
+    ) -> Result<Option<Full>, SendError> {
         let mut encoded = None;
         loop {
-            let peer = self.peers.get_or_add(to.node());
+            let (peer, octets) = scratch.peer(self, to.node());
             let framing = peer.framing();
             if encoded != Some(framing) {
-                scratch.0.clear();
-                encode_in(&mut scratch.0, framing, name, args)?;
+                octets.clear();
+                encode_in(octets, framing, to.name(), args)?;
                 encoded = Some(framing);
             }
-            match peer.send(self, name, framing, &scratch.0, most) {
+            match peer.send(self, to.name(), framing, octets, most) {
                 Sent::Done => return Ok(None),
-                Sent::NoRoom => return Ok(Some(Full::Peer(peer))),
-                Sent::Unknown | Sent::OtherFraming => {}
+                Sent::NoRoom => return Ok(Some(Full::Peer(peer.clone()))),
+                Sent::Unknown => scratch.forget_peer(),
+                Sent::OtherFraming => {}
             }
         }
     }
@@ -319,24 +347,35 @@ impl Inner {
         }
     }
 
-    /// Hands a message to a local port, or to the node port. A message to a port that does not exist
-    /// is dropped. Gives the port back if `most` messages wait there already.
+    /// Hands the message that is encoded in `scratch` to a local port, or to the node port. A message to a
+    /// port that does not exist is dropped. Gives the port back if `most` messages wait there already.
     fn deliver(
         self: &Arc<Self>,
+        scratch: &mut Scratch,
         name: &str,
-        message: Given<'_>,
         most: usize,
     ) -> Option<Arc<PortCell>> {
         if self.is_stopping() {
             return None;
         }
         if name.is_empty() {
-            request::perform_local(self, message.into_message());
+            request::perform_local(self, Message::from_local(&scratch.octets));
             return None;
         }
-        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, most, false);
-        match self.ports.with(name, enqueue)? {
-            Queued::Done => None,
+        let octets = std::mem::take(&mut scratch.octets);
+        let enqueue = |scratch: &mut Scratch| {
+            let port = scratch.port(self, name)?;
+            Some(port.enqueue(self, Given::Encoded(&octets), most, false))
+        };
+        let mut queued = enqueue(scratch);
+        if let Some(Queued::Dead) = queued {
+            // Another port may have got the name of the one that was remembered.
+            scratch.forget_port();
+            queued = enqueue(scratch);
+        }
+        scratch.octets = octets;
+        match queued? {
+            Queued::Done | Queued::Dead => None,
             Queued::Run(port) => {
                 work::schedule(self, Job::Run(port));
                 None
@@ -450,31 +489,6 @@ impl Inner {
 pub(crate) enum Full {
     Peer(Arc<Peer>),
     Port(Arc<PortCell>),
-}
-
-/// Where messages are encoded, outside of all locks: serialising runs the program's code. The memory is
-/// used again.
-struct Scratch(Vec<u8>);
-
-thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Scratch {
-    fn take() -> Self {
-        Scratch(SCRATCH.take())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        /// A larger buffer is not kept.
-        const KEPT: usize = 1024 * 1024;
-        if self.0.capacity() <= KEPT {
-            self.0.clear();
-            SCRATCH.set(std::mem::take(&mut self.0));
-        }
-    }
 }
 
 impl Node {

@@ -8,6 +8,15 @@ use foldhash::fast::RandomState;
 use super::peer::Peer;
 use crate::proto::NodeId;
 
+/// What remembers a peer for the next message must not keep alive what it holds.
+impl Drop for Peers {
+    fn drop(&mut self) {
+        for peer in self.all() {
+            peer.abandon();
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Peers(DashMap<Box<str>, Arc<Peer>, RandomState>);
 

@@ -16,10 +16,10 @@ use super::context::Context;
 use super::handler::{Handlers, Slot};
 use super::monitor::{self, Watcher};
 use super::phase::{Epoch, Phase};
-use super::queue::{self, Given, Item, Items, Queue};
+use super::queue::{self, Given, Item, Items, Popped, Queue};
 use super::work::{self, Job};
 use crate::log::log_at;
-use crate::proto::message::{Head, are_plain};
+use crate::proto::message::Head;
 use crate::proto::{Limits, Message, PortId, Reason};
 
 pub(crate) use super::handler::Outcome;
@@ -105,6 +105,8 @@ impl Drop for Running {
 pub(crate) enum Queued {
     /// Nothing.
     Done,
+    /// Nothing: the port is dead.
+    Dead,
     /// The port was idle: it has to be run.
     Run(Arc<PortCell>),
     /// There is no room; the message was dropped.
@@ -170,7 +172,7 @@ impl PortCell {
         let settings = &node.settings;
         let mut state = self.state.lock();
         if !state.alive {
-            return Queued::Done;
+            return Queued::Dead;
         }
         let waiting = state.queue.len();
         if waiting >= most {
@@ -186,7 +188,7 @@ impl PortCell {
         // A message that will wait must not keep the whole block alive that it was read into.
         let waits = shared && (self.phase.is_running() || mailbox.is_some());
         match message {
-            Given::Text(text) if mailbox.is_none() => state.queue.push_text(text),
+            Given::Encoded(array) if mailbox.is_none() => state.queue.push_encoded(array),
             given => {
                 let message = given.into_message();
                 let message = if waits { message.compact() } else { message };
@@ -236,29 +238,28 @@ impl PortCell {
         };
         let context = Context::of(node, self.clone());
         let mut known = None;
-        let plain = are_plain(batch.texts());
         let over = loop {
             match batch.pop() {
                 None => break false,
-                Some(Item::Kill(reason, _told)) => {
+                Some(Popped::Kill(reason, _told)) => {
                     self.die_of(node, reason);
                     break true;
                 }
-                Some(Item::Message(message)) => {
+                Some(Popped::Message(message)) => {
                     if self.handle(node, &context, &mut known, message, &mut batch) {
                         break true;
                     }
                 }
-                Some(Item::Text(len)) => {
-                    let text = batch.text(len);
+                Some(Popped::Encoded(message)) => {
+                    let array = batch.encoded(message);
                     let known_one = known.as_ref();
                     let limits = node.settings.limits;
                     let quick = known_one
-                        .and_then(|known| self.handle_text(&context, known, text, plain, limits));
+                        .and_then(|known| self.handle_encoded(&context, known, array, limits));
                     let over = match quick {
                         Some(outcome) => self.conclude(node, outcome, &mut batch),
                         None => {
-                            let message = Message::from_encoded(text);
+                            let message = Message::from_local(array);
                             self.handle(node, &context, &mut known, message, &mut batch)
                         }
                     };
@@ -341,17 +342,16 @@ impl PortCell {
         self.conclude(node, outcome, batch)
     }
 
-    /// Has the handler that is known take a message straight from its text, if that can be done and
-    /// comes to the same as [`handle`](Self::handle) does. Otherwise the text is as it was.
-    fn handle_text(
+    /// Has the handler that is known take a message straight from its octets, if that can be done and
+    /// comes to the same as [`handle`](Self::handle) does.
+    fn handle_encoded(
         &self,
         context: &Context,
         known: &Known,
-        text: &mut [u8],
-        plain: bool,
+        array: &mut [u8],
         limits: Limits,
     ) -> Option<Outcome> {
-        let head = Head::of_args(text)?;
+        let head = Head::of_array(array)?;
         let takes = known.slot.is_quick
             && known.epoch == self.epoch()
             && known.tag.as_ref().map(|tag| tag.as_bytes()) == Some(head.tag);
@@ -360,17 +360,14 @@ impl PortCell {
         }
         let mut handler = known.slot.enter()?;
         let at = head.rest();
-        let quick = at.open(text, plain, limits);
+        let quick = at.open(array, false, limits);
         let outcome = {
             let _running = Running::begin(self);
             catch_unwind(AssertUnwindSafe(|| handler.take_quick(context, &quick)))
         };
         drop(handler);
         known.slot.finish();
-        if at.end(quick.used()).is_none() {
-            at.restore(text);
-            return None;
-        }
+        at.end(quick.used())?;
         Some(match outcome {
             Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
             Err(panic) => Outcome::Done(Err(panic_text(&*panic))),

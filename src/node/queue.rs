@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -10,25 +11,33 @@ use crate::proto::{Message, Reason};
 /// What waits in a port's queue.
 pub(crate) enum Item {
     Message(Message),
-    /// A message of this node, encoded: so many octets of the [`texts`](Items::texts).
-    Text(usize),
+    /// So many messages of this node, which lie in [`encoded`](Items::encoded).
+    Encoded(usize),
     /// The port is to be killed, behind the messages that were sent before. A node that stops waits
     /// for it.
+    Kill(Reason, TaskTrackerToken),
+}
+
+/// What is taken out of a batch.
+pub(crate) enum Popped {
+    Message(Message),
+    /// A message of this node: where its octets are in the batch.
+    Encoded(Range<usize>),
     Kill(Reason, TaskTrackerToken),
 }
 
 /// What is put into a queue.
 pub(crate) enum Given<'a> {
     Message(Message),
-    /// A message as [`encode_args`](crate::proto::message::encode_args) wrote it.
-    Text(&'a [u8]),
+    /// A message as [`encode_local`](crate::proto::message::encode_local) wrote it.
+    Encoded(&'a [u8]),
 }
 
 impl Given<'_> {
     pub(crate) fn into_message(self) -> Message {
         match self {
             Given::Message(message) => message,
-            Given::Text(text) => Message::from_encoded(text),
+            Given::Encoded(array) => Message::from_local(array),
         }
     }
 }
@@ -41,12 +50,18 @@ pub(super) struct Queue(Option<Box<Items>>);
 #[derive(Default)]
 pub(crate) struct Items {
     list: VecDeque<Item>,
-    texts: Vec<u8>,
-    /// So many octets of the texts are taken out already.
+    /// Each with its length before it.
+    encoded: Vec<u8>,
+    /// So many octets of these are taken out already.
     taken: usize,
-    /// The octets of the messages in the list.
+    /// How many messages and kills there are.
+    count: usize,
+    /// The octets of the messages.
     octets: usize,
 }
+
+/// What a message's length is encoded as.
+type Length = u32;
 
 /// Some items that were taken out of a queue at once.
 pub(crate) type Batch = Box<Items>;
@@ -60,17 +75,32 @@ thread_local! {
 const SPARE_OCTETS: usize = 512 * 1024;
 const SPARE_ITEMS: usize = 8 * 1024;
 
-fn octets(item: &Item) -> usize {
-    match item {
-        Item::Message(message) => message.size(),
-        Item::Text(len) => *len,
-        Item::Kill(..) => 0,
-    }
+/// Where the message is whose length stands at `at`.
+#[inline]
+fn message_at(encoded: &[u8], at: usize) -> Range<usize> {
+    let start = at + size_of::<Length>();
+    let length = encoded.get(at..).and_then(<[u8]>::first_chunk);
+    let length = Length::from_le_bytes(*length.unwrap_or(&[0; _]));
+    start..start + length as usize
 }
 
 impl Items {
-    pub(super) fn pop(&mut self) -> Option<Item> {
-        self.list.pop_front()
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Popped> {
+        if let Some(Item::Encoded(run)) = self.list.front_mut() {
+            *run -= 1;
+            if *run == 0 {
+                self.list.pop_front();
+            }
+            let message = message_at(&self.encoded, self.taken);
+            self.taken = message.end;
+            return Some(Popped::Encoded(message));
+        }
+        match self.list.pop_front()? {
+            Item::Message(message) => Some(Popped::Message(message)),
+            Item::Kill(reason, told) => Some(Popped::Kill(reason, told)),
+            Item::Encoded(_) => None,
+        }
     }
 
     /// Puts a message before all others.
@@ -78,47 +108,77 @@ impl Items {
         self.list.push_front(Item::Message(message));
     }
 
-    /// The octets of a text that was [popped](Self::pop), which are taken with this.
-    pub(super) fn text(&mut self, len: usize) -> &mut [u8] {
-        let start = self.taken;
-        self.taken = (start + len).min(self.texts.len());
-        &mut self.texts[start..self.taken]
+    /// The octets of an encoded message that was [popped](Self::pop).
+    #[inline]
+    pub(super) fn encoded(&mut self, message: Range<usize>) -> &mut [u8] {
+        &mut self.encoded[message]
     }
 
-    /// All texts that are left.
-    pub(super) fn texts(&self) -> &[u8] {
-        &self.texts[self.taken..]
-    }
-
-    /// Gives every message memory of its own.
+    /// Gives every message memory of its own, and counts them.
     fn own(&mut self) {
-        let mut rest = &self.texts[self.taken..];
-        for item in &mut self.list {
-            if let Item::Text(len) = *item
-                && let Some((text, more)) = rest.split_at_checked(len)
-            {
-                *item = Item::Message(Message::from_encoded(text));
-                rest = more;
+        let list = std::mem::take(&mut self.list);
+        let mut at = self.taken;
+        for item in list {
+            let Item::Encoded(run) = item else {
+                self.list.push_back(item);
+                continue;
+            };
+            for _ in 0..run {
+                let message = message_at(&self.encoded, at);
+                at = message.end;
+                let message = Message::from_local(&self.encoded[message]);
+                self.list.push_back(Item::Message(message));
             }
         }
-        self.texts.clear();
+        self.encoded.clear();
         self.taken = 0;
+        self.count = self.list.len();
+        self.octets = self.list.iter().map(octets).sum();
     }
 
-    /// Moves the first items to an empty batch.
+    /// Moves the first messages and kills to an empty batch.
     fn split(&mut self, most: usize, batch: &mut Items) {
-        batch.list.extend(self.list.drain(..most));
-        self.octets -= batch.list.iter().map(octets).sum::<usize>();
-        let texts = batch.list.iter().map(|item| match item {
-            Item::Text(len) => *len,
-            _ => 0,
-        });
-        let texts: usize = texts.sum();
-        batch.texts.extend_from_slice(self.text(texts));
-        if self.taken > self.texts.len() / 2 {
-            self.texts.drain(..self.taken);
+        let mut end = self.taken;
+        while batch.count < most
+            && let Some(first) = self.list.front_mut()
+        {
+            let Item::Encoded(run) = first else {
+                batch.octets += octets(first);
+                batch.count += 1;
+                batch.list.extend(self.list.pop_front());
+                continue;
+            };
+            let moved = (*run).min(most - batch.count);
+            *run -= moved;
+            if *run == 0 {
+                self.list.pop_front();
+            }
+            for _ in 0..moved {
+                let message = message_at(&self.encoded, end);
+                end = message.end;
+                batch.octets += message.len();
+            }
+            batch.count += moved;
+            batch.list.push_back(Item::Encoded(moved));
+        }
+        self.count -= batch.count;
+        self.octets -= batch.octets;
+        batch
+            .encoded
+            .extend_from_slice(&self.encoded[self.taken..end]);
+        self.taken = end;
+        if self.taken > self.encoded.len() / 2 {
+            self.encoded.drain(..self.taken);
             self.taken = 0;
         }
+    }
+}
+
+/// The octets of an item that has them itself.
+fn octets(item: &Item) -> usize {
+    match item {
+        Item::Message(message) => message.size(),
+        Item::Encoded(_) | Item::Kill(..) => 0,
     }
 }
 
@@ -128,7 +188,7 @@ impl Queue {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |items| items.list.len())
+        self.0.as_ref().map_or(0, |items| items.count)
     }
 
     /// The octets of the messages in it.
@@ -144,12 +204,25 @@ impl Queue {
     pub(super) fn push(&mut self, item: Item) {
         let items = self.items();
         items.octets += octets(&item);
+        items.count += 1;
         items.list.push_back(item);
     }
 
-    pub(super) fn push_text(&mut self, text: &[u8]) {
-        self.items().texts.extend_from_slice(text);
-        self.push(Item::Text(text.len()));
+    #[inline]
+    pub(super) fn push_encoded(&mut self, array: &[u8]) {
+        let Ok(length) = Length::try_from(array.len()) else {
+            return self.push(Item::Message(Message::from_local(array)));
+        };
+        let items = self.items();
+        items.encoded.reserve(size_of::<Length>() + array.len());
+        items.encoded.extend_from_slice(&length.to_le_bytes());
+        items.encoded.extend_from_slice(array);
+        items.octets += array.len();
+        items.count += 1;
+        match items.list.back_mut() {
+            Some(Item::Encoded(run)) => *run += 1,
+            _ => items.list.push_back(Item::Encoded(1)),
+        }
     }
 
     /// Gives every message memory of its own: they will not be taken in their order.
@@ -163,7 +236,7 @@ impl Queue {
     pub(super) fn take_batch(&mut self, most: usize) -> Batch {
         let mut batch = SPARE.take().unwrap_or_default();
         if let Some(items) = &mut self.0 {
-            if items.list.len() <= most {
+            if items.count <= most {
                 std::mem::swap(items, &mut batch);
             } else {
                 items.split(most, &mut batch);
@@ -179,7 +252,8 @@ impl Queue {
         }
         batch.own();
         let items = self.items();
-        items.octets += batch.list.iter().map(octets).sum::<usize>();
+        items.octets += std::mem::take(&mut batch.octets);
+        items.count += std::mem::take(&mut batch.count);
         batch.list.append(&mut items.list);
         std::mem::swap(&mut items.list, &mut batch.list);
     }
@@ -194,9 +268,10 @@ impl Queue {
         let at = items.list.iter().position(wants)?;
         let item = items.list.remove(at)?;
         items.octets -= octets(&item);
+        items.count -= 1;
         match item {
             Item::Message(message) => Some(message),
-            Item::Text(_) | Item::Kill(..) => None,
+            Item::Encoded(_) | Item::Kill(..) => None,
         }
     }
 
@@ -214,9 +289,9 @@ impl Queue {
 /// in it is dropped.
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
-    batch.texts.clear();
-    (batch.taken, batch.octets) = (0, 0);
-    if batch.texts.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
+    batch.encoded.clear();
+    (batch.taken, batch.count, batch.octets) = (0, 0, 0);
+    if batch.encoded.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
         let smaller = |other: &Batch| other.list.capacity() < batch.list.capacity();
         let larger = SPARE.take().filter(|other| !smaller(other));
         SPARE.set(Some(larger.unwrap_or(batch)));
@@ -226,19 +301,41 @@ pub(super) fn spare(mut batch: Batch) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::message::encode_local;
     use proptest::prelude::*;
+
+    fn text(array: &[u8]) -> String {
+        Message::from_local(array).to_json().into_owned()
+    }
 
     /// What a batch gives, one by one.
     fn texts(batch: &mut Items) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(item) = batch.pop() {
             all.push(match item {
-                Item::Text(len) => String::from_utf8(batch.text(len).to_vec()).unwrap(),
-                Item::Message(message) => message.to_json().into_owned(),
-                Item::Kill(reason, _) => reason.to_string(),
+                Popped::Encoded(message) => text(batch.encoded(message)),
+                Popped::Message(message) => message.to_json().into_owned(),
+                Popped::Kill(reason, _) => reason.to_string(),
             });
         }
         all
+    }
+
+    /// The octets of all messages, added up.
+    fn octets_of(queue: &Queue) -> usize {
+        let Some(items) = &queue.0 else { return 0 };
+        let (mut at, mut sum) = (items.taken, 0);
+        for item in &items.list {
+            sum += octets(item);
+            let Item::Encoded(run) = item else { continue };
+            for _ in 0..*run {
+                let message = message_at(&items.encoded, at);
+                at = message.end;
+                sum += message.len();
+            }
+        }
+        assert_eq!(at, items.encoded.len());
+        sum
     }
 
     proptest! {
@@ -248,28 +345,32 @@ mod tests {
             let mut queue = Queue::default();
             let (mut model, mut next) = (VecDeque::new(), 0);
             for (what, n) in steps {
-                let text = format!("[{next},\"{}\"]", "x".repeat(n));
+                let args = (next, "x".repeat(n));
                 match what {
                     0 | 1 => {
                         next += 1;
                         match what {
-                            0 => queue.push_text(text.as_bytes()),
-                            _ => queue.push(Item::Message(Message::from_encoded(text.as_bytes()))),
+                            0 => {
+                                let mut array = Vec::new();
+                                encode_local(&mut array, &args).unwrap();
+                                queue.push_encoded(&array);
+                            }
+                            _ => queue.push(Item::Message(Message::encode(&args).unwrap())),
                         }
-                        model.push_back(text);
+                        model.push_back(serde_json::to_string(&args).unwrap());
                     }
                     2 | 3 => {
                         let mut batch = queue.take_batch(n);
-                        let kept = batch.list.len() / 2;
+                        let kept = batch.count / 2;
                         let mut got = Vec::new();
                         if what == 3 {
                             // The first half is taken, the rest is put back.
                             for _ in 0..kept {
                                 match batch.pop() {
-                                    Some(Item::Text(len)) => {
-                                        got.push(String::from_utf8(batch.text(len).to_vec()).unwrap());
+                                    Some(Popped::Encoded(message)) => {
+                                        got.push(text(batch.encoded(message)));
                                     }
-                                    Some(Item::Message(message)) => got.push(message.to_json().into_owned()),
+                                    Some(Popped::Message(message)) => got.push(message.to_json().into_owned()),
                                     _ => unreachable!(),
                                 }
                             }
@@ -288,7 +389,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(queue.len(), model.len());
-                prop_assert_eq!(queue.octets(), model.iter().map(String::len).sum::<usize>());
+                prop_assert_eq!(queue.octets(), octets_of(&queue));
             }
             queue.own();
             while let Some(message) = queue.take_where(&mut |_| true) {

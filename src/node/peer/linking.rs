@@ -140,6 +140,18 @@ impl Peer {
         Verdict::Accept
     }
 
+    /// The peer goes with its node, which tells nobody.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock();
+        let held = PeerState {
+            gone: true,
+            ..PeerState::new()
+        };
+        let held = std::mem::replace(&mut *state, held);
+        drop(state);
+        drop(held);
+    }
+
     /// Marks the peer as taken out of the table, if it holds nothing.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();

@@ -29,6 +29,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -67,8 +68,13 @@ struct PeerState {
     out: Vec<u8>,
     /// Octets that the writer, or the reader in its place, took and has not written yet.
     in_flight: usize,
-    /// The reader writes.
+    /// Somebody else than the writer writes.
     flushing: bool,
+    /// The next message, if nothing waits before it, is written by who sends it: it is the first one since
+    /// something came by the link or the writer had nothing to do. Those behind it are gathered.
+    first: bool,
+    /// That message was appended to what is to be written.
+    direct: Option<Arc<Link>>,
     /// Ports there that somebody here monitors.
     monitors: HashMap<Box<str>, Vec<(u64, Action)>>,
     /// Monitors that were set while others fire: they fire with them.
@@ -114,6 +120,8 @@ pub(crate) struct Link {
     pub(crate) remote: String,
     /// There is something to write.
     pub(crate) ready: Notify,
+    /// What the writer writes to, as long as it does.
+    pub(crate) socket: Mutex<Option<Arc<OwnedWriteHalf>>>,
     /// The link is lost or given up: both halves stop.
     pub(crate) ending: Ending,
     /// What a bridge knows of the link.
@@ -129,6 +137,25 @@ pub(crate) struct Traffic {
     pub(crate) received_octets: AtomicU64,
 }
 
+impl Traffic {
+    /// Counts a message that is sent, under the peer's lock: nobody else changes the count meanwhile.
+    #[inline]
+    fn count_sent(&self) {
+        let sent = self.sent.load(Ordering::Relaxed) + 1;
+        self.sent.store(sent, Ordering::Relaxed);
+    }
+}
+
+impl Link {
+    /// Writes as much as goes at once.
+    fn write(&self, octets: &[u8]) -> std::io::Result<usize> {
+        match &*self.socket.lock() {
+            Some(socket) => socket.try_write(octets),
+            None => Ok(0),
+        }
+    }
+}
+
 thread_local! {
     /// The link whose reader this thread runs, which will [flush](Peer::flush) it.
     static READING: Cell<*const Link> = const { Cell::new(std::ptr::null()) };
@@ -140,22 +167,7 @@ impl Peer {
     pub(crate) fn new(id: NodeId) -> Self {
         Peer {
             id,
-            state: Mutex::new(PeerState {
-                phase: Phase::Idle,
-                pending: Vec::new(),
-                pending_octets: 0,
-                out: Vec::new(),
-                in_flight: 0,
-                flushing: false,
-                monitors: HashMap::new(),
-                late: Vec::new(),
-                unfired: HashSet::new(),
-                watching: HashSet::new(),
-                links: 0,
-                life: next_life(),
-                dialing: None,
-                gone: false,
-            }),
+            state: Mutex::new(PeerState::new()),
             lifecycle: Mutex::new(()),
             room: Notify::new(),
             framing: AtomicU8::new(Framing::Json as u8),
@@ -210,13 +222,13 @@ impl Peer {
     }
 
     /// Sends a message to the port `name` that [`encode_in`] has encoded in `framing`, if fewer than
-    /// `most` octets wait for the writer.
+    /// `most` octets wait for the writer. What is in `encoded` after it was sent does not matter any more.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         name: &str,
         framing: Framing,
-        encoded: &[u8],
+        encoded: &mut Vec<u8>,
         most: usize,
     ) -> Sent {
         let mut sent = Sent::Done;
@@ -224,7 +236,7 @@ impl Peer {
             if state.framing() != framing {
                 sent = Sent::OtherFraming;
             } else if state.queued() < most {
-                state.append(encoded);
+                state.append_all(encoded);
             } else {
                 sent = Sent::NoRoom;
             }
@@ -338,9 +350,13 @@ impl Peer {
         if state.waiting() > node.settings.max_queue {
             let limit = node.settings.max_queue;
             let text = format!("more than {limit} octets are waiting to be sent");
+            state.direct = None;
             self.give_up(node, state, &text);
         } else if matches!(state.phase, Phase::Idle) {
             self.start_connecting(node, &mut state);
+        } else if let Some(link) = state.direct.take() {
+            drop(state);
+            self.flush(&link, false);
         }
     }
 }
@@ -359,6 +375,27 @@ pub(crate) enum Sent {
 }
 
 impl PeerState {
+    fn new() -> Self {
+        PeerState {
+            phase: Phase::Idle,
+            pending: Vec::new(),
+            pending_octets: 0,
+            out: Vec::new(),
+            in_flight: 0,
+            flushing: false,
+            first: true,
+            direct: None,
+            monitors: HashMap::new(),
+            late: Vec::new(),
+            unfired: HashSet::new(),
+            watching: HashSet::new(),
+            links: 0,
+            life: next_life(),
+            dialing: None,
+            gone: false,
+        }
+    }
+
     /// How many octets wait for the writer.
     fn queued(&self) -> usize {
         self.pending_octets + self.out.len()
@@ -389,7 +426,7 @@ impl PeerState {
     /// Appends a message that is encoded in [our framing](Self::framing).
     fn append(&mut self, encoded: &[u8]) {
         if let Phase::Up(link) = &self.phase {
-            link.traffic.sent.fetch_add(1, Ordering::Relaxed);
+            link.traffic.count_sent();
             if self.out.is_empty() && READING.get() != Arc::as_ptr(link) {
                 link.ready.notify_one();
             }
@@ -400,6 +437,30 @@ impl PeerState {
         match self.pending.last_mut() {
             Some(Pending::Json(octets)) => octets.extend_from_slice(encoded),
             _ => self.pending.push(Pending::Json(encoded.to_vec())),
+        }
+    }
+
+    /// The same for a message that a program sends, to be followed by [`after_sending`](Peer::after_sending).
+    /// If nothing waits before it, it may be written there and then, and if it is large it is not copied:
+    /// its buffer takes the place of ours, and the other way round.
+    fn append_all(&mut self, encoded: &mut Vec<u8>) {
+        const LARGE: usize = 8 * 1024;
+        let Phase::Up(link) = &self.phase else {
+            return self.append(encoded);
+        };
+        if !self.out.is_empty() {
+            return self.append(encoded);
+        }
+        let busy = self.in_flight > 0 || READING.get() == Arc::as_ptr(link);
+        if !busy && std::mem::take(&mut self.first) {
+            self.direct = Some(link.clone());
+            link.traffic.count_sent();
+        } else {
+            self.append(&[]);
+        }
+        match encoded.len() {
+            LARGE.. => std::mem::swap(&mut self.out, encoded),
+            _ => self.out.extend_from_slice(encoded),
         }
     }
 }

@@ -49,9 +49,11 @@ impl Peer {
         }
     }
 
-    /// Keeps no larger buffer than this for what is to be written next, in octets.
-    pub(crate) fn shrink_output(&self, octets: usize) {
-        self.state.lock().out.shrink_to(octets);
+    /// The writer rests. Keeps no larger buffer than this for what is to be written next, in octets.
+    pub(crate) fn rest(&self, octets: usize) {
+        let mut state = self.state.lock();
+        state.out.shrink_to(octets);
+        state.first = true;
     }
 
     /// Gives the writer of `link` what is to be written. `None`: it is not the link any more.
@@ -76,12 +78,7 @@ impl Peer {
 
     /// Runs a turn of the link's reader, which writes at its end what was sent meanwhile: the answer to a
     /// lone message needs no other task.
-    pub(crate) fn read_turn<T>(
-        &self,
-        link: &Arc<Link>,
-        write: impl FnOnce(&[u8]) -> std::io::Result<usize>,
-        turn: impl FnOnce() -> T,
-    ) -> T {
+    pub(crate) fn read_turn<T>(&self, link: &Arc<Link>, turn: impl FnOnce() -> T) -> T {
         struct Turn(*const Link);
         impl Drop for Turn {
             fn drop(&mut self) {
@@ -91,17 +88,19 @@ impl Peer {
         let outer = Turn(READING.replace(Arc::as_ptr(link)));
         let result = turn();
         drop(outer);
-        self.flush(link, write);
+        self.flush(link, true);
         result
     }
 
-    /// Writes what is to be written, as much as goes at once, unless the writer is at it.
-    pub(super) fn flush(&self, link: &Link, write: impl FnOnce(&[u8]) -> std::io::Result<usize>) {
+    /// Writes what is to be written, as much as goes at once, unless the writer is at it. `came`: something
+    /// came by the link, so the next message need not be gathered with others.
+    pub(super) fn flush(&self, link: &Link, came: bool) {
         let mut state = self.state.lock();
         match &state.phase {
             Phase::Up(present) if present.serial == link.serial => {}
             _ => return,
         }
+        state.first |= came;
         if state.out.is_empty() {
             return;
         }
@@ -115,7 +114,7 @@ impl Peer {
         state.flushing = true;
         drop(state);
         // If this fails, the writer will find out why.
-        let written = write(&taken).unwrap_or(0).min(taken.len());
+        let written = link.write(&taken).unwrap_or(0).min(taken.len());
         let mut state = self.state.lock();
         state.flushing = false;
         match &state.phase {

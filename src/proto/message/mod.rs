@@ -25,6 +25,8 @@ use serde_json::value::RawValue;
 
 pub use args::ArgsError;
 pub use element::RawElement;
+#[cfg(feature = "node")]
+pub(crate) use encode::encode_local;
 pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
 pub use incoming::{Arrived, Incoming};
 pub use perl::{Num, Octets, Text};
@@ -83,10 +85,11 @@ impl Message {
         Ok(Message::from_json(json.into()))
     }
 
-    /// Makes a message of what [`encode_args`] wrote.
+    /// Makes a message of what [`encode_local`] wrote.
     #[cfg(feature = "node")]
-    pub(crate) fn from_encoded(json: &[u8]) -> Self {
-        Message::from_json(Bytes::copy_from_slice(json))
+    pub(crate) fn from_local(array: &[u8]) -> Self {
+        let elements = cbor::items_of(array).unwrap_or_default();
+        Message::from_cbor(Bytes::copy_from_slice(elements))
     }
 
     /// A message of the text of a JSON array, which is valid.

@@ -52,56 +52,43 @@ impl<'a> Head<'a> {
     fn find_json(octets: &'a [u8]) -> Option<Self> {
         let rest = octets.strip_prefix(b"[\"")?;
         let name = plain(rest)?;
-        let before = 2 + name.len() + 3;
-        let rest = rest[name.len()..].strip_prefix(b"\",\"")?;
-        Self::of_tag(name, rest, before)
-    }
-
-    /// The head of a message in JSON whose tag stands at the start of `rest`, so many octets behind the
-    /// message's own start.
-    #[inline]
-    fn of_tag(name: &'a [u8], rest: &'a [u8], before: usize) -> Option<Self> {
-        let tag = plain(rest)?;
-        let more = match rest.get(tag.len() + 1)? {
-            b',' => More::Json,
-            b']' => More::End,
-            _ => return None,
-        };
-        let at = before + tag.len() + 1;
-        Some(Head {
-            name,
-            tag,
-            rest: RestAt { more, at },
-        })
+        let tag = plain(rest[name.len()..].strip_prefix(b"\",\"")?)?;
+        let behind = 2 + name.len() + 3 + tag.len() + 1;
+        let rest = RestAt::behind(Framing::Json, octets, behind)?;
+        Some(Head { name, tag, rest })
     }
 
     #[inline]
     fn find_cbor(octets: &'a [u8]) -> Option<Self> {
-        let elements = match *octets.first()? {
-            first @ 0x82..=0x97 => usize::from(first & 0x1f),
-            _ => return None,
+        let (0x82..=0x97) = *octets.first()? else {
+            return None;
         };
         let (name, at) = plain_item(octets, 1)?;
         let (tag, at) = plain_item(octets, at)?;
-        let more = More::Cbor(elements - 2);
-        Some(Head {
-            name,
-            tag,
-            rest: RestAt { more, at },
-        })
+        let rest = RestAt::behind(Framing::Cbor, octets, at)?;
+        Some(Head { name, tag, rest })
     }
 
-    /// Reads the start of a message without its destination, as [`encode_args`](super::encode_args)
-    /// writes it: the name is empty.
+    /// Reads the start of a message without its destination, an array in CBOR: the name is empty.
     ///
     /// ```
     /// use aemp::proto::message::Head;
-    /// let head = Head::of_args(br#"["ping",17]"#).unwrap();
+    /// let head = Head::of_array(b"\x82\x44ping\x11").unwrap();
     /// assert_eq!((head.name, head.tag), (&b""[..], &b"ping"[..]));
     /// ```
     #[inline]
-    pub fn of_args(octets: &'a [u8]) -> Option<Self> {
-        Self::of_tag(b"", octets.strip_prefix(b"[\"")?, 2)
+    pub fn of_array(octets: &'a [u8]) -> Option<Self> {
+        let elements = match *octets.first()? {
+            first @ 0x81..=0x97 => usize::from(first & 0x1f),
+            _ => return None,
+        };
+        let (tag, at) = plain_item(octets, 1)?;
+        let more = More::Cbor(elements - 1);
+        Some(Head {
+            name: b"",
+            tag,
+            rest: RestAt { more, at },
+        })
     }
 
     /// The octets from the message's start to its tag: other ones for any other port or tag.
@@ -156,6 +143,30 @@ enum More {
 }
 
 impl RestAt {
+    /// The rest of a message whose first `at` octets are the [same](Head::octets) as those of another one
+    /// in that framing: no need to find its head.
+    ///
+    /// ```
+    /// use aemp::proto::{Framing, message::{Head, RestAt}};
+    /// let octets = br#"["a.b","add",1,2]"#;
+    /// let head = Head::find(Framing::Json, octets).unwrap();
+    /// let at = head.octets(octets).len();
+    /// assert_eq!(RestAt::behind(Framing::Json, octets, at), Some(head.rest()));
+    /// ```
+    #[inline]
+    pub fn behind(framing: Framing, octets: &[u8], at: usize) -> Option<Self> {
+        let more = match framing {
+            Framing::Json => match octets.get(at)? {
+                b',' => More::Json,
+                b']' => More::End,
+                _ => return None,
+            },
+            Framing::Cbor => More::Cbor(usize::from(octets.first()? & 0x1f).checked_sub(2)?),
+            Framing::Storable => return None,
+        };
+        Some(RestAt { more, at })
+    }
+
     /// The elements behind the tag, to be [read](Quick::read). The comma before them is overwritten;
     /// [`restore`](Self::restore) undoes that if they could not be read.
     ///

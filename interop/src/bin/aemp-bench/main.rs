@@ -99,6 +99,14 @@ fn main() -> ExitCode {
 /// What goes wrong ends the program, with a line that says what.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Runs it as a task, as programs do their work: what wakes the future of `block_on` itself has the runtime ask
+/// the system once more.
+async fn task(
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) -> Result<(), Failure> {
+    tokio::spawn(work).await?
+}
+
 /// One thread for a node: the two processes of a measurement share a small machine.
 fn play(role: Role) -> Result<(), Failure> {
     let threads = match &role {
@@ -117,9 +125,9 @@ fn play(role: Role) -> Result<(), Failure> {
     let result = runtime.block_on(async move {
         match role {
             Role::Server(options) => node::serve(options).await,
-            Role::Client(options) => node::drive(options).await,
+            Role::Client(options) => task(node::drive(options)).await,
             Role::BareServer(options) => bare::serve(options).await,
-            Role::BareClient(options) => bare::drive(options).await,
+            Role::BareClient(options) => task(bare::drive(options)).await,
             Role::Links(options) => links::open(options).await,
             Role::Mesh(options) => mesh::join(options).await,
             Role::Ports(options) => node::many_ports(options).await,

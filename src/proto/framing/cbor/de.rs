@@ -158,6 +158,13 @@ impl<'de> Deserializer<'de> {
                     items.finish()?;
                     return Ok(value);
                 }
+                0xa0..=0xb7 => {
+                    self.at += 1;
+                    let mut pairs = self.items(Head::Map((first & 0x1f).into()))?;
+                    let value = visitor.visit_map(&mut pairs)?;
+                    pairs.finish()?;
+                    return Ok(value);
+                }
                 0xf4 | 0xf5 => {
                     self.at += 1;
                     return visitor.visit_bool(first == 0xf5);
@@ -237,6 +244,14 @@ impl<'de> Deserializer<'de> {
                 self.at += 1;
                 return visitor.visit_u64(first.into());
             }
+            Some(&[0x18, a, ..]) => {
+                self.at += 2;
+                return visitor.visit_u64(a.into());
+            }
+            Some(&[0x19, a, b, ..]) => {
+                self.at += 3;
+                return visitor.visit_u64(u16::from_be_bytes([a, b]).into());
+            }
             Some(&[0x1a, a, b, c, d, ..]) => {
                 self.at += 5;
                 return visitor.visit_u64(u32::from_be_bytes([a, b, c, d]).into());
@@ -265,6 +280,7 @@ impl<'de> Deserializer<'de> {
         visitor.visit_map(de::value::MapDeserializer::<_, CborError>::new(pair))
     }
 
+    #[inline]
     fn items<'a>(&'a mut self, head: Head) -> Result<Items<'a, 'de>, CborError> {
         let Some(depth) = self.depth.checked_sub(1) else {
             return Err(CborError::new("nested too deep"));

@@ -149,12 +149,29 @@ pub(super) fn encode(major: u8, value: u64) -> ([u8; 9], usize) {
 /// Appends the shortest head of the kind `major` with the number `value`.
 #[inline]
 pub(super) fn write(out: &mut Vec<u8>, major: u8, value: u64) {
-    if value < 24 {
-        out.push(major | value as u8);
-        return;
+    match value {
+        0..24 => out.push(major | value as u8),
+        _ => write_long(out, major, value),
     }
-    let (head, len) = encode(major, value);
-    out.extend_from_slice(&head[..len]);
+}
+
+/// Each length by itself, so that no piece is copied whose length is not known beforehand.
+fn write_long(out: &mut Vec<u8>, major: u8, value: u64) {
+    match value {
+        0..0x100 => out.extend_from_slice(&[major | 24, value as u8]),
+        0x100..0x1_0000 => {
+            let [a, b] = (value as u16).to_be_bytes();
+            out.extend_from_slice(&[major | 25, a, b]);
+        }
+        0x1_0000..0x1_0000_0000 => {
+            let [a, b, c, d] = (value as u32).to_be_bytes();
+            out.extend_from_slice(&[major | 26, a, b, c, d]);
+        }
+        _ => {
+            let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+            out.extend_from_slice(&[major | 27, a, b, c, d, e, f, g, h]);
+        }
+    }
 }
 
 /// Appends a string as this crate writes it: ASCII as octets, anything else as text.

@@ -157,16 +157,32 @@ impl Compound<'_> {
     #[inline]
     fn finish(self) -> Result<(), CborError> {
         if self.count != self.said && self.kind != 0 {
-            let (_, old) = head::encode(self.kind, self.said);
-            let (new, len) = head::encode(self.kind, self.count);
-            if (old, len) == (1, 1) {
-                self.out[self.at] = new[0];
-                return Ok(());
+            if self.said < 24 && self.count < 24 {
+                self.out[self.at] = self.kind | self.count as u8;
+            } else {
+                self.say_count();
             }
-            self.out
-                .splice(self.at..self.at + old, new[..len].iter().copied());
         }
         Ok(())
+    }
+
+    /// Writes a raw value of serde_json, of which `value` is the text.
+    #[cold]
+    fn raw<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CborError> {
+        let json = serde_json::to_string(value);
+        let json: String = json
+            .and_then(|json| serde_json::from_str(&json))
+            .map_err(<CborError as ser::Error>::custom)?;
+        from_json::value(self.out, json.as_bytes())
+    }
+
+    /// Puts a head of another length in the place of what was said.
+    #[cold]
+    fn say_count(self) {
+        let (_, old) = head::encode(self.kind, self.said);
+        let (new, len) = head::encode(self.kind, self.count);
+        self.out
+            .splice(self.at..self.at + old, new[..len].iter().copied());
     }
 }
 
@@ -319,10 +335,12 @@ impl<'a> ser::Serializer for Serializer<'a> {
         Ok(self.variant(variant).start(ARRAY, Some(len)))
     }
 
+    #[inline]
     fn serialize_map(self, len: Option<usize>) -> Result<Compound<'a>, CborError> {
         Ok(self.start(MAP, len))
     }
 
+    #[inline]
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Compound<'a>, CborError> {
         if name == RAW_VALUE {
             return Ok(Compound {
@@ -375,6 +393,7 @@ impl ser::SerializeMap for Compound<'_> {
     type Ok = ();
     type Error = CborError;
 
+    #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), CborError> {
         let at = self.out.len();
         self.item(key)?;
@@ -385,10 +404,12 @@ impl ser::SerializeMap for Compound<'_> {
         }
     }
 
+    #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CborError> {
         value.serialize(Serializer::new(self.out))
     }
 
+    #[inline]
     fn end(self) -> Result<(), CborError> {
         self.finish()
     }
@@ -400,24 +421,21 @@ macro_rules! fields {
             type Ok = ();
             type Error = CborError;
 
+            #[inline]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 key: &'static str,
                 value: &T,
             ) -> Result<(), CborError> {
                 if self.kind == 0 {
-                    let json = serde_json::to_string(value);
-                    // The text of the raw value, as a JSON string here.
-                    let json: String = json
-                        .and_then(|json| serde_json::from_str(&json))
-                        .map_err(<CborError as ser::Error>::custom)?;
-                    return from_json::value(self.out, json.as_bytes());
+                    return self.raw(value);
                 }
                 self.count += 1;
                 head::write_str(self.out, key);
                 value.serialize(Serializer::new(self.out))
             }
 
+            #[inline]
             fn end(self) -> Result<(), CborError> {
                 self.finish()
             }

@@ -18,6 +18,8 @@ where
     let mut own = octets.to_vec();
     let head = Head::find(Framing::Json, &own)?;
     let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
+    let behind = RestAt::behind(Framing::Json, &own, head.octets(&own).len());
+    assert_eq!(behind, Some(at));
     let quick = at.open(&mut own, are_plain(octets), limits);
     let value: Option<T> = quick.read();
     let end = at.end(quick.used());

@@ -15,6 +15,8 @@ where
     let mut own = octets.to_vec();
     let head = Head::find(Framing::Cbor, &own)?;
     let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
+    let behind = RestAt::behind(Framing::Cbor, &own, head.octets(&own).len());
+    assert_eq!(behind, Some(at));
     let quick = at.open(&mut own, false, limits);
     let value: Option<T> = quick.read();
     let end = at.end(quick.used());
