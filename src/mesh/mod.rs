@@ -509,7 +509,7 @@ impl Both {
 }
 
 fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
-    if let Err(error) = node.snd(port, message) {
+    if let Err(error) = node.snd_message(port, message) {
         log_at!(1, "can't send to {port}: {error}");
     }
 }

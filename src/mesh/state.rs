@@ -262,11 +262,21 @@ impl State {
 
     /// Says something to a node's bridge.
     fn say(&mut self, node: &NodeId, what: impl serde::Serialize) {
-        let bridge = self.nodes.get(node).and_then(|k| k.up.as_ref());
-        if let Some(port) = bridge.and_then(|link| link.bridge.clone())
-            && let Ok(message) = Message::encode(&what)
-        {
-            self.effects.push(Effect::Snd(port, message));
+        let saying = self.saying(node, &what);
+        self.effects.extend(saying);
+    }
+
+    fn saying(&self, node: &NodeId, what: &impl serde::Serialize) -> Option<Effect> {
+        let port = self.nodes.get(node)?.up.as_ref()?.bridge.clone()?;
+        Some(Effect::Snd(port, Message::encode(what).ok()?))
+    }
+
+    /// Tells `listener` of all nodes that it can talk to, if there are any.
+    fn tell_all(&mut self, listener: &NodeId) {
+        let news = self.news_for(listener, None);
+        if !news.is_empty() {
+            let saying = self.saying(listener, &("nodes", news));
+            self.effects.extend(saying);
         }
     }
 
@@ -309,10 +319,7 @@ impl State {
         self.effects.push(Effect::Watch(node.clone(), bridge));
         let listeners = self.listeners.clone();
         self.say(&node, ("addr", listeners));
-        let news = json!(self.news_for(&node, None));
-        if news.as_object().is_some_and(|map| !map.is_empty()) {
-            self.say(&node, ("nodes", news));
-        }
+        self.tell_all(&node);
         if !self.groups.local().is_empty() {
             let local = json!(self.groups.local());
             self.say(&node, ("set", local));
@@ -426,9 +433,8 @@ impl State {
                 link.seedme = seedme;
                 let not = if seedme { "" } else { "NOT " };
                 self.log(9, || format!("{from} asked us to {not}seed it."));
-                let news = json!(self.news_for(from, None));
-                if seedme && news.as_object().is_some_and(|map| !map.is_empty()) {
-                    self.say(from, ("nodes", news));
+                if seedme {
+                    self.tell_all(from);
                 }
             }
         }

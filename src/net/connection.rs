@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::{LinkError, Purpose, link};
+use crate::node::Inner;
 use crate::node::ending::Ending;
 use crate::node::peer::{Link, Peer, Traffic, Verdict};
-use crate::node::{GREETING_PATIENCE, Inner};
 use crate::proto::handshake::{NONCE_LEN, Role};
 use crate::proto::{Handshake, HandshakeError};
 
@@ -34,20 +35,33 @@ pub(super) async fn dial(
 ) -> Result<(), LinkError> {
     let socket_address: SocketAddr = address.parse().map_err(|_| LinkError::BadAddress)?;
     let limit = node.settings.monitor_timeout();
+    let begun = Instant::now();
     let connect = timeout(limit, TcpStream::connect(socket_address));
     let stream = connect
         .await
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    establish(node, stream, address, Role::Connector, purpose).await
+    let patience = greeting_patience(begun.elapsed());
+    establish(node, stream, address, Role::Connector, purpose, patience).await
 }
 
-/// Does the handshake on a connection and makes a link of it.
+/// How long a connector waits for the listener to greet first, if it may speak several versions, given how
+/// long it took to connect. Perl's listeners greet at once. If one is too busy for that, or too far away,
+/// and speaks another version than we greet with then, it is connected to again.
+fn greeting_patience(connecting: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_millis(5);
+    const MOST: Duration = Duration::from_millis(25);
+    (connecting * 3).clamp(LEAST, MOST)
+}
+
+/// Does the handshake on a connection and makes a link of it. `patience`: how long to wait for the other side
+/// to greet first, in case that may be of use.
 pub(super) async fn establish(
     node: &Arc<Inner>,
     mut stream: TcpStream,
     remote: &str,
     role: Role,
     purpose: Purpose,
+    patience: Duration,
 ) -> Result<(), LinkError> {
     if role == Role::Connector || !super::listen::INHERITS {
         set_options(node, (&stream).into())?;
@@ -69,7 +83,15 @@ pub(super) async fn establish(
         serial: node.next_serial(),
         peer: None,
     };
-    let done = negotiate(node, &mut stream, &mut handshake, &mut dialing, &purpose).await;
+    let done = negotiate(
+        node,
+        &mut stream,
+        &mut handshake,
+        &mut dialing,
+        &purpose,
+        patience,
+    )
+    .await;
     if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &done
         && role == Role::Connector
         && node.handshake.allows_version(*theirs)
@@ -150,37 +172,46 @@ async fn negotiate(
     handshake: &mut Handshake,
     dialing: &mut Dialing<'_>,
     purpose: &Purpose,
+    first_patience: Duration,
 ) -> Result<Greeted, LinkError> {
     let mut greeted_first = Greeted::Later;
     let limit = node.settings.monitor_timeout();
     let deadline = Instant::now() + limit;
     let mut out = Vec::new();
-    let mut input = [0; 4096];
+    let mut input = [0; 1024];
     if !handshake.is_open() {
         handshake.greet(&mut out);
     }
+    // One timer for all of it, which seldom changes.
+    let timer = tokio::time::sleep_until(deadline);
+    tokio::pin!(timer);
     while !handshake.is_verified() {
         if !out.is_empty() {
             stream.write_all(&out).await?;
             out.clear();
         }
         let patience = match handshake.peer() {
-            None if handshake.is_opening() && handshake.role() == Role::Connector => {
-                GREETING_PATIENCE
-            }
+            None if handshake.is_opening() && handshake.role() == Role::Connector => first_patience,
             None => limit,
             Some(peer) => limit.min(peer.generation.default_handshake_timeout()),
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let wait: Duration = patience.min(left);
-        let read = match timeout(wait, stream.read(&mut input)).await {
-            Ok(read) => read?,
-            Err(_) if handshake.is_opening() && handshake.role() == Role::Connector => {
-                handshake.greet(&mut out);
-                greeted_first = Greeted::First;
-                continue;
+        let now = Instant::now();
+        let until = deadline.min(now + patience);
+        if timer.deadline() != until {
+            timer.as_mut().reset(until);
+        }
+        let read = tokio::select! {
+            biased;
+            read = stream.read(&mut input) => read?,
+            () = &mut timer => {
+                if handshake.is_opening() && handshake.role() == Role::Connector {
+                    handshake.greet(&mut out);
+                    greeted_first = Greeted::First;
+                    continue;
+                }
+                let wait = until.saturating_duration_since(now);
+                return Err(LinkError::HandshakeTimeout(wait));
             }
-            Err(_) => return Err(LinkError::HandshakeTimeout(wait)),
         };
         if read == 0 {
             return Err(LinkError::Closed);
@@ -253,6 +284,7 @@ async fn take_over(
         remote: remote.to_owned(),
         ready: Notify::new(),
         socket: Mutex::default(),
+        closed_there: AtomicBool::new(false),
         ending: Ending::default(),
         pair: crate::node::Pair::default(),
     });

@@ -122,6 +122,9 @@ impl Reader {
         let reading = self.read(&mut socket);
         let result = link.ending.unless_over(Half::Reader, reading).await;
         let ended = matches!(result, Some(Err(LinkError::Closed)));
+        if ended {
+            link.closed_there.store(true, Ordering::Relaxed);
+        }
         if let Some(Err(error)) = result {
             let (peer, remote) = (&self.peer.id, &self.link.remote);
             match error.is_noteworthy() {
@@ -286,7 +289,14 @@ async fn write_all(socket: &OwnedWriteHalf, mut octets: &[u8]) -> std::io::Resul
 /// However the writer ends, nobody writes any more.
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.link.socket.lock().take();
+        let socket = self.link.socket.lock().take();
+        // This half sends the end of the stream when it is dropped; if the other side has closed the
+        // connection, what closes ours does that as well.
+        if self.link.closed_there.load(Ordering::Relaxed)
+            && let Some(socket) = socket.and_then(Arc::into_inner)
+        {
+            socket.forget();
+        }
     }
 }
 
@@ -307,7 +317,7 @@ impl Writer {
                 self.peer.fail(node, self.link.serial, &error.to_string());
             });
         }
-        // Dropping this half, with the writer, sends the end of the stream.
+        drop(socket); // the writer has it, too, until it is dropped
     }
 
     async fn write(&self, socket: &OwnedWriteHalf) -> std::io::Result<()> {

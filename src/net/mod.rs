@@ -62,7 +62,10 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
 
 /// Serves a connection that was accepted.
 pub(crate) async fn serve(node: Arc<Inner>, stream: tokio::net::TcpStream, remote: String) {
-    let result = connection::establish(&node, stream, &remote, Role::Listener, Purpose::Accepted);
+    let (role, purpose) = (Role::Listener, Purpose::Accepted);
+    // A listener waits for the greeting as long as for everything else.
+    let patience = node.settings.monitor_timeout();
+    let result = connection::establish(&node, stream, &remote, role, purpose, patience);
     if let Err(error) = result.await {
         report(&remote, &error);
     }

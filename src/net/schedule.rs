@@ -30,17 +30,21 @@ pub(crate) fn interval(connect: Duration, monitor: Duration, addresses: usize) -
 
 /// Runs until there is a link or the time is up.
 pub(crate) async fn run(node: Arc<Inner>, peer: Arc<Peer>, connecting: Arc<Connecting>) {
-    node.mesh.want(&node, &peer.id);
     let monitor = node.settings.monitor_timeout();
     let deadline = Instant::now() + monitor;
     let trying: Arc<Mutex<HashSet<String>>> = Arc::default();
-    let mut tried = 0;
+    let (mut tried, mut asked) = (0, false);
     let mut next = Instant::now() + SPREAD.mul_f64(rand::random());
     if node.id > peer.id {
         next += SECOND;
     }
     loop {
         let addresses = connecting.addresses.lock().clone();
+        // Nobody is asked for what is known, as long as it may serve.
+        if tried >= addresses.len() && !std::mem::replace(&mut asked, true) {
+            node.mesh.want(&node, &peer.id);
+            continue;
+        }
         let due = match addresses.is_empty() {
             true => deadline,
             false => next.min(deadline),

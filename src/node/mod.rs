@@ -63,8 +63,8 @@ use crate::mesh::Mesh;
 use crate::proto::generation::Generations;
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
-use crate::proto::message::{encode_in, encode_local};
-use crate::proto::{Limits, Message, NodeId, PortId, Reason};
+use crate::proto::message::{EncodeError, encode_in, encode_local};
+use crate::proto::{Framing, Limits, Message, NodeId, PortId, Reason};
 use funcs::Functions;
 use monitor::{Action, Watcher};
 use peer::{Peer, Sent};
@@ -121,11 +121,6 @@ pub(crate) struct Settings {
 
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
 const LOCAL_ROOM: usize = 4096;
-
-/// How long a connector waits for the listener to greet first, if it may speak several versions. Perl's
-/// listeners greet at once. If one is too busy for that, and speaks another version than we greet with
-/// then, it is connected to again.
-pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(25);
 
 impl Settings {
     /// How long an attempt to reach a node may take, and how long a handshake.
@@ -198,6 +193,8 @@ impl Inner {
     /// Runs a task that ends when the node stops.
     pub(crate) fn spawn_task(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
+        // So that what is moved here and there until the task runs is little.
+        let task = Box::pin(task);
         self.tasks.spawn_on(
             async move {
                 tokio::select! {
@@ -258,6 +255,22 @@ impl Inner {
         self.snd_if_room(to, args, usize::MAX).map(drop)
     }
 
+    /// Sends a message that is encoded already.
+    pub(crate) fn snd_message(
+        self: &Arc<Self>,
+        to: &PortId,
+        message: &Message,
+    ) -> Result<(), SendError> {
+        if self.is_local(to) {
+            return self.snd(to, message);
+        }
+        self.trace_sending(to, message)?;
+        scratch::with(self, |scratch| {
+            let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
+            self.snd_there(scratch, to, encode, usize::MAX).map(drop)
+        })
+    }
+
     /// Shows a message that is about to be sent, if somebody looks.
     pub(crate) fn trace_sending<T: Serialize + ?Sized>(
         &self,
@@ -280,7 +293,10 @@ impl Inner {
     ) -> Result<Option<Full>, SendError> {
         scratch::with(self, |scratch| match self.is_local(to) {
             true => self.snd_here(scratch, to.name(), args, most),
-            false => self.snd_there(scratch, to, args, most),
+            false => {
+                let encode = |out: &mut Vec<u8>, framing| encode_in(out, framing, to.name(), args);
+                self.snd_there(scratch, to, encode, most)
+            }
         })
     }
 
@@ -298,11 +314,11 @@ impl Inner {
     }
 
     #[inline]
-    fn snd_there<T: Serialize + ?Sized>(
+    fn snd_there(
         self: &Arc<Self>,
         scratch: &mut Scratch,
         to: &PortId,
-        args: &T,
+        encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
         most: usize,
     ) -> Result<Option<Full>, SendError> {
         let mut encoded = None;
@@ -311,7 +327,7 @@ impl Inner {
             let framing = peer.framing();
             if encoded != Some(framing) {
                 octets.clear();
-                encode_in(octets, framing, to.name(), args)?;
+                encode(octets, framing)?;
                 encoded = Some(framing);
             }
             match peer.send(self, to.name(), framing, octets, most) {

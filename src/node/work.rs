@@ -37,6 +37,12 @@ const BUDGET: usize = 512;
 /// The work that a thread has taken on.
 type List = VecDeque<(Arc<Inner>, Job)>;
 
+/// Whether this thread does such work.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    LIST.with(|list| list.try_borrow().map_or(true, |list| list.is_some()))
+}
+
 /// Runs `work` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
 /// or at least from code that holds no lock.
 pub(crate) fn enter<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {

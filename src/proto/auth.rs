@@ -1,5 +1,7 @@
 //! Authentication methods and their tokens (PROTOCOL.md, "Authentication").
 
+use std::sync::OnceLock;
+
 use digest::Digest as _;
 use hmac::{KeyInit as _, Mac as _, SimpleHmac};
 use subtle::ConstantTimeEq as _;
@@ -14,8 +16,22 @@ use crate::proto::md6::Md6;
 /// assert_eq!(secret.as_bytes(), b"geheim");
 /// assert_eq!(format!("{secret:?}"), "Secret(..)");
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+#[derive(Clone)]
+pub struct Secret {
+    octets: Vec<u8>,
+    /// Their MD6, once somebody wanted it.
+    md6: OnceLock<[u8; 32]>,
+    /// HMAC with them as its key, of nothing yet.
+    sha3: OnceLock<SimpleHmac<sha3::Sha3_512>>,
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets == other.octets
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// Makes a secret of its octets.
@@ -24,7 +40,11 @@ impl Secret {
     /// assert_eq!(aemp::Secret::new([0xfc, 0x07]).as_bytes(), [0xfc, 0x07]);
     /// ```
     pub fn new(octets: impl Into<Vec<u8>>) -> Self {
-        Secret(octets.into())
+        Secret {
+            octets: octets.into(),
+            md6: OnceLock::new(),
+            sha3: OnceLock::new(),
+        }
     }
 
     /// The octets of a secret as Perl has it: characters up to U+00FF are one octet each. With any
@@ -38,7 +58,7 @@ impl Secret {
     pub fn from_perl(text: &str) -> Self {
         let octets = text.chars().map(|c| u8::try_from(u32::from(c)));
         let octets: Result<Vec<u8>, _> = octets.collect();
-        Secret(octets.unwrap_or_else(|_| text.as_bytes().to_vec()))
+        Secret::new(octets.unwrap_or_else(|_| text.as_bytes().to_vec()))
     }
 
     /// The octets.
@@ -47,7 +67,16 @@ impl Secret {
     /// assert_eq!(aemp::Secret::from("geheim").as_bytes(), b"geheim");
     /// ```
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.octets
+    }
+
+    fn md6(&self) -> &[u8; 32] {
+        self.md6.get_or_init(|| Md6::digest(&self.octets).into())
+    }
+
+    fn sha3(&self) -> SimpleHmac<sha3::Sha3_512> {
+        let new = || SimpleHmac::new_from_slice(&self.octets).expect("keys have any length");
+        self.sha3.get_or_init(new).clone()
     }
 }
 
@@ -147,8 +176,7 @@ impl AuthMethod {
     pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
         match self {
             AuthMethod::HmacSha3 => {
-                let mut mac = SimpleHmac::<sha3::Sha3_512>::new_from_slice(secret.as_bytes())
-                    .expect("HMAC takes keys of any length");
+                let mut mac = secret.sha3();
                 mac.update(own.as_bytes());
                 mac.update(peer.as_bytes());
                 hex(&mac.finalize().into_bytes())
@@ -159,7 +187,7 @@ impl AuthMethod {
                 let key = [own, peer].concat();
                 let mut mac = SimpleHmac::<Md6>::new_from_slice(key.as_bytes())
                     .expect("HMAC takes keys of any length");
-                mac.update(&Md6::digest(secret.as_bytes()));
+                mac.update(secret.md6());
                 hex(&mac.finalize().into_bytes())
             }
             AuthMethod::Cleartext => hex(secret.as_bytes()),

@@ -24,7 +24,7 @@ mod pending;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -42,6 +42,7 @@ use super::Inner;
 use super::ending::Ending;
 use super::monitor::Action;
 use super::stats::LinkStats;
+use super::work;
 use crate::log::log_at;
 use crate::proto::handshake::Peer as PeerInfo;
 use crate::proto::message::encode_in;
@@ -122,6 +123,8 @@ pub(crate) struct Link {
     pub(crate) ready: Notify,
     /// What the writer writes to, as long as it does.
     pub(crate) socket: Mutex<Option<Arc<OwnedWriteHalf>>>,
+    /// The other side closed the connection.
+    pub(crate) closed_there: AtomicBool,
     /// The link is lost or given up: both halves stop.
     pub(crate) ending: Ending,
     /// What a bridge knows of the link.
@@ -451,7 +454,8 @@ impl PeerState {
         if !self.out.is_empty() {
             return self.append(encoded);
         }
-        let busy = self.in_flight > 0 || READING.get() == Arc::as_ptr(link);
+        // Port code is likely to send more, here or to others: that is gathered.
+        let busy = self.in_flight > 0 || work::is_inside();
         if !busy && std::mem::take(&mut self.first) {
             self.direct = Some(link.clone());
             link.traffic.count_sent();

@@ -32,6 +32,7 @@ pub use incoming::{Arrived, Incoming};
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
+use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
 use crate::proto::framing::json::unescape;
 
@@ -298,6 +299,46 @@ impl Message {
     /// Whether the octets are the message in JSON.
     fn is_whole_json(&self) -> bool {
         self.format == Format::Json && self.skip == 0
+    }
+
+    /// Appends the message to the port `name`, as it goes over a link in that framing.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the framing does not hold it; `out` is as it was then.
+    ///
+    /// ```
+    /// use aemp::{Message, proto::Framing};
+    /// let message = Message::encode(&("test", 123))?;
+    /// let mut out = Vec::new();
+    /// message.encode_in(&mut out, Framing::Json, "a.b")?;
+    /// message.encode_in(&mut out, Framing::Cbor, "a.b")?;
+    /// assert_eq!(out, b"[\"a.b\",\"test\",123]\x83\x43a.b\x44test\x18\x7b");
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn encode_in(
+        &self,
+        out: &mut Vec<u8>,
+        framing: Framing,
+        name: &str,
+    ) -> Result<(), EncodeError> {
+        if !self.is_whole_json() {
+            return encode_in(out, framing, name, self);
+        }
+        // It is sound: only the destination has to be put before the elements.
+        let start = out.len();
+        encode_to(out, name, &())?;
+        let elements = self.octets.get(1..).unwrap_or_default();
+        if elements.trim_ascii_start() != b"]" {
+            out.pop();
+            out.push(b',');
+            out.extend_from_slice(elements);
+        }
+        if framing != Framing::Json {
+            let json = out.split_off(start);
+            json_in(out, framing, &json)?;
+        }
+        Ok(())
     }
 
     /// The message in octets of its own, if they are few. A message from the network is a part of the
