@@ -323,17 +323,27 @@ impl Writer {
     async fn write(&self, socket: &OwnedWriteHalf) -> std::io::Result<()> {
         let keepalive = idle(&self.node, &self.link).keepalive;
         let mut spare = Vec::new();
-        let mut rested = true;
+        let mut steps = 0_u8;
         loop {
             let Some(mut taken) = self.peer.take_output(&self.link, spare) else {
                 return Ok(());
             };
             if taken.is_empty() {
                 spare = taken;
-                if !std::mem::replace(&mut rested, true) {
-                    // Who waits for room goes first, and finds the buffers as they are.
-                    step_back().await;
-                    continue;
+                // Who waits for room goes first, and finds the buffers as they are: other tasks, and then
+                // the future that the runtime itself runs.
+                let step = steps;
+                steps = step.saturating_sub(1);
+                match step {
+                    0 => {}
+                    1 => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    _ => {
+                        step_back().await;
+                        continue;
+                    }
                 }
                 spare.shrink_to(IDLE_SIZE);
                 self.peer.rest(IDLE_SIZE);
@@ -348,7 +358,7 @@ impl Writer {
                 }
                 continue;
             }
-            rested = taken.capacity() <= IDLE_SIZE;
+            steps = if taken.capacity() > IDLE_SIZE { 2 } else { 0 };
             write_all(socket, &taken).await?;
             let sent = &self.link.traffic.sent_octets;
             sent.fetch_add(taken.len() as u64, Ordering::Relaxed);
