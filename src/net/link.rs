@@ -17,9 +17,13 @@ use super::intake::Intake;
 use crate::log::log_at;
 use crate::node::ending::Half;
 use crate::node::peer::{Link, Peer};
-use crate::node::{Claims, Inner, enter, forget, request};
+use crate::node::{Claims, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
+
+/// After so many octets of input, what was sent meanwhile is written, so that answers do not wait for the
+/// end of a large block.
+const FLUSHED: usize = 16 * 1024;
 
 /// Behind a message that is not yet complete and already longer than this, in octets, so many are taken
 /// the usual way: trying to read such a message at once is in vain most of the time.
@@ -182,7 +186,7 @@ impl Reader {
     fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
         let (node, peer, link) = (self.node.clone(), self.peer.clone(), self.link.clone());
         peer.read_turn(&link, || {
-            enter(&node.runtime, || {
+            enter_task(&node.runtime, || {
                 let mut claims = Claims::new(&node);
                 let result = self.take_all(&node, block, &mut claims);
                 claims.end(&node);
@@ -200,14 +204,29 @@ impl Reader {
         let quick = !crate::trace::enabled();
         let framing = self.link.recv_framing;
         let plain = quick && framing == Framing::Json && are_plain(block);
-        let (mut at, mut messages) = (0, 0);
+        let (mut at, mut messages, mut flushed) = (0, 0, 0);
         while at < block.len() && !self.link.ending.is_over() {
             let tried = quick && self.large == 0 && self.incoming.is_between();
-            if tried && let Some(len) = claims.offer(node, framing, &mut block[at..], plain) {
+            let octets = &mut block[at..];
+            let taken = match tried {
+                true => claims
+                    .offer(node, framing, octets, plain)
+                    .or_else(|| match node.relay {
+                        None => request::offer(node, &self.peer, framing, octets, plain),
+                        Some(_) => None,
+                    }),
+                false => None,
+            };
+            if let Some(len) = taken {
                 at += len;
                 messages += 1;
+                if at - flushed >= FLUSHED {
+                    flushed = at;
+                    self.peer.flush(&self.link, true);
+                }
                 continue;
             }
+            flushed = 0;
             claims.release(node);
             self.count(std::mem::take(&mut messages), at);
             block.advance(std::mem::take(&mut at));

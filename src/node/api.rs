@@ -527,8 +527,8 @@ impl Node {
         }
         let monitor = self.mon(&port, move |reason| finish(Err(reason)));
         let cleanup = Cleanup(reply, monitor);
-        let with_reply = WithReply(&request, &cleanup.0);
-        self.inner().snd(&port, &with_reply)?;
+        let request = request.with(cleanup.0.id().as_str());
+        self.inner().snd_message(&port, &request)?;
         let result = match limit {
             None => result.await,
             Some(limit) => match tokio::time::timeout(limit, result).await {
@@ -811,22 +811,6 @@ impl Serialize for Request<'_> {
         for element in self.1 {
             seq.serialize_element(element)?;
         }
-        seq.end()
-    }
-}
-
-/// A request with the reply port behind it.
-struct WithReply<'a>(&'a Message, &'a Port);
-
-impl Serialize for WithReply<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq as _;
-        let elements = self.0.elements();
-        let mut seq = serializer.serialize_seq(Some(1 + elements.len()))?;
-        for element in elements {
-            seq.serialize_element(&element)?;
-        }
-        seq.serialize_element(self.1)?;
         seq.end()
     }
 }

@@ -57,7 +57,7 @@ pub(crate) use claim::Claims;
 pub(crate) use monitor::call as action;
 pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
 pub(crate) use scratch::offer as offer_buffer;
-pub(crate) use work::enter;
+pub(crate) use work::{enter, enter_task};
 
 use crate::mesh::Mesh;
 use crate::proto::generation::Generations;
@@ -261,11 +261,13 @@ impl Inner {
         to: &PortId,
         message: &Message,
     ) -> Result<(), SendError> {
-        if self.is_local(to) {
-            return self.snd(to, message);
-        }
         self.trace_sending(to, message)?;
         scratch::with(self, |scratch| {
+            if self.is_local(to) {
+                message.encode_local(&mut scratch.octets)?;
+                self.deliver(scratch, to.name(), usize::MAX);
+                return Ok(());
+            }
             let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
             self.snd_there(scratch, to, encode, usize::MAX).map(drop)
         })

@@ -12,8 +12,8 @@ use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
 use crate::mesh::DatabaseRequest;
-use crate::proto::message::RawElement;
-use crate::proto::{Generation, Message, PortId, Reason};
+use crate::proto::message::{Head, RawElement};
+use crate::proto::{Framing, Generation, Message, PortId, Reason};
 
 /// The link that a request came by.
 pub(crate) struct Origin<'a> {
@@ -30,6 +30,35 @@ pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
         let from = source.map_or("this node", |origin| origin.peer.id.as_str());
         log_at!(2, "error processing node message from {from}: {problem}");
     }
+}
+
+/// Performs the first message in `octets`, which are in that framing, if it is one of the commonest
+/// requests and can be read at once, and returns its length. Otherwise `octets` is as it was.
+///
+/// `plain`: see [`are_plain`](crate::proto::message::are_plain).
+pub(crate) fn offer(
+    node: &Arc<Inner>,
+    peer: &Arc<Peer>,
+    framing: Framing,
+    octets: &mut [u8],
+    plain: bool,
+) -> Option<usize> {
+    let head = Head::find(framing, octets)?;
+    let perform = match (head.name, head.tag) {
+        (b"", b"mon1") => monitor,
+        (b"", b"mon0") => unmonitor,
+        _ => return None,
+    };
+    let at = head.rest();
+    let quick = at.open(octets, plain, node.settings.limits);
+    if let Some((name,)) = quick.read::<(&str,)>() {
+        perform(node, peer, name);
+    }
+    let end = at.end(quick.used());
+    if end.is_none() {
+        at.restore(octets);
+    }
+    end
 }
 
 /// Performs a request of a port of this node: at once, unless it came out of another one.
@@ -61,13 +90,8 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         }
         "mon0" => {
             let name: &str = &port_name(&args)?;
-            let Some(Origin { peer, .. }) = source else {
-                return Ok(());
-            };
-            peer.watches_no_more(name);
-            if let Some(port) = node.ports.get(name) {
-                port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
-            }
+            let Some(origin) = source else { return Ok(()) };
+            unmonitor(node, origin.peer, name);
         }
         verb @ ("kil" | "kil0" | "kil1") => {
             let name = port_name(&args)?;
@@ -155,6 +179,13 @@ fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
     };
     if !watched {
         peer.send_missing(node, name);
+    }
+}
+
+fn unmonitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
+    peer.watches_no_more(name);
+    if let Some(port) = node.ports.get(name) {
+        port.unwatch(|_, watcher| matches!(watcher, Watcher::Node(id) if *id == peer.id));
     }
 }
 

@@ -46,10 +46,20 @@ pub(crate) fn is_inside() -> bool {
 /// Runs `work` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
 /// or at least from code that holds no lock.
 pub(crate) fn enter<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
-    if LIST.with(|list| list.borrow().is_some()) {
+    if is_inside() {
         return work();
     }
+    // Handlers may use the runtime, whatever thread this is.
+    let _context = runtime.enter();
     enter_with(runtime, List::new(), work)
+}
+
+/// The same in a task of this runtime, which is spared telling it so.
+pub(crate) fn enter_task<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
+    match is_inside() {
+        true => work(),
+        false => enter_with(runtime, List::new(), work),
+    }
 }
 
 fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
@@ -65,8 +75,6 @@ fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
             }
         }
     }
-    // Handlers may use the runtime, whatever thread this is.
-    let _context = runtime.enter();
     LIST.with(|list| *list.borrow_mut() = Some(begun));
     let _leave = Leave(runtime);
     let result = work();
@@ -90,7 +98,7 @@ pub(crate) fn schedule(node: &Arc<Inner>, job: Job) {
     if let Some(job) = rest {
         let (home, runtime) = (node.clone(), node.runtime.clone());
         node.runtime
-            .spawn(async move { enter(&runtime, || perform(&home, job)) });
+            .spawn(async move { enter_task(&runtime, || perform(&home, job)) });
     }
 }
 

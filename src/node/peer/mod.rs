@@ -71,9 +71,11 @@ struct PeerState {
     in_flight: usize,
     /// Somebody else than the writer writes.
     flushing: bool,
-    /// The next message, if nothing waits before it, is written by who sends it: it is the first one since
-    /// something came by the link or the writer had nothing to do. Those behind it are gathered.
+    /// The next message, if nothing waits before it, is written by who sends it: see
+    /// [`pause`](Self::pause). Those behind it are gathered.
     first: bool,
+    /// How many messages had been sent by the link at its last pause.
+    paused_at: u64,
     /// That message was appended to what is to be written.
     direct: Option<Arc<Link>>,
     /// Ports there that somebody here monitors.
@@ -387,6 +389,7 @@ impl PeerState {
             in_flight: 0,
             flushing: false,
             first: true,
+            paused_at: 0,
             direct: None,
             monitors: HashMap::new(),
             late: Vec::new(),
@@ -419,27 +422,57 @@ impl PeerState {
 
     /// Appends a request to the node: strings and values, which always serialise.
     fn request(&mut self, args: &impl Serialize) {
-        let mut octets = Vec::with_capacity(64);
-        match encode_in(&mut octets, self.framing(), "", args) {
-            Ok(()) => self.append(&octets),
-            Err(error) => log_at!(1, "a request can't be sent: {error}"),
+        let framing = self.framing();
+        let result = match &self.phase {
+            Phase::Up(_) => {
+                let first = self.out.is_empty();
+                let encoded = encode_in(&mut self.out, framing, "", args);
+                encoded.map(|()| self.appended(first))
+            }
+            _ => {
+                let mut octets = Vec::with_capacity(64);
+                let encoded = encode_in(&mut octets, framing, "", args);
+                encoded.map(|()| self.append(&octets))
+            }
+        };
+        if let Err(error) = result {
+            log_at!(1, "a request can't be sent: {error}");
         }
     }
 
     /// Appends a message that is encoded in [our framing](Self::framing).
     fn append(&mut self, encoded: &[u8]) {
-        if let Phase::Up(link) = &self.phase {
-            link.traffic.count_sent();
-            if self.out.is_empty() && READING.get() != Arc::as_ptr(link) {
-                link.ready.notify_one();
-            }
+        if matches!(self.phase, Phase::Up(_)) {
+            let first = self.out.is_empty();
             self.out.extend_from_slice(encoded);
+            self.appended(first);
             return;
         }
         self.pending_octets += encoded.len();
         match self.pending.last_mut() {
             Some(Pending::Json(octets)) => octets.extend_from_slice(encoded),
             _ => self.pending.push(Pending::Json(encoded.to_vec())),
+        }
+    }
+
+    /// Something came by the link, or its writer has nothing to do. If no more than one message was sent since
+    /// that was so before, then the next one is likely to be alone as well.
+    fn pause(&mut self) {
+        if let Phase::Up(link) = &self.phase {
+            let sent = link.traffic.sent.load(Ordering::Relaxed);
+            self.first = sent.wrapping_sub(self.paused_at) <= 1;
+            self.paused_at = sent;
+        }
+    }
+
+    /// A message was appended to what is to be written, of which it may be the first.
+    #[inline]
+    fn appended(&self, first: bool) {
+        if let Phase::Up(link) = &self.phase {
+            link.traffic.count_sent();
+            if first && READING.get() != Arc::as_ptr(link) {
+                link.ready.notify_one();
+            }
         }
     }
 
@@ -460,7 +493,7 @@ impl PeerState {
             self.direct = Some(link.clone());
             link.traffic.count_sent();
         } else {
-            self.append(&[]);
+            self.appended(true);
         }
         match encoded.len() {
             LARGE.. => std::mem::swap(&mut self.out, encoded),

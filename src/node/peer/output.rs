@@ -53,7 +53,7 @@ impl Peer {
     pub(crate) fn rest(&self, octets: usize) {
         let mut state = self.state.lock();
         state.out.shrink_to(octets);
-        state.first = true;
+        state.pause();
     }
 
     /// Gives the writer of `link` what is to be written. `None`: it is not the link any more.
@@ -94,13 +94,15 @@ impl Peer {
 
     /// Writes what is to be written, as much as goes at once, unless the writer is at it. `came`: something
     /// came by the link, so the next message need not be gathered with others.
-    pub(super) fn flush(&self, link: &Link, came: bool) {
+    pub(crate) fn flush(&self, link: &Link, came: bool) {
         let mut state = self.state.lock();
         match &state.phase {
             Phase::Up(present) if present.serial == link.serial => {}
             _ => return,
         }
-        state.first |= came;
+        if came {
+            state.pause();
+        }
         if state.out.is_empty() {
             return;
         }

@@ -34,7 +34,7 @@ pub use quick::{Head, Quick, RestAt, are_plain};
 
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
-use crate::proto::framing::json::unescape;
+use crate::proto::framing::json::{unescape, write_str};
 
 /// The data of one message, without its destination.
 ///
@@ -84,6 +84,19 @@ impl Message {
         let mut json = Vec::with_capacity(64);
         encode_args(&mut json, args)?;
         Ok(Message::from_json(json.into()))
+    }
+
+    /// The message with a string behind its elements.
+    #[cfg(feature = "node")]
+    pub(crate) fn with(&self, last: &str) -> Self {
+        let mut json = self.to_json().into_owned().into_bytes();
+        json.truncate(json.trim_ascii_end().len().saturating_sub(1));
+        if json.trim_ascii_end() != b"[" {
+            json.push(b',');
+        }
+        write_str(&mut json, last);
+        json.push(b']');
+        Message::from_json(json.into())
     }
 
     /// Makes a message of what [`encode_local`] wrote.
@@ -339,6 +352,15 @@ impl Message {
             json_in(out, framing, &json)?;
         }
         Ok(())
+    }
+
+    /// Appends the message as [`encode_local`] does.
+    #[cfg(feature = "node")]
+    pub(crate) fn encode_local(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match self.is_whole_json() {
+            true => json_in(out, Framing::Cbor, &self.octets),
+            false => encode_local(out, self),
+        }
     }
 
     /// The message in octets of its own, if they are few. A message from the network is a part of the
