@@ -1,5 +1,6 @@
 //! The verbs.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -505,30 +506,18 @@ impl Node {
     ) -> Result<R, CalError> {
         let port = port.into();
         let request = Message::encode(args).map_err(SendError::from)?;
-        let (done, result) = tokio::sync::oneshot::channel();
-        let done = std::sync::Arc::new(parking_lot::Mutex::new(Some(done)));
-        let finish = move |result| {
-            if let Some(done) = done.lock().take() {
-                let _ = done.send(result);
-            }
-        };
-        let on_reply = finish.clone();
-        let reply = self.port_with(move |context, message| {
-            on_reply(Ok(message));
-            context.end();
+        // Both live no longer than the call.
+        let mut inbox = self.mailbox();
+        let death = Arc::new(OnceLock::new());
+        let (died, notify) = (death.clone(), inbox.notify());
+        let monitor = self.mon(&port, move |reason| {
+            let _ = died.set(reason);
+            notify.notify_one();
         });
-        /// The reply port and the monitor live no longer than the call.
-        struct Cleanup(Port, Monitor);
-        impl Drop for Cleanup {
-            fn drop(&mut self) {
-                self.0.kil(Reason::normal());
-                self.1.stop();
-            }
-        }
-        let monitor = self.mon(&port, move |reason| finish(Err(reason)));
-        let cleanup = Cleanup(reply, monitor);
-        let request = request.with(cleanup.0.id().as_str());
+        let _monitor = monitor.guard();
+        let request = request.with(inbox.id().as_str());
         self.inner().snd_message(&port, &request)?;
+        let result = inbox.recv_unless(|| death.get().cloned());
         let result = match limit {
             None => result.await,
             Some(limit) => match tokio::time::timeout(limit, result).await {
@@ -537,9 +526,8 @@ impl Node {
             },
         };
         match result {
-            Ok(Ok(message)) => Ok(message.args()?),
-            Ok(Err(reason)) => Err(CalError::Died(reason)),
-            Err(_) => Err(CalError::Died(Reason::normal())),
+            Ok(message) => Ok(message.args()?),
+            Err(reason) => Err(CalError::Died(reason.unwrap_or(Reason::normal()))),
         }
     }
 

@@ -187,6 +187,31 @@ impl Mailbox {
         }
     }
 
+    /// What is to be [notified](Notify::notify_one) of anything but a message that
+    /// [`recv_unless`](Self::recv_unless) waits for.
+    pub(super) fn notify(&self) -> Arc<Notify> {
+        self.notify.clone()
+    }
+
+    /// Receives the oldest message. If none waits and `over` has something, that is the error; it is `None`
+    /// if the port is dead.
+    pub(super) async fn recv_unless<T>(
+        &mut self,
+        over: impl Fn() -> Option<T>,
+    ) -> Result<Message, Option<T>> {
+        loop {
+            match self.cell.take(self.node.inner(), &mut |_| true) {
+                Err(()) => return Err(None),
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+            }
+            if let Some(over) = over() {
+                return Err(Some(over));
+            }
+            self.notify.notified().await;
+        }
+    }
+
     /// Receives the oldest message within a time.
     ///
     /// # Errors
