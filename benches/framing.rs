@@ -6,6 +6,7 @@
 //!   when it can (`Head` and `Quick`), `scanner` what it does otherwise (the scanner, then `Message::args`), and
 //!   `serde_json` the parser alone, without looking for a port: what the other two are to be compared with.
 //! - `encode`: `encode_to` against `serde_json::to_writer` with the same elements.
+//! - `cbor`: the same in CBOR: `quick` and `scanner` to read, `encode` to write.
 
 #![allow(missing_docs)]
 
@@ -14,12 +15,12 @@ mod support;
 use std::hint::black_box;
 
 use aemp::Message;
-use aemp::proto::Limits;
 use aemp::proto::framing::json::JsonScanner;
-use aemp::proto::message::{Head, are_plain, encode_to};
+use aemp::proto::message::{Head, Incoming, are_plain, encode_in, encode_to};
+use aemp::proto::{Framing, Limits};
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use support::{Args, EXTRA, Extra, HELLO, PORT, block, message, texts};
+use support::{Args, EXTRA, Extra, HELLO, PORT, block, message, message_in, texts};
 
 fn scan(c: &mut Criterion) {
     let mut group = c.benchmark_group("scan");
@@ -55,7 +56,7 @@ fn read_quick(block: &mut BytesMut) -> u64 {
     let (mut at, mut sum) = (0, 0);
     while at < block.len() {
         let octets = &mut block[at..];
-        let head = Head::find(aemp::proto::Framing::Json, octets).expect("a usual start");
+        let head = Head::find(Framing::Json, octets).expect("a usual start");
         black_box((head.name, head.tag));
         let rest = head.rest();
         let quick = rest.open(octets, plain, Limits::default());
@@ -89,6 +90,63 @@ fn read_serde_json(block: &mut BytesMut) -> u64 {
             consume((n, text, extra))
         })
         .sum()
+}
+
+fn read_quick_cbor(block: &mut BytesMut) -> u64 {
+    let (mut at, mut sum) = (0, 0);
+    while at < block.len() {
+        let octets = &mut block[at..];
+        let head = Head::find(Framing::Cbor, octets).expect("a usual start");
+        black_box((head.name, head.tag));
+        let rest = head.rest();
+        let quick = rest.open(octets, false, Limits::default());
+        sum += consume(quick.read().expect("readable"));
+        at += rest.end(quick.used()).expect("read");
+    }
+    sum
+}
+
+fn read_scanner_cbor(block: &mut BytesMut) -> u64 {
+    let mut incoming = Incoming::new(Framing::Cbor, Limits::default());
+    let mut sum = 0;
+    while let Some(arrived) = incoming.next(block).expect("sound") {
+        black_box((arrived.name, arrived.message.tag()));
+        sum += consume(arrived.message.without_tag().args().expect("readable"));
+    }
+    sum
+}
+
+fn cbor(c: &mut Criterion) {
+    let mut group = c.benchmark_group("cbor");
+    let ways: [(&str, Reading); 2] = [("quick", read_quick_cbor), ("scanner", read_scanner_cbor)];
+    for (size, text) in texts() {
+        let message = message_in(Framing::Cbor, &text);
+        let block = block(&message);
+        let count = (block.len() / message.len()) as u64;
+        let sum = count * consume((12_345, &text, EXTRA));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: count,
+            bytes: block.len() as u64,
+        });
+        for (name, reading) in ways {
+            assert_eq!(reading(&mut BytesMut::from(&block[..])), sum, "{name}");
+            group.bench_function(format!("{size}/{name}"), |b| {
+                let copy = || BytesMut::from(&block[..]);
+                b.iter_batched_ref(copy, reading, BatchSize::PerIteration);
+            });
+        }
+        let mut out = message;
+        group.throughput(Throughput::Bytes(out.len() as u64));
+        group.bench_function(format!("{size}/encode"), |b| {
+            b.iter(|| {
+                out.clear();
+                let (name, n, text) = black_box((PORT, 12_345_u64, text.as_str()));
+                encode_in(&mut out, Framing::Cbor, name, &("m", n, text, EXTRA))
+                    .expect("it serialises");
+                black_box(out.as_slice());
+            });
+        });
+    }
 }
 
 fn consume((n, text, extra): Args) -> u64 {
@@ -149,6 +207,6 @@ fn encode(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = support::criterion();
-    targets = scan, read, encode
+    targets = scan, read, encode, cbor
 }
 criterion_main!(benches);

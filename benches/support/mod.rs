@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use aemp::proto::message::encode_to;
+use aemp::proto::Framing;
+use aemp::proto::message::encode_in;
 use criterion::Criterion;
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +47,14 @@ pub fn texts() -> [(&'static str, String); 3] {
 
 /// A message, as it goes over a link.
 pub fn message(text: &str) -> Vec<u8> {
+    message_in(Framing::Json, text)
+}
+
+/// The same in some framing.
+pub fn message_in(framing: Framing, text: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_to(&mut out, PORT, &("m", 12_345, text, EXTRA)).expect("it serialises");
+    let encoded = encode_in(&mut out, framing, PORT, &("m", 12_345, text, EXTRA));
+    encoded.expect("it serialises");
     out
 }
 

@@ -446,7 +446,8 @@ impl State {
         });
         for (node, addresses) in map {
             let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
-            if node == self.own || self.is_up(&node) || [0, 1, 2].iter().any(vouched) {
+            let is_vouched = || !self.vouched.is_empty() && [0, 1, 2].iter().any(vouched);
+            if node == self.own || self.is_up(&node) || is_vouched() {
                 continue;
             }
             if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(&node) {

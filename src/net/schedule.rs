@@ -41,9 +41,8 @@ pub(crate) async fn run(node: Arc<Inner>, peer: Arc<Peer>, connecting: Arc<Conne
     loop {
         let addresses = connecting.addresses.lock().clone();
         // Nobody is asked for what is known, as long as it may serve.
-        if tried >= addresses.len() && !std::mem::replace(&mut asked, true) {
+        if addresses.is_empty() && !std::mem::replace(&mut asked, true) {
             node.mesh.want(&node, &peer.id);
-            continue;
         }
         let due = match addresses.is_empty() {
             true => deadline,
@@ -57,6 +56,9 @@ pub(crate) async fn run(node: Arc<Inner>, peer: Arc<Peer>, connecting: Arc<Conne
         if Instant::now() >= deadline {
             peer.fail(&node, connecting.serial, "unable to connect");
             return;
+        }
+        if tried >= addresses.len() && !std::mem::replace(&mut asked, true) {
+            node.mesh.want(&node, &peer.id);
         }
         let address = addresses[tried % addresses.len()].clone();
         tried += 1;

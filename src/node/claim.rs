@@ -28,6 +28,8 @@ pub(crate) struct Claims {
     /// The place of the port that is claimed. It is in the context; its entry has got another one in
     /// exchange.
     held: Option<usize>,
+    /// The last message was one more for the same port, so the next is likely to be.
+    again: bool,
 }
 
 /// Ports with a tag each, by what messages to them begin with.
@@ -114,6 +116,7 @@ impl Claims {
             known,
             context: None,
             held: None,
+            again: false,
         }
     }
 
@@ -150,12 +153,17 @@ impl Claims {
         octets: &mut [u8],
         plain: bool,
     ) -> Option<usize> {
-        let at = match self.rest_of_next(framing, octets) {
+        let again = self.again.then(|| self.rest_of_next(framing, octets));
+        let at = match again.flatten() {
             Some(at) => at,
             None => {
                 let head = Head::find(framing, octets)?;
-                self.release(node);
-                self.claim(node, &head, head.octets(octets))?;
+                let key = head.octets(octets);
+                self.again = self.holds(|held| held == key).is_some();
+                if !self.again {
+                    self.release(node);
+                    self.claim(node, &head, key)?;
+                }
                 head.rest()
             }
         };
@@ -193,14 +201,20 @@ impl Claims {
         Some(end)
     }
 
+    /// What messages to the port and the tag that are claimed begin with, if that is as wanted.
+    #[inline]
+    fn holds(&self, wanted: impl FnOnce(&[u8]) -> bool) -> Option<&[u8]> {
+        let entry = self.known.table.get_bucket(self.held?)?;
+        let key = entry.key.octets();
+        let holds = wanted(key) && entry.epoch == self.context.as_ref()?.cell()?.epoch();
+        holds.then_some(key)
+    }
+
     /// The rest of the message, if it is one more for the port and the tag that are claimed.
     #[inline]
     fn rest_of_next(&self, framing: Framing, octets: &[u8]) -> Option<RestAt> {
-        let entry = self.known.table.get_bucket(self.held?)?;
-        let key = entry.key.octets();
-        let holds =
-            octets.starts_with(key) && entry.epoch == self.context.as_ref()?.cell()?.epoch();
-        holds.then(|| RestAt::behind(framing, octets, key.len()))?
+        let key = self.holds(|key| octets.starts_with(key))?;
+        RestAt::behind(framing, octets, key.len())
     }
 
     /// Claims the port that a message is for, while none is claimed. `key`: what the message begins with.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stats::median;
 
 /// Which way a figure is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
     /// Rates.
@@ -17,12 +17,12 @@ pub enum Better {
 }
 
 /// One figure, of everybody who has it. All values are medians of the rounds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figure {
     /// What was measured.
     pub name: String,
     /// In what.
-    pub unit: &'static str,
+    pub unit: String,
     /// Which way it is better.
     pub better: Better,
     /// A node of this crate.
@@ -42,7 +42,7 @@ pub struct Figure {
 }
 
 /// Something that is asked of a figure.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Target {
     /// In words.
     pub text: String,
@@ -68,7 +68,7 @@ impl Figure {
     /// Sums up rounds: for each round what each of `rust`, `bare` and the releases had.
     pub fn new(
         name: impl Into<String>,
-        unit: &'static str,
+        unit: &str,
         better: Better,
         rounds: BTreeMap<String, Vec<f64>>,
         bounds: &[Bound],
@@ -103,7 +103,7 @@ impl Figure {
         }
         let mut figure = Figure {
             name: name.into(),
-            unit,
+            unit: unit.to_owned(),
             better,
             rust: of("rust"),
             bare: of("bare"),

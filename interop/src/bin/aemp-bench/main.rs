@@ -10,8 +10,10 @@ mod links;
 mod mesh;
 mod message;
 mod node;
+mod pauses;
 mod plan;
 mod stats;
+mod summary;
 mod table;
 
 use std::path::PathBuf;
@@ -55,9 +57,15 @@ pub struct Options {
     list: bool,
 }
 
-/// One process of a measurement; for this program itself.
+/// Other things to do; those that are not shown are processes of a measurement.
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Print several runs as one table, the medians of each figure, in Markdown
+    Summary {
+        /// What `--json` wrote
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// A Rust node that listens
     #[command(hide = true)]
     Server(node::ServerOptions),
@@ -76,6 +84,9 @@ enum Role {
     /// One node of a mesh
     #[command(hide = true)]
     Mesh(mesh::Options),
+    /// Counts how often the processor is taken away
+    #[command(hide = true)]
+    Pauses(pauses::Options),
     /// A node with many ports
     #[command(hide = true)]
     Ports(node::PortsOptions),
@@ -85,6 +96,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.role {
         None => plan::run(&cli.options),
+        Some(Role::Summary { files }) => summary::print(&files),
         Some(role) => play(role),
     };
     match result {
@@ -131,6 +143,8 @@ fn play(role: Role) -> Result<(), Failure> {
             Role::Links(options) => links::open(options).await,
             Role::Mesh(options) => mesh::join(options).await,
             Role::Ports(options) => node::many_ports(options).await,
+            Role::Pauses(options) => pauses::count(&options),
+            Role::Summary { files } => summary::print(&files),
         }
     });
     // Standard input may still be read by a thread of the runtime.

@@ -21,10 +21,11 @@ struct Bench {
 /// A group of figures that are taken with the same processes.
 type Section = (&'static str, fn(&mut Bench) -> Result<(), Failure>);
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("one way", one_way),
     ("one way, several links", several_links),
     ("round trip", round_trips),
+    ("pauses", pauses),
     ("monitor and kill", monitor_and_kill),
     ("local", local),
     ("handshake", links),
@@ -331,6 +332,29 @@ fn round_trips(bench: &mut Bench) -> Result<(), Failure> {
         let name = format!("cal, {callers} at a time, each");
         bench.add(&name, "µs", Better::Lower, rounds, &[Bound::OfBare(1.5)]);
     }
+    Ok(())
+}
+
+/// What the slowest round trips under load are to be seen beside.
+fn pauses(bench: &mut Bench) -> Result<(), Failure> {
+    /// Ten idle round trips, more or less, in microseconds.
+    const LONGER: u64 = 250;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut rounds = Rounds::new();
+    for _ in 0..bench.rounds {
+        let arguments = ["--longer".to_owned(), LONGER.to_string()];
+        let start = |cpu| Who::Rust.start_on(Some(cpu), "pauses", &arguments);
+        let all: Result<Vec<_>, Failure> = (0..processors).map(start).collect();
+        let mut rate = 0.0;
+        for mut child in all? {
+            let answer = child.line()?;
+            let (pauses, seconds) = (answer["pauses"].as_f64(), answer["seconds"].as_f64());
+            rate += pauses.ok_or("no figure")? / seconds.ok_or("no figure")?;
+        }
+        rounds.entry("bare".to_owned()).or_default().push(rate);
+    }
+    let name = format!("pauses over {LONGER} µs, all processors busy");
+    bench.add(&name, "/s", Better::Lower, rounds, &[]);
     Ok(())
 }
 

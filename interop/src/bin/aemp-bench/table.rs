@@ -77,7 +77,7 @@ fn dash() -> String {
 }
 
 /// Three digits that matter, thousands apart.
-fn value(value: Option<f64>) -> String {
+pub fn value(value: Option<f64>) -> String {
     let Some(value) = value else { return dash() };
     if value >= 1000.0 {
         let digits = format!("{value:.0}");
