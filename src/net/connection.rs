@@ -311,3 +311,16 @@ async fn take_over(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_far_away_is_given_more_time() {
+        let millis = Duration::from_millis;
+        assert_eq!(greeting_patience(Duration::from_micros(50)), millis(5));
+        assert_eq!(greeting_patience(millis(4)), millis(12));
+        assert_eq!(greeting_patience(millis(80)), millis(25));
+    }
+}

@@ -255,6 +255,36 @@ proptest! {
         }
     }
 
+    /// A whole message is sent as its elements would be, with or without octets of its own, and one more
+    /// string behind them makes it one longer.
+    #[cfg(feature = "node")]
+    #[test]
+    fn whole_messages_are_sent_alike(
+        name in prop_oneof!["[a-z.]{0,5}", any::<String>()],
+        args in prop::collection::vec(value(), 0..5),
+        more: String,
+    ) {
+        let json = Message::encode(&args).unwrap();
+        let cbor = first(Framing::Cbor, &sent(Framing::Cbor, "p", &args)).message;
+        for message in [&json, &cbor, &json.without_tag(), &cbor.without_tag()] {
+            for framing in [Framing::Json, Framing::Cbor] {
+                let mut out = b"x".to_vec();
+                message.encode_in(&mut out, framing, &name).unwrap();
+                prop_assert_eq!(&out[1..], sent(framing, &name, message));
+            }
+            let longer = message.with(&more);
+            let mut values = message.values();
+            values.push(more.clone().into());
+            prop_assert_eq!(longer.values(), values);
+            let mut local = b"x".to_vec();
+            message.encode_local(&mut local).unwrap();
+            prop_assert_eq!(Message::from_local(&local[1..]).values(), message.values());
+        }
+        let mut local = Vec::new();
+        encode_local(&mut local, &args).unwrap();
+        prop_assert_eq!(Message::from_local(&local).values(), json.values());
+    }
+
     /// Between CBOR links even unusual encodings stay as they are.
     #[test]
     fn odd_cbor_stays(stream in stream()) {
