@@ -157,7 +157,11 @@ impl RestAt {
     pub fn behind(framing: Framing, octets: &[u8], at: usize) -> Option<Self> {
         let more = match framing {
             Framing::Json => match octets.get(at)? {
-                b',' => More::Json,
+                // An element has to follow: without the comma, an end would be as good.
+                b',' => match octets.get(at + 1)? {
+                    b']' | b' ' | b'\t' | b'\n' | b'\r' => return None,
+                    _ => More::Json,
+                },
                 b']' => More::End,
                 _ => return None,
             },

@@ -82,6 +82,13 @@ fn gives_up() {
             octets.escape_ascii()
         );
     }
+    for octets in [
+        &br#"["a","x",]"#[..],
+        br#"["a","x", ]"#,
+        b"[\"a\",\"x\",\n]",
+    ] {
+        assert_eq!(both::<()>(octets, limits), None);
+    }
     let nested = format!(r#"["a","x",1,{}{}]"#, "[".repeat(600), "]".repeat(600));
     assert_eq!(both::<(u8,)>(nested.as_bytes(), limits), None);
     let long = Limits {
