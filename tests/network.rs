@@ -623,9 +623,11 @@ async fn a_listener_that_waited_is_greeted_at_once_the_next_time() {
 #[tokio::test]
 async fn a_seed_that_is_ourselves_is_forgotten() {
     capture_log();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    // Bound and not listening, it keeps the address for who asks for it by its number, as the node does.
+    let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+    reserved.set_reuseaddr(true).unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = reserved.local_addr().unwrap().to_string();
     let node = builder("narcissus").binds([&address]).seeds([&address]);
     let node = node.set("connect_interval", 0.01).start().await.unwrap();
     let tried = format!("trying connect to seed node {address}.");

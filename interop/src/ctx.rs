@@ -16,10 +16,8 @@ use crate::fault::{Fault, Result};
 use crate::matrix::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
 use crate::relay::Relay;
+use crate::reserved::Reserved;
 use crate::verbs::Spec;
-
-/// The secret all nodes share unless a scenario wants otherwise.
-pub const SECRET: &str = "geheim";
 
 /// What is the same for all cells.
 #[derive(Debug, Clone)]
@@ -80,12 +78,14 @@ pub struct Ctx {
     /// Who plays whom.
     pub pairing: Pairing,
     env: Arc<Env>,
+    secret: String,
     dir: PathBuf,
     transcript: Transcript,
     step: String,
     started: HashMap<String, usize>,
     /// Kept here too, so that a relay lasts as long as the scenario whoever drops it.
     relays: Vec<Arc<Relay>>,
+    reserved: Vec<Reserved>,
 }
 
 /// The two nodes of a pair, connected through a relay.
@@ -131,17 +131,20 @@ impl Home {
 }
 
 impl Ctx {
-    /// Prepares a cell's folder.
-    pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path) -> Result<Self> {
+    /// Prepares a cell's folder. Nodes share `secret` unless the scenario wants otherwise. Each cell has its own: an
+    /// address of a node that is gone may be another cell's by now, and nobody must find itself in a foreign network.
+    pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path, secret: String) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Fault::io(folder.display().to_string()))?;
         Ok(Self {
             pairing: pairing.clone(),
             env: Arc::clone(env),
+            secret,
             dir: folder.to_owned(),
             transcript: Transcript::create(&folder.join("transcript.jsonl"))?,
             step: "start".to_owned(),
             started: HashMap::new(),
             relays: Vec::new(),
+            reserved: Vec::new(),
         })
     }
 
@@ -169,6 +172,11 @@ impl Ctx {
     /// Seeds of the fault schedules to play.
     pub fn schedules(&self) -> std::ops::Range<u64> {
         self.env.schedules.clone()
+    }
+
+    /// The secret that the nodes share.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// Where what nodes say is written down.
@@ -199,6 +207,14 @@ impl Ctx {
         Ok(())
     }
 
+    /// An address for a node that must know it beforehand or have it again; nobody else gets it until the scenario ends.
+    pub fn address(&mut self) -> Result<SocketAddr> {
+        let reserved = Reserved::new().map_err(Fault::io("a free address"))?;
+        let address = reserved.address();
+        self.reserved.push(reserved);
+        Ok(address)
+    }
+
     /// Starts a relay to `target`, given as an address. It lasts to the end of the scenario.
     pub fn relay(&mut self, target: &str) -> Result<Arc<Relay>> {
         let address: SocketAddr = target
@@ -212,15 +228,16 @@ impl Ctx {
         Ok(relay)
     }
 
-    /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own.
+    /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own and the given secret, or the shared one.
     pub fn command(
         &mut self,
         side: Side,
         name: &str,
-        secret: &str,
+        secret: Option<&str>,
         script: (&str, &str),
         args: &[&str],
     ) -> Result<(Command, File)> {
+        let secret = secret.unwrap_or(&self.secret);
         let rc = json!({ "version": 1, "secret": secret });
         let home = self.home(name, &rc)?;
 
@@ -278,7 +295,7 @@ impl Ctx {
                 command
             }
         };
-        let secret = spec.secret.as_deref().unwrap_or(SECRET);
+        let secret = spec.secret.as_deref().unwrap_or(&self.secret);
         let mut profile = serde_json::Map::new();
         profile.insert(aemp::config::node_name(), spec.args());
         let rc = json!({ "version": 1, "secret": secret, "profile": profile });
@@ -314,7 +331,7 @@ impl Ctx {
     /// Starts a driver without configuring it.
     pub fn driver(&mut self, side: Side, spec: &Spec) -> Result<Node> {
         let life = self.env.life.to_string();
-        let secret = spec.secret.as_deref().unwrap_or(SECRET);
+        let secret = spec.secret.as_deref();
         let script = ("node.pl", include_str!("../perl/node.pl"));
         let (command, log) = self.command(side, &spec.name, secret, script, &["--life", &life])?;
         Node::start(&spec.name, command, log, &self.transcript, self.env.limit)

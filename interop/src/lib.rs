@@ -20,6 +20,7 @@ pub mod process;
 pub mod raw;
 pub mod relay;
 pub mod report;
+pub mod reserved;
 pub mod run;
 pub mod scenario;
 mod scenarios;

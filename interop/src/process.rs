@@ -1,8 +1,7 @@
-//! Child processes that never outlive the harness, and free ports.
+//! Child processes that never outlive the harness.
 
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -75,9 +74,4 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
-}
-
-/// An address of 127.0.0.1 that was free a moment ago.
-pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::ctx::{Ctx, Env, SECRET};
+use crate::ctx::{Ctx, Env};
 use crate::expected::{Expectation, Expected};
 use crate::fault::{Fault, Result};
 use crate::matrix::Cell;
@@ -152,7 +152,7 @@ pub fn run_cell(cell: &Cell, env: &Arc<Env>, expected: &Expected) -> Done {
 
 /// Plays the scenario; returns the step it came to, and how it went.
 fn play(cell: &Cell, env: &Arc<Env>, folder: &Path) -> (String, Result<()>) {
-    let mut ctx = match Ctx::new(&cell.pairing, env, folder) {
+    let mut ctx = match Ctx::new(&cell.pairing, env, folder, secret(cell)) {
         Ok(ctx) => ctx,
         Err(fault) => return ("prepare".to_owned(), Err(fault)),
     };
@@ -190,6 +190,11 @@ fn readable_wires(folder: &Path) {
     }
 }
 
+/// The secret of a cell's nodes.
+fn secret(cell: &Cell) -> String {
+    format!("geheim {}/{}", cell.scenario.name, cell.pairing)
+}
+
 /// Copies a cell's recordings to `to`, each with a file that says what it is.
 fn keep_recordings(cell: &Cell, folder: &Path, to: &Path) {
     let _ = fs::create_dir_all(to);
@@ -207,7 +212,7 @@ fn keep_recordings(cell: &Cell, folder: &Path, to: &Path) {
             "about": cell.scenario.about,
             "listener": cell.pairing.a.to_string(),
             "connector": cell.pairing.b.to_string(),
-            "secret": SECRET,
+            "secret": secret(cell),
         });
         let _ = fs::write(to.join(format!("{name}.json")), format!("{about:#}\n"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ctx::{Ctx, SECRET};
+use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
 use crate::matrix::{Pairing, Side};
@@ -146,7 +146,7 @@ fn messages(ctx: &mut Ctx) -> Result<()> {
         ctx.step(format!("a peer comes in order and sends: {what}"));
         let node = format!("raw{at}");
         let mut raw = Raw::connect(&address)?;
-        raw.join(ctx.pairing.generation(), &node, SECRET, ctx.limit())?;
+        raw.join(ctx.pairing.generation(), &node, ctx.secret(), ctx.limit())?;
         alice.up(&node)?;
         raw.send(octets);
         refused(ctx, what, &mut raw, &alice, &bob)?;

@@ -7,7 +7,6 @@ use crate::driver::Node;
 use crate::fault::Fault;
 use crate::fault::Result;
 use crate::matrix::Side;
-use crate::process::free_address;
 use crate::scenario::{Scenario, everywhere};
 use crate::verbs::Spec;
 
@@ -21,11 +20,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 fn run(ctx: &mut Ctx) -> Result<()> {
     ctx.step("both start to connect");
-    let address = |what: &str| free_address().map_err(Fault::io(what.to_owned()));
-    let (a, b) = (
-        address("an address for alice")?,
-        address("an address for bob")?,
-    );
+    let (a, b) = (ctx.address()?, ctx.address()?);
     let (to_a, to_b) = (ctx.relay(&a.to_string())?, ctx.relay(&b.to_string())?);
     for relay in [&to_a, &to_b] {
         relay.plan(|plan| plan.hold = true);

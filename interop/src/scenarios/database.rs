@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::compare::same;
 use crate::ctx::Ctx;
 use crate::driver::{Event, Node};
-use crate::fault::{Fault, Result, ensure};
+use crate::fault::{Result, ensure};
 use crate::matrix::Side;
-use crate::process::free_address;
 use crate::scenario::{Scenario, only_2};
 use crate::verbs::Spec;
 
@@ -573,14 +572,15 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     let alice = ctx.node(Side::A, &spec(ctx, "alice").listen())?;
     let first = alice.listener()?;
     let relay = ctx.relay(&first)?;
-    let dave = ctx.node(Side::B, &spec(ctx, "dave").listen().seed(relay.address()))?;
+    let second = ctx.address()?;
+    let dave = spec(ctx, "dave").bind(second).seed(relay.address());
+    let dave = ctx.node(Side::B, &dave)?;
     dave.up("alice")?;
     alice.up("dave")?;
-    let second = dave.listener()?;
     let bob = ctx.node(Side::B, &spec(ctx, "bob").listen().seed(&first))?;
     bob.up("alice")?;
     // the first seed that is up becomes carol's master
-    let carol = ctx.node(Side::A, &spec(ctx, "carol").listen().seed(&second))?;
+    let carol = ctx.node(Side::A, &spec(ctx, "carol").listen().seed(second))?;
     carol.up("dave")?;
     alice.up("bob")?;
     dave.up("carol")?;
@@ -632,7 +632,7 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     ctx.step("a slave with both seeds outlives its global node");
     let erna = ctx.node(
         Side::B,
-        &spec(ctx, "erna").listen().seed(&second).seed(&first),
+        &spec(ctx, "erna").listen().seed(second).seed(&first),
     )?;
     erna.up("alice")?;
     erna.up("dave")?;
@@ -651,7 +651,7 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     }
 
     ctx.step("the other global node comes back, and so do the keys of its slave");
-    let dave = ctx.node(Side::B, &spec(ctx, "dave").bind(&second).seed(&first))?;
+    let dave = ctx.node(Side::B, &spec(ctx, "dave").bind(second).seed(&first))?;
     carol.up("dave")?;
     dave.up("alice")?;
     let back = json!({ "alice": ["alice"], "bob": ["bob"], "carol": ["carol"], "erna": ["erna"] });
@@ -691,8 +691,7 @@ fn present(nodes: &[&Node]) -> Result<()> {
 
 fn same_seeds(ctx: &mut Ctx) -> Result<()> {
     ctx.step("a node that is its own seed");
-    let address = || free_address().map_err(Fault::io("a free address"));
-    let (first, second) = (address()?, address()?);
+    let (first, second) = (ctx.address()?, ctx.address()?);
     let seeds = |spec: Spec| spec.seed(first).seed(second);
     let n1 = ctx.node(Side::A, &seeds(spec(ctx, "n1").bind(first)))?;
     n1.db_set("presence", "n1", json!("here"))?;

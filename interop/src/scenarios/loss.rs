@@ -132,10 +132,10 @@ fn reset(ctx: &mut Ctx) -> Result<()> {
 
 fn seed_back(ctx: &mut Ctx) -> Result<()> {
     ctx.step("bob finds its seed");
-    let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
-    let address = alice.listener()?;
+    let address = ctx.address()?;
+    let alice = ctx.node(Side::A, &Spec::new("alice").bind(address))?;
     alice.grp_reg("seeds", &alice.port("mute")?)?;
-    let bob = ctx.node(Side::B, &Spec::new("bob").seed(&address))?;
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(address))?;
     bob.up("alice")?;
     alice.up("bob")?;
     ctx.step("the seed is killed");
@@ -146,7 +146,7 @@ fn seed_back(ctx: &mut Ctx) -> Result<()> {
         bob.group_is("seeds", &[])?;
     }
     ctx.step("the seed comes back");
-    let alice = ctx.node(Side::A, &Spec::new("alice").bind(&address))?;
+    let alice = ctx.node(Side::A, &Spec::new("alice").bind(address))?;
     let port = alice.port("tags")?;
     alice.grp_reg("seeds", &port)?;
     alice.up("bob")?;

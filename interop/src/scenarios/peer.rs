@@ -4,12 +4,12 @@ use std::io::Read;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::ctx::{Ctx, SECRET};
+use crate::ctx::Ctx;
 use crate::driver::short;
 use crate::fault::{Fault, Result, ensure};
 use crate::matrix::{Impl, Side};
 use crate::peers::Generation;
-use crate::process::{Process, free_address};
+use crate::process::Process;
 use crate::scenario::{Scenario, everywhere};
 
 /// See [`run`].
@@ -22,7 +22,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 fn run(ctx: &mut Ctx) -> Result<()> {
     ctx.step("alice starts");
-    let address = free_address().map_err(Fault::io("a free port"))?;
+    let address = ctx.address()?;
     let port = address.port().to_string();
     let script = ("peer.pl", include_str!("../../perl/peer.pl"));
     let start = |ctx: &mut Ctx, side: Side, name: &str, args: &[&str]| -> Result<Process> {
@@ -32,7 +32,7 @@ fn run(ctx: &mut Ctx) -> Result<()> {
             vec![]
         };
         all.extend(args);
-        let (command, log) = ctx.command(side, name, SECRET, script, &all)?;
+        let (command, log) = ctx.command(side, name, None, script, &all)?;
         let program = Command::get_program(&command)
             .to_string_lossy()
             .into_owned();

@@ -209,14 +209,14 @@ impl Pair {
         let framing: Vec<String> = framing
             .map(|name| vec!["--framing".to_owned(), name.to_owned()])
             .unwrap_or_default();
-        let port = aemp_interop::process::free_address()?.port();
+        let reserved = aemp_interop::reserved::Reserved::new()?;
         let mut listen = match who {
             Who::Bare => vec![],
             _ => vec![
                 "--nodeid".to_owned(),
                 "server".to_owned(),
                 "--port".to_owned(),
-                port.to_string(),
+                reserved.address().port().to_string(),
                 "--ports".to_owned(),
                 sinks.to_string(),
             ],

@@ -416,12 +416,12 @@ fn links(bench: &mut Bench) -> Result<(), Failure> {
             if who.is_perl() && round >= PERL_ROUNDS {
                 continue;
             }
-            let port = aemp_interop::process::free_address()?.port();
+            let reserved = aemp_interop::reserved::Reserved::new()?;
             let listen = [
                 "--nodeid",
                 "server",
                 "--port",
-                &port.to_string(),
+                &reserved.address().port().to_string(),
                 "--ports",
                 "1",
             ];
