@@ -192,7 +192,7 @@ fn readable_wires(folder: &Path) {
 
 /// The secret of a cell's nodes.
 fn secret(cell: &Cell) -> String {
-    format!("geheim {}/{}", cell.scenario.name, cell.pairing)
+    format!("geheim {}", cell.name())
 }
 
 /// Copies a cell's recordings to `to`, each with a file that says what it is.
