@@ -146,6 +146,8 @@
 #[cfg(feature = "node")]
 mod bridge;
 #[cfg(feature = "node")]
+mod builder;
+#[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]
 pub mod log;
@@ -155,6 +157,8 @@ mod mesh;
 pub mod net;
 #[cfg(feature = "node")]
 pub mod node;
+#[cfg(feature = "node")]
+mod peering;
 pub mod proto;
 #[cfg(feature = "node")]
 pub mod supervise;
@@ -164,11 +168,12 @@ mod trace;
 #[cfg(feature = "node")]
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
+pub use builder::{Builder, StartError};
+#[cfg(feature = "node")]
 pub use node::{
-    Builder, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange,
-    GroupChanges, IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent,
-    NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
-    StartError,
+    CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange, GroupChanges,
+    IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats,
+    Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -7,7 +7,6 @@ mod translate;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -18,7 +17,8 @@ use serde_json::Value;
 use crate::log::log_at;
 use crate::mesh::Seen;
 use crate::mesh::state::Gossip;
-use crate::node::peer::Peer;
+use crate::net::Listener;
+use crate::node::link::Peer;
 use crate::node::{self, Inner, Node, NodeEvent, Observer, Relay};
 use crate::proto::{Generation, NodeId, PortId};
 use pair::{PairRelay, StandIns};
@@ -153,7 +153,7 @@ impl Node {
         let observer: Arc<dyn Observer> = core.clone();
         own.observer.set(observer).map_err(|_| BridgeError::Twice)?;
         if core.worlds.contains(&2) {
-            own.mesh.observe(own, true);
+            own.control.observe(own, true);
         }
         for peer in own.peers.all() {
             core.look_at(own, &peer);
@@ -182,7 +182,7 @@ impl Native {
                 // Families with such names are the database's own.
                 (2, _) if group.starts_with('\'') => {}
                 (2, true) => {
-                    own.mesh.db_set(own, group, port.as_str(), Value::Null);
+                    own.control.db_set(own, group, port.as_str(), Value::Null);
                     let ports = self.mirrored.entry(group.to_owned()).or_default();
                     ports.insert(port.clone());
                 }
@@ -191,14 +191,14 @@ impl Native {
                         continue;
                     };
                     if ports.remove(port) {
-                        own.mesh.db_del(own, group, vec![port.to_string()]);
+                        own.control.db_del(own, group, vec![port.to_string()]);
                     }
                     if ports.is_empty() {
                         self.mirrored.remove(group);
                     }
                 }
-                (_, true) => drop(inner.mesh.register(inner, group, port)),
-                (_, false) => inner.mesh.unregister(inner, group, port),
+                (_, true) => drop(inner.control.register(inner, group, port)),
+                (_, false) => inner.control.unregister(inner, group, port),
             }
         }
     }
@@ -207,10 +207,10 @@ impl Native {
     fn withdraw(&mut self, own: &Arc<Inner>, id: &NodeId) {
         for (group, ports) in std::mem::take(&mut self.mirrored) {
             let keys = ports.iter().map(PortId::to_string).collect();
-            own.mesh.db_del(own, &group, keys);
+            own.control.db_del(own, &group, keys);
         }
         for (number, _) in &self.stand_ins {
-            own.mesh.unvouch(own, id, *number);
+            own.control.unvouch(own, id, *number);
         }
     }
 }
@@ -251,7 +251,7 @@ impl Core {
             return;
         };
         let greeting = &link.info.greeting;
-        let generation = link.info.generation;
+        let generation = link.generation();
         if greeting.param(node::STAND_IN_KEY).is_some() {
             return; // of another bridge
         }
@@ -274,7 +274,7 @@ impl Core {
             let inner = stand_in.inner();
             for (other, native) in natives.iter() {
                 if native.generation.number() == number {
-                    inner.mesh.learn(inner, other, native.addresses.clone());
+                    inner.control.learn(inner, other, native.addresses.clone());
                 }
             }
             stand_ins.push((number, stand_in));
@@ -287,8 +287,8 @@ impl Core {
         };
         natives.insert(id.clone(), native);
         let (addresses, ports) = match generation {
-            Generation::Gen2 => own.mesh.in_database(id),
-            _ => own.mesh.said_by(id),
+            Generation::Gen2 => own.control.in_database(id),
+            _ => own.control.said_by(id),
         };
         self.at(&mut natives, id, addresses);
         for (group, port) in ports {
@@ -314,10 +314,13 @@ impl Core {
         let inner = stand_in.inner();
         let _ = relay.own.set(Arc::downgrade(inner));
         self.stand_ins.add(inner, number);
-        if let Err(error) = node::listen_on(inner, beside(own)) {
-            log_at!(1, "{id} gets no stand-in in generation {number}: {error}");
-            self.stand_ins.remove(inner, number);
-            return None;
+        match listen_beside(own) {
+            Ok(listeners) => node::listen_on(inner, listeners),
+            Err(error) => {
+                log_at!(1, "{id} gets no stand-in in generation {number}: {error}");
+                self.stand_ins.remove(inner, number);
+                return None;
+            }
         }
         let at = inner.listeners.read().clone();
         log_at!(
@@ -325,7 +328,7 @@ impl Core {
             "{id} has a stand-in in generation {number} at [{}].",
             at.join(" ")
         );
-        own.mesh.vouch(own, id, number, at);
+        own.control.vouch(own, id, number, at);
         Some(stand_in)
     }
 
@@ -340,7 +343,7 @@ impl Core {
         for other in natives.values() {
             for (_, stand_in) in other.stand_ins.iter().filter(|(n, _)| *n == number) {
                 let inner = stand_in.inner();
-                inner.mesh.learn(inner, id, addresses.clone());
+                inner.control.learn(inner, id, addresses.clone());
             }
         }
     }
@@ -383,7 +386,7 @@ impl Core {
         own.runtime.spawn(async move {
             let gone = async {
                 for link in &links {
-                    gone(link).await;
+                    link.wait_until_down().await;
                 }
             };
             let _ = tokio::time::timeout(patience, gone).await;
@@ -401,35 +404,28 @@ impl Core {
             for (id, native) in &mut natives {
                 native.withdraw(&own, id);
             }
-            own.mesh.observe(&own, false);
+            own.control.observe(&own, false);
         }
         // The stand-ins stop with their last handles.
         drop(natives);
     }
 }
 
-/// Resolves when the node's link is gone.
-async fn gone(peer: &Peer) {
-    loop {
-        let changed = peer.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if !peer.is_up() {
-            return;
-        }
-        changed.await;
-    }
+/// Listeners beside those of a node: on the same hosts, on any port.
+fn listen_beside(own: &Inner) -> Result<Vec<(String, Listener)>, String> {
+    let all = own.listeners.read();
+    let hosts: BTreeSet<&str> = all.iter().map(|address| host(address)).collect();
+    let bind = |host: &str| {
+        let address = format!("{host}:0");
+        let bound = node::bind(own, &address);
+        bound.map_err(|error| format!("can't listen on {address}: {error}"))
+    };
+    hosts.into_iter().map(bind).collect()
 }
 
-/// The addresses that a node listens on, with any port.
-fn beside(own: &Inner) -> Vec<SocketAddr> {
-    let all = own.listeners.read();
-    let read = all
-        .iter()
-        .filter_map(|text| text.parse::<SocketAddr>().ok());
-    let hosts: BTreeSet<_> = read.map(|address| address.ip()).collect();
-    let any_port = |host| SocketAddr::new(host, 0);
-    hosts.into_iter().map(any_port).collect()
+/// The host of an address, as it is written there.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 impl Observer for Core {

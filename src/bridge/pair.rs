@@ -8,7 +8,7 @@ use dashmap::DashMap;
 
 use super::translate::{self, Own, Passage};
 use crate::log::log_at;
-use crate::node::peer::{Link, Peer};
+use crate::node::link::{Link, Peer};
 use crate::node::{Forwarded, Inner, Relay};
 use crate::proto::message::encode_in;
 use crate::proto::{Generation, Message, NodeId};
@@ -79,29 +79,30 @@ impl PairRelay {
         };
         let mut encoded = Vec::with_capacity(message.size() + name.len() + 8);
         let mut encoded_in = None;
-        loop {
-            let target = twin.peers.get_or_add(self.real.as_str());
-            let framing = target.framing();
-            if encoded_in != Some(framing) {
-                encoded.clear();
-                if let Err(error) = encode_in(&mut encoded, framing, name, message) {
-                    log_at!(1, "a message of {} can't be passed on: {error}", from.id);
-                    return Forwarded::Lost;
+        twin.with_peer(self.real.as_str(), |target| {
+            loop {
+                let framing = target.framing();
+                if encoded_in != Some(framing) {
+                    encoded.clear();
+                    if let Err(error) = encode_in(&mut encoded, framing, name, message) {
+                        log_at!(1, "a message of {} can't be passed on: {error}", from.id);
+                        return Ok(Forwarded::Lost);
+                    }
+                    encoded_in = Some(framing);
                 }
-                encoded_in = Some(framing);
+                match target.forward(&twin, &link.pair.bound, framing, &encoded)? {
+                    Forwarded::OtherFraming => {}
+                    decided => return Ok(decided),
+                }
             }
-            match target.forward(&twin, &link.pair.bound, framing, &encoded) {
-                Forwarded::Unknown | Forwarded::OtherFraming => {}
-                decided => return decided,
-            }
-        }
+        })
     }
 
     /// Closes a link whose other half is lost, once.
     fn close(&self, node: &Arc<Inner>, peer: &Arc<Peer>, link: &Link) {
         if !link.pair.leaving.swap(true, Ordering::AcqRel) {
             let text = format!("the bridge lost its link to {}", self.real);
-            peer.fail_when_written(node, link.serial, text);
+            peer.fail_when_written(node, link.facts.serial, text);
         }
     }
 
@@ -118,7 +119,7 @@ impl PairRelay {
             if let Some(addresses) = stand_ins.real_at(&id, number)
                 && let Some(node) = home.upgrade()
             {
-                node.mesh.learn(&node, &id, addresses);
+                node.control.learn(&node, &id, addresses);
             }
         });
     }
@@ -148,7 +149,7 @@ impl Relay for PairRelay {
         let own = Names(node, peer);
         let passed = match name {
             "" => {
-                let (from, to) = (link.info.generation, self.generation);
+                let (from, to) = (link.generation(), self.generation);
                 match translate::request(message, from, to, &self.real, &own) {
                     Passage::Keep => return false,
                     Passage::Pass => self.pass(peer, link, "", message),
@@ -199,7 +200,7 @@ impl Relay for PairRelay {
             && !link.pair.leaving.swap(true, Ordering::AcqRel)
         {
             let text = format!("the bridge lost its link to {}", peer.id);
-            target.fail_when_written(&twin, link.serial, text);
+            target.fail_when_written(&twin, link.facts.serial, text);
         }
         self.connect_again(&peer.id);
     }

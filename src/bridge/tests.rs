@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::node::peer::{Link, Peer};
+use crate::node::link::{Link, Peer};
 use crate::node::{Inner, Node, NodeEvents, Relay, stand_in};
 use crate::proto::generation::Generations;
 use crate::proto::{Message, NodeId};
@@ -59,7 +59,7 @@ async fn a_stand_in_of_another_bridge_gets_none() {
         let foreign = stand_in(other.inner(), &id, number, Arc::new(Open));
         let inner = foreign.inner();
         let listeners = middle.listeners();
-        inner.mesh.learn(inner, middle.id(), listeners);
+        inner.control.learn(inner, middle.id(), listeners);
         foreign.snd(middle.id(), &("devnull",)).unwrap();
         up(&mut events, id.as_str()).await;
         assert_eq!(bridge.stand_ins(), []);

@@ -1,11 +1,8 @@
 //! Named groups of ports, visible on every node.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
-use crate::node::GroupChanges;
 use crate::proto::{NodeId, PortId};
 
 /// Who says that a port is a member: each is asked for itself, and the members are the union.
@@ -24,7 +21,9 @@ pub(crate) struct Groups {
     said: [BTreeMap<String, BTreeSet<PortId>>; 2],
     /// The members that are ports of ours, in the order of registration.
     local: BTreeMap<String, Vec<PortId>>,
-    monitors: HashMap<String, watch::Sender<Arc<BTreeSet<PortId>>>>,
+    /// The groups that somebody follows, and those of them whose members have changed.
+    followed: BTreeSet<String>,
+    changed: BTreeSet<String>,
 }
 
 impl Groups {
@@ -71,7 +70,7 @@ impl Groups {
         true
     }
 
-    /// Adds and removes members; who monitors the group hears of what really changed.
+    /// Adds and removes members; who follows the group is to hear of what really changed.
     pub(crate) fn change(
         &mut self,
         source: Source,
@@ -102,15 +101,11 @@ impl Groups {
                 false => members.remove(&port),
             };
         }
-        let now = entry.clone();
-        if now.is_empty() {
+        if entry.is_empty() {
             self.members.remove(group);
         }
-        if changed
-            && let Some(monitors) = self.monitors.get(group)
-            && monitors.send(now).is_err()
-        {
-            self.monitors.remove(group); // nobody listens any more
+        if changed && self.followed.contains(group) {
+            self.changed.insert(group.to_owned());
         }
     }
 
@@ -129,16 +124,27 @@ impl Groups {
         }
     }
 
-    /// Follows a group.
-    pub(crate) fn monitor(&mut self, group: &str) -> GroupChanges {
-        let now = self.members.get(group).cloned().unwrap_or_default();
-        let monitors = self.monitors.entry(group.to_owned());
-        let sender = monitors.or_insert_with(|| watch::Sender::new(now));
-        GroupChanges::new(sender.subscribe())
+    /// Somebody follows a group from now on.
+    pub(crate) fn follow(&mut self, group: &str) {
+        self.followed.insert(group.to_owned());
     }
 
-    pub(crate) fn close(&mut self) {
-        self.monitors.clear();
+    /// Nobody follows the group any more.
+    pub(crate) fn unfollow(&mut self, group: &str) {
+        self.followed.remove(group);
+        self.changed.remove(group);
+    }
+
+    /// A group that is followed and has changed since this was asked before, with its members.
+    pub(crate) fn next_changed(&mut self) -> Option<(String, Arc<BTreeSet<PortId>>)> {
+        let group = self.changed.pop_first()?;
+        let members = self.all(&group);
+        Some((group, members))
+    }
+
+    /// The members of a group, as they are now.
+    pub(crate) fn all(&self, group: &str) -> Arc<BTreeSet<PortId>> {
+        self.members.get(group).cloned().unwrap_or_default()
     }
 }
 
@@ -155,8 +161,7 @@ mod tests {
         ) {
             let mut groups = Groups::default();
             let mut said = [BTreeSet::new(), BTreeSet::new()];
-            let mut changes = groups.monitor("g");
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            groups.follow("g");
             for (database, add, n) in steps {
                 let source = if database { Source::Database } else { Source::Gossip };
                 let port = PortId::new(format!("n#{n}"));
@@ -175,12 +180,9 @@ mod tests {
                 groups.change(source, "g", added, removed);
                 let after: BTreeSet<PortId> = said.iter().flatten().cloned().collect();
                 prop_assert_eq!(groups.members("g"), after.iter().cloned().collect::<Vec<_>>());
-                if before != after {
-                    let change = runtime.block_on(changes.next()).unwrap();
-                    let gone: Vec<PortId> = before.difference(&after).cloned().collect();
-                    let new: Vec<PortId> = after.difference(&before).cloned().collect();
-                    prop_assert_eq!((change.added, change.removed), (new, gone));
-                }
+                let change = (before != after).then(|| ("g".to_owned(), Arc::new(after)));
+                prop_assert_eq!(groups.next_changed(), change);
+                prop_assert_eq!(groups.next_changed(), None);
             }
         }
     }

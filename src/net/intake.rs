@@ -28,7 +28,7 @@ thread_local! {
 }
 
 /// The input of one link.
-pub(super) struct Intake {
+pub(crate) struct Intake {
     rest: BytesMut,
     /// How much to read next.
     size: usize,
@@ -36,7 +36,7 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Begins with what came already.
-    pub(super) fn new(rest: &[u8]) -> Self {
+    pub(crate) fn new(rest: &[u8]) -> Self {
         Intake {
             rest: rest.into(),
             size: READ_SIZE,
@@ -44,13 +44,13 @@ impl Intake {
     }
 
     /// What is there without reading.
-    pub(super) fn take(&mut self) -> BytesMut {
+    pub(crate) fn take(&mut self) -> BytesMut {
         std::mem::take(&mut self.rest)
     }
 
     /// Waits for input. Gives what was [kept](Self::keep) with the new octets behind it, and how many
     /// these are: none at the end of the stream.
-    pub(super) async fn fill(
+    pub(crate) async fn fill(
         &mut self,
         socket: &mut (impl AsyncRead + Unpin),
     ) -> io::Result<(BytesMut, usize)> {
@@ -90,7 +90,7 @@ impl Intake {
     }
 
     /// Keeps what is left of `block`, for the next message.
-    pub(super) fn keep(&mut self, block: BytesMut) {
+    pub(crate) fn keep(&mut self, block: BytesMut) {
         if block.len() > SMALL {
             self.rest = block;
             return;

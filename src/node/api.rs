@@ -7,10 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::code::Outcome;
 use super::funcs::Function;
-use super::monitor::{self, Action};
-use super::port::Outcome;
-use super::{Builder, Context, IntoOutcome, Monitor, Node, NodeEvents, Port};
+use super::monitor::Action;
+use super::{Context, IntoOutcome, Monitor, Node, NodeEvents, Port, Random};
+use crate::config::Config;
+use crate::net::Transport;
+use crate::peering::Room;
+use crate::proto::id::alnumbits;
 use crate::proto::message::{EncodeError, RawElement};
 use crate::proto::{ArgsError, Message, NodeId, PortId, Reason};
 
@@ -57,18 +61,6 @@ pub enum CalError {
 }
 
 impl Node {
-    /// Starts to configure a node.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let node = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]).start().await?;
-    /// assert_eq!(node.id(), "ruth");
-    /// # Ok(()) }
-    /// ```
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// A node that is in no network: ports within this process.
     ///
     /// # Panics
@@ -83,7 +75,12 @@ impl Node {
     /// # }
     /// ```
     pub fn local() -> Node {
-        Builder::default().local()
+        let random = Random::default();
+        let id = NodeId::new(format!("anon/{}", alnumbits(&random.octets::<12>())));
+        let node = super::build(id, &Config::default(), Transport::default(), random);
+        let node = node.expect("the defaults name only what is known");
+        node.become_global(); // there is nobody else to ask
+        node
     }
 
     /// This node's ID.
@@ -204,7 +201,8 @@ impl Node {
         let port = port.into();
         let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
         self.inner().trace_sending(&port, args)?;
-        while let Some(full) = self.inner().snd_if_room(&port, args, most.max(1))? {
+        let room = Room::Below(most.max(1));
+        while let Some(full) = self.inner().snd_if_room(&port, args, room)? {
             self.inner().wait_for_room(full, most.max(1)).await;
         }
         Ok(())
@@ -287,7 +285,7 @@ impl Node {
         port: impl Into<PortId>,
         action: impl FnOnce(Reason) + Send + 'static,
     ) -> Monitor {
-        self.inner().monitor(&port.into(), monitor::call(action))
+        self.inner().monitor(&port.into(), Action::call(action))
     }
 
     /// Kills `target` with the same reason when `port` dies, unless it dies normally.
@@ -752,7 +750,7 @@ impl Node {
     /// See [`mon_nodes`](Self::mon_nodes) for an example.
     pub fn add_seeds<S: Into<String>>(&self, seeds: impl IntoIterator<Item = S>) {
         let seeds = seeds.into_iter().map(Into::into).collect();
-        self.inner().mesh.add_seeds(self.inner(), seeds);
+        self.inner().control.add_seeds(self.inner(), seeds);
     }
 
     /// How many ports live on this node.

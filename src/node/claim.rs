@@ -12,9 +12,11 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
 
-use super::handler::{Outcome, Slot};
+use super::code::Outcome;
+use super::code::panic_text;
+use super::handler::Slot;
 use super::phase::Epoch;
-use super::port::{PortCell, Running, panic_text};
+use super::port::{PortCell, Running};
 use super::queue::Items;
 use super::{Context, Inner};
 use crate::proto::message::{Head, RestAt};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::port::{Outcome, PortCell, guarded};
+use super::code::{Outcome, guarded};
+use super::port::PortCell;
 use super::{Inner, IntoOutcome, Monitor, Node, Port, SendError};
 use crate::proto::{PortId, Reason};
 

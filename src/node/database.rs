@@ -8,8 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Inner, Node, monitor};
-use crate::mesh::{Change, Changes, Kind};
+use super::control::Changes;
+use super::monitor::Action;
+use super::{Inner, Node};
+use crate::mesh::{Change, Kind};
 use crate::proto::{NodeId, PortId};
 
 /// Why a question to the database has no answer of the type that was asked for.
@@ -72,7 +74,7 @@ impl DbEntry {
     /// See [`DbEntry`] for an example.
     pub fn delete(&self) {
         if let Some(node) = self.node.upgrade() {
-            node.mesh
+            node.control
                 .db_del(&node, &self.family, vec![self.key.clone()]);
         }
     }
@@ -170,7 +172,7 @@ impl<V: DeserializeOwned> DbChanges<V> {
 impl<V> Drop for DbChanges<V> {
     fn drop(&mut self) {
         if let Some(node) = self.node.upgrade() {
-            node.mesh.db_unmonitor(&node, self.id, &self.family);
+            node.control.db_unmonitor(&node, self.id, &self.family);
         }
     }
 }
@@ -192,7 +194,7 @@ struct Question {
 impl Drop for Question {
     fn drop(&mut self) {
         if let Some(node) = self.node.upgrade() {
-            node.mesh.db_forget(&node, self.id);
+            node.control.db_forget(&node, self.id);
         }
     }
 }
@@ -228,7 +230,7 @@ impl Node {
     ) -> Result<DbEntry, serde_json::Error> {
         let node = self.inner();
         let value = serde_json::to_value(value)?;
-        node.mesh.db_set(node, family, key, value);
+        node.control.db_set(node, family, key, value);
         Ok(DbEntry {
             node: Arc::downgrade(node),
             family: family.to_owned(),
@@ -249,7 +251,7 @@ impl Node {
     /// ```
     pub fn db_del<K: Into<String>>(&self, family: &str, keys: impl IntoIterator<Item = K>) {
         let keys = keys.into_iter().map(Into::into).collect();
-        self.inner().mesh.db_del(self.inner(), family, keys);
+        self.inner().control.db_del(self.inner(), family, keys);
     }
 
     /// Sets a key that is the ID of a port of this node, until the port dies or the entry is deleted. To
@@ -285,7 +287,7 @@ impl Node {
         );
         let entry = self.db_set(family, port.as_str(), value)?;
         let ended = entry.clone();
-        node.monitor(&port, monitor::call(move |_| ended.delete()));
+        node.monitor(&port, Action::call(move |_| ended.delete()));
         Ok(entry)
     }
 
@@ -351,7 +353,7 @@ impl Node {
 
     async fn ask(&self, kind: Kind, family: &str) -> Result<Value, DbError> {
         let node = self.inner();
-        let (id, answer) = node.mesh.db_query(node, kind, family);
+        let (id, answer) = node.control.db_query(node, kind, family);
         let _question = Question {
             node: Arc::downgrade(node),
             id,
@@ -378,7 +380,7 @@ impl Node {
     /// ```
     pub fn db_mon<V: DeserializeOwned>(&self, family: &str) -> DbChanges<V> {
         let node = self.inner();
-        let (id, changes) = node.mesh.db_monitor(node, family);
+        let (id, changes) = node.control.db_monitor(node, family);
         DbChanges {
             node: Arc::downgrade(node),
             id,
@@ -402,14 +404,14 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub fn become_global(&self) {
-        self.inner().mesh.become_global(self.inner());
+        self.inner().control.become_global(self.inner());
     }
 
     /// Whether this node is a global one.
     ///
     /// See [`become_global`](Self::become_global) for an example.
     pub fn is_global(&self) -> bool {
-        self.inner().mesh.is_global()
+        self.inner().control.is_global()
     }
 
     /// The node that this one asks about the database: itself if it is global, else one of its seeds.
@@ -422,6 +424,6 @@ impl Node {
     /// # }
     /// ```
     pub fn master(&self) -> Option<NodeId> {
-        self.inner().mesh.master()
+        self.inner().control.master()
     }
 }

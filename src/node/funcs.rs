@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::peer::missing_port;
-use super::port::{Outcome, guarded};
+use super::code::{self, Outcome, guarded};
+use super::port::PortCell;
 use super::{Context, Inner, Table};
+use crate::peering::missing_port;
 use crate::proto::{Message, Reason};
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ impl Functions {
 /// Runs an init function in the context of its new port.
 pub(crate) fn initialise(
     node: &Arc<Inner>,
-    port: &Arc<super::port::PortCell>,
+    port: &Arc<PortCell>,
     function: &Function,
     args: Message,
 ) {
@@ -56,7 +57,7 @@ pub(crate) fn initialise(
         Outcome::Later(future) => {
             let (port, home) = (port.clone(), node.clone());
             node.spawn_task(async move {
-                let result = super::port::caught(future).await;
+                let result = code::caught(future).await;
                 super::enter(&home.runtime, || settle(&home, &port, result));
             });
             return;
@@ -65,7 +66,7 @@ pub(crate) fn initialise(
     settle(node, port, result);
 }
 
-fn settle(node: &Arc<Inner>, port: &Arc<super::port::PortCell>, result: Result<(), String>) {
+fn settle(node: &Arc<Inner>, port: &Arc<PortCell>, result: Result<(), String>) {
     match result {
         Err(text) => port.die_of(node, Reason::die(text)),
         // As with Perl, a port that nothing was done with does not come to be.

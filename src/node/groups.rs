@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Inner, Node, monitor};
+use super::monitor::Action;
+use super::{Inner, Node};
 use crate::log::log_at;
 use crate::proto::PortId;
 
@@ -46,7 +47,7 @@ pub struct GroupChanges {
 }
 
 impl GroupChanges {
-    pub(crate) fn new(mut now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
+    fn new(mut now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
         if !now.borrow().is_empty() {
             now.mark_changed();
         }
@@ -111,7 +112,7 @@ impl Registration {
     /// See [`Registration`] for an example.
     pub fn unregister(&self) {
         if let Some(node) = self.node.upgrade() {
-            node.mesh.unregister(&node, &self.group, &self.port);
+            node.control.unregister(&node, &self.group, &self.port);
         }
     }
 
@@ -176,9 +177,9 @@ impl Node {
             group: group.to_owned(),
             port: port.clone(),
         };
-        if node.mesh.register(node, group, &port) {
+        if node.control.register(node, group, &port) {
             let ended = registration.clone();
-            node.monitor(&port, monitor::call(move |_| ended.unregister()));
+            node.monitor(&port, Action::call(move |_| ended.unregister()));
         }
         registration
     }
@@ -188,14 +189,14 @@ impl Node {
     ///
     /// See [`register`](Self::register) for an example.
     pub fn members(&self, group: &str) -> Vec<PortId> {
-        self.inner().mesh.members(self.inner(), group)
+        self.inner().control.members(self.inner(), group)
     }
 
     /// The names of the groups that have members, sorted.
     ///
     /// See [`register`](Self::register) for an example.
     pub fn groups(&self) -> Vec<String> {
-        self.inner().mesh.groups()
+        self.inner().control.groups()
     }
 
     /// Waits until a group has a member, and picks one of them by chance.
@@ -222,14 +223,14 @@ impl Node {
         for tries in 1.. {
             let members = self.members(group);
             if !members.is_empty() {
-                let at = rand::random_range(0..members.len());
+                let at = self.inner().random.below(members.len());
                 return members[at].clone();
             }
             if tries % WARN_AFTER == 0 {
                 log_at!(2, "the group {group} has no members after {tries} tries");
             }
             let interval = FIRST.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST);
-            let interval = interval.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+            let interval = interval.mul_f64(0.5 + self.inner().random.fraction() / 2.0);
             if let Ok(None) = tokio::time::timeout(interval, changes.next()).await {
                 break;
             }
@@ -250,6 +251,6 @@ impl Node {
     /// # }
     /// ```
     pub fn mon_group(&self, group: &str) -> GroupChanges {
-        self.inner().mesh.monitor(self.inner(), group)
+        GroupChanges::new(self.inner().control.follow(self.inner(), group))
     }
 }

@@ -1,6 +1,5 @@
 //! What takes a port's messages.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
+use super::code::Outcome;
 use super::{Context, IntoOutcome};
 use crate::proto::Message;
 use crate::proto::message::Quick;
@@ -52,12 +52,6 @@ pub trait Receive: Send + 'static {
     ///
     /// See [`Receive`] for an example.
     fn receive(&mut self, context: &Context, args: Self::Args<'_>) -> Self::Outcome;
-}
-
-/// What became of a message that a handler took.
-pub(crate) enum Outcome {
-    Done(Result<(), String>),
-    Later(Pin<Box<dyn Future<Output = Result<(), String>> + Send>>),
 }
 
 /// A handler.

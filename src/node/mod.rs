@@ -3,34 +3,36 @@
 //! [`Node`] is the handle that everything starts from.
 
 mod api;
-mod builder;
+mod build;
 mod claim;
+mod code;
 mod context;
+pub(crate) mod control;
 mod database;
-pub(crate) mod ending;
 mod events;
 mod funcs;
 mod groups;
 mod handler;
+pub(crate) mod link;
 mod mailbox;
 mod monitor;
-pub(crate) mod peer;
-mod peers;
 mod phase;
 mod port;
 mod port_handle;
 mod ports;
 mod queue;
+mod random;
 mod relay;
-pub(crate) mod request;
+mod request;
 mod scratch;
+mod settings;
 mod stats;
+mod stop;
 mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -40,7 +42,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use api::{CalError, SendError};
-pub use builder::{Builder, StartError};
 pub use context::Context;
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
 pub use events::{NodeEvent, NodeEvents};
@@ -52,22 +53,24 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
-pub(crate) use builder::{STAND_IN_KEY, listen_on, stand_in};
+pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
 pub(crate) use claim::Claims;
-pub(crate) use monitor::call as action;
-pub(crate) use relay::{Forwarded, Observer, Pair, Relay};
+pub(crate) use random::Random;
+pub(crate) use relay::{Forwarded, Observer, Relay};
 pub(crate) use scratch::offer as offer_buffer;
+pub(crate) use settings::Settings;
 pub(crate) use work::{enter, enter_task};
 
-use crate::mesh::Mesh;
-use crate::proto::generation::Generations;
+use crate::net::{Transport, Versions};
+use crate::peering::{Room, missing_port};
 use crate::proto::handshake::Local;
 use crate::proto::id::perl_counter;
 use crate::proto::message::{EncodeError, encode_in, encode_local};
-use crate::proto::{Framing, Limits, Message, NodeId, PortId, Reason};
+use crate::proto::{Framing, Message, NodeId, PortId, Reason};
+use control::Control;
 use funcs::Functions;
+use link::{Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
-use peer::{Peer, Sent};
 use port::{PortCell, Queued};
 use ports::Ports;
 use queue::Given;
@@ -104,42 +107,8 @@ impl Drop for Owner {
     }
 }
 
-/// What can be configured of a running node.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) generations: Generations,
-    pub(crate) monitor_timeout: Option<Duration>,
-    pub(crate) network_latency: Duration,
-    pub(crate) connect_interval: Duration,
-    pub(crate) limits: Limits,
-    pub(crate) max_queue: usize,
-    pub(crate) max_mailbox: usize,
-    pub(crate) nodelay: bool,
-    /// Nothing is run here for other nodes.
-    pub(crate) secure: bool,
-}
-
 /// So many messages may wait in a port of this node before a sender that waits for room waits.
 const LOCAL_ROOM: usize = 4096;
-
-impl Settings {
-    /// How long an attempt to reach a node may take, and how long a handshake.
-    pub(crate) fn monitor_timeout(&self) -> Duration {
-        let default = match self.generations {
-            Generations::Only(0) => Duration::from_secs(15),
-            _ => Duration::from_secs(30),
-        };
-        self.monitor_timeout.unwrap_or(default)
-    }
-
-    /// The idle time-out that we announce to generation 0: the time in which a silent peer is given
-    /// up, less what the network may take.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        let gen0 = self.monitor_timeout.unwrap_or(Duration::from_secs(15));
-        let least = Duration::from_secs(1) + self.network_latency;
-        gen0.saturating_sub(self.network_latency).max(least)
-    }
-}
 
 pub(crate) struct Inner {
     pub(crate) id: NodeId,
@@ -147,10 +116,14 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
-    pub(crate) peers: peers::Peers,
+    pub(crate) peers: Peers,
     pub(crate) functions: Functions,
-    pub(crate) mesh: Mesh,
+    pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
+    pub(crate) transport: Transport,
+    /// The versions that listeners speak.
+    versions: Versions,
+    pub(crate) random: Random,
     /// What makes a stand-in of this node.
     pub(crate) relay: Option<Arc<dyn Relay>>,
     /// The bridge that this is the own node of.
@@ -212,6 +185,26 @@ impl Inner {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
+    /// The peer of this ID, which is new if there was none.
+    #[inline]
+    pub(crate) fn peer(&self, id: &str) -> Arc<Peer> {
+        self.peers.get_or_add(id, || self.next_serial())
+    }
+
+    /// Does something with the peer of this ID, looked up again as often as it was taken out of the
+    /// table meanwhile.
+    pub(crate) fn with_peer<T>(
+        &self,
+        id: &str,
+        mut act: impl FnMut(&Arc<Peer>) -> Result<T, Retired>,
+    ) -> T {
+        loop {
+            if let Ok(done) = act(&self.peer(id)) {
+                return done;
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn is_local(&self, port: &PortId) -> bool {
         port.node() == self.id.as_str() || port.node().is_empty()
@@ -252,7 +245,7 @@ impl Inner {
         args: &T,
     ) -> Result<(), SendError> {
         self.trace_sending(to, args)?;
-        self.snd_if_room(to, args, usize::MAX).map(drop)
+        self.snd_if_room(to, args, Room::Any).map(drop)
     }
 
     /// Sends a message that is encoded already.
@@ -265,11 +258,11 @@ impl Inner {
         scratch::with(self, |scratch| {
             if self.is_local(to) {
                 message.encode_local(&mut scratch.octets)?;
-                self.deliver(scratch, to.name(), usize::MAX);
+                self.deliver(scratch, to.name(), Room::Any);
                 return Ok(());
             }
             let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
-            self.snd_there(scratch, to, encode, usize::MAX).map(drop)
+            self.snd_there(scratch, to, encode, Room::Any).map(drop)
         })
     }
 
@@ -285,19 +278,19 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a message, if fewer than `most` octets wait to be sent to the port's node, or fewer messages
-    /// than [`LOCAL_ROOM`] in a port of this node. Otherwise says what to wait for.
+    /// Sends a message, if there is so much room in what waits for the port's node, in octets, or fewer
+    /// messages than [`LOCAL_ROOM`] wait in a port of this node. Otherwise says what to wait for.
     pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
         self: &Arc<Self>,
         to: &PortId,
         args: &T,
-        most: usize,
+        room: Room,
     ) -> Result<Option<Full>, SendError> {
         scratch::with(self, |scratch| match self.is_local(to) {
-            true => self.snd_here(scratch, to.name(), args, most),
+            true => self.snd_here(scratch, to.name(), args, room),
             false => {
                 let encode = |out: &mut Vec<u8>, framing| encode_in(out, framing, to.name(), args);
-                self.snd_there(scratch, to, encode, most)
+                self.snd_there(scratch, to, encode, room)
             }
         })
     }
@@ -308,11 +301,14 @@ impl Inner {
         scratch: &mut Scratch,
         name: &str,
         args: &T,
-        most: usize,
+        room: Room,
     ) -> Result<Option<Full>, SendError> {
         encode_local(&mut scratch.octets, args)?;
-        let most = if most == usize::MAX { most } else { LOCAL_ROOM };
-        Ok(self.deliver(scratch, name, most).map(Full::Port))
+        let room = match room {
+            Room::Any => Room::Any,
+            Room::Below(_) => Room::Below(LOCAL_ROOM),
+        };
+        Ok(self.deliver(scratch, name, room).map(Full::Port))
     }
 
     #[inline]
@@ -321,7 +317,7 @@ impl Inner {
         scratch: &mut Scratch,
         to: &PortId,
         encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
-        most: usize,
+        room: Room,
     ) -> Result<Option<Full>, SendError> {
         let mut encoded = None;
         loop {
@@ -332,11 +328,11 @@ impl Inner {
                 encode(octets, framing)?;
                 encoded = Some(framing);
             }
-            match peer.send(self, to.name(), framing, octets, most) {
-                Sent::Done => return Ok(None),
-                Sent::NoRoom => return Ok(Some(Full::Peer(peer.clone()))),
-                Sent::Unknown => scratch.forget_peer(),
-                Sent::OtherFraming => {}
+            match peer.send(self, to.name(), framing, octets, room) {
+                Ok(Outcome::Done) => return Ok(None),
+                Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
+                Ok(Outcome::OtherFraming) => {}
+                Err(Retired) => scratch.forget_peer(),
             }
         }
     }
@@ -366,12 +362,12 @@ impl Inner {
     }
 
     /// Hands the message that is encoded in `scratch` to a local port, or to the node port. A message to a
-    /// port that does not exist is dropped. Gives the port back if `most` messages wait there already.
+    /// port that does not exist is dropped. Gives the port back if there is no such room there.
     fn deliver(
         self: &Arc<Self>,
         scratch: &mut Scratch,
         name: &str,
-        most: usize,
+        room: Room,
     ) -> Option<Arc<PortCell>> {
         if self.is_stopping() {
             return None;
@@ -383,7 +379,7 @@ impl Inner {
         let octets = std::mem::take(&mut scratch.octets);
         let enqueue = |scratch: &mut Scratch| {
             let port = scratch.port(self, name)?;
-            Some(port.enqueue(self, Given::Encoded(&octets), most, false))
+            Some(port.enqueue(self, Given::Encoded(&octets), room))
         };
         let mut queued = enqueue(scratch);
         if let Some(Queued::Dead) = queued {
@@ -412,8 +408,8 @@ impl Inner {
         if self.is_stopping() {
             return;
         }
-        let message = Given::Message(message);
-        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, usize::MAX, true);
+        let message = Given::Read(message);
+        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, Room::Any);
         match self.ports.with(name, enqueue) {
             Some(Queued::Run(port)) => port.run(self),
             Some(Queued::Overflow(port)) => port.overflow(self),
@@ -429,22 +425,21 @@ impl Inner {
             }
             return;
         }
-        let peer = || self.peers.get_or_add(port.node());
-        while !peer().send_kill(self, port.name(), &reason) {}
+        self.with_peer(port.node(), |peer| {
+            peer.send_kill(self, port.name(), &reason)
+        });
     }
 
     /// Sets a monitor.
-    pub(crate) fn monitor(self: &Arc<Self>, port: &PortId, mut action: Action) -> Monitor {
+    pub(crate) fn monitor(self: &Arc<Self>, port: &PortId, action: Action) -> Monitor {
         let serial = self.next_serial();
         let monitor = Monitor::new(self, port.clone(), serial);
         if !self.is_local(port) {
-            loop {
-                let peer = self.peers.get_or_add(port.node());
-                match peer.monitor(self, port.name(), serial, action) {
-                    Ok(()) => return monitor,
-                    Err(back) => action = back,
-                }
-            }
+            let mut action = Some(action);
+            self.with_peer(port.node(), |peer| {
+                peer.monitor(self, port.name(), serial, &mut action)
+            });
+            return monitor;
         }
         if port.is_node_port() {
             // Our own node port lives as long as we do.
@@ -455,7 +450,7 @@ impl Inner {
             None => Err(Watcher::Local(action)),
         };
         if let Err(Watcher::Local(action)) = watched {
-            let reason = peer::missing_port(Some(port.to_string()));
+            let reason = missing_port(Some(port.to_string()));
             monitor::fire_soon(self, action, reason);
         }
         monitor
@@ -483,11 +478,11 @@ impl Inner {
     pub(crate) fn tell_event(self: &Arc<Self>, event: NodeEvent) {
         match &event {
             NodeEvent::Up { node, .. } => {
-                self.mesh.node_up(self, node);
+                self.control.node_up(self, node);
                 crate::log::log_at!(7, node = %node, "{node} is up ()");
             }
             NodeEvent::Down { node, reason } => {
-                self.mesh.node_down(self, node);
+                self.control.node_down(self, node);
                 crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
             }
         }
@@ -497,7 +492,7 @@ impl Inner {
         self.events.tell(event);
     }
 
-    /// The names of the registered ports per group, for the mesh and the API.
+    /// Whether a local port of this ID exists.
     pub(crate) fn port_exists(&self, port: &PortId) -> bool {
         port.is_node_port() || self.ports.get(port.name()).is_some()
     }
@@ -527,6 +522,9 @@ impl std::fmt::Debug for Node {
         write!(f, "Node({})", self.inner.id)
     }
 }
+
+/// Why monitors fire that are set while the node stops.
+const STOPPING: &str = "node is shutting down";
 
 /// By-name tables that programs fill.
 pub(crate) type Table<T> = RwLock<HashMap<String, T>>;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use serde::Serialize;
 
 use super::Inner;
-use super::port::panic_text;
+use super::code::panic_text;
 use super::work::{self, Job};
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
@@ -20,9 +20,11 @@ pub(crate) enum Action {
     Send(PortId, Message),
 }
 
-/// The action that calls a function.
-pub(crate) fn call(function: impl FnOnce(Reason) + Send + 'static) -> Action {
-    Action::Call(Box::new(function))
+impl Action {
+    /// One that calls a function.
+    pub(crate) fn call(function: impl FnOnce(Reason) + Send + 'static) -> Self {
+        Action::Call(Box::new(function))
+    }
 }
 
 /// Who watches a local port.

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Inner;
+use super::code::{Outcome, caught, guarded, panic_text};
 use super::context::Context;
 use super::handler::{Handlers, Slot};
 use super::monitor::{self, Watcher};
@@ -19,10 +20,9 @@ use super::phase::{Epoch, Phase};
 use super::queue::{self, Given, Item, Items, Popped, Queue};
 use super::work::{self, Job};
 use crate::log::log_at;
+use crate::peering::Room;
 use crate::proto::message::Head;
 use crate::proto::{Limits, Message, PortId, Reason};
-
-pub(crate) use super::handler::Outcome;
 
 /// What takes a port's messages.
 enum Body {
@@ -166,8 +166,7 @@ impl PortCell {
         self: &Arc<Self>,
         node: &Inner,
         message: Given<'_>,
-        most: usize,
-        shared: bool,
+        room: Room,
     ) -> Queued {
         let settings = &node.settings;
         let mut state = self.state.lock();
@@ -175,7 +174,9 @@ impl PortCell {
             return Queued::Dead;
         }
         let waiting = state.queue.len();
-        if waiting >= most {
+        if let Room::Below(most) = room
+            && waiting >= most
+        {
             return Queued::Full(self.clone());
         }
         if waiting >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
@@ -185,12 +186,15 @@ impl PortCell {
             Body::Mailbox(notify) => Some(notify.clone()),
             _ => None,
         };
-        // A message that will wait must not keep the whole block alive that it was read into.
-        let waits = shared && (self.phase.is_running() || mailbox.is_some());
         match message {
             Given::Encoded(array) if mailbox.is_none() => state.queue.push_encoded(array),
-            given => {
-                let message = given.into_message();
+            Given::Encoded(array) => {
+                let message = Message::from_local(array);
+                state.queue.push(Item::Message(message));
+            }
+            Given::Read(message) => {
+                // One that will wait must not keep the whole block alive that it was read into.
+                let waits = self.phase.is_running() || mailbox.is_some();
                 let message = if waits { message.compact() } else { message };
                 state.queue.push(Item::Message(message));
             }
@@ -718,33 +722,6 @@ impl std::fmt::Debug for PortCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PortCell({})", self.id)
     }
-}
-
-/// Runs port code; a panic becomes the text of an error.
-pub(crate) fn guarded(code: impl FnOnce() -> Outcome) -> Outcome {
-    catch_unwind(AssertUnwindSafe(code))
-        .unwrap_or_else(|panic| Outcome::Done(Err(panic_text(&*panic))))
-}
-
-/// Awaits port code; a panic becomes the text of an error.
-pub(crate) async fn caught(
-    mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
-) -> Result<(), String> {
-    std::future::poll_fn(move |cx| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(panic_text(&*panic))),
-        }
-    })
-    .await
-}
-
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "panic".to_owned())
 }
 
 #[cfg(test)]

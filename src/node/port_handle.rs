@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::handler::{Borrowing, Input, Outcome, Receive, Slot, Typed, Untyped, slot};
+use super::code::Outcome;
+use super::handler::{Borrowing, Input, Receive, Slot, Typed, Untyped, slot};
 use super::port::PortCell;
 use super::{Context, Inner};
 use crate::proto::{Message, PortId, Reason};

@@ -28,18 +28,10 @@ pub(crate) enum Popped {
 
 /// What is put into a queue.
 pub(crate) enum Given<'a> {
-    Message(Message),
+    /// A message that came by a link, and lies in the block that it was read into.
+    Read(Message),
     /// A message as [`encode_local`](crate::proto::message::encode_local) wrote it.
     Encoded(&'a [u8]),
-}
-
-impl Given<'_> {
-    pub(crate) fn into_message(self) -> Message {
-        match self {
-            Given::Message(message) => message,
-            Given::Encoded(array) => Message::from_local(array),
-        }
-    }
 }
 
 /// A port's queue. A port that nothing waits in has none.

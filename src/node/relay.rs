@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use super::peer::{Link, Peer};
+use super::link::{Link, Peer};
 use super::{Inner, NodeEvent};
 use crate::mesh::Seen;
 use crate::mesh::state::Gossip;
@@ -65,6 +65,4 @@ pub(crate) enum Forwarded {
     Lost,
     /// It was encoded in another framing than the link's.
     OtherFraming,
-    /// Look the peer up again.
-    Unknown,
 }

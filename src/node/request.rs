@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::peer::Peer;
-use super::port::{Outcome, guarded};
+use super::code::{self, Outcome, guarded};
+use super::link::Peer;
 use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
@@ -142,7 +142,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
         "eval" => evaluate(node, &args)?,
         verb if verb.starts_with("g_")
             && let Some(Origin { peer, .. }) = source
-            && node.mesh.request(node, &peer.id, message)? => {}
+            && node.control.request(node, &peer.id, message)? => {}
         name => call(node, source, name, args)?,
     }
     Ok(())
@@ -281,8 +281,7 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), String> {
     let result = match evaluator {
         Some(evaluator) => {
             let run = std::panic::AssertUnwindSafe(|| evaluator(&text));
-            std::panic::catch_unwind(run)
-                .unwrap_or_else(|panic| Err(super::port::panic_text(&*panic)))
+            std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(code::panic_text(&*panic)))
         }
         None => Err("this node does not evaluate expressions".to_owned()),
     };
@@ -312,7 +311,7 @@ fn call(node: &Arc<Inner>, source: Source<'_>, name: &str, args: Message) -> Res
     let call = move |node: &Arc<Inner>| match guarded(|| function(&context, args)) {
         Outcome::Done(result) => finish(result),
         Outcome::Later(future) => {
-            node.spawn_task(async move { finish(super::port::caught(future).await) });
+            node.spawn_task(async move { finish(code::caught(future).await) });
         }
     };
     match source {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use super::Inner;
-use super::peer::Peer;
+use super::link::Peer;
 use super::port::PortCell;
 
 /// A larger buffer is not kept, in octets.
@@ -93,11 +93,11 @@ impl Scratch {
         self.port = None;
     }
 
-    /// The node of this ID, and the octets to be sent to it. It may be [gone](super::peer::Sent::Unknown).
+    /// The node of this ID, and the octets to be sent to it. It may be [gone](super::link::Retired).
     #[inline]
     pub(super) fn peer(&mut self, node: &Inner, id: &str) -> (&Arc<Peer>, &mut Vec<u8>) {
         self.peer.take_if(|peer| peer.id.as_str() != id);
-        let peer = self.peer.get_or_insert_with(|| node.peers.get_or_add(id));
+        let peer = self.peer.get_or_insert_with(|| node.peer(id));
         (peer, &mut self.octets)
     }
 

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::Inner;
-use super::port::{PortCell, panic_text};
+use super::code::panic_text;
+use super::port::PortCell;
 use crate::log::log_at;
 
 /// Code that needs the node.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::states::{
-    AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step, Verified,
+    Authenticate, AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step,
+    Verified,
 };
 use super::{HandshakeError, Local};
 
@@ -18,7 +19,17 @@ use super::{HandshakeError, Local};
 pub struct Handshake {
     role: Role,
     is_open: bool,
+    between: Between,
     state: State,
+}
+
+/// What happens between the greetings and the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    /// The tokens follow at once.
+    GoOn,
+    /// The caller is asked.
+    Pause,
 }
 
 #[derive(Debug)]
@@ -26,6 +37,7 @@ enum State {
     Opening(Opening),
     Greeting(AwaitGreeting),
     Nonce(AwaitNonce),
+    Paused(Authenticate),
     Token(AwaitToken),
     Verified(Verified),
     Done(Option<Established>),
@@ -48,6 +60,7 @@ impl Handshake {
         Handshake {
             role: Role::Connector,
             is_open: local.is_open(),
+            between: Between::GoOn,
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -64,6 +77,7 @@ impl Handshake {
         Handshake {
             role: Role::Listener,
             is_open: local.is_open(),
+            between: Between::GoOn,
             state: State::Opening(Opening::new(local, nonce, peeraddr)),
         }
     }
@@ -82,8 +96,58 @@ impl Handshake {
         Handshake {
             role,
             is_open: false,
+            between: Between::GoOn,
             state: State::Greeting(state),
         }
+    }
+
+    /// The same handshake, but with a stop between the greetings and the tokens, until
+    /// [`resume`](Self::resume) is called. There a caller that runs several connections decides what
+    /// becomes of this one, and there TLS begins (PROTOCOL.md, "Handshake", step 3): nothing has been
+    /// proved yet, in either direction.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Handshake, Local};
+    /// let local = |node: &str| Local::new(node.into(), Some("geheim".into()));
+    /// let mut a = Handshake::connect(local("a").into(), &[1; 66], "127.0.0.1:4040").pausing();
+    /// let mut b = Handshake::accept(local("b").into(), &[2; 66], "127.0.0.1:50000");
+    /// let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
+    /// a.greet(&mut from_a);
+    /// b.recv(&from_a, &mut from_b)?;
+    ///
+    /// let mut token = Vec::new();
+    /// a.recv(&from_b, &mut token)?;
+    /// assert!(a.is_paused() && token.is_empty());
+    /// a.resume(&mut token)?;
+    /// assert!(!a.is_paused() && token.starts_with(b"hmac_sha3_512;"));
+    /// # Ok::<(), aemp::proto::HandshakeError>(())
+    /// ```
+    pub fn pausing(mut self) -> Self {
+        self.between = Between::Pause;
+        self
+    }
+
+    /// Whether both greetings are exchanged and [`resume`](Self::resume) is awaited.
+    ///
+    /// See [`pausing`](Self::pausing) for an example.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused(_))
+    }
+
+    /// Goes on after a [pause](Self::pausing): our token is sent to `out`, unless it is withheld, and
+    /// what the peer has sent meanwhile is taken. Otherwise nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// See [`pausing`](Self::pausing) for an example.
+    pub fn resume(&mut self, out: &mut Vec<u8>) -> Result<(), HandshakeError> {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Paused(state) => State::Token(begin(self.role, state, out)),
+            state => state,
+        };
+        self.recv(&[], out).map(drop)
     }
 
     /// Whether nothing was sent yet: [`greet`](Self::greet) would send our greeting.
@@ -148,11 +212,15 @@ impl Handshake {
                 },
                 State::Nonce(state) => match state.recv(input)? {
                     Step::Pending(state) => (State::Nonce(state), false),
-                    Step::Next(state) => {
-                        let withhold = self.role == Role::Listener || state.peer().is_perl();
-                        (State::Token(state.begin(withhold, out)), true)
-                    }
+                    Step::Next(state) => match self.between {
+                        Between::GoOn => (State::Token(begin(self.role, state, out)), true),
+                        Between::Pause => (State::Paused(state), false),
+                    },
                 },
+                State::Paused(mut state) => {
+                    state.hold(input);
+                    (State::Paused(state), false)
+                }
                 State::Token(state) => match state.recv(input)? {
                     Step::Pending(state) => (State::Token(state), false),
                     Step::Next(state) => (State::Verified(state), false),
@@ -173,6 +241,7 @@ impl Handshake {
     pub fn peer(&self) -> Option<&Peer> {
         match &self.state {
             State::Nonce(state) => Some(state.peer()),
+            State::Paused(state) => Some(state.peer()),
             State::Token(state) => Some(state.peer()),
             State::Verified(state) => Some(state.peer()),
             State::Done(done) => done.as_ref().map(|done| &done.peer),
@@ -233,4 +302,10 @@ impl Handshake {
     pub fn role(&self) -> Role {
         self.role
     }
+}
+
+/// Sends our token, or withholds it: see [`Handshake`] for who does.
+fn begin(role: Role, state: Authenticate, out: &mut Vec<u8>) -> AwaitToken {
+    let withhold = role == Role::Listener || state.peer().is_perl();
+    state.begin(withhold, out)
 }

@@ -11,7 +11,8 @@
 //!                                          Established ◀──────────────────── Verified
 //! ```
 //!
-//! Every state is consumed by the call that leaves it. [`Handshake`] drives them all:
+//! Every state is consumed by the call that leaves it. [`Handshake`] drives them all; it stops at
+//! `Authenticate` for a caller that [asks](Handshake::pausing) for that.
 //!
 //! ```
 //! # use std::sync::Arc;

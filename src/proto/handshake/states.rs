@@ -369,7 +369,8 @@ impl AwaitNonce {
     }
 }
 
-/// Both greetings are exchanged, and what is in common is chosen. (TLS would start here.)
+/// Both greetings are exchanged, and what is in common is chosen; nothing is proved yet. TLS begins here
+/// (PROTOCOL.md, "Handshake", step 3).
 ///
 /// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
@@ -385,6 +386,11 @@ impl Authenticate {
     /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.greeted.peer
+    }
+
+    /// Keeps octets that came already, for the next state.
+    pub(super) fn hold(&mut self, octets: &[u8]) {
+        self.greeted.lines.push(octets);
     }
 
     /// Sends our token at once, or withholds it until the peer has proved itself.

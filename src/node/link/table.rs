@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
-use super::peer::Peer;
+use super::Peer;
 use crate::proto::NodeId;
 
 /// What remembers a peer for the next message must not keep alive what it holds.
@@ -25,12 +25,13 @@ impl Peers {
         self.0.get(id).map(|peer| peer.clone())
     }
 
-    pub(crate) fn get_or_add(&self, id: &str) -> Arc<Peer> {
+    /// The peer of this ID, which is new if there was none: `life` gives the number of its first life.
+    pub(crate) fn get_or_add(&self, id: &str, life: impl FnOnce() -> u64) -> Arc<Peer> {
         if let Some(peer) = self.get(id) {
             return peer;
         }
         let entry = self.0.entry(id.into());
-        let add = || Arc::new(Peer::new(NodeId::new(id)));
+        let add = || Arc::new(Peer::new(NodeId::new(id), life()));
         entry.or_insert_with(add).clone()
     }
 
@@ -41,19 +42,17 @@ impl Peers {
         });
     }
 
+    /// All of them, sorted by ID.
     pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
-        self.0.iter().map(|peer| peer.clone()).collect()
+        let mut all: Vec<Arc<Peer>> = self.0.iter().map(|peer| peer.clone()).collect();
+        all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        all
     }
 
     /// The IDs of the connected nodes, sorted.
     pub(crate) fn up(&self) -> Vec<NodeId> {
-        let peers = self.all();
-        let mut up: Vec<NodeId> = peers
-            .iter()
-            .filter(|peer| peer.is_up())
-            .map(|peer| peer.id.clone())
-            .collect();
-        up.sort();
-        up
+        let all = self.all();
+        let up = all.iter().filter(|peer| peer.is_up());
+        up.map(|peer| peer.id.clone()).collect()
     }
 }

@@ -3,7 +3,7 @@
 use crate::proto::NodeId;
 use crate::proto::handshake::Role;
 
-/// What to do with a second connection to one node, once the peer has proved itself.
+/// What to do with a connection to a node that has proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Take it.
@@ -13,20 +13,20 @@ pub(crate) enum Verdict {
     /// Another connection is about to be decided by the other side, or the node is just going down:
     /// wait for that.
     Wait,
-    /// Look the peer up again.
-    Retry,
+    /// The peer was taken out of the table: look it up again.
+    Retired,
 }
 
 /// Decides on an authenticated connection (PROTOCOL.md, "Duplicate connections").
 ///
-/// `up`: a link is there. `dialing`: we have proved ourselves on a connection of our own and the peer
+/// `up`: a link is there. `proving`: we have proved ourselves on a connection of our own and the peer
 /// decides on it now. Of two such connections the one that the smaller node ID opened stays; both
 /// ends come to that by themselves.
-pub(crate) fn elect(up: bool, dialing: bool, role: Role, own: &NodeId, peer: &NodeId) -> Verdict {
+pub(super) fn elect(up: bool, proving: bool, role: Role, own: &NodeId, peer: &NodeId) -> Verdict {
     match (up, role) {
         (true, _) => Verdict::Refuse,
         (false, Role::Connector) => Verdict::Accept,
-        (false, Role::Listener) if dialing && own < peer => Verdict::Wait,
+        (false, Role::Listener) if proving && own < peer => Verdict::Wait,
         (false, Role::Listener) => Verdict::Accept,
     }
 }

@@ -9,7 +9,7 @@ use atomic_waker::AtomicWaker;
 
 /// Whether a link is lost or given up. Asking costs next to nothing, and so does waiting for it.
 #[derive(Default)]
-pub(crate) struct Ending {
+pub(super) struct End {
     over: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -17,26 +17,26 @@ pub(crate) struct Ending {
 
 /// Who waits. Only one of each may.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Half {
+pub(super) enum Half {
     Reader,
     Writer,
 }
 
-impl Ending {
+impl End {
     #[inline]
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 
     /// Ends the link: both halves are woken.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
         self.reader.wake();
         self.writer.wake();
     }
 
     /// Does something until it is done, or the link is over: `None` then.
-    pub(crate) async fn unless_over<T>(
+    pub(super) async fn unless_over<T>(
         &self,
         half: Half,
         work: impl Future<Output = T>,
@@ -64,19 +64,19 @@ mod tests {
 
     #[tokio::test]
     async fn both_halves_end() {
-        let ending = Arc::new(Ending::default());
-        let done = ending.unless_over(Half::Reader, async { 7 }).await;
+        let link_end = Arc::new(End::default());
+        let done = link_end.unless_over(Half::Reader, async { 7 }).await;
         assert_eq!(done, Some(7));
         let wait = |half| {
-            let ending = ending.clone();
+            let link_end = link_end.clone();
             let never = std::future::pending::<()>();
-            tokio::spawn(async move { ending.unless_over(half, never).await })
+            tokio::spawn(async move { link_end.unless_over(half, never).await })
         };
         let (reader, writer) = (wait(Half::Reader), wait(Half::Writer));
         tokio::task::yield_now().await;
-        ending.end();
+        link_end.end();
         assert_eq!(reader.await.unwrap(), None);
         assert_eq!(writer.await.unwrap(), None);
-        assert!(ending.is_over());
+        assert!(link_end.is_over());
     }
 }

@@ -1,22 +1,20 @@
-//! The two halves of a link: a reader that hands messages to ports, a writer that sends what waits.
+//! The reader of a link: hands the messages that come by it to their ports.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::LinkError;
-use super::intake::Intake;
+use super::end::Half;
+use super::output::Cause;
+use super::writer::{self, Writer};
+use super::{Link, Peer};
 use crate::log::log_at;
-use crate::node::ending::Half;
-use crate::node::peer::{Link, Peer};
+use crate::net::{Intake, LinkError, ReadHalf, Stream};
 use crate::node::{Claims, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
@@ -30,35 +28,15 @@ const FLUSHED: usize = 16 * 1024;
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
 
-/// Lets the tasks go first that are ready by now. Unlike tokio's `yield_now`, which means to let the system
-/// go first too, this asks it nothing.
-async fn step_back() {
-    let mut stepped = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// A buffer of more than this is not kept for the next write, in octets.
-const SPARE_SIZE: usize = 1024 * 1024;
-
-/// Nor one of more than this while there is nothing to write.
-const IDLE_SIZE: usize = 4 * 1024;
 
 /// Starts both halves. `rest` is what followed the handshake.
 pub(super) fn start(
     node: &Arc<Inner>,
     peer: &Arc<Peer>,
     link: Arc<Link>,
-    stream: TcpStream,
+    stream: Stream,
     rest: Vec<u8>,
 ) {
     let (read, write) = stream.into_split();
@@ -78,36 +56,9 @@ pub(super) fn start(
         link,
     };
     let span = tracing::info_span!(target: "aemp", "link", node = %node.id, peer = %peer.id,
-        remote = %writer.link.remote, generation = %writer.link.info.generation);
+        remote = %writer.link.remote, generation = %writer.link.generation());
     node.spawn_link_task(writer.run(write).instrument(span.clone()));
     node.spawn_link_task(reader.run(read).instrument(span));
-}
-
-/// The idle rules of a link (PROTOCOL.md, "Idle links").
-struct Idle {
-    /// The link is dead after so long without input.
-    silence: Option<Duration>,
-    /// A keepalive is sent after so long without output.
-    keepalive: Option<Duration>,
-}
-
-fn idle(node: &Inner, link: &Link) -> Idle {
-    if link.info.generation.has_idle_timeout() {
-        let announced = link.info.greeting.timeout_secs();
-        let own = node.settings.idle_timeout();
-        let least = Duration::from_secs(1);
-        return Idle {
-            silence: announced.map(|secs| Duration::from_secs_f64(secs.min(1e6))),
-            keepalive: Some(own.saturating_sub(node.settings.network_latency).max(least)),
-        };
-    }
-    // Nodes of this crate do so in every generation: it does no harm.
-    let keeps = link.info.generation.hidden_keeps_alive() || !link.info.is_perl();
-    let hidden = keeps && node.listeners.read().is_empty();
-    Idle {
-        silence: None,
-        keepalive: hidden.then(|| node.settings.monitor_timeout()),
-    }
 }
 
 struct Reader {
@@ -121,10 +72,10 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(mut self, mut socket: OwnedReadHalf) {
+    async fn run(mut self, mut socket: ReadHalf) {
         let link = self.link.clone();
         let reading = self.read(&mut socket);
-        let result = link.ending.unless_over(Half::Reader, reading).await;
+        let result = link.end.unless_over(Half::Reader, reading).await;
         let ended = matches!(result, Some(Err(LinkError::Closed)));
         if ended {
             link.closed_there.store(true, Ordering::Relaxed);
@@ -137,7 +88,8 @@ impl Reader {
             }
             let node = &self.node;
             enter(&node.runtime, || {
-                self.peer.fail(node, self.link.serial, &error.to_string());
+                self.peer
+                    .fail(node, self.link.facts.serial, &error.to_string());
             });
         }
         if ended {
@@ -152,8 +104,8 @@ impl Reader {
         self.node.runtime.spawn(timeout(LINGER, drain));
     }
 
-    async fn read(&mut self, socket: &mut OwnedReadHalf) -> Result<(), LinkError> {
-        let silence = idle(&self.node, &self.link).silence;
+    async fn read(&mut self, socket: &mut ReadHalf) -> Result<(), LinkError> {
+        let silence = writer::idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
         loop {
             let taken = self.take(&mut block);
@@ -205,7 +157,7 @@ impl Reader {
         let framing = self.link.recv_framing;
         let plain = quick && framing == Framing::Json && are_plain(block);
         let (mut at, mut messages, mut flushed) = (0, 0, 0);
-        while at < block.len() && !self.link.ending.is_over() {
+        while at < block.len() && !self.link.end.is_over() {
             let tried = quick && self.large == 0 && self.incoming.is_between();
             let octets = &mut block[at..];
             let taken = match tried {
@@ -222,7 +174,7 @@ impl Reader {
                 messages += 1;
                 if at - flushed >= FLUSHED {
                     flushed = at;
-                    self.peer.flush(&self.link, true);
+                    self.peer.flush(&self.link, Cause::Came);
                 }
                 continue;
             }
@@ -268,7 +220,7 @@ impl Reader {
         if name.is_empty() {
             let origin = request::Origin {
                 peer: &self.peer,
-                generation: self.link.info.generation,
+                generation: self.link.generation(),
             };
             request::perform(&self.node, Some(&origin), message);
         } else {
@@ -281,112 +233,9 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         forget();
-        if !self.link.ending.is_over() && !self.node.is_stopping() {
+        if !self.link.end.is_over() && !self.node.is_stopping() {
             self.peer
-                .fail(&self.node, self.link.serial, "the reader ended");
-        }
-    }
-}
-
-/// Writes all of it. Somebody else may write to the socket as well, but not meanwhile.
-async fn write_all(socket: &OwnedWriteHalf, mut octets: &[u8]) -> std::io::Result<()> {
-    // However fast it goes, other tasks get their turn.
-    tokio::task::coop::consume_budget().await;
-    while !octets.is_empty() {
-        match socket.try_write(octets) {
-            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
-            Ok(written) => octets = octets.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                socket.writable().await?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// However the writer ends, nobody writes any more.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let socket = self.link.socket.lock().take();
-        // This half sends the end of the stream when it is dropped; if the other side has closed the
-        // connection, what closes ours does that as well.
-        if self.link.closed_there.load(Ordering::Relaxed)
-            && let Some(socket) = socket.and_then(Arc::into_inner)
-        {
-            socket.forget();
-        }
-    }
-}
-
-struct Writer {
-    node: Arc<Inner>,
-    peer: Arc<Peer>,
-    link: Arc<Link>,
-}
-
-impl Writer {
-    async fn run(self, socket: Arc<OwnedWriteHalf>) {
-        let writing = self.write(&socket);
-        let result = self.link.ending.unless_over(Half::Writer, writing).await;
-        if let Some(Err(error)) = result {
-            log_at!(9, "{} {error}", self.link.remote);
-            let node = &self.node;
-            enter(&node.runtime, || {
-                self.peer.fail(node, self.link.serial, &error.to_string());
-            });
-        }
-        drop(socket); // the writer has it, too, until it is dropped
-    }
-
-    async fn write(&self, socket: &OwnedWriteHalf) -> std::io::Result<()> {
-        let keepalive = idle(&self.node, &self.link).keepalive;
-        let mut spare = Vec::new();
-        let mut steps = 0_u8;
-        loop {
-            let Some(mut taken) = self.peer.take_output(&self.link, spare) else {
-                return Ok(());
-            };
-            if taken.is_empty() {
-                spare = taken;
-                // Who waits for room goes first, and finds the buffers as they are: other tasks, and then
-                // the future that the runtime itself runs.
-                let step = steps;
-                steps = step.saturating_sub(1);
-                match step {
-                    0 => {}
-                    1 => {
-                        tokio::task::yield_now().await;
-                        continue;
-                    }
-                    _ => {
-                        step_back().await;
-                        continue;
-                    }
-                }
-                spare.shrink_to(IDLE_SIZE);
-                self.peer.rest(IDLE_SIZE);
-                let ready = self.link.ready.notified();
-                match keepalive {
-                    None => ready.await,
-                    Some(after) => {
-                        if timeout(after, ready).await.is_err() {
-                            self.peer.poke();
-                        }
-                    }
-                }
-                continue;
-            }
-            steps = if taken.capacity() > IDLE_SIZE { 2 } else { 0 };
-            write_all(socket, &taken).await?;
-            let sent = &self.link.traffic.sent_octets;
-            sent.fetch_add(taken.len() as u64, Ordering::Relaxed);
-            taken.clear();
-            if taken.capacity() > SPARE_SIZE {
-                taken = Vec::new();
-            }
-            crate::node::offer_buffer(&mut taken);
-            spare = taken;
+                .fail(&self.node, self.link.facts.serial, "the reader ended");
         }
     }
 }

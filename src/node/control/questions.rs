@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
-use super::database::Change;
+use crate::mesh::Change;
 
 /// Who waits for what.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(super) struct Questions {
     last: u64,
     queries: HashMap<u64, oneshot::Sender<Value>>,
     monitors: HashMap<u64, Arc<Changes>>,
@@ -20,14 +20,14 @@ pub(crate) struct Desk {
     closed: bool,
 }
 
-impl Desk {
+impl Questions {
     fn id(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
     /// A question: its ID, and where the answer will come.
-    pub(crate) fn query(&mut self) -> (u64, oneshot::Receiver<Value>) {
+    pub(super) fn query(&mut self) -> (u64, oneshot::Receiver<Value>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.id();
         if !self.closed {
@@ -36,19 +36,19 @@ impl Desk {
         (id, receiver)
     }
 
-    pub(crate) fn answer(&mut self, id: u64, value: Value) {
+    pub(super) fn answer(&mut self, id: u64, value: Value) {
         if let Some(query) = self.queries.remove(&id) {
             let _ = query.send(value); // nobody may want it any more
         }
     }
 
     /// Nobody wants the answer any more. False if it was given.
-    pub(crate) fn forget(&mut self, id: u64) -> bool {
+    pub(super) fn forget(&mut self, id: u64) -> bool {
         self.queries.remove(&id).is_some()
     }
 
     /// A monitor of the program's: its ID, and where the changes will come.
-    pub(crate) fn monitor(&mut self) -> (u64, Arc<Changes>) {
+    pub(super) fn monitor(&mut self) -> (u64, Arc<Changes>) {
         let id = self.id();
         let changes = Arc::<Changes>::default();
         match self.closed {
@@ -58,25 +58,25 @@ impl Desk {
         (id, changes)
     }
 
-    pub(crate) fn unmonitor(&mut self, id: u64) -> bool {
+    pub(super) fn unmonitor(&mut self, id: u64) -> bool {
         self.monitors.remove(&id).is_some()
     }
 
     /// The ID for a monitor of a group's family, unless there is one.
-    pub(crate) fn follow(&mut self, group: &str) -> Option<u64> {
+    pub(super) fn follow(&mut self, group: &str) -> Option<u64> {
         let new = self.followed.insert(group.to_owned());
         new.then(|| self.id())
     }
 
     /// A change for a monitor of the program's. False: it belongs to a group.
-    pub(crate) fn tell(&self, id: u64, change: &Change) -> bool {
+    pub(super) fn tell(&self, id: u64, change: &Change) -> bool {
         let monitor = self.monitors.get(&id);
         monitor
             .inspect(|changes| changes.push(change.clone()))
             .is_some()
     }
 
-    pub(crate) fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.closed = true;
         self.queries.clear();
         for (_, changes) in self.monitors.drain() {

@@ -1,33 +1,71 @@
-//! What waits for a link, and requests about ports.
-
-use serde::Serialize;
+//! What waits for a link, in its order.
 
 use crate::proto::framing::json::JsonScanner;
-use crate::proto::message::{EncodeError, encode_in, json_in};
+use crate::proto::message::{encode_in, json_in};
 use crate::proto::{Framing, Generation, Limits, Reason};
 
-/// What waits until there is a link, and so a framing and a generation.
-pub(super) enum Pending {
+use super::{Encoded, WithPort};
+
+/// What is sent while there is no link, and so no framing and no generation.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pieces: Vec<Piece>,
+    octets: usize,
+}
+
+enum Piece {
     /// Messages in JSON framing.
-    Json(Vec<u8>),
-    /// The wish to kill a port there.
+    Messages(Vec<u8>),
+    /// The order to kill a port there, which each generation says in a word of its own.
     Kill(Box<str>, Reason),
 }
 
-impl Pending {
-    /// Appends what waited, as it goes over a link.
+impl Waiting {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// How much waits, in octets; an order to kill is estimated.
+    #[inline]
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Adds a message in JSON framing.
+    pub(super) fn message(&mut self, encoded: &[u8]) {
+        self.octets += encoded.len();
+        match self.pieces.last_mut() {
+            Some(Piece::Messages(octets)) => octets.extend_from_slice(encoded),
+            _ => self.pieces.push(Piece::Messages(encoded.to_vec())),
+        }
+    }
+
+    /// Adds the order to kill the port `name` there.
+    pub(super) fn kill(&mut self, name: &str, reason: &Reason) {
+        self.octets += name.len() + 64 + reason.size();
+        self.pieces.push(Piece::Kill(name.into(), reason.clone()));
+    }
+
+    /// Appends all of it to `out`, as it goes over a link.
     pub(super) fn write(
         self,
         out: &mut Vec<u8>,
         framing: Framing,
         generation: Generation,
-    ) -> Result<(), EncodeError> {
+    ) -> Encoded {
+        let mut pieces = self.pieces.into_iter();
+        pieces.try_for_each(|piece| piece.write(out, framing, generation))
+    }
+}
+
+impl Piece {
+    fn write(self, out: &mut Vec<u8>, framing: Framing, generation: Generation) -> Encoded {
         let messages = match self {
-            Pending::Kill(name, reason) => {
+            Piece::Kill(name, reason) => {
                 let verb = generation.kill_verb();
                 return encode_in(out, framing, "", &WithPort(verb, &name, &reason));
             }
-            Pending::Json(messages) => messages,
+            Piece::Messages(messages) => messages,
         };
         if framing == Framing::Json {
             out.extend_from_slice(&messages);
@@ -44,32 +82,6 @@ impl Pending {
             rest = &rest[frame.end..];
         }
         Ok(())
-    }
-}
-
-/// The reason that a monitor of a missing port gets (PROTOCOL.md, "Reasons").
-pub(crate) fn missing_port(port: Option<String>) -> Reason {
-    let words = ["no_such_port", "cannot monitor nonexistent port"].map(str::to_owned);
-    Reason::new(words.into_iter().chain(port))
-}
-
-/// A node request about a port, with a reason's values at its end.
-pub(super) struct WithPort<'a>(
-    pub(super) &'a str,
-    pub(super) &'a str,
-    pub(super) &'a Reason,
-);
-
-impl Serialize for WithPort<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq as _;
-        let mut seq = serializer.serialize_seq(Some(2 + self.2.values().len()))?;
-        seq.serialize_element(self.0)?;
-        seq.serialize_element(self.1)?;
-        for value in self.2.values() {
-            seq.serialize_element(value)?;
-        }
-        seq.end()
     }
 }
 
@@ -109,13 +121,11 @@ mod tests {
         ]);
         for framing in Framing::ALL {
             let mut out = b"token".to_vec();
-            for pending in [
-                Pending::Json(json.clone()),
-                Pending::Kill("p".into(), Reason::new(["why", "é"])),
-                Pending::Json(b"[\"last\"]".to_vec()),
-            ] {
-                pending.write(&mut out, framing, Generation::Gen1b).unwrap();
-            }
+            let mut waiting = Waiting::default();
+            waiting.message(&json);
+            waiting.kill("p", &Reason::new(["why", "é"]));
+            waiting.message(b"[\"last\"]");
+            waiting.write(&mut out, framing, Generation::Gen1b).unwrap();
             let got = received(out.strip_prefix(b"token").unwrap(), framing);
             assert_eq!(got.len(), messages.len(), "{framing}");
             for ((name, values), (to, args)) in got.iter().zip(&messages) {

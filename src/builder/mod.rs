@@ -1,0 +1,302 @@
+//! Configuring and starting a node: its settings, its listeners, its seeds, and the bridge that it may be.
+//!
+//! This room stands above `node` and `bridge`, and puts them together.
+
+mod start;
+
+use serde_json::Value;
+
+use crate::config::{self, Arguments, Config, ConfigError, Environment, RcFile};
+use crate::net::Transport;
+use crate::net::memory::Host;
+use crate::node::Node;
+use crate::proto::generation::Generations;
+use crate::proto::{Framing, InvalidNodeId, Secret};
+
+/// Why a node did not start.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use aemp::{Node, StartError};
+/// let start = Node::builder().no_rc().nodeid("a").set("auth_offer", "magic").start();
+/// match start.await {
+///     Err(StartError::Unknown { key, value, .. }) => assert_eq!((key, &*value), ("auth_offer", "magic")),
+///     other => panic!("{other:?}"),
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The node ID is none.
+    #[error(transparent)]
+    NodeId(#[from] InvalidNodeId),
+    /// A setting names something that this crate does not know.
+    #[error("{key}: {value:?} is not known here; known are {known}")]
+    Unknown {
+        /// The setting.
+        key: &'static str,
+        /// What it names.
+        value: String,
+        /// What could be named.
+        known: String,
+    },
+    /// A listener can't be had.
+    #[error("can't listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The node can't be the bridge that it is configured to be.
+    #[error(transparent)]
+    Bridge(#[from] crate::bridge::BridgeError),
+}
+
+/// Configures a node, in the way of Perl's `configure`.
+///
+/// What is set here are *defaults*: values in the configuration file that is shared with Perl (see
+/// [`crate::config`]) count for more, so that whoever runs a program can change them. With
+/// [`no_rc`](Self::no_rc) the file is not read.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), aemp::StartError> {
+/// let node = aemp::Node::builder()
+///     .nodeid("eg_receiver")
+///     .binds(["*:4040"])
+///     .start()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    arguments: Arguments,
+    no_rc: bool,
+    secret: Option<Secret>,
+    transport: Transport,
+}
+
+impl Builder {
+    /// The profile to use; without one it is the name of the host.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().profile("seed");
+    /// assert_eq!(builder.config()?.profile, "seed");
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.arguments.profile = Some(name.into());
+        self
+    }
+
+    /// Any setting, by the name that it has in the file.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let builder = aemp::Node::builder().no_rc().set("monitor_timeout", 20);
+    /// assert_eq!(builder.config()?.monitor_timeout, Some(Duration::from_secs(20)));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.arguments.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// These arguments, in place of the profile and the settings given so far.
+    ///
+    /// ```
+    /// use aemp::config::Arguments;
+    /// let arguments = Arguments::from_list(vec!["seed".into(), "binds".into(), "*:4040".into()])?;
+    /// let config = aemp::Node::builder().no_rc().arguments(arguments).config()?;
+    /// assert_eq!((config.profile, config.binds), ("seed".into(), Some(vec!["*:4040".into()])));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn arguments(mut self, arguments: Arguments) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// The node's ID. `%n` in it is replaced by the name of the host, `%u`, and a `/` at its end, by a random
+    /// part, so `anon/` gives a random one. Without it, it is the profile's name. [`Config::node_id`] has the
+    /// whole rule.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().nodeid("shop/%n/");
+    /// assert!(builder.config()?.node_id("doomed", &[7; 12])?.starts_with("shop/doomed/Bw"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn nodeid(self, id: impl Into<String>) -> Self {
+        self.set("nodeid", id.into())
+    }
+
+    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without it,
+    /// `*`; with an empty list, nowhere.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().binds(["*:4040", "127.0.0.1:*"]);
+    /// assert_eq!(builder.config()?.binds.unwrap().len(), 2);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn binds<S: Into<String>>(self, binds: impl IntoIterator<Item = S>) -> Self {
+        let binds: Vec<String> = binds.into_iter().map(Into::into).collect();
+        self.set("binds", binds)
+    }
+
+    /// The addresses of nodes through which the network is found.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().seeds(["doomed:4040", "ruth:4040"]);
+    /// assert_eq!(builder.config()?.seeds, ["doomed:4040", "ruth:4040"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn seeds<S: Into<String>>(self, seeds: impl IntoIterator<Item = S>) -> Self {
+        let seeds: Vec<String> = seeds.into_iter().map(Into::into).collect();
+        self.set("seeds", seeds)
+    }
+
+    /// The secret that the nodes of the network share.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().secret("geheim");
+    /// assert_eq!(builder.config()?.secret, Some("geheim".into()));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Which generations to speak; all, unless set.
+    ///
+    /// ```
+    /// use aemp::proto::generation::Generations;
+    /// let builder = aemp::Node::builder().no_rc().generation(Generations::Only(0));
+    /// assert_eq!(builder.config()?.generation, Generations::Only(0));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn generation(self, generations: Generations) -> Self {
+        match generations {
+            Generations::Auto => self.set("generation", "auto"),
+            Generations::Only(number) => self.set("generation", number),
+        }
+    }
+
+    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node and
+    /// this one meet in JSON or Storable.
+    ///
+    /// ```
+    /// use aemp::proto::Framing;
+    /// let builder = aemp::Node::builder().no_rc().framings([Framing::Json, Framing::Storable]);
+    /// assert_eq!(builder.config()?.framing_format, ["json", "storable"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn framings(self, framings: impl IntoIterator<Item = Framing>) -> Self {
+        let names: Vec<&str> = framings.into_iter().map(Framing::name).collect();
+        self.set("framing_format", names)
+    }
+
+    /// Refuses to run anything here for other nodes: the functions of this program are not called and not
+    /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
+    /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
+    /// could have it send them.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().secure();
+    /// assert!(builder.config()?.secure);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn secure(self) -> Self {
+        self.set("secure", true)
+    }
+
+    /// Lets what is set here count for more than what is in the configuration file.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").force();
+    /// assert_eq!(builder.config()?.nodeid.as_deref(), Some("ruth"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn force(self) -> Self {
+        self.set("force", true)
+    }
+
+    /// Does not read the configuration file. The argument `norc` does the same.
+    ///
+    /// ```
+    /// let config = aemp::Node::builder().no_rc().config()?;
+    /// assert!(config.secret.is_none() && config.seeds.is_empty());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn no_rc(mut self) -> Self {
+        self.no_rc = true;
+        self
+    }
+
+    /// Puts the node on a network in memory, as this host, in place of TCP: its binds, such as `*` or
+    /// `ruth:4040`, and its seeds, such as `doomed:4040`, are addresses there, of the form `HOST:PORT`. Its
+    /// randomness comes from the network's seed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::net::memory::Network;
+    /// let network = Network::new(7);
+    /// let node = |id: &str| {
+    ///     aemp::Node::builder().no_rc().nodeid(id).secret("geheim").network(&network.host(id))
+    /// };
+    /// let seed = node("seed").binds(["seed:4040"]).start().await?;
+    /// let other = node("other").seeds(["seed:4040"]).start().await?;
+    /// let mut events = other.mon_nodes();
+    /// while !other.node_is_up("seed") {
+    ///     events.next().await;
+    /// }
+    /// # other.shutdown().await; seed.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn network(mut self, host: &Host) -> Self {
+        self.transport = Transport::Memory(host.clone());
+        self
+    }
+
+    /// The configuration as it would be used by [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: the file or a setting is wrong.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().profile("seed").set("max_depth", "100");
+    /// let config = builder.config()?;
+    /// assert_eq!((config.profile.as_str(), config.max_depth), ("seed", 100));
+    /// assert!(builder.set("max_depth", "deep").config().is_err());
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let rc = match self.no_rc || self.arguments.leave_out_file()? {
+            true => RcFile::default(),
+            false => RcFile::load(Environment::from_process().rc_path())?,
+        };
+        let mut config = Config::load(&rc, &self.arguments, &config::node_name())?;
+        if config.secret.is_none() {
+            config.secret = self.secret.clone();
+        }
+        Ok(config)
+    }
+}
+
+impl Node {
+    /// Starts to configure a node.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]).start().await?;
+    /// assert_eq!(node.id(), "ruth");
+    /// # Ok(()) }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}

@@ -1,0 +1,131 @@
+//! Starting what was configured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Builder, StartError};
+use crate::config::{self, Config, LocalHost, format_hostport};
+use crate::log::log_at;
+use crate::net::Transport;
+use crate::node::{self, Inner, Node, Random, UnknownName};
+use crate::proto::NodeId;
+
+impl Builder {
+    /// Starts the node: reads the configuration, binds the listeners, and sets out for the seeds.
+    ///
+    /// Returns when the node listens. It takes a while longer until it has joined its network: see
+    /// [`Node::mon_nodes`] and [`Node::mon_group`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Seeds that can't be reached are no error; they are tried again and again.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::builder()
+    ///     .no_rc()
+    ///     .nodeid("ruth")
+    ///     .secret("geheim")
+    ///     .binds(["127.0.0.1:0"])
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(node.listeners().len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub async fn start(self) -> Result<Node, StartError> {
+        let config = self.config()?;
+        for (key, origin) in &config.unknown {
+            log_at!(
+                1,
+                "the setting {key} ({origin}) is not known and has no effect"
+            );
+        }
+        let transport = self.transport;
+        let random = match &transport {
+            Transport::Tcp => Random::default(),
+            Transport::Memory(host) => Random::seeded(host.rng_seed()),
+        };
+        let id = NodeId::checked(&config.node_id(&config::node_name(), &random.octets())?)?;
+        log_at!(8, "node {id} starting up.");
+        let node = node::build(id, &config, transport, random)?;
+        let inner = node.inner();
+        log_at!(7, "starting global service.");
+        listen(inner, &config).await?;
+        if !config.bridge.is_empty() {
+            node.bridge(config.bridge.iter().copied())?.keep();
+        }
+        add_seeds(inner, config.seeds).await?;
+        node::run_services(inner, &config.services);
+        Ok(node)
+    }
+}
+
+impl From<UnknownName> for StartError {
+    fn from(name: UnknownName) -> Self {
+        let UnknownName { key, value, known } = name;
+        StartError::Unknown { key, value, known }
+    }
+}
+
+async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
+    let all = vec!["*".to_owned()];
+    let binds = config.binds.as_ref().unwrap_or(&all);
+    let addresses: Vec<String> = match &node.transport {
+        Transport::Tcp => {
+            let local = LocalHost::detect()?;
+            let found = config::resolve_all(binds, config::BIND_PORT, &local).await?;
+            found.iter().map(format_hostport).collect()
+        }
+        Transport::Memory(_) => binds.clone(),
+    };
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bound = node::bind(node, &address);
+        let listener = bound.map_err(|error| StartError::Bind { address, error })?;
+        listeners.push(listener);
+    }
+    node::listen_on(node, listeners);
+    Ok(())
+}
+
+async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
+    match &node.transport {
+        Transport::Tcp => {
+            let local = LocalHost::detect()?;
+            for seed in seeds {
+                add_seed(node, seed, &local).await;
+            }
+        }
+        Transport::Memory(_) => node.control.add_seeds(node, seeds),
+    }
+    Ok(())
+}
+
+/// Adds a seed; while its name can't be resolved, tries again in the background.
+async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
+    const AGAIN: Duration = Duration::from_secs(10);
+    let add = |addresses: Vec<SocketAddr>, node: &Arc<Inner>| {
+        let addresses = addresses.iter().map(format_hostport).collect();
+        node.control.add_seeds(node, addresses);
+    };
+    match config::resolve(&seed, config::SEED_PORT, local).await {
+        Ok(addresses) => add(addresses, node),
+        Err(error) => {
+            log_at!(1, "seed {seed}: {error}; trying again every {AGAIN:?}");
+            let (home, local) = (node.clone(), local.clone());
+            node.spawn_task(async move {
+                loop {
+                    tokio::time::sleep(AGAIN).await;
+                    if let Ok(found) = config::resolve(&seed, config::SEED_PORT, &local).await {
+                        return add(found, &home);
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The handshake over a stream, in two steps: the greetings, and then the tokens.
+//!
+//! In between the caller decides what becomes of the connection, knowing what the peer claims to be.
+//! A greeting of another protocol, and TLS, would be branches there.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+use super::{LinkError, Stream};
+use crate::proto::Handshake;
+use crate::proto::handshake::{Established, Peer, Role};
+
+/// What a handshake may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// The time for all of it.
+    pub(crate) limit: Duration,
+    /// How long a connector waits for the listener to greet first, in case that may be of use.
+    pub(crate) patience: Duration,
+}
+
+/// How long a connector waits for the listener to greet first, if it may speak several versions, given how
+/// long it took to connect. Perl's listeners greet at once. If one is too busy for that, or too far away,
+/// and speaks another version than we greet with then, it is connected to again.
+pub(crate) fn greeting_patience(connecting: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_millis(5);
+    const MOST: Duration = Duration::from_millis(25);
+    (connecting * 3).clamp(LEAST, MOST)
+}
+
+/// Who greeted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// We did, as connector, after the listener had been given time to.
+    We,
+    /// The other side, or both at once.
+    They,
+}
+
+/// A handshake under way.
+struct Conversation {
+    stream: Stream,
+    handshake: Handshake,
+    terms: Terms,
+    deadline: Instant,
+    first: First,
+}
+
+/// A connection on which both sides have greeted. Nothing is proved.
+pub(crate) struct Greeted(Conversation);
+
+/// A connection on which the peer has proved itself.
+pub(crate) struct Proved {
+    pub(crate) stream: Stream,
+    /// Our token, if it was withheld: it is to be sent before any message.
+    pub(crate) token: Vec<u8>,
+    pub(crate) established: Established,
+    pub(crate) role: Role,
+    pub(crate) first: First,
+}
+
+/// Exchanges the greetings.
+pub(crate) async fn greet(
+    stream: Stream,
+    handshake: Handshake,
+    terms: Terms,
+) -> Result<Greeted, LinkError> {
+    let mut conversation = Conversation {
+        stream,
+        handshake: handshake.pausing(),
+        terms,
+        deadline: Instant::now() + terms.limit,
+        first: First::They,
+    };
+    let mut out = Vec::new();
+    if !conversation.handshake.is_open() {
+        conversation.handshake.greet(&mut out);
+    }
+    conversation.talk(out, Handshake::is_paused).await?;
+    Ok(Greeted(conversation))
+}
+
+impl Greeted {
+    /// What the peer claims to be.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.0.handshake.peer()
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.0.handshake.role()
+    }
+
+    /// Goes on: takes the peer's proof, and sends ours unless it is withheld.
+    pub(crate) async fn prove(self) -> Result<Proved, LinkError> {
+        let Greeted(mut conversation) = self;
+        let mut out = Vec::new();
+        let resumed = conversation.handshake.resume(&mut out);
+        conversation.taken(resumed, &out).await?;
+        conversation.talk(out, Handshake::is_verified).await?;
+        let Conversation {
+            stream,
+            mut handshake,
+            first,
+            ..
+        } = conversation;
+        let mut token = Vec::new();
+        handshake.complete(&mut token);
+        let role = handshake.role();
+        let established = handshake.established().ok_or(LinkError::Closed)?;
+        Ok(Proved {
+            stream,
+            token,
+            established,
+            role,
+            first,
+        })
+    }
+}
+
+impl Conversation {
+    /// Sends `out`, and then takes what comes and answers, until the handshake has come as far as this.
+    async fn talk(
+        &mut self,
+        mut out: Vec<u8>,
+        far_enough: impl Fn(&Handshake) -> bool,
+    ) -> Result<(), LinkError> {
+        let mut input = [0; 1024];
+        // One timer for all of it, which seldom changes.
+        let timer = tokio::time::sleep_until(self.deadline);
+        tokio::pin!(timer);
+        loop {
+            if !out.is_empty() {
+                self.stream.write_all(&out).await?;
+                out.clear();
+            }
+            if far_enough(&self.handshake) {
+                return Ok(());
+            }
+            let listens_first = self.listens_first();
+            let now = Instant::now();
+            let until = self.deadline.min(now + self.patience());
+            if timer.deadline() != until {
+                timer.as_mut().reset(until);
+            }
+            let read = tokio::select! {
+                biased;
+                read = self.stream.read(&mut input) => read?,
+                () = &mut timer => {
+                    if listens_first {
+                        self.handshake.greet(&mut out);
+                        self.first = First::We;
+                        continue;
+                    }
+                    return Err(LinkError::HandshakeTimeout(until.saturating_duration_since(now)));
+                }
+            };
+            if read == 0 {
+                return Err(LinkError::Closed);
+            }
+            let received = self.handshake.recv(&input[..read], &mut out);
+            self.taken(received, &out).await?;
+        }
+    }
+
+    /// What came was taken. If that failed, what there is to be said is still said: the greeting with
+    /// which we answer a wrong version tells what we would have spoken.
+    async fn taken<T>(
+        &mut self,
+        result: Result<T, crate::proto::HandshakeError>,
+        out: &[u8],
+    ) -> Result<(), LinkError> {
+        if let Err(error) = result {
+            let _ = self.stream.write_all(out).await;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Whether we are a connector that waits for the listener to greet first.
+    fn listens_first(&self) -> bool {
+        self.handshake.is_opening() && self.handshake.role() == Role::Connector
+    }
+
+    /// How long the peer may be silent now.
+    fn patience(&self) -> Duration {
+        match self.handshake.peer() {
+            None if self.listens_first() => self.terms.patience,
+            None => self.terms.limit,
+            Some(peer) => {
+                let usual = peer.generation.default_handshake_timeout();
+                self.terms.limit.min(usual)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_far_away_is_given_more_time() {
+        let millis = Duration::from_millis;
+        assert_eq!(greeting_patience(Duration::from_micros(50)), millis(5));
+        assert_eq!(greeting_patience(millis(4)), millis(12));
+        assert_eq!(greeting_patience(millis(80)), millis(25));
+    }
+}

@@ -1,0 +1,479 @@
+//! A network in memory: hosts, listeners and connections without sockets, with delays and faults.
+//!
+//! A [`Network`] has [`Host`]s with names. A host listens on addresses `name:port`, and dials those of others. On a
+//! current-thread runtime, and with tokio's clock paused, a whole network runs in virtual time, in no time, and the same way
+//! each time: nothing here is random, and nothing is served in another order than it came in.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use aemp::net::memory::Network;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::time::Instant;
+//!
+//! let network = Network::new(1);
+//! network.set_default_delay(Duration::from_millis(20));
+//! let (mars, venus) = (network.host("mars"), network.host("venus"));
+//! let listener = venus.bind("venus:4040")?;
+//!
+//! let begun = Instant::now();
+//! let mut near = mars.dial("venus:4040").await?; // there and back again
+//! let (mut far, remote) = listener.accept().await?;
+//! assert!(remote.starts_with("mars:"));
+//!
+//! network.partition("mars", "venus"); // one way
+//! near.write_all(b"hello").await?;
+//! far.write_all(b"welcome").await?;
+//! let mut text = [0; 7];
+//! near.read_exact(&mut text).await?;
+//! assert_eq!(begun.elapsed(), Duration::from_millis(60));
+//!
+//! network.heal("mars", "venus");
+//! far.read_exact(&mut text[..5]).await?;
+//! assert_eq!(&text, b"hellome");
+//!
+//! network.cut("mars", "venus");
+//! assert!(near.read(&mut text).await.is_err());
+//! # Ok(()) }
+//! ```
+//!
+//! # What is as with TCP, and what is not
+//!
+//! - A connection carries octets, in order, each way by itself; an end of the stream arrives behind them. Octets that were
+//!   written and not yet read count for the [capacity](Network::set_capacity), wherever they are. Room is there again as soon as
+//!   they are read: no delay is counted for that.
+//! - Dialling takes the delay there and that back; the listener has the connection after the first of them.
+//! - A side that is dropped with octets unread [resets](Pipe) the connection; what is sent to a side that is gone is lost
+//!   without a trace, until its end of the stream has arrived.
+//! - Nothing gets lost on the way, or slower for being much: a delay is all there is of latency, and a
+//!   [partition](Network::partition) holds what a real network would send again.
+//! - No connection ends by itself, however long a partition lasts: who wants to notice uses a timeout.
+//!
+//! # Time
+//!
+//! Delays go by the clock of the runtime in which a write, a read or a fault happens. tokio counts milliseconds, and rounds up.
+//! A paused clock is only seen within its runtime: what another thread writes is dated by the real time.
+
+mod connection;
+mod listener;
+mod pipe;
+mod route;
+#[cfg(test)]
+mod tests;
+
+pub use listener::Listener;
+pub use pipe::Pipe;
+pub(crate) use pipe::{ReadHalf, WriteHalf};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use connection::Connection;
+use listener::{BACKLOG, Waiting};
+use route::{Route, count};
+
+/// How many octets a connection holds each way unless set otherwise.
+const DEFAULT_CAPACITY: usize = 64 * 1024;
+
+/// The ports that connections come from; listeners are given lower ones.
+const FIRST_SOURCE: u16 = 49_152;
+
+type Name = Arc<str>;
+
+/// A network in memory. Clones are the same network. See [the module](self).
+#[derive(Clone)]
+pub struct Network(Arc<Shared>);
+
+struct Shared {
+    seed: u64,
+    /// How many connections there are.
+    open: Arc<AtomicUsize>,
+    /// Locked before a route, never after one; no connection is touched under it.
+    state: Mutex<State>,
+}
+
+struct State {
+    capacity: usize,
+    default_delay: Duration,
+    next_serial: u64,
+    hosts: BTreeMap<Name, Ports>,
+    ways: BTreeMap<(Name, Name), Way>,
+    isolated: BTreeSet<Name>,
+    listeners: BTreeMap<String, mpsc::Sender<Waiting>>,
+}
+
+/// The ports of a host to be given next.
+struct Ports {
+    listener: u16,
+    source: u16,
+}
+
+/// From one host to another.
+struct Way {
+    route: Arc<Route>,
+    has_own_delay: bool,
+    is_partitioned: bool,
+}
+
+/// What has gone from one host to another; see [`Network::traffic`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Connections that the first host dialled and the second one's listener got.
+    pub connections: u64,
+    /// Octets that the first host sent and the second one read, in connections that either had dialled.
+    pub octets: u64,
+}
+
+impl Network {
+    /// A network without delays or faults. All that depends on `seed` are the numbers of [`Host::rng_seed`].
+    pub fn new(seed: u64) -> Self {
+        Network(Arc::new(Shared {
+            seed,
+            open: Arc::default(),
+            state: Mutex::new(State {
+                capacity: DEFAULT_CAPACITY,
+                default_delay: Duration::ZERO,
+                next_serial: 0,
+                hosts: BTreeMap::new(),
+                ways: BTreeMap::new(),
+                isolated: BTreeSet::new(),
+                listeners: BTreeMap::new(),
+            }),
+        }))
+    }
+
+    /// The host of this name: what stands before the port in its addresses. It need not have been
+    /// mentioned before.
+    pub fn host(&self, name: &str) -> Host {
+        Host {
+            network: self.clone(),
+            name: name.into(),
+        }
+    }
+
+    /// How many octets may lie in a connection, each way, of those that are made from now on: at first 64 KiB.
+    /// Writers wait when it is full.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0, with which nothing would ever pass.
+    pub fn set_capacity(&self, octets: usize) {
+        assert!(octets > 0, "a capacity of 0 lets nothing pass");
+        self.0.state.lock().capacity = octets;
+    }
+
+    /// How long everything takes that is sent from now on, between all hosts and within each, except where
+    /// [`set_delay`](Self::set_delay) says otherwise: at first no time at all.
+    pub fn set_default_delay(&self, delay: Duration) {
+        let mut state = self.0.state.lock();
+        state.default_delay = delay;
+        for way in state.ways.values().filter(|way| !way.has_own_delay) {
+            way.route.set_delay(delay);
+        }
+    }
+
+    /// How long everything takes that is sent from one host to another from now on: octets, ends of streams,
+    /// connection attempts and the answers to them. Within a connection nothing arrives before what was sent
+    /// earlier, even if the delay has become shorter.
+    pub fn set_delay(&self, from: &str, to: &str, delay: Duration) {
+        let mut state = self.0.state.lock();
+        let way = state.way(&from.into(), &to.into());
+        way.has_own_delay = true;
+        way.route.set_delay(delay);
+    }
+
+    /// Resets every connection between the two hosts at once, whoever dialled it and whatever delays and partitions
+    /// there are: both sides get [`ConnectionReset`](ErrorKind::ConnectionReset), and what they have not read yet is
+    /// lost. New connections can be made, and attempts that are on their way go on.
+    pub fn cut(&self, a: &str, b: &str) {
+        // A connection goes both ways, so either way knows it.
+        for connection in self.route(a, b).connections() {
+            connection.reset();
+        }
+    }
+
+    /// Lets nothing that one host sends arrive at the other until [`heal`](Self::heal): octets, ends of streams,
+    /// connection attempts, and the answers to those, all wait and go on then. The other direction is not
+    /// concerned. What has arrived by now can still be read.
+    pub fn partition(&self, from: &str, to: &str) {
+        let mut state = self.0.state.lock();
+        let key = (from.into(), to.into());
+        state.way(&key.0, &key.1).is_partitioned = true;
+        state.refresh(|way| *way == key);
+    }
+
+    /// Ends a [partition](Self::partition): what was held arrives now, in its order, or when its delay is over.
+    /// Does nothing about [`isolate`](Self::isolate).
+    pub fn heal(&self, from: &str, to: &str) {
+        let key = (from.into(), to.into());
+        self.release(|state| {
+            state.way(&key.0, &key.1).is_partitioned = false;
+            state.refresh(|way| *way == key)
+        });
+    }
+
+    /// Partitions a host from all others, in both directions, until [`rejoin`](Self::rejoin). It still reaches itself.
+    pub fn isolate(&self, name: &str) {
+        let mut state = self.0.state.lock();
+        state.isolated.insert(name.into());
+        state.refresh(|(from, to)| &**from == name || &**to == name);
+    }
+
+    /// Ends what [`isolate`](Self::isolate) began; [partitions](Self::partition) stay.
+    pub fn rejoin(&self, name: &str) {
+        self.release(|state| {
+            state.isolated.remove(name);
+            state.refresh(|(from, to)| &**from == name || &**to == name)
+        });
+    }
+
+    /// Ends all partitions and isolations.
+    pub fn heal_all(&self) {
+        self.release(|state| {
+            state.isolated.clear();
+            for way in state.ways.values_mut() {
+                way.is_partitioned = false;
+            }
+            state.refresh(|_| true)
+        });
+    }
+
+    /// How many connections there are: those that at least one side has not dropped yet.
+    pub fn connections(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// What has gone from one host to another so far.
+    pub fn traffic(&self, from: &str, to: &str) -> Traffic {
+        let route = self.route(from, to);
+        Traffic {
+            connections: route.connected.load(Ordering::Relaxed),
+            octets: route.delivered.load(Ordering::Relaxed),
+        }
+    }
+
+    fn route(&self, from: &str, to: &str) -> Arc<Route> {
+        let mut state = self.0.state.lock();
+        state.way(&from.into(), &to.into()).route.clone()
+    }
+
+    /// Does something that opens routes, and wakes those who wait for that when no lock is held any more.
+    fn release(&self, open: impl FnOnce(&mut State) -> Vec<Arc<Route>>) {
+        let opened = open(&mut self.0.state.lock());
+        for route in opened {
+            route.wake();
+        }
+    }
+
+    /// A new connection over these routes.
+    fn connect(&self, routes: [Arc<Route>; 2]) -> Arc<Connection> {
+        let mut state = self.0.state.lock();
+        let serial = state.next_serial;
+        state.next_serial += 1;
+        let capacity = state.capacity;
+        drop(state);
+        Connection::new(serial, capacity, routes, self.0.open.clone())
+    }
+
+    /// Frees the address of a listener.
+    fn unbind(&self, address: &str) {
+        let removed = self.0.state.lock().listeners.remove(address);
+        drop(removed); // under no lock
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("seed", &self.0.seed)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The way from one host to another, which is there as soon as somebody asks for it.
+    fn way(&mut self, from: &Name, to: &Name) -> &mut Way {
+        let (delay, isolated) = (self.default_delay, &self.isolated);
+        let key = (from.clone(), to.clone());
+        self.ways.entry(key).or_insert_with(|| {
+            let route = Arc::new(Route::new(delay));
+            if from != to && (isolated.contains(from) || isolated.contains(to)) {
+                route.hold();
+            }
+            Way {
+                route,
+                has_own_delay: false,
+                is_partitioned: false,
+            }
+        })
+    }
+
+    /// Holds or opens each of the chosen routes, as it should be now. Gives those that were opened, to be woken
+    /// when no lock is held.
+    fn refresh(&self, chosen: impl Fn(&(Name, Name)) -> bool) -> Vec<Arc<Route>> {
+        let mut opened = Vec::new();
+        for (key, way) in self.ways.iter().filter(|(key, _)| chosen(key)) {
+            let (from, to) = key;
+            let apart = self.isolated.contains(from) || self.isolated.contains(to);
+            if way.is_partitioned || (apart && from != to) {
+                way.route.hold();
+            } else if way.route.open() {
+                opened.push(way.route.clone());
+            }
+        }
+        opened
+    }
+
+    fn ports(&mut self, host: &Name) -> &mut Ports {
+        self.hosts.entry(host.clone()).or_insert(Ports {
+            listener: 1,
+            source: FIRST_SOURCE,
+        })
+    }
+
+    /// The address of a listener on the next port that is free.
+    fn free_address(&mut self, host: &Name) -> io::Result<String> {
+        for _ in 1..FIRST_SOURCE {
+            let ports = self.ports(host);
+            let address = format!("{host}:{}", ports.listener);
+            ports.listener = (ports.listener % (FIRST_SOURCE - 1)) + 1;
+            if !self.listeners.contains_key(&address) {
+                return Ok(address);
+            }
+        }
+        Err(ErrorKind::AddrInUse.into())
+    }
+
+    /// The address that the next connection of a host comes from. After 16,384 of them they repeat.
+    fn source(&mut self, host: &Name) -> String {
+        let ports = self.ports(host);
+        let source = ports.source;
+        ports.source = source.checked_add(1).unwrap_or(FIRST_SOURCE);
+        format!("{host}:{source}")
+    }
+}
+
+/// A host in a [`Network`]. Clones, and those that [`Network::host`] gives for the same name, are the same host.
+#[derive(Debug, Clone)]
+pub struct Host {
+    network: Network,
+    name: Name,
+}
+
+impl Host {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network that it is in.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Listens on `address`, which is `name:port` with the name of this host, or `*` in its place. A port of `0` or `*` is
+    /// the next one that is free: from 1 on, each once before any is given again.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrInUse`](ErrorKind::AddrInUse) if there is a listener on this address,
+    /// [`AddrNotAvailable`](ErrorKind::AddrNotAvailable) if the address is another host's, and
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is none.
+    pub fn bind(&self, address: &str) -> io::Result<Listener> {
+        let (name, port) = address
+            .rsplit_once(':')
+            .ok_or_else(|| no_address(address))?;
+        if name != "*" && name != &*self.name {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        let port: u16 = match port {
+            "*" => 0,
+            port => port.parse().map_err(|_| no_address(address))?,
+        };
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let mut state = self.network.0.state.lock();
+        let address = match port {
+            0 => state.free_address(&self.name)?,
+            port => format!("{}:{port}", self.name),
+        };
+        if state.listeners.contains_key(&address) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        state.listeners.insert(address.clone(), sender);
+        drop(state);
+        Ok(Listener::new(self.network.clone(), address, receiver))
+    }
+
+    /// Connects to `address`, which is `name:port`. That takes the delays there and back, and longer if as many as
+    /// 1024 connections wait there to be accepted. In a [partition](Network::partition) it waits for the end of that. If it is not
+    /// waited for, a connection that was made is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) if nobody listens there when the attempt arrives, and
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is no address.
+    ///
+    /// # Panics
+    ///
+    /// If there is a delay and no tokio runtime with a clock.
+    pub async fn dial(&self, address: &str) -> io::Result<Pipe> {
+        let split = address.rsplit_once(':');
+        let parsed = split.and_then(|(name, port)| Some((name, port.parse::<u16>().ok()?)));
+        let (name, port) = parsed.ok_or_else(|| no_address(address))?;
+        let (there, back, source) = {
+            let mut state = self.network.0.state.lock();
+            let name = Name::from(name);
+            let there = state.way(&self.name, &name).route.clone();
+            let back = state.way(&name, &self.name).route.clone();
+            (there, back, state.source(&self.name))
+        };
+        there.travel().await;
+        let listener = {
+            let state = self.network.0.state.lock();
+            state.listeners.get(&format!("{name}:{port}")).cloned()
+        };
+        let place = match listener {
+            Some(listener) => listener.reserve_owned().await.ok(),
+            None => None,
+        };
+        let pipe = place.map(|place| {
+            let connection = self.network.connect([there.clone(), back.clone()]);
+            let [near, far] = Pipe::pair(&connection);
+            count(&there.connected, 1);
+            place.send((far, source));
+            near
+        });
+        back.travel().await;
+        pipe.ok_or_else(|| ErrorKind::ConnectionRefused.into())
+    }
+
+    /// A number that depends on the seed of the network and the name of this host and on nothing else, to seed with it
+    /// what is random on this host.
+    pub fn rng_seed(&self) -> u64 {
+        let octets = self.name.bytes().map(u64::from);
+        octets.fold(mix(self.network.0.seed), |seed, octet| mix(seed ^ octet))
+    }
+}
+
+fn no_address(text: &str) -> io::Error {
+    let message = format!("not an address of the form name:port: {text}");
+    io::Error::new(ErrorKind::InvalidInput, message)
+}
+
+/// SplitMix64: other numbers for other arguments, without a pattern.
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,168 @@
+//! Cuts, partitions, and sides that go.
+
+use std::io::ErrorKind;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_learns_that_the_other_side_is_gone_when_the_news_arrive() {
+    let network = Network::new(0);
+    network.set_capacity(4);
+    let (mut near, far) = connected(&network).await;
+    network.set_delay("b", "a", millis(30));
+    let begun = Instant::now();
+    near.write_all(b"lost").await.unwrap();
+    drop(far);
+    let error = near.write(b"more").await.unwrap_err();
+    assert_eq!(begun.elapsed(), millis(30));
+    // It had arrived and was not read.
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    network.set_delay("a", "b", millis(100)); // so that it is not there yet
+    let (mut near, far) = connected(&network).await;
+    let begun = Instant::now();
+    near.write_all(b"lost").await.unwrap();
+    drop(far);
+    network.partition("b", "a");
+    assert!(timeout(millis(500), near.write(b"more")).await.is_err());
+    network.heal("b", "a");
+    let error = near.write(b"more").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(begun.elapsed(), millis(500));
+    assert_eq!(read(&mut near, 9).await.unwrap(), b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_without_reading_resets() {
+    let network = Network::new(0);
+    let (mut near, mut far) = connected(&network).await;
+    network.set_delay("b", "a", millis(30));
+    far.write_all(b"early").await.unwrap();
+    sleep(millis(1)).await;
+    far.write_all(b"late").await.unwrap();
+    near.write_all(b"unread").await.unwrap();
+    drop(far);
+    assert_eq!(read(&mut near, 9).await.unwrap(), b"early");
+    let error = read(&mut near, 9).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_resets_both_sides_at_once() {
+    let network = Network::new(0);
+    network.set_capacity(4);
+    network.set_default_delay(millis(1000));
+    let (mut near, mut far) = connected(&network).await;
+    let (mut other, _other) = connected(&network).await;
+    let begun = Instant::now();
+    near.write_all(b"lost").await.unwrap();
+    let writer = tokio::spawn(async move { (near.write(b"more").await, near) });
+    let reader = tokio::spawn(async move { read(&mut far, 9).await });
+    tokio::task::yield_now().await;
+    network.cut("b", "c");
+    network.cut("b", "a");
+    let kinds = |result: std::io::Result<_>| result.err().map(|error| error.kind());
+    let (written, mut near) = writer.await.unwrap();
+    assert_eq!(kinds(written.map(drop)), Some(ErrorKind::ConnectionReset));
+    let got = reader.await.unwrap().map(drop);
+    assert_eq!(kinds(got), Some(ErrorKind::ConnectionReset));
+    let got = read(&mut near, 9).await.map(drop);
+    assert_eq!(kinds(got), Some(ErrorKind::ConnectionReset));
+    let got = read(&mut other, 9).await.map(drop);
+    assert_eq!(kinds(got), Some(ErrorKind::ConnectionReset));
+    assert_eq!(begun.elapsed(), millis(0));
+    connected(&network).await; // is possible again
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_holds_one_direction() {
+    let network = Network::new(0);
+    network.set_default_delay(millis(10));
+    let (mut near, mut far) = connected(&network).await;
+    near.write_all(b"there").await.unwrap();
+    sleep(millis(10)).await;
+    near.write_all(b"sent").await.unwrap();
+    network.partition("a", "b");
+    near.write_all(b"held").await.unwrap();
+    far.write_all(b"back").await.unwrap();
+    assert_eq!(read(&mut near, 9).await.unwrap(), b"back");
+    assert_eq!(read(&mut far, 9).await.unwrap(), b"there");
+    assert!(timeout(millis(3600_000), read(&mut far, 9)).await.is_err());
+    near.write_all(b"late").await.unwrap();
+    drop(near);
+    let healed = Instant::now();
+    let control = network.clone();
+    tokio::spawn(async move {
+        sleep(millis(5)).await;
+        control.heal("a", "b");
+    });
+    assert_eq!(read(&mut far, 99).await.unwrap(), b"sentheld");
+    assert_eq!(healed.elapsed(), millis(5));
+    assert_eq!(read(&mut far, 99).await.unwrap(), b"late");
+    assert_eq!(read(&mut far, 99).await.unwrap(), b"");
+    assert_eq!(healed.elapsed(), millis(10));
+}
+
+/// A paused clock does not tell what was written before from what was written after.
+#[tokio::test(start_paused = true)]
+async fn a_partition_holds_what_is_written_in_the_same_instant() {
+    let network = Network::new(0);
+    let (mut near, mut far) = connected(&network).await;
+    near.write_all(b"before").await.unwrap();
+    network.partition("a", "b");
+    near.write_all(b"after").await.unwrap();
+    assert_eq!(read(&mut far, 99).await.unwrap(), b"before");
+    assert!(polled(read(&mut far, 99)).is_none());
+    network.heal("a", "b");
+    network.partition("a", "b");
+    near.write_all(b"again").await.unwrap();
+    assert_eq!(read(&mut far, 99).await.unwrap(), b"after");
+    assert!(polled(read(&mut far, 99)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_through_a_partition_hangs_and_goes_on() {
+    let network = Network::new(0);
+    let (a, b) = (network.host("a"), network.host("b"));
+    let listener = b.bind("b:1").unwrap();
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        network.partition(from, to);
+        assert!(timeout(millis(100), a.dial("b:1")).await.is_err());
+        let mut dial = Box::pin(a.dial("b:1"));
+        assert!(timeout(millis(100), &mut dial).await.is_err());
+        network.heal(from, to);
+        dial.await.unwrap();
+    }
+    // One that got through to `b` and then back, and two of which one was given up when it had come as far as `b`.
+    assert_eq!(network.traffic("a", "b").connections, 3);
+    for _ in 0..3 {
+        let (mut far, _) = listener.accept().await.unwrap();
+        assert_eq!(read(&mut far, 1).await.unwrap(), b"");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_isolated_host_reaches_itself_alone() {
+    let network = Network::new(0);
+    network.isolate("a");
+    let (a, b) = (network.host("a"), network.host("b"));
+    let _listeners = [a.bind("a:1").unwrap(), b.bind("b:1").unwrap()];
+    a.dial("a:1").await.unwrap();
+    b.dial("b:1").await.unwrap();
+    let hangs = async |host: &Host, address| timeout(millis(9), host.dial(address)).await.is_err();
+    assert!(hangs(&a, "b:1").await);
+    assert!(hangs(&b, "a:1").await);
+    network.partition("a", "b");
+    network.rejoin("a");
+    assert!(hangs(&a, "b:1").await);
+    network.isolate("b");
+    network.heal("a", "b");
+    assert!(hangs(&a, "b:1").await);
+    network.partition("b", "a");
+    network.heal_all();
+    assert!(!hangs(&a, "b:1").await);
+    assert!(!hangs(&b, "a:1").await);
+}

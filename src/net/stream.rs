@@ -1,0 +1,323 @@
+//! What a link runs over: TCP, or a network in memory. Whoever has a stream, a half, a listener or a transport does not know
+//! which; another kind is another variant here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::memory;
+use crate::config::format_hostport;
+
+/// How connections are made and accepted.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Transport {
+    /// By sockets. Addresses are resolved already.
+    #[default]
+    Tcp,
+    /// From and on this host of a network in memory.
+    Memory(memory::Host),
+}
+
+impl Transport {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no address of this transport, else those of connecting.
+    pub(crate) async fn dial(&self, address: &str) -> io::Result<Stream> {
+        match self {
+            Transport::Tcp => {
+                let stream = TcpStream::connect(resolved(address)?).await?;
+                Ok(Stream::Tcp(stream))
+            }
+            Transport::Memory(host) => host.dial(address).await.map(Stream::Memory),
+        }
+    }
+
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no address of this transport, else those of listening.
+    pub(crate) fn bind(&self, address: &str) -> io::Result<Listener> {
+        match self {
+            Transport::Tcp => super::bind_tcp(resolved(address)?).map(Listener::Tcp),
+            Transport::Memory(host) => host.bind(address).map(Listener::Memory),
+        }
+    }
+}
+
+fn resolved(address: &str) -> io::Result<SocketAddr> {
+    let fail = |_| io::Error::new(io::ErrorKind::InvalidInput, "not a resolved address");
+    address.parse().map_err(fail)
+}
+
+/// Where connections are accepted.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Memory(memory::Listener),
+}
+
+impl Listener {
+    /// The next connection, and the address that it comes from, as host and port.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                Ok((Stream::Tcp(stream), format_hostport(&remote)))
+            }
+            Listener::Memory(listener) => {
+                let (pipe, remote) = listener.accept().await?;
+                Ok((Stream::Memory(pipe), remote))
+            }
+        }
+    }
+
+    /// The address that it listens on, as host and port.
+    pub(crate) fn local_addr(&self) -> io::Result<String> {
+        match self {
+            Listener::Tcp(listener) => Ok(format_hostport(&listener.local_addr()?)),
+            Listener::Memory(listener) => Ok(listener.local_addr().to_owned()),
+        }
+    }
+
+    /// The socket to set options of, if there is one.
+    pub(crate) fn socket(&self) -> Option<SockRef<'_>> {
+        match self {
+            Listener::Tcp(listener) => Some(listener.into()),
+            Listener::Memory(_) => None,
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Memory(memory::Pipe),
+}
+
+impl Stream {
+    /// The half to read from and the half to write to.
+    pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Stream::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Stream::Memory(pipe) => {
+                let (read, write) = pipe.into_split();
+                (ReadHalf::Memory(read), WriteHalf::Memory(write))
+            }
+        }
+    }
+
+    /// The socket to set options of, if there is one.
+    pub(crate) fn socket(&self) -> Option<SockRef<'_>> {
+        match self {
+            Stream::Tcp(stream) => Some(stream.into()),
+            Stream::Memory(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
+            Stream::Memory(pipe) => Pin::new(pipe).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Memory(pipe) => Pin::new(pipe).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The half of a [`Stream`] to read from.
+pub(crate) enum ReadHalf {
+    Tcp(OwnedReadHalf),
+    Memory(memory::ReadHalf),
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            ReadHalf::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            ReadHalf::Memory(half) => Pin::new(half).poll_read(cx, buf),
+        }
+    }
+}
+
+/// The half of a [`Stream`] to write to, by a task and by other threads at once. Dropping it sends the end of the stream.
+pub(crate) enum WriteHalf {
+    Tcp(OwnedWriteHalf),
+    Memory(memory::WriteHalf),
+}
+
+impl WriteHalf {
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room, else those of the connection.
+    pub(crate) fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write(octets),
+            WriteHalf::Memory(half) => half.try_write(octets),
+        }
+    }
+
+    /// Waits until a write is worth trying. It may give `WouldBlock` all the same, if somebody else was faster.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            WriteHalf::Tcp(half) => half.writable().await,
+            WriteHalf::Memory(half) => {
+                half.writable().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Drops it without sending the end of the stream, which goes out when the other half is dropped, too.
+    pub(crate) fn forget(self) {
+        match self {
+            WriteHalf::Tcp(half) => half.forget(),
+            WriteHalf::Memory(half) => half.forget(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a link does with its stream; here, and over a socket, the same.
+    async fn talk(transport: Transport, address: &str) {
+        let listener = transport.bind(address).unwrap();
+        let bound = listener.local_addr().unwrap();
+        let mut near = transport.dial(&bound).await.unwrap();
+        let (mut far, remote) = listener.accept().await.unwrap();
+        let host = |address: &str| address.rsplit_once(':').unwrap().0.to_owned();
+        assert_eq!(host(&remote), host(&bound));
+        assert_eq!(near.socket().is_some(), matches!(near, Stream::Tcp(_)));
+        assert_eq!(listener.socket().is_some(), near.socket().is_some());
+
+        // A handshake.
+        near.write_all(b"greeting").await.unwrap();
+        let mut input = [0; 8];
+        far.read_exact(&mut input).await.unwrap();
+        far.write_all(&input).await.unwrap();
+        near.read_exact(&mut input).await.unwrap();
+        assert_eq!(&input, b"greeting");
+
+        // A writer fills the stream, and another goes on when there is room.
+        let ((mut read, write), (mut far_read, far_write)) = (near.into_split(), far.into_split());
+        let write = Arc::new(write);
+        let mut sent = 0_u64;
+        loop {
+            match write.try_write(&[1; 5000]) {
+                Ok(len) => sent += len as u64,
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        let other = write.clone();
+        let writer = tokio::spawn(async move {
+            loop {
+                other.writable().await.unwrap();
+                match other.try_write(b"2") {
+                    Ok(len) => return len as u64,
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            }
+        });
+        let reader = tokio::spawn(async move {
+            let mut got = Vec::new();
+            far_read.read_to_end(&mut got).await.unwrap();
+            (got, far_read)
+        });
+        sent += writer.await.unwrap();
+        drop(write); // the last one: the end of the stream
+        let (got, far_read) = reader.await.unwrap();
+        assert_eq!((got.len() as u64, got.last()), (sent, Some(&b'2')));
+
+        // As this side does not say so itself, closing it does.
+        far_write.forget();
+        drop(far_read);
+        assert_eq!(read.read(&mut input).await.unwrap(), 0);
+
+        drop(listener);
+        let error = transport.dial(&bound).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        for error in [
+            transport.dial("somewhere").await.map(drop),
+            transport.bind("somewhere").map(drop),
+        ] {
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_over_tcp() {
+        talk(Transport::default(), "127.0.0.1:0").await;
+    }
+
+    #[tokio::test]
+    async fn a_link_in_memory() {
+        let network = memory::Network::new(0);
+        talk(Transport::Memory(network.host("a")), "a:*").await;
+    }
+
+    #[test]
+    fn links_may_be_served_by_any_thread() {
+        fn movable<T: Send + Unpin>() {}
+        fn shared<T: Send + Sync>() {}
+        movable::<(Stream, ReadHalf)>();
+        shared::<(Listener, Transport, WriteHalf)>();
+    }
+}

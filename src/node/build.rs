@@ -1,0 +1,263 @@
+//! Putting a node together, and making it listen.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::code::{self, Outcome};
+use super::control::Control;
+use super::funcs::{self, Functions};
+use super::link::{Peers, accept_loop};
+use super::random::Random;
+use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
+use crate::config::Config;
+use crate::log::log_at;
+use crate::mesh;
+use crate::net::{Listener, Transport, Versions};
+use crate::proto::generation::Generations;
+use crate::proto::handshake::Local;
+use crate::proto::id::alnumbits;
+use crate::proto::{AuthMethod, Framing, Limits, Message, NodeId};
+
+/// A setting names something that is not known here.
+#[derive(Debug)]
+pub(crate) struct UnknownName {
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+    /// What could be named.
+    pub(crate) known: String,
+}
+
+fn known<T>(
+    key: &'static str,
+    values: &[String],
+    from_name: impl Fn(&str) -> Option<T>,
+    all: &[&'static str],
+) -> Result<Vec<T>, UnknownName> {
+    let parse = |value: &String| {
+        from_name(value).ok_or_else(|| UnknownName {
+            key,
+            value: value.clone(),
+            known: all.join(", "),
+        })
+    };
+    values.iter().map(parse).collect()
+}
+
+/// Puts the node of this ID together. It does not listen yet.
+pub(crate) fn build(
+    id: NodeId,
+    config: &Config,
+    transport: Transport,
+    random: Random,
+) -> Result<Node, UnknownName> {
+    let methods = AuthMethod::ALL.map(AuthMethod::name);
+    let settings = Settings {
+        generations: config.generation,
+        monitor_timeout: config.monitor_timeout,
+        network_latency: config.network_latency.unwrap_or(Duration::from_secs(3)),
+        connect_interval: config.connect_interval,
+        limits: Limits {
+            max_message: config.max_message,
+            max_depth: config.max_depth,
+        },
+        max_queue: config.max_queue,
+        max_mailbox: config.max_mailbox,
+        nodelay: config.nodelay,
+        secure: config.secure,
+    };
+    let handshake = Local {
+        generations: config.generation,
+        auth_offer: known(
+            "auth_offer",
+            &config.auth_offer,
+            AuthMethod::from_name,
+            &methods,
+        )?,
+        auth_accept: known(
+            "auth_accept",
+            &config.auth_accept,
+            AuthMethod::from_name,
+            &methods,
+        )?,
+        framings: known(
+            "framing_format",
+            &config.framing_format,
+            Framing::from_name,
+            &Framing::ALL.map(Framing::name),
+        )?,
+        timeout_secs: settings.idle_timeout().as_secs(),
+        ..Local::new(id.clone(), config.secret.clone())
+    };
+    Ok(assemble(id, settings, handshake, None, transport, random))
+}
+
+/// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
+pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dyn Relay>) -> Node {
+    let settings = Settings {
+        generations: Generations::Only(number),
+        ..own.settings.clone()
+    };
+    let handshake = Local {
+        node: id.clone(),
+        generations: Generations::Only(number),
+        params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
+        ..(*own.handshake).clone()
+    };
+    assemble(
+        id.clone(),
+        settings,
+        handshake,
+        Some(relay),
+        own.transport.clone(),
+        own.random.clone(),
+    )
+}
+
+/// The parameter of a greeting with which a stand-in names its bridge.
+pub(crate) const STAND_IN_KEY: &str = "standin";
+
+fn assemble(
+    id: NodeId,
+    settings: Settings,
+    handshake: Local,
+    relay: Option<Arc<dyn Relay>>,
+    transport: Transport,
+    random: Random,
+) -> Node {
+    let generations = settings.generations;
+    let mesh = mesh::state::Config {
+        connect_interval: settings.connect_interval,
+        monitor_timeout: settings.monitor_timeout(),
+        stands_in: relay.is_some(),
+        seed_only_when_alone: generations == Generations::Only(0),
+        seeds_are_single: generations == Generations::Only(2),
+    };
+    let runiq = alnumbits(&random.octets::<12>());
+    let gossip = alnumbits(&random.octets::<9>());
+    let stop = CancellationToken::new();
+    let inner = Arc::new(Inner {
+        id: id.clone(),
+        runtime: Handle::current(),
+        settings,
+        handshake: Arc::new(handshake),
+        ports: Ports::default(),
+        peers: Peers::default(),
+        functions: Functions::default(),
+        control: Control::new(id, gossip, mesh, &random),
+        listeners: RwLock::default(),
+        transport,
+        relay,
+        observer: OnceLock::new(),
+        stop: stop.clone(),
+        stopping: AtomicBool::new(false),
+        events: super::events::Subscribers::default(),
+        tasks: TaskTracker::new(),
+        kills: TaskTracker::new(),
+        halted: CancellationToken::new(),
+        versions: Versions::default(),
+        uniq: alnumbits(&random.octets::<6>()),
+        runiq,
+        port_room: Notify::new(),
+        port_counter: AtomicU64::new(0),
+        serial: AtomicU64::new(1),
+        random,
+    });
+    add_global_service(&inner);
+    let (home, stopped) = (inner.clone(), stop.clone());
+    inner.runtime.spawn(async move {
+        stopped.cancelled().await;
+        home.halt().await;
+    });
+    Node {
+        inner,
+        _owner: Some(Arc::new(Owner(stop))),
+    }
+}
+
+/// What peers spawn to talk about the mesh, and what they call to read statistics.
+fn add_global_service(node: &Arc<Inner>) {
+    let connect = |context: &Context, args: Message| {
+        let read = args.args::<(crate::proto::message::Num<f64>, NodeId)>();
+        let (version, peer) = match read {
+            Ok((version, peer)) => (version.0, peer),
+            Err(error) => return Outcome::Done(Err(error.to_string())),
+        };
+        if version.trunc() != 0.0 {
+            let text = format!("node version mismatch (requested {version}; we have 0)");
+            return Outcome::Done(Err(text));
+        }
+        // The peer's going is nothing to be reported.
+        let own = context.clone();
+        context.mon(&peer, move |_| own.end());
+        context.this().rcv_any(move |context, message| {
+            let node = context.node().inner();
+            node.control.message(node, &peer, &message);
+        });
+        Outcome::Done(Ok(()))
+    };
+    let connect: funcs::Function = Arc::new(connect);
+    let stats = |context: &Context, args: Message| {
+        let reply = args.args::<(crate::proto::PortId,)>();
+        let sent = match reply {
+            Ok((reply,)) => context.snd(&reply, &(context.stats(),)),
+            Err(error) => return Outcome::Done(Err(error.to_string())),
+        };
+        Outcome::Done(sent.map_err(|error| error.to_string()))
+    };
+    let stats: funcs::Function = Arc::new(stats);
+    let mut functions = node.functions.named.write();
+    functions.insert(mesh::CONNECT.to_owned(), connect);
+    functions.insert(super::STATS_FUNCTION.to_owned(), stats);
+}
+
+/// Binds a listener: where it is, and itself.
+pub(crate) fn bind(node: &Inner, address: &str) -> std::io::Result<(String, Listener)> {
+    let listener = node.transport.bind(address)?;
+    Ok((listener.local_addr()?, listener))
+}
+
+/// Accepts connections there, and tells the mesh.
+pub(crate) fn listen_on(node: &Arc<Inner>, listeners: Vec<(String, Listener)>) {
+    let names: Vec<String> = listeners.iter().map(|(name, _)| name.clone()).collect();
+    log_at!(8, "node listens on [{}].", names.join(" "));
+    node.control.listen(node, names.clone());
+    *node.listeners.write() = names;
+    for (_, listener) in listeners {
+        node.spawn_task(accept_loop(node.clone(), listener));
+    }
+}
+
+/// Runs the services of the configuration: functions of this program.
+pub(crate) fn run_services(node: &Arc<Inner>, services: &[Value]) {
+    for service in services {
+        if service.as_str() == Some(mesh::GLOBAL_SERVICE) {
+            node.control.become_global(node);
+            continue;
+        }
+        let (name, args) = match service {
+            Value::Array(list) => match list.split_first() {
+                Some((name, args)) => (name.as_str(), args),
+                None => (None, &[][..]),
+            },
+            name => (name.as_str(), &[][..]),
+        };
+        let Some(function) = name.and_then(|name| node.functions.get(name)) else {
+            log_at!(1, "the service {service} is no function of this program");
+            continue;
+        };
+        let context = Context::new(node, node.id.node_port());
+        let args = Message::from_values(args);
+        let outcome = code::guarded(|| function(&context, args));
+        if let Outcome::Done(Err(text)) = outcome {
+            log_at!(1, "the service {service} failed: {text}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The program's part in the database of generation 2.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::{Changes, Control};
+use crate::mesh::{Kind, database as db};
+use crate::node::Inner;
+use crate::proto::NodeId;
+
+impl Control {
+    pub(crate) fn db_set(&self, node: &Arc<Inner>, family: &str, key: &str, value: Value) {
+        let (family, key) = (family.to_owned(), key.to_owned());
+        self.database(node, db::Input::Set { family, key, value });
+    }
+
+    pub(crate) fn db_del(&self, node: &Arc<Inner>, family: &str, keys: Vec<String>) {
+        let family = family.to_owned();
+        self.database(node, db::Input::Del { family, keys });
+    }
+
+    /// Asks a question: its ID, and where the answer will come.
+    pub(crate) fn db_query(
+        &self,
+        node: &Arc<Inner>,
+        kind: Kind,
+        family: &str,
+    ) -> (u64, oneshot::Receiver<Value>) {
+        let mut state = self.0.lock();
+        let (id, answer) = state.questions.query();
+        let family = family.to_owned();
+        state.database(node, db::Input::Query { id, kind, family });
+        (id, answer)
+    }
+
+    /// Nobody wants the answer any more.
+    pub(crate) fn db_forget(&self, node: &Arc<Inner>, id: u64) {
+        let mut state = self.0.lock();
+        if state.questions.forget(id) {
+            state.database(node, db::Input::Forget(id));
+        }
+    }
+
+    pub(crate) fn db_monitor(&self, node: &Arc<Inner>, family: &str) -> (u64, Arc<Changes>) {
+        let mut state = self.0.lock();
+        let (id, changes) = state.questions.monitor();
+        let family = family.to_owned();
+        state.database(node, db::Input::Monitor { id, family });
+        (id, changes)
+    }
+
+    pub(crate) fn db_unmonitor(&self, node: &Arc<Inner>, id: u64, family: &str) {
+        let mut state = self.0.lock();
+        if state.questions.unmonitor(id) {
+            let family = family.to_owned();
+            state.database(node, db::Input::Unmonitor { id, family });
+        }
+    }
+
+    pub(crate) fn become_global(&self, node: &Arc<Inner>) {
+        self.database(node, db::Input::BecomeGlobal);
+    }
+
+    pub(crate) fn is_global(&self) -> bool {
+        self.0.lock().database.is_global()
+    }
+
+    pub(crate) fn master(&self) -> Option<NodeId> {
+        self.0.lock().database.master().cloned()
+    }
+}

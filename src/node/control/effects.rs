@@ -1,0 +1,150 @@
+//! What follows from a decision of the rules: sending, connecting, waiting, telling the program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Rules;
+use crate::log::log_at;
+use crate::mesh::groups::Source;
+use crate::mesh::state::{Effect, Input, Timer};
+use crate::mesh::{Change, database as db};
+use crate::node::monitor::Action;
+use crate::node::{Inner, link};
+use crate::proto::generation::Generations;
+use crate::proto::{Message, NodeId, PortId};
+
+impl Rules {
+    /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of groups
+    /// what has changed.
+    pub(super) fn carry_out(&mut self, node: &Arc<Inner>, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform(node, effect);
+        }
+        self.tell_followers();
+    }
+
+    fn perform(&mut self, node: &Arc<Inner>, effect: Effect) {
+        if node.is_stopping() {
+            return;
+        }
+        match effect {
+            Effect::Snd(port, message) => send(node, &port, &message),
+            Effect::Watch(id, port) => {
+                let home = Arc::downgrade(node);
+                let watched = port.clone();
+                let died = move |_| {
+                    if let Some(node) = home.upgrade() {
+                        node.control.input(&node, Input::BridgeDied(id, watched));
+                    }
+                };
+                node.monitor(&port, Action::call(died));
+            }
+            Effect::Connect(id, addresses, version) => {
+                // Only for the version that is greeted with anyway: nodes that speak several do better then.
+                let first = node.handshake.first_version();
+                if let Some(version) = version.filter(|version| *version == first) {
+                    node.versions.expect(&addresses, version);
+                }
+                connect(node, &id, &addresses);
+            }
+            Effect::Dial(seed) => {
+                log_at!(9, "trying connect to seed node {seed}.");
+                let home = node.clone();
+                node.spawn_task(async move { link::dial_seed(home, seed).await });
+            }
+            Effect::OwnSeed => {
+                if node.handshake.generations.allows(2) {
+                    self.database(node, db::Input::BecomeGlobal);
+                }
+            }
+            Effect::After(delay, timer) => after(node, delay, timer),
+            Effect::Log(level, text) => log(level, &text),
+        }
+    }
+
+    pub(super) fn perform_database(&mut self, node: &Arc<Inner>, effect: db::Effect) {
+        if node.is_stopping() {
+            return;
+        }
+        match effect {
+            db::Effect::Send(id, message) => send(node, &id.node_port(), &message),
+            db::Effect::Connect(id, addresses) => connect(node, &id, &addresses),
+            db::Effect::Unknown(id) => {
+                // Where there may be gossip, it may still tell.
+                if node.handshake.generations == Generations::Only(2)
+                    && let Some(peer) = node.peers.get(id.as_str())
+                {
+                    peer.stop_connecting(node, "no known address");
+                }
+            }
+            db::Effect::Reply(id, value) => self.questions.answer(id, value),
+            db::Effect::Seen(seen) => {
+                self.seen.queue.push_back(seen);
+                if !std::mem::replace(&mut self.seen.telling, true) {
+                    let home = node.clone();
+                    node.spawn_task(async move { home.control.tell_observer(&home) });
+                }
+            }
+            db::Effect::Changed { ids, change } => {
+                let mut of_group = false;
+                for id in ids {
+                    of_group |= !self.questions.tell(id, &change);
+                }
+                if of_group {
+                    self.group_changed(&change);
+                }
+            }
+            db::Effect::After(delay, timer) => {
+                let home = node.clone();
+                node.spawn_task(async move {
+                    tokio::time::sleep(delay).await;
+                    home.control.database(&home, db::Input::Timer(timer));
+                });
+            }
+            db::Effect::Log(level, text) => log(level, &text),
+        }
+    }
+
+    /// A family that is followed as a group has other keys: the IDs of its members.
+    fn group_changed(&mut self, change: &Change) {
+        let ports = |keys: &std::collections::BTreeMap<String, Value>| -> Vec<PortId> {
+            let keys = keys.keys().filter(|key| !key.is_empty());
+            keys.map(|key| PortId::new(key.as_str())).collect()
+        };
+        let (added, removed) = (ports(&change.added), ports(&change.deleted));
+        let groups = &mut self.gossip.groups;
+        groups.change(Source::Database, &change.family, added, removed);
+        self.tell_followers();
+    }
+}
+
+pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
+    if let Err(error) = node.snd_message(port, message) {
+        log_at!(1, "can't send to {port}: {error}");
+    }
+}
+
+fn connect(node: &Arc<Inner>, id: &NodeId, addresses: &[String]) {
+    log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
+    node.with_peer(id.as_str(), |peer| peer.connect(node, addresses));
+}
+
+fn log(level: u8, text: &str) {
+    match level {
+        1 => log_at!(1, "{text}"),
+        2 => log_at!(2, "{text}"),
+        7 => log_at!(7, "{text}"),
+        8 => log_at!(8, "{text}"),
+        _ => log_at!(9, "{text}"),
+    }
+}
+
+fn after(node: &Arc<Inner>, delay: Duration, timer: Timer) {
+    let home = node.clone();
+    node.spawn_task(async move {
+        tokio::time::sleep(delay).await;
+        home.control.input(&home, Input::Timer(timer));
+    });
+}

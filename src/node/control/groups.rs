@@ -1,0 +1,101 @@
+//! The program's part in groups.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Control, Rules};
+use crate::mesh::database as db;
+use crate::node::Inner;
+use crate::proto::PortId;
+
+/// The members of a group.
+pub(crate) type Members = Arc<BTreeSet<PortId>>;
+
+/// Who follows which group.
+#[derive(Default)]
+pub(super) struct Followers(HashMap<String, watch::Sender<Members>>);
+
+impl Followers {
+    /// The node has stopped: nobody hears of anything any more.
+    pub(super) fn close(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Control {
+    pub(crate) fn register(&self, node: &Arc<Inner>, group: &str, port: &PortId) -> bool {
+        let mut state = self.0.lock();
+        let (added, effects) = state.gossip.register(group, port);
+        state.carry_out(node, effects);
+        if added {
+            let set = db::Input::Set {
+                family: group.to_owned(),
+                key: port.to_string(),
+                value: Value::Null,
+            };
+            state.database(node, set);
+        }
+        added
+    }
+
+    pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        let mut state = self.0.lock();
+        let (removed, effects) = state.gossip.unregister(group, port);
+        if removed {
+            let del = db::Input::Del {
+                family: group.to_owned(),
+                keys: vec![port.to_string()],
+            };
+            state.database(node, del);
+        }
+        state.carry_out(node, effects);
+    }
+
+    pub(crate) fn members(&self, node: &Arc<Inner>, group: &str) -> Vec<PortId> {
+        let mut state = self.0.lock();
+        state.ask_database(node, group);
+        state.gossip.groups.members(group)
+    }
+
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.0.lock().gossip.groups.names()
+    }
+
+    /// Follows a group: its members now, and whenever they change.
+    pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Members> {
+        let mut state = self.0.lock();
+        state.ask_database(node, group);
+        let Rules {
+            gossip, followers, ..
+        } = &mut *state;
+        gossip.groups.follow(group);
+        let now = || watch::Sender::new(gossip.groups.all(group));
+        let sender = followers.0.entry(group.to_owned()).or_insert_with(now);
+        sender.subscribe()
+    }
+}
+
+impl Rules {
+    /// Sees to it that the database tells of a group's members, too.
+    fn ask_database(&mut self, node: &Arc<Inner>, group: &str) {
+        if let Some(id) = self.questions.follow(group) {
+            let family = group.to_owned();
+            self.database(node, db::Input::Monitor { id, family });
+        }
+    }
+
+    /// Tells the followers of groups what has changed.
+    pub(super) fn tell_followers(&mut self) {
+        while let Some((group, members)) = self.gossip.groups.next_changed() {
+            let sender = self.followers.0.get(&group);
+            if sender.is_none_or(|sender| sender.send(members).is_err()) {
+                // Nobody listens any more.
+                self.followers.0.remove(&group);
+                self.gossip.groups.unfollow(&group);
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The control plane: carries out what the rules of [`mesh`](crate::mesh) decide.
+//!
+//! The rules are told what happens, under one lock that no message between ports ever takes, and their
+//! effects are carried out in their order before it is given back. What is for the program (followers of
+//! groups, answers and changes of the database) is kept here beside them.
+
+mod database;
+mod effects;
+mod groups;
+mod questions;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::log::log_at;
+use crate::mesh::state::{self, Input, State};
+use crate::mesh::{Seen, database as db};
+use crate::node::Inner;
+use crate::node::random::Random;
+use crate::proto::generation::Generations;
+use crate::proto::handshake;
+use crate::proto::id::perl_counter;
+use crate::proto::{Generation, Message, NodeId, PortId};
+use groups::Followers;
+use questions::Questions;
+
+pub(crate) use questions::Changes;
+
+pub(crate) struct Control(Mutex<Rules>);
+
+/// What is known of the mesh, in the ways of all generations.
+struct Rules {
+    /// Generations 0 and 1, the groups and the seeds.
+    gossip: State,
+    /// Generation 2.
+    database: db::State,
+    questions: Questions,
+    followers: Followers,
+    seen: ForBridge,
+}
+
+/// What a bridge is to hear of the database, in order. It is told without any lock.
+#[derive(Default)]
+struct ForBridge {
+    queue: VecDeque<Seen>,
+    /// Somebody is at it.
+    telling: bool,
+}
+
+impl Rules {
+    /// Tells the rules something, and carries out what follows, in order.
+    fn input(&mut self, node: &Arc<Inner>, input: Input) {
+        let effects = self.gossip.handle(input);
+        self.carry_out(node, effects);
+    }
+
+    /// The same for the database.
+    fn database(&mut self, node: &Arc<Inner>, input: db::Input) {
+        for effect in self.database.handle(input) {
+            self.perform_database(node, effect);
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn new(own: NodeId, cookie: String, config: state::Config, random: &Random) -> Self {
+        let mut n = 0;
+        let name = move || {
+            n += 1;
+            format!("{cookie}.{}", perl_counter(n - 1))
+        };
+        let database = db::Config {
+            monitor_timeout: config.monitor_timeout,
+            limits: db::Limits::default(),
+        };
+        let source = || {
+            let random = random.clone();
+            Box::new(move || random.fraction())
+        };
+        Control(Mutex::new(Rules {
+            database: db::State::new(own.clone(), database, source()),
+            gossip: State::new(own, config, Box::new(name), source()),
+            questions: Questions::default(),
+            followers: Followers::default(),
+            seen: ForBridge::default(),
+        }))
+    }
+
+    /// Feeds an input in and carries out what follows, in order.
+    fn input(&self, node: &Arc<Inner>, input: Input) {
+        self.0.lock().input(node, input);
+    }
+
+    /// The same for the database.
+    fn database(&self, node: &Arc<Inner>, input: db::Input) {
+        self.0.lock().database(node, input);
+    }
+
+    pub(crate) fn node_up(&self, node: &Arc<Inner>, id: &NodeId) {
+        let Some(link) = node.peers.get(id.as_str()).and_then(|peer| peer.link()) else {
+            return;
+        };
+        let generation = link.generation();
+        let ours = node.handshake.generations;
+        let both = |number: &u32| ours.allows(*number) && link.info.speaks(*number);
+        let speaks = Generations::KNOWN.into_iter().filter(both).collect();
+        let mut state = self.0.lock();
+        state.input(
+            node,
+            Input::Up {
+                node: id.clone(),
+                generation,
+                speaks,
+            },
+        );
+        if generation == Generation::Gen2 {
+            let seed = state.gossip.is_seed(id);
+            let node_id = id.clone();
+            state.database(
+                node,
+                db::Input::Up {
+                    node: node_id,
+                    seed,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn node_down(&self, node: &Arc<Inner>, id: &NodeId) {
+        let mut state = self.0.lock();
+        state.input(node, Input::Down(id.clone()));
+        state.database(node, db::Input::Down(id.clone()));
+    }
+
+    /// A peer said something to the port that it spawned here.
+    pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
+        let parsed = state::Gossip::parse(message);
+        match parsed {
+            Ok(Some(gossip)) => {
+                self.input(node, Input::Gossip(from.clone(), gossip.clone()));
+                if let Some(observer) = node.observer.get() {
+                    observer.gossip(node, from, gossip);
+                }
+            }
+            Ok(None) => {}
+            Err(problem) => log_at!(
+                2,
+                "{from} said something about the mesh that is wrong: {problem}"
+            ),
+        }
+    }
+
+    /// A node made a request about the database. False if it is about something else.
+    pub(crate) fn request(
+        &self,
+        node: &Arc<Inner>,
+        from: &NodeId,
+        message: &Message,
+    ) -> Result<bool, String> {
+        use db::Request;
+        let request = Request::parse(message)?;
+        let is_one = request.is_some();
+        match request {
+            // A stand-in has no part in the database.
+            Some(Request::Find(whom)) if node.relay.is_some() => {
+                if let Some(answer) = Request::Found(whom, None).to_message() {
+                    effects::send(node, &from.node_port(), &answer);
+                }
+            }
+            Some(_) if node.relay.is_some() => {}
+            Some(request) => {
+                self.database(node, db::Input::Request(from.clone(), request));
+            }
+            None => {}
+        }
+        Ok(is_one)
+    }
+
+    /// A message waits for a node that we are not connected to.
+    pub(crate) fn want(&self, node: &Arc<Inner>, id: &NodeId) {
+        let mut state = self.0.lock();
+        state.input(node, Input::Want(id.clone()));
+        state.database(node, db::Input::Find(id.clone()));
+    }
+
+    /// No message waits for it any more: it could not be reached.
+    pub(crate) fn want_no_more(&self, node: &Arc<Inner>, id: &NodeId) {
+        self.database(node, db::Input::ConnectFailed(id.clone()));
+    }
+
+    pub(crate) fn listen(&self, node: &Arc<Inner>, listeners: Vec<String>) {
+        let mut state = self.0.lock();
+        state.input(node, Input::Listeners(listeners.clone()));
+        state.database(node, db::Input::Listeners(listeners));
+    }
+
+    pub(crate) fn add_seeds(&self, node: &Arc<Inner>, seeds: Vec<String>) {
+        self.input(node, Input::Seeds(seeds));
+    }
+
+    /// A connection to a seed got the seed's greeting.
+    pub(crate) fn seed_greeted(&self, node: &Arc<Inner>, seed: &str, peer: &handshake::Peer) {
+        let id = peer.greeting.node.clone();
+        let mut state = self.0.lock();
+        let found = Input::SeedIs(seed.to_owned(), id.clone(), peer.generation);
+        state.input(node, found);
+        state.database(node, db::Input::IsSeed(id));
+    }
+
+    /// An attempt to connect to a seed is over. `own`: the seed is this very node.
+    pub(crate) fn seed_ended(&self, node: &Arc<Inner>, seed: &str, own: bool) {
+        self.input(node, Input::SeedEnded(seed.to_owned(), own));
+    }
+
+    /// The node has a stand-in in the generation of that number, at these addresses.
+    pub(crate) fn vouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32, at: Vec<String>) {
+        let mut state = self.0.lock();
+        if number == 2 {
+            // In this order nobody takes it for the node itself.
+            let own = Value::from(node.id.as_str());
+            let listeners = Value::from(at.clone());
+            for (family, value) in [(db::STAND_INS, own), (db::LISTENERS, listeners)] {
+                let (family, key) = (family.to_owned(), id.to_string());
+                state.database(node, db::Input::Set { family, key, value });
+            }
+        }
+        state.input(node, Input::Vouch(id.clone(), number, at));
+    }
+
+    /// The node has a stand-in there no more.
+    pub(crate) fn unvouch(&self, node: &Arc<Inner>, id: &NodeId, number: u32) {
+        let mut state = self.0.lock();
+        if number == 2 {
+            for family in [db::LISTENERS, db::STAND_INS] {
+                let (family, keys) = (family.to_owned(), vec![id.to_string()]);
+                state.database(node, db::Input::Del { family, keys });
+            }
+        }
+        state.input(node, Input::Unvouch(id.clone(), number));
+    }
+
+    /// What the database knows of a node: where it listens, and the families that its ports are in.
+    pub(crate) fn in_database(&self, id: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        self.0.lock().database.known_of(id)
+    }
+
+    /// The node's observer begins to hear of the database, or stops.
+    pub(crate) fn observe(&self, node: &Arc<Inner>, begins: bool) {
+        self.database(node, db::Input::Observe(begins));
+    }
+
+    /// Tells the observer what was seen in the database.
+    fn tell_observer(&self, node: &Arc<Inner>) {
+        loop {
+            let seen = {
+                let mut state = self.0.lock();
+                let seen = state.seen.queue.pop_front();
+                state.seen.telling = seen.is_some();
+                seen
+            };
+            let Some(seen) = seen else { return };
+            if let Some(observer) = node.observer.get() {
+                observer.seen(node, seen);
+            }
+        }
+    }
+
+    /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made on
+    /// demand.
+    pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
+        let now = node.handshake.generations != Generations::Only(2);
+        self.input(node, Input::Learn(id.clone(), addresses, now));
+    }
+
+    /// What a node said of itself: its addresses and the groups of its ports.
+    pub(crate) fn said_by(&self, id: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        self.0.lock().gossip.said_by(id)
+    }
+
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock();
+        state.followers.close();
+        state.questions.close();
+    }
+}

@@ -1,0 +1,97 @@
+//! Runs an attempt to reach a node, by its [`Schedule`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Peer;
+use super::admission::{self, Purpose};
+use crate::log::log_at;
+use crate::node::Inner;
+use crate::peering::{Next, Schedule, Turn};
+
+/// The time that the rules are told: the runtime's, which tests can stop.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The attempt to get a link.
+pub(super) struct Attempt {
+    serial: u64,
+    schedule: Mutex<Schedule>,
+    /// New addresses became known.
+    news: Notify,
+    ended: CancellationToken,
+}
+
+impl Attempt {
+    /// Begins it, as a task.
+    pub(super) fn begin(node: &Arc<Inner>, peer: &Arc<Peer>, serial: u64) -> Arc<Self> {
+        let turn = match node.id > peer.id {
+            true => Turn::Second,
+            false => Turn::First,
+        };
+        let settings = &node.settings;
+        let schedule = Schedule::new(
+            now(),
+            turn,
+            settings.connect_interval,
+            settings.monitor_timeout(),
+            node.random.fraction(),
+        );
+        let attempt = Arc::new(Attempt {
+            serial,
+            schedule: Mutex::new(schedule),
+            news: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        let (home, peer, own) = (node.clone(), peer.clone(), attempt.clone());
+        node.spawn_task(async move { own.run(home, peer).await });
+        attempt
+    }
+
+    /// Ends it: there is a link, or the attempt is given up.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// The node may be at these addresses as well.
+    pub(super) fn add(&self, addresses: &[String]) {
+        self.schedule.lock().add(addresses);
+        self.news.notify_one();
+    }
+
+    /// Runs until there is a link or the time is up.
+    async fn run(self: Arc<Self>, node: Arc<Inner>, peer: Arc<Peer>) {
+        while !self.ended.is_cancelled() {
+            let random = node.random.fraction();
+            let next = self.schedule.lock().next(now(), random);
+            match next {
+                Next::Ask => node.control.want(&node, &peer.id),
+                Next::Dial(address) => self.dial(&node, &peer, address),
+                Next::Wait(until) => {
+                    tokio::select! {
+                        biased; // so that the same schedule gives the same history
+                        () = self.ended.cancelled() => return,
+                        () = self.news.notified() => {}
+                        () = tokio::time::sleep_until(until.into()) => {}
+                    }
+                }
+                Next::GiveUp => return peer.fail(&node, self.serial, "unable to connect"),
+            }
+        }
+    }
+
+    fn dial(self: &Arc<Self>, node: &Arc<Inner>, peer: &Arc<Peer>, address: String) {
+        log_at!(9, "connecting to {} at {address}", peer.id);
+        let (home, own) = (node.clone(), self.clone());
+        node.spawn_task(async move {
+            // The attempt goes on, whatever became of this try; it is logged there.
+            let _ = admission::dial(home, &address, Purpose::Node).await;
+            own.schedule.lock().ended(&address);
+        });
+    }
+}

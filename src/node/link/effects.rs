@@ -1,0 +1,185 @@
+//! What follows from a decision of the rules: closing, telling, firing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use super::attempt::Attempt;
+use super::{Link, Peer, State, thread};
+use crate::node::monitor::{self, Watcher};
+use crate::node::work::{self, Job};
+use crate::node::{Inner, NodeEvent};
+use crate::peering::{Afterwards, Effect, Step, Which};
+use crate::proto::{Framing, Reason};
+
+impl Peer {
+    /// Waits until no monitors are to fire.
+    pub(crate) async fn settled(&self) {
+        self.wait_until(|rules| !rules.is_failing()).await;
+    }
+
+    /// Loses the link of that number once everything is written, or cannot be for too long.
+    pub(crate) fn fail_when_written(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        serial: u64,
+        text: String,
+    ) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (peer, home) = (self.clone(), node.clone());
+        node.spawn_link_task(async move {
+            let _ = tokio::time::timeout(PATIENCE, peer.wait_until_written()).await;
+            work::enter(&home.runtime, || peer.fail(&home, serial, &text));
+        });
+    }
+
+    /// The link, or the attempt to get one, is lost. Nothing happens if `serial` is not the present
+    /// one's.
+    pub(crate) fn fail(self: &Arc<Self>, node: &Arc<Inner>, serial: u64, text: &str) {
+        self.lose(node, self.state.lock(), Which::Serial(serial), text);
+    }
+
+    /// Loses the link for certain, whichever it is.
+    pub(crate) fn disconnect(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        self.lose(node, self.state.lock(), Which::Present, text);
+    }
+
+    /// Gives up to connect to the node, if that is being tried.
+    pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
+        self.lose(node, self.state.lock(), Which::Attempt, text);
+    }
+
+    pub(super) fn lose(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        mut state: MutexGuard<'_, State>,
+        which: Which,
+        text: &str,
+    ) {
+        let reason = Reason::transport_error(self.id.as_str(), text);
+        let effects = state.rules.lose(which, reason, node.next_serial());
+        self.carry_out(node, state, effects);
+    }
+
+    /// A link is wanted, unless there is one.
+    pub(super) fn want(self: &Arc<Self>, node: &Arc<Inner>, mut state: MutexGuard<'_, State>) {
+        let effects = state.rules.want(node.next_serial());
+        self.carry_out(node, state, effects);
+    }
+
+    /// Carries out what the rules have decided, in that order. The lock is held until something is to be
+    /// told that others have to say about.
+    pub(super) fn carry_out(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        state: MutexGuard<'_, State>,
+        effects: Vec<Effect>,
+    ) {
+        let mut locked = Some(state);
+        for effect in effects {
+            let mut held = locked.take();
+            match effect {
+                Effect::Attempt(serial) => {
+                    let attempt = Attempt::begin(node, self, serial);
+                    held.get_or_insert_with(|| self.state.lock()).attempt = Some(attempt);
+                    locked = held;
+                }
+                Effect::EndAttempt => {
+                    let state = held.get_or_insert_with(|| self.state.lock());
+                    if let Some(attempt) = state.attempt.take() {
+                        attempt.end();
+                    }
+                    locked = held;
+                }
+                Effect::Close => {
+                    let state = held.get_or_insert_with(|| self.state.lock());
+                    if let Some(link) = state.link.take() {
+                        link.end.end();
+                    }
+                    self.framing.store(Framing::Json as u8, Ordering::Relaxed);
+                    locked = held;
+                }
+                Effect::Changed => {
+                    self.change.notify_waiters();
+                    locked = held;
+                }
+                Effect::TellUp => {
+                    let link = held.as_ref().and_then(|state| state.link.clone());
+                    drop(held);
+                    if let Some(link) = link {
+                        self.tell_up(node, &link);
+                    }
+                }
+                Effect::Ended(life) => {
+                    drop(held);
+                    if let Some(relay) = &node.relay {
+                        relay.ended(self, life);
+                    }
+                }
+                Effect::Settle => {
+                    drop(held);
+                    let peer = self.clone();
+                    let settle = move |node: &Arc<Inner>| peer.settle(node);
+                    work::schedule(node, Job::Call(Box::new(settle)));
+                }
+                Effect::Forget => {
+                    drop(held);
+                    node.peers.forget(self);
+                }
+            }
+        }
+    }
+
+    /// Tells everybody that the link is there.
+    fn tell_up(self: &Arc<Self>, node: &Arc<Inner>, link: &Arc<Link>) {
+        if let Some(relay) = &node.relay {
+            relay.up(self, link);
+        }
+        crate::log::log_at!(9, "{} connected as {}", link.remote, self.id);
+        node.tell_event(NodeEvent::Up {
+            node: self.id.clone(),
+            generation: link.generation(),
+        });
+        let mut state = self.state.lock();
+        let (wake, effects) = state.rules.told(link.facts.serial);
+        self.wake_writer(&state, wake);
+        self.carry_out(node, state, effects);
+    }
+
+    /// Tells everybody of a loss, step by step.
+    fn settle(self: &Arc<Self>, node: &Arc<Inner>) {
+        loop {
+            let afterwards = match node.is_stopping() {
+                true => Afterwards::Stop,
+                false => Afterwards::GoOn,
+            };
+            let mut state = self.state.lock();
+            let step = state.rules.settle(afterwards, node.next_serial());
+            if let Step::Settled(effects) = step {
+                return self.carry_out(node, state, effects);
+            }
+            drop(state);
+            match step {
+                Step::TellUnreachable => node.control.want_no_more(node, &self.id),
+                Step::Unwatch(names) => {
+                    let ours = |_, watcher: &Watcher| matches!(watcher, Watcher::Node(id) if *id == self.id);
+                    for port in names.iter().filter_map(|name| node.ports.get(name)) {
+                        port.unwatch(ours);
+                    }
+                }
+                Step::Fire(actions, reason) => thread::firing(self, || {
+                    for action in actions {
+                        monitor::fire(node, action, reason.clone());
+                    }
+                }),
+                Step::TellDown(reason) => node.tell_event(NodeEvent::Down {
+                    node: self.id.clone(),
+                    reason,
+                }),
+                Step::Settled(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Links to other nodes: which connection becomes one, its reader and its writer.
+//!
+//! A [`Peer`] is another node. What is to become of it is decided by the rules of
+//! [`peering`](crate::peering), which are kept here under the one lock that a message to that node
+//! takes; this room carries out what they decide:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`attempt`] | runs an attempt to reach a node: asks, dials, gives up |
+//! | [`admission`] | takes a connection from its greeting to the election |
+//! | [`establish`] | makes the elected one the link |
+//! | [`reader`], [`writer`] | the two halves of a link |
+//! | [`output`] | what is to be written, and who waits for that |
+//! | [`effects`] | what follows from a decision: closing, telling, firing |
+//! | [`table`] | the other nodes by their IDs |
+
+mod admission;
+mod attempt;
+mod effects;
+mod end;
+mod establish;
+mod output;
+mod reader;
+mod table;
+mod thread;
+mod writer;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub(crate) use admission::{accept_loop, dial_seed};
+pub(crate) use table::Peers;
+
+use super::Inner;
+use super::monitor::{self, Action};
+use super::relay::{Forwarded, Pair};
+use super::stats::LinkStats;
+use super::work;
+use crate::log::log_at;
+use crate::net::WriteHalf;
+use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
+use crate::proto::handshake::Peer as PeerInfo;
+use crate::proto::{Framing, Generation, NodeId, Reason};
+use attempt::Attempt;
+use end::End;
+
+/// Another node.
+pub(crate) struct Peer {
+    pub(crate) id: NodeId,
+    state: Mutex<State>,
+    /// Tells who waits that something has changed.
+    change: Notify,
+    /// The framing of the present link, for those who encode a message before they take our lock.
+    framing: AtomicU8,
+}
+
+/// What the lock of a peer guards.
+struct State {
+    rules: Peering<Action>,
+    /// The link that the rules speak of.
+    link: Option<Arc<Link>>,
+    /// The attempt that the rules speak of.
+    attempt: Option<Arc<Attempt>>,
+}
+
+/// A connection that messages flow on.
+pub(crate) struct Link {
+    pub(crate) facts: LinkFacts,
+    pub(crate) info: PeerInfo,
+    pub(crate) recv_framing: Framing,
+    /// The other end's address.
+    pub(crate) remote: String,
+    traffic: Traffic,
+    /// There is something to write.
+    ready: Notify,
+    /// What the writer writes to, as long as it does.
+    socket: Mutex<Option<Arc<WriteHalf>>>,
+    /// The other side closed the connection.
+    closed_there: AtomicBool,
+    /// The link is lost or given up: both halves stop.
+    end: End,
+    /// What a bridge knows of the link.
+    pub(crate) pair: Pair,
+}
+
+/// Counts of messages and octets; the messages that were sent are counted by the rules.
+#[derive(Default)]
+struct Traffic {
+    sent_octets: AtomicU64,
+    received: AtomicU64,
+    received_octets: AtomicU64,
+}
+
+impl Link {
+    fn new(facts: LinkFacts, info: PeerInfo, recv_framing: Framing, remote: String) -> Self {
+        Link {
+            facts,
+            info,
+            recv_framing,
+            remote,
+            traffic: Traffic::default(),
+            ready: Notify::new(),
+            socket: Mutex::default(),
+            closed_there: AtomicBool::new(false),
+            end: End::default(),
+            pair: Pair::default(),
+        }
+    }
+
+    /// The generation that is spoken on the link.
+    pub(crate) fn generation(&self) -> Generation {
+        self.facts.generation
+    }
+
+    /// Writes as much as goes at once.
+    fn write(&self, octets: &[u8]) -> std::io::Result<usize> {
+        match &*self.socket.lock() {
+            Some(socket) => socket.try_write(octets),
+            None => Ok(0),
+        }
+    }
+}
+
+/// The peer was taken out of the table: look it up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retired;
+
+/// What became of a message to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is on its way, or lost as the guarantee demands.
+    Done,
+    /// Too much is waiting already.
+    NoRoom,
+    /// It was encoded in another framing than the link's.
+    OtherFraming,
+}
+
+impl Peer {
+    pub(crate) fn new(id: NodeId, life: u64) -> Self {
+        Peer {
+            id,
+            state: Mutex::new(State {
+                rules: Peering::new(life),
+                link: None,
+                attempt: None,
+            }),
+            change: Notify::new(),
+            framing: AtomicU8::new(Framing::Json as u8),
+        }
+    }
+
+    /// The framing to encode messages in, most likely: see [`send`](Self::send).
+    #[inline]
+    pub(crate) fn framing(&self) -> Framing {
+        let framing = self.framing.load(Ordering::Relaxed);
+        let is = |known: &Framing| *known as u8 == framing;
+        Framing::ALL.into_iter().find(is).unwrap_or(Framing::Json)
+    }
+
+    /// The present link.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.state.lock().link.clone()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.lock().rules.link().is_some()
+    }
+
+    /// The present life, if there is a link or an attempt to get one.
+    pub(crate) fn life(&self) -> Option<u64> {
+        self.state.lock().rules.life()
+    }
+
+    /// The link's counts, if there is one.
+    pub(crate) fn stats(&self) -> Option<LinkStats> {
+        let mut state = self.state.lock();
+        let link = state.link.clone()?;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Some(LinkStats {
+            node: self.id.clone(),
+            remote: link.remote.clone(),
+            generation: link.generation().name().to_owned(),
+            provider: link.info.greeting.param("provider").map(str::to_owned),
+            send_framing: link.facts.send_framing.name().to_owned(),
+            recv_framing: link.recv_framing.name().to_owned(),
+            sent: state.rules.outbox().sent(),
+            sent_octets: count(&link.traffic.sent_octets),
+            received: count(&link.traffic.received),
+            received_octets: count(&link.traffic.received_octets),
+            queued_octets: state.rules.unwritten(),
+            reconnects: state.rules.reconnects(),
+        })
+    }
+
+    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` after it was
+    /// sent does not matter any more.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        framing: Framing,
+        encoded: &mut Vec<u8>,
+        room: Room,
+    ) -> Result<Outcome, Retired> {
+        // Port code is likely to send more, here or to others: that is gathered.
+        let pace = match work::is_inside() {
+            true => Pace::Gather,
+            false => Pace::Direct,
+        };
+        self.decide(node, |rules| {
+            let sender = thread::sender(self);
+            rules.send(name, sender, framing, encoded, room, pace)
+        })
+    }
+
+    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to; the
+    /// first time, to the present one.
+    pub(crate) fn forward(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        bound: &OnceLock<u64>,
+        framing: Framing,
+        encoded: &[u8],
+    ) -> Result<Forwarded, Retired> {
+        let mut forwarded = Forwarded::Done;
+        let outcome = self.decide(node, |rules| {
+            let life = *bound.get_or_init(|| rules.present_life());
+            let sent = rules.forward(life, framing, encoded);
+            if sent == Sent::Lost {
+                forwarded = Forwarded::Lost;
+            }
+            sent
+        })?;
+        Ok(match outcome {
+            _ if node.is_stopping() => Forwarded::Lost,
+            Outcome::OtherFraming => Forwarded::OtherFraming,
+            Outcome::Done | Outcome::NoRoom => forwarded,
+        })
+    }
+
+    /// Asks the node to kill a port of its own.
+    pub(crate) fn send_kill(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        reason: &Reason,
+    ) -> Result<(), Retired> {
+        if let Some(link) = self.link()
+            && !link.generation().has_remote_kill()
+        {
+            let (id, generation) = (&self.id, link.generation());
+            log_at!(
+                8,
+                "{id} (generation {generation}) can't be told to kill its port {name}"
+            );
+        }
+        let kill = |rules: &mut Peering<Action>| rules.kill(name, thread::sender(self), reason);
+        self.decide(node, kill).map(drop)
+    }
+
+    /// Tells the node that a local port that it monitors died, if it still does.
+    pub(crate) fn send_death(self: &Arc<Self>, node: &Arc<Inner>, name: &str, reason: &Reason) {
+        let _ = self.decide(node, |rules| rules.tell_death(name, reason));
+    }
+
+    /// Answers a monitor of a port that does not exist.
+    pub(crate) fn send_missing(self: &Arc<Self>, node: &Arc<Inner>, name: &str) {
+        let port = node.id.port(name);
+        let _ = self.decide(node, |rules| rules.tell_missing(&port));
+    }
+
+    /// Monitors a port there, or with an empty name the node. The action is taken, unless that fails.
+    pub(crate) fn monitor(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        name: &str,
+        serial: u64,
+        action: &mut Option<Action>,
+    ) -> Result<(), Retired> {
+        let mut state = self.state.lock();
+        let Some(given) = action.take() else {
+            return Ok(());
+        };
+        if node.is_stopping() && !state.rules.is_retired() {
+            drop(state);
+            let reason = Reason::transport_error(self.id.as_str(), super::STOPPING);
+            monitor::fire_soon(node, given, reason);
+            return Ok(());
+        }
+        let sender = thread::sender(self);
+        match state.rules.monitor(name, sender, serial, given) {
+            Monitored::Set(wake) => self.follow_up(node, state, wake),
+            Monitored::Retired(back) => {
+                *action = Some(back);
+                return Err(Retired);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a monitor.
+    pub(crate) fn unmonitor(&self, name: &str, serial: u64) {
+        let mut state = self.state.lock();
+        let (action, wake) = state.rules.unmonitor(name, serial);
+        self.wake_writer(&state, wake);
+        drop(state);
+        drop(action);
+    }
+
+    /// Whether somebody here monitors the port there.
+    pub(crate) fn monitors_port(&self, name: &str) -> bool {
+        self.state.lock().rules.monitors_port(name)
+    }
+
+    /// A port there died, as the node tells us: its monitors fire, in the order of its messages. The
+    /// caller is the link's reader.
+    pub(crate) fn port_died(&self, node: &Arc<Inner>, name: &str, reason: &Reason) {
+        let due = self.state.lock().rules.died(name);
+        for action in due {
+            monitor::fire(node, action, reason.clone());
+        }
+    }
+
+    /// Notes that the node monitors a local port.
+    pub(crate) fn watches(&self, name: &str) {
+        self.state.lock().rules.watch(name);
+    }
+
+    /// The node monitors the port no more.
+    pub(crate) fn watches_no_more(&self, name: &str) {
+        self.state.lock().rules.unwatch(name);
+    }
+
+    /// Has the rules decide on something to be sent, and looks after what follows from that.
+    #[inline]
+    fn decide(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        send: impl FnOnce(&mut Peering<Action>) -> Sent,
+    ) -> Result<Outcome, Retired> {
+        let mut state = self.state.lock();
+        if node.is_stopping() && !state.rules.is_retired() {
+            return Ok(Outcome::Done);
+        }
+        match send(&mut state.rules) {
+            Sent::Done(wake) => self.follow_up(node, state, wake),
+            Sent::Lost => {}
+            Sent::NoRoom => return Ok(Outcome::NoRoom),
+            Sent::OtherFraming => return Ok(Outcome::OtherFraming),
+            Sent::Retired => return Err(Retired),
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Keeps the queue in its bounds, and sees to it that what was sent gets on.
+    #[inline]
+    fn follow_up(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        state: parking_lot::MutexGuard<'_, State>,
+        wake: Wake,
+    ) {
+        if state.rules.unwritten() > node.settings.max_queue {
+            let limit = node.settings.max_queue;
+            let text = format!("more than {limit} octets are waiting to be sent");
+            return self.lose(node, state, Which::Everything, &text);
+        }
+        match wake {
+            Wake::Nobody => {}
+            Wake::Writer => self.wake_writer(&state, wake),
+            Wake::Sender => {
+                let link = state.link.clone();
+                drop(state);
+                if let Some(link) = link {
+                    self.flush(&link, output::Cause::Sent);
+                }
+            }
+            Wake::Attempt => self.want(node, state),
+        }
+    }
+
+    /// Wakes the writer, unless this thread runs the link's reader, which will write.
+    #[inline]
+    fn wake_writer(&self, state: &State, wake: Wake) {
+        if wake == Wake::Writer
+            && let Some(link) = &state.link
+            && !thread::is_reading(link)
+        {
+            link.ready.notify_one();
+        }
+    }
+
+    /// The peer goes with its node, which tells nobody.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock();
+        let gone = State {
+            rules: Peering::retired(0),
+            link: None,
+            attempt: None,
+        };
+        let held = std::mem::replace(&mut *state, gone);
+        drop(state);
+        drop(held);
+    }
+
+    /// Marks the peer as taken out of the table, if it holds nothing.
+    fn retire(&self) -> bool {
+        self.state.lock().rules.retire()
+    }
+}

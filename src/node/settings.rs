@@ -1,0 +1,49 @@
+//! What can be configured of a running node.
+
+use std::time::Duration;
+
+use crate::net::SocketOptions;
+use crate::proto::Limits;
+use crate::proto::generation::Generations;
+
+/// What can be configured of a running node.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) generations: Generations,
+    pub(crate) monitor_timeout: Option<Duration>,
+    pub(crate) network_latency: Duration,
+    pub(crate) connect_interval: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) max_queue: usize,
+    pub(crate) max_mailbox: usize,
+    pub(crate) nodelay: bool,
+    /// Nothing is run here for other nodes.
+    pub(crate) secure: bool,
+}
+
+impl Settings {
+    /// How long an attempt to reach a node may take, and how long a handshake.
+    pub(crate) fn monitor_timeout(&self) -> Duration {
+        let default = match self.generations {
+            Generations::Only(0) => Duration::from_secs(15),
+            _ => Duration::from_secs(30),
+        };
+        self.monitor_timeout.unwrap_or(default)
+    }
+
+    /// The idle time-out that we announce to generation 0: the time in which a silent peer is given
+    /// up, less what the network may take.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        let gen0 = self.monitor_timeout.unwrap_or(Duration::from_secs(15));
+        let least = Duration::from_secs(1) + self.network_latency;
+        gen0.saturating_sub(self.network_latency).max(least)
+    }
+
+    /// The options of the node's sockets.
+    pub(crate) fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            nodelay: self.nodelay,
+            keepalive: self.monitor_timeout(),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! How a link, or the attempt to get one, is lost, and how that is told.
+
+use std::collections::HashSet;
+
+use super::outbox::Outbox;
+use super::{Effect, Monitor, Peering, Phase, Sender, Waiting};
+use crate::proto::Reason;
+
+/// What is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The link, or the attempt, of this number; nothing if it is not the present one.
+    Serial(u64),
+    /// The link or the attempt, whichever there is.
+    Present,
+    /// What waits as well, even if there is neither.
+    Everything,
+    /// The attempt, if one is under way.
+    Attempt,
+}
+
+/// Whether the node goes on when a loss is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// What was sent and monitored meanwhile gets a new attempt.
+    GoOn,
+    /// The node stops: all that is lost, too.
+    Stop,
+}
+
+/// What is to be done next to settle a loss.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step<A> {
+    /// The node could not be reached.
+    TellUnreachable,
+    /// The other node monitors these ports here no more.
+    Unwatch(HashSet<Box<str>>),
+    /// These actions are due, as [`Sender::Action`].
+    Fire(Vec<A>, Reason),
+    /// Tell everybody that the node is down.
+    TellDown(Reason),
+    /// It is settled.
+    Settled(Vec<Effect>),
+}
+
+/// A loss that is not settled yet.
+pub(super) struct Failing<A> {
+    /// The number of the link that was lost, if it was one.
+    link: Option<u64>,
+    /// Everybody has been told that this link had come up.
+    told_up: bool,
+    reason: Reason,
+    next: Turn,
+    watched: HashSet<Box<str>>,
+    /// The monitors by port, those of the first name last. The ones of `firing` are taken out.
+    due: Vec<(Box<str>, Vec<Monitor<A>>)>,
+    /// The port whose monitors fire now.
+    firing: Option<Box<str>>,
+    /// Monitors that were set, or whose message was lost, while others were to fire: they fire with them.
+    pub(super) late: Vec<Monitor<A>>,
+}
+
+/// Whose turn it is when a loss is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Unreachable,
+    Watched,
+    Due,
+    Down,
+    Late,
+}
+
+impl<A> Failing<A> {
+    /// Whether something that is sent to the port is lost, because its monitors are still to fire. What
+    /// their actions send is for the next link.
+    pub(super) fn is_losing(&self, name: &str, sender: Sender) -> bool {
+        sender == Sender::Program && (self.is_due(name) || self.is_due(""))
+    }
+
+    fn is_due(&self, name: &str) -> bool {
+        self.firing.as_deref() == Some(name) || self.find(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        // From the last name to the first.
+        let place = self.due.binary_search_by(|(port, _)| name.cmp(port));
+        place.ok()
+    }
+
+    /// Takes out a monitor that has not fired yet.
+    pub(super) fn remove(&mut self, name: &str, serial: u64) -> Option<A> {
+        let is = |(n, _): &Monitor<A>| *n == serial;
+        if let Some(at) = self.late.iter().position(is) {
+            return Some(self.late.swap_remove(at).1);
+        }
+        let place = self.find(name)?;
+        let (_, list) = self.due.get_mut(place)?;
+        let at = list.iter().position(is)?;
+        Some(list.swap_remove(at).1)
+    }
+
+    /// Everybody was told that the link of that number had come up.
+    pub(super) fn told(&mut self, serial: u64) -> Vec<Effect> {
+        if self.link == Some(serial) && !std::mem::replace(&mut self.told_up, true) {
+            return vec![Effect::Settle];
+        }
+        Vec::new()
+    }
+}
+
+impl<A> Peering<A> {
+    /// The link, or the attempt to get one, is lost, for this reason. `next_life` is a number for the
+    /// next life.
+    pub(crate) fn lose(&mut self, which: Which, reason: Reason, next_life: u64) -> Vec<Effect> {
+        let lost = match (&self.phase, which) {
+            (Phase::Failing(_), _) => return Vec::new(),
+            (Phase::Up(up), Which::Serial(serial)) => up.link.serial == serial,
+            (Phase::Connecting(attempt), Which::Serial(serial)) => *attempt == serial,
+            (Phase::Connecting(_), Which::Attempt) => true,
+            (phase, Which::Present) => !matches!(phase, Phase::Idle),
+            (_, Which::Everything) => true,
+            (Phase::Idle | Phase::Up(_), _) => false,
+        };
+        if !lost {
+            return Vec::new();
+        }
+        // The queue is dropped before any monitor fires.
+        self.waiting = Waiting::default();
+        self.outbox = Outbox::default();
+        let ended = std::mem::replace(&mut self.life, next_life);
+        let mut due: Vec<_> = self.monitors.drain().collect();
+        due.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        let (close, link, told_up) = match &self.phase {
+            Phase::Up(up) => (Effect::Close, Some(up.link.serial), up.told),
+            _ => (Effect::EndAttempt, None, true),
+        };
+        self.phase = Phase::Failing(Failing {
+            link,
+            told_up,
+            reason,
+            next: match link {
+                Some(_) => Turn::Watched,
+                None => Turn::Unreachable,
+            },
+            watched: std::mem::take(&mut self.watched),
+            due,
+            firing: None,
+            late: Vec::new(),
+        });
+        let mut effects = vec![close, Effect::Changed, Effect::Ended(ended)];
+        if told_up {
+            effects.push(Effect::Settle);
+        }
+        effects
+    }
+
+    /// The next step to settle a loss, to be asked for until it is [settled](Step::Settled). The step
+    /// before is done. `serial` is the number of the attempt that may follow.
+    pub(crate) fn settle(&mut self, afterwards: Afterwards, serial: u64) -> Step<A> {
+        let Phase::Failing(failing) = &mut self.phase else {
+            return Step::Settled(Vec::new());
+        };
+        failing.firing = None;
+        loop {
+            match failing.next {
+                Turn::Unreachable => {
+                    failing.next = Turn::Watched;
+                    return Step::TellUnreachable;
+                }
+                Turn::Watched => {
+                    failing.next = Turn::Due;
+                    let watched = std::mem::take(&mut failing.watched);
+                    if !watched.is_empty() {
+                        return Step::Unwatch(watched);
+                    }
+                }
+                Turn::Due => match failing.due.pop() {
+                    Some((name, list)) => {
+                        failing.firing = Some(name);
+                        return Step::Fire(actions(list), failing.reason.clone());
+                    }
+                    None => failing.next = Turn::Down,
+                },
+                Turn::Down => {
+                    failing.due = Vec::new();
+                    failing.next = Turn::Late;
+                    if failing.link.is_some() {
+                        return Step::TellDown(failing.reason.clone());
+                    }
+                }
+                Turn::Late if !failing.late.is_empty() => {
+                    let late = std::mem::take(&mut failing.late);
+                    return Step::Fire(actions(late), failing.reason.clone());
+                }
+                Turn::Late => break,
+            }
+        }
+        if afterwards == Afterwards::Stop {
+            // What the actions have sent and set meanwhile is lost as well.
+            self.waiting = Waiting::default();
+            let left: Vec<Monitor<A>> = self.monitors.drain().flat_map(|(_, list)| list).collect();
+            if !left.is_empty() {
+                return Step::Fire(actions(left), failing.reason.clone());
+            }
+        }
+        self.phase = Phase::Idle;
+        let mut effects = match self.waiting.is_empty() && self.monitors.is_empty() {
+            true => vec![Effect::Forget],
+            false => self.want(serial),
+        };
+        effects.push(Effect::Changed);
+        Step::Settled(effects)
+    }
+}
+
+fn actions<A>(monitors: Vec<Monitor<A>>) -> Vec<A> {
+    monitors.into_iter().map(|(_, action)| action).collect()
+}

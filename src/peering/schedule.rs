@@ -1,0 +1,203 @@
+//! Which address of a node is tried when, until there is a link or time is up.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// The shortest time between two tries.
+const LEAST_INTERVAL: Duration = Duration::from_millis(400);
+
+/// Two nodes that hear of each other at the same time would both connect, in vain for one of them: the
+/// one with the larger ID begins so much later.
+const SECOND: Duration = Duration::from_millis(20);
+
+/// The first tries of a node that hears of many others are spread over this time.
+const SPREAD: Duration = Duration::from_millis(5);
+
+/// The time between two tries: all addresses are tried at least once before the time is up.
+fn interval(connect: Duration, monitor: Duration, addresses: usize) -> Duration {
+    let spread = monitor.saturating_sub(connect) / addresses.max(1) as u32;
+    connect.min(spread).max(LEAST_INTERVAL)
+}
+
+/// The schedule of an attempt to reach a node.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    addresses: Vec<String>,
+    /// Addresses to which a connection is being made.
+    trying: HashSet<String>,
+    connect_interval: Duration,
+    limit: Duration,
+    deadline: Instant,
+    /// When the next address is due.
+    due: Instant,
+    tried: usize,
+    asked: bool,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Ask the mesh where the node may be.
+    Ask,
+    /// Connect to this address, and say when that has [ended](Schedule::ended).
+    Dial(String),
+    /// Nothing until this time, unless [addresses](Schedule::add) come.
+    Wait(Instant),
+    /// Time is up.
+    GiveUp,
+}
+
+/// Which of two nodes that hear of each other begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The other one may have heard of us as well, and begins.
+    Second,
+    First,
+}
+
+impl Schedule {
+    /// That of an attempt that begins now and ends after `limit`. `random` is between 0 and 1.
+    pub(crate) fn new(
+        now: Instant,
+        turn: Turn,
+        connect_interval: Duration,
+        limit: Duration,
+        random: f64,
+    ) -> Self {
+        let mut due = now + SPREAD.mul_f64(random);
+        if turn == Turn::Second {
+            due += SECOND;
+        }
+        Schedule {
+            addresses: Vec::new(),
+            trying: HashSet::new(),
+            connect_interval,
+            limit,
+            deadline: now + limit,
+            due,
+            tried: 0,
+            asked: false,
+        }
+    }
+
+    /// The node may be at these addresses as well: they are tried first.
+    pub(crate) fn add(&mut self, addresses: &[String]) {
+        for address in addresses.iter().rev() {
+            if !self.addresses.contains(address) {
+                self.addresses.insert(0, address.clone());
+            }
+        }
+    }
+
+    /// The connection to an address was closed, or became the link.
+    pub(crate) fn ended(&mut self, address: &str) {
+        self.trying.remove(address);
+    }
+
+    /// What is to be done now; to be asked again right after it is done. `random` is between 0 and 1.
+    pub(crate) fn next(&mut self, now: Instant, random: f64) -> Next {
+        // Nobody is asked for what is known, as long as it may serve.
+        let none_left = self.tried >= self.addresses.len();
+        let has_come = self.addresses.is_empty() || now >= self.due;
+        if none_left && has_come && now < self.deadline && !std::mem::replace(&mut self.asked, true)
+        {
+            return Next::Ask;
+        }
+        loop {
+            if now >= self.deadline {
+                return Next::GiveUp;
+            }
+            if self.addresses.is_empty() {
+                return Next::Wait(self.deadline);
+            }
+            if now < self.due {
+                return Next::Wait(self.due.min(self.deadline));
+            }
+            let address = self.addresses[self.tried % self.addresses.len()].clone();
+            self.tried += 1;
+            let interval = interval(self.connect_interval, self.limit, self.addresses.len());
+            self.due = now + interval.mul_f64(0.9 + 0.1 * random);
+            if self.trying.insert(address.clone()) {
+                return Next::Dial(address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECS: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn tries_are_spread_over_the_time() {
+        assert_eq!(interval(SECS(2), SECS(30), 1), SECS(2));
+        assert_eq!(interval(SECS(2), SECS(30), 14), SECS(2));
+        assert_eq!(interval(SECS(2), SECS(30), 28), SECS(1));
+        assert_eq!(interval(SECS(2), SECS(30), 1000), LEAST_INTERVAL);
+        assert_eq!(interval(SECS(2), SECS(1), 1), LEAST_INTERVAL);
+    }
+
+    #[test]
+    fn who_is_unknown_is_asked_for_once() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, Turn::First, SECS(2), SECS(30), 0.0);
+        assert_eq!(schedule.next(start, 0.0), Next::Ask);
+        let deadline = start + SECS(30);
+        assert_eq!(schedule.next(start, 0.0), Next::Wait(deadline));
+        schedule.add(&["a:1".to_owned()]);
+        assert_eq!(
+            schedule.next(start + SECS(1), 0.0),
+            Next::Dial("a:1".to_owned())
+        );
+        assert_eq!(schedule.next(deadline, 0.0), Next::GiveUp);
+    }
+
+    #[test]
+    fn addresses_are_tried_in_turn_then_the_mesh_is_asked() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, Turn::Second, SECS(2), SECS(30), 0.0);
+        schedule.add(&["a:1".to_owned(), "b:1".to_owned()]);
+        assert_eq!(schedule.next(start, 1.0), Next::Wait(start + SECOND));
+        let (mut now, mut dialled, mut asked_at) = (start + SECOND, Vec::new(), None);
+        loop {
+            match schedule.next(now, 1.0) {
+                Next::Dial(address) => {
+                    schedule.ended(&address);
+                    dialled.push(address);
+                }
+                Next::Ask => {
+                    assert!(asked_at.replace(dialled.len()).is_none());
+                    schedule.add(&["c:1".to_owned()]);
+                }
+                Next::Wait(until) => now = until,
+                Next::GiveUp => break,
+            }
+        }
+        assert_eq!(now, start + SECS(30));
+        assert_eq!(asked_at, Some(2), "when all that were known had been tried");
+        assert!(
+            dialled.starts_with(&["a:1".to_owned(), "b:1".to_owned()]),
+            "{dialled:?}"
+        );
+        assert!(dialled.contains(&"c:1".to_owned()));
+        assert_eq!(dialled.len(), 15, "one every two seconds");
+    }
+
+    #[test]
+    fn no_address_is_dialled_twice_at_once() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, Turn::First, SECS(2), SECS(30), 0.0);
+        schedule.add(&["a:1".to_owned()]);
+        assert_eq!(schedule.next(start, 1.0), Next::Dial("a:1".to_owned()));
+        let later = start + SECS(2);
+        assert_eq!(schedule.next(later, 1.0), Next::Ask);
+        assert_eq!(schedule.next(later, 1.0), Next::Wait(later + SECS(2)));
+        schedule.ended("a:1");
+        assert_eq!(
+            schedule.next(later + SECS(2), 1.0),
+            Next::Dial("a:1".to_owned())
+        );
+    }
+}
