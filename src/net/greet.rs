@@ -1,7 +1,8 @@
-//! The handshake over a stream, in two steps: the greetings, and then the tokens.
+//! The handshake over a stream, in two steps: first the greetings, and then the proofs.
 //!
-//! In between the caller decides what becomes of the connection, knowing what the peer claims to be.
-//! A greeting of another protocol, and TLS, would be branches there.
+//! In between the caller decides what becomes of the connection, knowing what the peer claims to be:
+//! a greeting of another protocol is a branch there. TLS is one in [`Greeted::prove`], where both nonces
+//! are known and no token is sent.
 
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ struct Conversation {
     first: First,
 }
 
-/// A connection on which both sides have greeted. Nothing is proved.
+/// A connection on which both sides have greeted; the peer's nonce may be missing. Nothing is proved.
 pub(crate) struct Greeted(Conversation);
 
 /// A connection on which the peer has proved itself.
@@ -78,7 +79,8 @@ pub(crate) async fn greet(
     if !conversation.handshake.is_open() {
         conversation.handshake.greet(&mut out);
     }
-    conversation.talk(out, Handshake::is_paused).await?;
+    let greeted = |handshake: &Handshake| handshake.peer().is_some();
+    conversation.talk(out, greeted).await?;
     Ok(Greeted(conversation))
 }
 
@@ -95,6 +97,7 @@ impl Greeted {
     /// Goes on: takes the peer's proof, and sends ours unless it is withheld.
     pub(crate) async fn prove(self) -> Result<Proved, LinkError> {
         let Greeted(mut conversation) = self;
+        conversation.talk(Vec::new(), Handshake::is_paused).await?;
         let mut out = Vec::new();
         let resumed = conversation.handshake.resume(&mut out);
         conversation.taken(resumed, &out).await?;

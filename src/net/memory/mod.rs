@@ -1,8 +1,8 @@
 //! A network in memory: hosts, listeners and connections without sockets, with delays and faults.
 //!
 //! A [`Network`] has [`Host`]s with names. A host listens on addresses `name:port`, and dials those of others. On a
-//! current-thread runtime, and with tokio's clock paused, a whole network runs in virtual time, in no time, and the same way
-//! each time: nothing here is random, and nothing is served in another order than it came in.
+//! current-thread runtime, and with tokio's clock paused, a whole network runs in virtual time, in no time, and
+//! the same way each time: nothing here is random, and nothing is served in another order than it came in.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -40,28 +40,31 @@
 //!
 //! # What is as with TCP, and what is not
 //!
-//! - A connection carries octets, in order, each way by itself; an end of the stream arrives behind them. Octets that were
-//!   written and not yet read count for the [capacity](Network::set_capacity), wherever they are. Room is there again as soon as
-//!   they are read: no delay is counted for that.
+//! - A connection carries octets, in order, each way by itself; an end of the stream arrives behind them. Octets
+//!   that were written and not yet read count for the [capacity](Network::set_capacity), wherever they are.
+//!   Room is there again as soon as they are read: no delay is counted for that.
 //! - Dialling takes the delay there and that back; the listener has the connection after the first of them.
-//! - A side that is dropped with octets unread [resets](Pipe) the connection; what is sent to a side that is gone is lost
-//!   without a trace, until its end of the stream has arrived.
+//! - A side that is dropped with octets unread [resets](Pipe) the connection. What is sent to a side that is gone is
+//!   lost without an error, until the end of the stream from there has arrived.
 //! - Nothing gets lost on the way, or slower for being much: a delay is all there is of latency, and a
 //!   [partition](Network::partition) holds what a real network would send again.
 //! - No connection ends by itself, however long a partition lasts: who wants to notice uses a timeout.
 //!
 //! # Time
 //!
-//! Delays go by the clock of the runtime in which a write, a read or a fault happens. tokio counts milliseconds, and rounds up.
-//! A paused clock is only seen within its runtime: what another thread writes is dated by the real time.
+//! Delays go by the clock of the runtime in which a write, a read or a fault happens. tokio counts milliseconds,
+//! and rounds up. A paused clock is only seen within its runtime: what another thread writes is dated by the
+//! real time.
 
 mod connection;
+mod host;
 mod listener;
 mod pipe;
 mod route;
 #[cfg(test)]
 mod tests;
 
+pub use host::Host;
 pub use listener::Listener;
 pub use pipe::Pipe;
 pub(crate) use pipe::{ReadHalf, WriteHalf};
@@ -77,8 +80,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use connection::Connection;
-use listener::{BACKLOG, Waiting};
-use route::{Route, count};
+use listener::Waiting;
+use route::Route;
 
 /// How many octets a connection holds each way unless set otherwise.
 const DEFAULT_CAPACITY: usize = 64 * 1024;
@@ -154,10 +157,7 @@ impl Network {
     /// The host of this name: what stands before the port in its addresses. It need not have been
     /// mentioned before.
     pub fn host(&self, name: &str) -> Host {
-        Host {
-            network: self.clone(),
-            name: name.into(),
-        }
+        Host::new(self, name)
     }
 
     /// How many octets may lie in a connection, each way, of those that are made from now on: at first 64 KiB.
@@ -361,119 +361,4 @@ impl State {
         ports.source = source.checked_add(1).unwrap_or(FIRST_SOURCE);
         format!("{host}:{source}")
     }
-}
-
-/// A host in a [`Network`]. Clones, and those that [`Network::host`] gives for the same name, are the same host.
-#[derive(Debug, Clone)]
-pub struct Host {
-    network: Network,
-    name: Name,
-}
-
-impl Host {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The network that it is in.
-    pub fn network(&self) -> &Network {
-        &self.network
-    }
-
-    /// Listens on `address`, which is `name:port` with the name of this host, or `*` in its place. A port of `0` or `*` is
-    /// the next one that is free: from 1 on, each once before any is given again.
-    ///
-    /// # Errors
-    ///
-    /// [`AddrInUse`](ErrorKind::AddrInUse) if there is a listener on this address,
-    /// [`AddrNotAvailable`](ErrorKind::AddrNotAvailable) if the address is another host's, and
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is none.
-    pub fn bind(&self, address: &str) -> io::Result<Listener> {
-        let (name, port) = address
-            .rsplit_once(':')
-            .ok_or_else(|| no_address(address))?;
-        if name != "*" && name != &*self.name {
-            return Err(ErrorKind::AddrNotAvailable.into());
-        }
-        let port: u16 = match port {
-            "*" => 0,
-            port => port.parse().map_err(|_| no_address(address))?,
-        };
-        let (sender, receiver) = mpsc::channel(BACKLOG);
-        let mut state = self.network.0.state.lock();
-        let address = match port {
-            0 => state.free_address(&self.name)?,
-            port => format!("{}:{port}", self.name),
-        };
-        if state.listeners.contains_key(&address) {
-            return Err(ErrorKind::AddrInUse.into());
-        }
-        state.listeners.insert(address.clone(), sender);
-        drop(state);
-        Ok(Listener::new(self.network.clone(), address, receiver))
-    }
-
-    /// Connects to `address`, which is `name:port`. That takes the delays there and back, and longer if as many as
-    /// 1024 connections wait there to be accepted. In a [partition](Network::partition) it waits for the end of that. If it is not
-    /// waited for, a connection that was made is closed.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) if nobody listens there when the attempt arrives, and
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is no address.
-    ///
-    /// # Panics
-    ///
-    /// If there is a delay and no tokio runtime with a clock.
-    pub async fn dial(&self, address: &str) -> io::Result<Pipe> {
-        let split = address.rsplit_once(':');
-        let parsed = split.and_then(|(name, port)| Some((name, port.parse::<u16>().ok()?)));
-        let (name, port) = parsed.ok_or_else(|| no_address(address))?;
-        let (there, back, source) = {
-            let mut state = self.network.0.state.lock();
-            let name = Name::from(name);
-            let there = state.way(&self.name, &name).route.clone();
-            let back = state.way(&name, &self.name).route.clone();
-            (there, back, state.source(&self.name))
-        };
-        there.travel().await;
-        let listener = {
-            let state = self.network.0.state.lock();
-            state.listeners.get(&format!("{name}:{port}")).cloned()
-        };
-        let place = match listener {
-            Some(listener) => listener.reserve_owned().await.ok(),
-            None => None,
-        };
-        let pipe = place.map(|place| {
-            let connection = self.network.connect([there.clone(), back.clone()]);
-            let [near, far] = Pipe::pair(&connection);
-            count(&there.connected, 1);
-            place.send((far, source));
-            near
-        });
-        back.travel().await;
-        pipe.ok_or_else(|| ErrorKind::ConnectionRefused.into())
-    }
-
-    /// A number that depends on the seed of the network and the name of this host and on nothing else, to seed with it
-    /// what is random on this host.
-    pub fn rng_seed(&self) -> u64 {
-        let octets = self.name.bytes().map(u64::from);
-        octets.fold(mix(self.network.0.seed), |seed, octet| mix(seed ^ octet))
-    }
-}
-
-fn no_address(text: &str) -> io::Error {
-    let message = format!("not an address of the form name:port: {text}");
-    io::Error::new(ErrorKind::InvalidInput, message)
-}
-
-/// SplitMix64: other numbers for other arguments, without a pattern.
-fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

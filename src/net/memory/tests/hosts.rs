@@ -1,6 +1,8 @@
 //! Addresses, dialling, and many hosts at once.
 
 use super::*;
+use crate::net::memory::host::mix;
+use crate::net::memory::listener::BACKLOG;
 
 #[tokio::test(start_paused = true)]
 async fn addresses() {
