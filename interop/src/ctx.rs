@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::driver::{Node, short};
+use crate::driver::Node;
 use crate::fault::{Fault, Result};
-use crate::matrix::{Impl, Pairing, Side};
+use crate::pairing::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
 use crate::relay::Relay;
 use crate::reserved::Reserved;
-use crate::verbs::Spec;
+use crate::spec::Spec;
+use crate::transcript::Transcript;
 
 /// What is the same for all cells.
 #[derive(Debug, Clone)]
@@ -38,38 +38,6 @@ pub struct Env {
     pub schedules: std::ops::Range<u64>,
     /// The releases that are run, for scenarios with more than one.
     pub releases: Vec<Arc<Release>>,
-}
-
-/// Everything that was said between harness and drivers, one JSON line each, with the time.
-#[derive(Debug, Clone)]
-pub struct Transcript {
-    file: Arc<Mutex<File>>,
-    begun: Instant,
-}
-
-impl Transcript {
-    fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(Fault::io(path.display().to_string()))?;
-        Ok(Self {
-            file: Arc::new(Mutex::new(file)),
-            begun: Instant::now(),
-        })
-    }
-
-    /// Adds a line.
-    pub fn write(&self, node: &str, what: &str, value: &Value) {
-        let text = value.to_string();
-        let value = if text.len() > 4096 {
-            json!(short(&text))
-        } else {
-            value.clone()
-        };
-        let line = json!({ "at": self.begun.elapsed().as_secs_f64(), "node": node, what: value });
-        let _ = writeln!(
-            self.file.lock().unwrap_or_else(PoisonError::into_inner),
-            "{line}"
-        );
-    }
 }
 
 /// What a scenario has at hand.

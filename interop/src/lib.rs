@@ -1,7 +1,7 @@
 //! Real AnyEvent::MP nodes and `aemp` nodes against each other, as separate processes on 127.0.0.1.
 //!
-//! A *scenario* ([`scenario`], one file each below `scenarios`) says what is to happen between nodes; a *pairing*
-//! ([`matrix`]) says which implementation plays which node. A scenario in a pairing is a *cell*; running it passes, fails
+//! A *scenario* ([`scenario`], one file each below [`scenarios`]) says what is to happen between nodes; a *pairing*
+//! ([`pairing`]) says which implementation plays which node. A scenario in a pairing is a *cell* ([`matrix`]); running it passes, fails
 //! with the step at which it did, or is not run for a stated reason. The manifest ([`expected`]) lists cells that are
 //! known to fail and why; such a cell that passes is an error.
 //!
@@ -15,6 +15,8 @@ pub mod driver;
 pub mod expected;
 pub mod fault;
 pub mod matrix;
+pub mod pairing;
+pub mod pattern;
 pub mod peers;
 pub mod process;
 pub mod raw;
@@ -23,8 +25,10 @@ pub mod report;
 pub mod reserved;
 pub mod run;
 pub mod scenario;
-mod scenarios;
+pub mod scenarios;
+pub mod spec;
+pub mod transcript;
 mod verbs;
 pub mod wire;
 
-pub use verbs::Spec;
+pub use spec::Spec;

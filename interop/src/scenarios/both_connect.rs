@@ -6,9 +6,9 @@ use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::Fault;
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

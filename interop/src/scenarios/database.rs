@@ -8,9 +8,9 @@ use crate::compare::same;
 use crate::ctx::Ctx;
 use crate::driver::{Event, Node};
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, only_2};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// Values, queries, registered ports.
 pub const VALUES: Scenario = Scenario {

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::relay::Plan;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// Every octet by itself.
 pub const SPLIT: Scenario = Scenario {

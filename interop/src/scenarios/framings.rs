@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, only_2};
 
 /// CBOR and JSON.

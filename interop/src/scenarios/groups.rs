@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::{matrix::Side, verbs::Spec};
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

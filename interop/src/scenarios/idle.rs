@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
-use crate::matrix::Pairing;
+use crate::pairing::Pairing;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 

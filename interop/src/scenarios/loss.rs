@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// `kill -9`, each way.
 pub const KILL9: Scenario = Scenario {

@@ -5,9 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::ctx::Ctx;
-use crate::driver::short;
-use crate::fault::{Fault, Result, ensure};
-use crate::matrix::{Impl, Side};
+use crate::fault::{Fault, Result, ensure, short};
+use crate::pairing::{Impl, Side};
 use crate::peers::Generation;
 use crate::process::Process;
 use crate::scenario::{Scenario, everywhere};

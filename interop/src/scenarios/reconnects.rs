@@ -2,10 +2,10 @@
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Fault, Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::relay::Relay;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

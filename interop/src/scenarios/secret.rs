@@ -2,9 +2,9 @@
 
 use crate::ctx::Ctx;
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
