@@ -14,7 +14,7 @@ use crate::driver::Node;
 use crate::fault::{Fault, Result};
 use crate::pairing::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
-use crate::relay::Relay;
+use crate::proxy::Proxy;
 use crate::reserved::Reserved;
 use crate::spec::Spec;
 use crate::transcript::Transcript;
@@ -51,12 +51,12 @@ pub struct Ctx {
     transcript: Transcript,
     step: String,
     started: HashMap<String, usize>,
-    /// Kept here too, so that a relay lasts as long as the scenario whoever drops it.
-    relays: Vec<Arc<Relay>>,
+    /// Kept here too, so that a proxy lasts as long as the scenario whoever drops it.
+    proxies: Vec<Arc<Proxy>>,
     reserved: Vec<Reserved>,
 }
 
-/// The two nodes of a pair, connected through a relay.
+/// The two nodes of a pair, connected through a proxy.
 #[derive(Debug)]
 pub struct Pair {
     /// Listens (side A); node ID `alice`.
@@ -64,7 +64,7 @@ pub struct Pair {
     /// Has no listener and alice as its seed (side B); node ID `bob`.
     pub bob: Node,
     /// Between them.
-    pub relay: Arc<Relay>,
+    pub proxy: Arc<Proxy>,
 }
 
 /// Has a perl use the release, and log as the others do.
@@ -111,7 +111,7 @@ impl Ctx {
             transcript: Transcript::create(&folder.join("transcript.jsonl"))?,
             step: "start".to_owned(),
             started: HashMap::new(),
-            relays: Vec::new(),
+            proxies: Vec::new(),
             reserved: Vec::new(),
         })
     }
@@ -183,17 +183,17 @@ impl Ctx {
         Ok(address)
     }
 
-    /// Starts a relay to `target`, given as an address. It lasts to the end of the scenario.
-    pub fn relay(&mut self, target: &str) -> Result<Arc<Relay>> {
+    /// Starts a proxy to `target`, given as an address. It lasts to the end of the scenario.
+    pub fn proxy(&mut self, target: &str) -> Result<Arc<Proxy>> {
         let address: SocketAddr = target
             .parse()
             .map_err(|_| Fault::unexpected(format!("not an address: {target}")))?;
         let record = self
             .dir
-            .join(format!("wire-{}.jsonl", self.relays.len() + 1));
-        let relay = Arc::new(Relay::start(address, Some(&record))?);
-        self.relays.push(Arc::clone(&relay));
-        Ok(relay)
+            .join(format!("wire-{}.jsonl", self.proxies.len() + 1));
+        let proxy = Arc::new(Proxy::start(address, Some(&record))?);
+        self.proxies.push(Arc::clone(&proxy));
+        Ok(proxy)
     }
 
     /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own and the given secret, or the shared one.
@@ -327,13 +327,13 @@ impl Ctx {
         let (mut a, mut b) = (Spec::new("alice").listen(), Spec::new("bob"));
         alice(&mut a);
         let alice = self.node(Side::A, &a)?;
-        let relay = self.relay(&alice.listener()?)?;
-        b = b.seed(relay.address());
+        let proxy = self.proxy(&alice.listener()?)?;
+        b = b.seed(proxy.address());
         bob(&mut b);
         let bob = self.node(Side::B, &b)?;
         alice.up("bob")?;
         bob.up("alice")?;
-        Ok(Pair { alice, bob, relay })
+        Ok(Pair { alice, bob, proxy })
     }
 
     /// The text of a node's log so far.

@@ -7,7 +7,7 @@
 //!
 //! Every node is a *driver*: a process that reads commands and writes events as JSON lines (`DRIVER.md`), so that the harness
 //! treats a Perl node ([`peers`] finds the releases) and a Rust node alike. Nothing here sleeps to wait: a wait names what it waits for and has a
-//! deadline ([`driver`]). Connections between the two nodes of a pair go through a recording relay ([`relay`]) that can also do harm.
+//! deadline ([`driver`]). Connections between the two nodes of a pair go through a recording proxy ([`proxy`]) that can also do harm.
 
 pub mod compare;
 pub mod ctx;
@@ -19,8 +19,8 @@ pub mod pairing;
 pub mod pattern;
 pub mod peers;
 pub mod process;
+pub mod proxy;
 pub mod raw;
-pub mod relay;
 pub mod report;
 pub mod reserved;
 pub mod run;

@@ -22,8 +22,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
     let early = alice.port("mute")?;
     alice.grp_reg("early", &early)?;
-    let relay = ctx.relay(&alice.listener()?)?;
-    let bob = ctx.node(Side::B, &Spec::new("bob").seed(relay.address()))?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(proxy.address()))?;
     alice.up("bob")?;
     bob.up("alice")?;
     bob.group_is("early", &[&early])?;

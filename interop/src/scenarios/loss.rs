@@ -106,13 +106,13 @@ fn lost(ctx: &mut Ctx, side: Side, end: impl Fn(&Pair, Side) -> Result<()>) -> R
 }
 
 fn reset(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     for round in 1..=3 {
         ctx.step(format!("monitors are set, round {round}"));
         let of_bob = watch_all(&alice, &bob)?;
         let of_alice = watch_all(&bob, &alice)?;
         ctx.step(format!("the connection is reset, round {round}"));
-        relay.reset();
+        proxy.reset();
         alice.down("bob")?;
         bob.down("alice")?;
         for mon in of_bob {

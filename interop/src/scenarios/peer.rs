@@ -41,8 +41,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     listening(ctx, &mut alice, address)?;
 
     ctx.step("bob goes through every step");
-    let relay = ctx.relay(&address.to_string())?;
-    let seed = relay.address().port().to_string();
+    let proxy = ctx.proxy(&address.to_string())?;
+    let seed = proxy.address().port().to_string();
     let mut bob = start(ctx, Side::B, "bob", &["connect", &port, &seed])?;
     let status = bob.wait(Duration::from_secs(30).max(ctx.limit()));
     let mut said = String::new();
