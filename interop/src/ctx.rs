@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::driver::{Node, short};
+use crate::driver::Node;
 use crate::fault::{Fault, Result};
-use crate::matrix::{Impl, Pairing, Side};
+use crate::pairing::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
-use crate::relay::Relay;
+use crate::proxy::Proxy;
 use crate::reserved::Reserved;
-use crate::verbs::Spec;
+use crate::spec::Spec;
+use crate::transcript::Transcript;
 
 /// What is the same for all cells.
 #[derive(Debug, Clone)]
@@ -40,38 +40,6 @@ pub struct Env {
     pub releases: Vec<Arc<Release>>,
 }
 
-/// Everything that was said between harness and drivers, one JSON line each, with the time.
-#[derive(Debug, Clone)]
-pub struct Transcript {
-    file: Arc<Mutex<File>>,
-    begun: Instant,
-}
-
-impl Transcript {
-    fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(Fault::io(path.display().to_string()))?;
-        Ok(Self {
-            file: Arc::new(Mutex::new(file)),
-            begun: Instant::now(),
-        })
-    }
-
-    /// Adds a line.
-    pub fn write(&self, node: &str, what: &str, value: &Value) {
-        let text = value.to_string();
-        let value = if text.len() > 4096 {
-            json!(short(&text))
-        } else {
-            value.clone()
-        };
-        let line = json!({ "at": self.begun.elapsed().as_secs_f64(), "node": node, what: value });
-        let _ = writeln!(
-            self.file.lock().unwrap_or_else(PoisonError::into_inner),
-            "{line}"
-        );
-    }
-}
-
 /// What a scenario has at hand.
 #[derive(Debug)]
 pub struct Ctx {
@@ -83,12 +51,12 @@ pub struct Ctx {
     transcript: Transcript,
     step: String,
     started: HashMap<String, usize>,
-    /// Kept here too, so that a relay lasts as long as the scenario whoever drops it.
-    relays: Vec<Arc<Relay>>,
+    /// Kept here too, so that a proxy lasts as long as the scenario whoever drops it.
+    proxies: Vec<Arc<Proxy>>,
     reserved: Vec<Reserved>,
 }
 
-/// The two nodes of a pair, connected through a relay.
+/// The two nodes of a pair, connected through a proxy.
 #[derive(Debug)]
 pub struct Pair {
     /// Listens (side A); node ID `alice`.
@@ -96,7 +64,7 @@ pub struct Pair {
     /// Has no listener and alice as its seed (side B); node ID `bob`.
     pub bob: Node,
     /// Between them.
-    pub relay: Arc<Relay>,
+    pub proxy: Arc<Proxy>,
 }
 
 /// Has a perl use the release, and log as the others do.
@@ -143,7 +111,7 @@ impl Ctx {
             transcript: Transcript::create(&folder.join("transcript.jsonl"))?,
             step: "start".to_owned(),
             started: HashMap::new(),
-            relays: Vec::new(),
+            proxies: Vec::new(),
             reserved: Vec::new(),
         })
     }
@@ -215,17 +183,17 @@ impl Ctx {
         Ok(address)
     }
 
-    /// Starts a relay to `target`, given as an address. It lasts to the end of the scenario.
-    pub fn relay(&mut self, target: &str) -> Result<Arc<Relay>> {
+    /// Starts a proxy to `target`, given as an address. It lasts to the end of the scenario.
+    pub fn proxy(&mut self, target: &str) -> Result<Arc<Proxy>> {
         let address: SocketAddr = target
             .parse()
             .map_err(|_| Fault::unexpected(format!("not an address: {target}")))?;
         let record = self
             .dir
-            .join(format!("wire-{}.jsonl", self.relays.len() + 1));
-        let relay = Arc::new(Relay::start(address, Some(&record))?);
-        self.relays.push(Arc::clone(&relay));
-        Ok(relay)
+            .join(format!("wire-{}.jsonl", self.proxies.len() + 1));
+        let proxy = Arc::new(Proxy::start(address, Some(&record))?);
+        self.proxies.push(Arc::clone(&proxy));
+        Ok(proxy)
     }
 
     /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own and the given secret, or the shared one.
@@ -359,13 +327,13 @@ impl Ctx {
         let (mut a, mut b) = (Spec::new("alice").listen(), Spec::new("bob"));
         alice(&mut a);
         let alice = self.node(Side::A, &a)?;
-        let relay = self.relay(&alice.listener()?)?;
-        b = b.seed(relay.address());
+        let proxy = self.proxy(&alice.listener()?)?;
+        b = b.seed(proxy.address());
         bob(&mut b);
         let bob = self.node(Side::B, &b)?;
         alice.up("bob")?;
         bob.up("alice")?;
-        Ok(Pair { alice, bob, relay })
+        Ok(Pair { alice, bob, proxy })
     }
 
     /// The text of a node's log so far.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::ctx::Transcript;
-use crate::fault::{Fault, Result};
+use crate::fault::{Fault, Result, short};
 use crate::process::Process;
+use crate::transcript::Transcript;
 
 /// One event or answer from a driver, as its JSON.
 pub type Event = Value;
@@ -311,12 +311,4 @@ fn read_all(mut out: impl BufRead, shared: &Shared, transcript: &Transcript, nam
     }
     shared.lock().ended = true;
     shared.changed.notify_all();
-}
-
-/// At most 300 characters of a text.
-pub fn short(text: &str) -> String {
-    if text.chars().count() <= 300 {
-        return text.to_owned();
-    }
-    text.chars().take(297).chain("...".chars()).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::matrix::matches;
+use crate::pattern::matches;
 
 /// The manifest.
 #[derive(Debug, Default, Deserialize)]

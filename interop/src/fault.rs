@@ -74,3 +74,11 @@ pub fn ensure(good: bool, text: impl FnOnce() -> String) -> Result<()> {
         Err(Fault::Unexpected(text()))
     }
 }
+
+/// At most 300 characters of a text: a fault names a message, but does not print a megabyte of it.
+pub fn short(text: &str) -> String {
+    if text.chars().count() <= 300 {
+        return text.to_owned();
+    }
+    text.chars().take(297).chain("...".chars()).collect()
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aemp_interop::ctx::Env;
 use aemp_interop::expected::Expected;
 use aemp_interop::run::{Done, run_all};
-use aemp_interop::{matrix, peers, report, scenario};
+use aemp_interop::{matrix, peers, report, scenarios};
 use clap::Parser;
 
 /// Runs real AnyEvent::MP nodes and aemp nodes against each other and prints what works.
@@ -97,7 +97,7 @@ fn run(options: &Options) -> Result<bool, String> {
     for missing in &found.missing {
         eprintln!("note: {missing}");
     }
-    let cells = matrix::cells(&scenario::all(), &found.releases, &options.only);
+    let cells = matrix::cells(&scenarios::all(), &found.releases, &options.only);
     if options.list {
         for cell in &cells {
             println!("{}  {}", cell.name(), cell.scenario.about);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::matrix::Pairing;
+use crate::pairing::Pairing;
 use crate::run::{Done, Outcome};
 
 /// One line about one cell.

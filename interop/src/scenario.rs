@@ -1,8 +1,8 @@
-//! What a scenario is, and the list of them.
+//! What a scenario is. The list of them ([`crate::scenarios`]) stands above them all: nothing that a scenario uses knows of it.
 
 use crate::ctx::Ctx;
 use crate::fault::Result;
-use crate::matrix::Pairing;
+use crate::pairing::Pairing;
 use crate::peers::Generation;
 
 /// Something that is to happen between nodes, whoever plays them.
@@ -36,9 +36,4 @@ pub fn only_2(pairing: &Pairing) -> Option<&'static str> {
         .generation()
         .is_some_and(before)
         .then_some("needs generation 2, which has global nodes and the database")
-}
-
-/// All scenarios, in the order of the table.
-pub fn all() -> Vec<&'static Scenario> {
-    crate::scenarios::all()
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
-use crate::matrix::{Pairing, Side};
+use crate::pairing::{Pairing, Side};
 use crate::peers::Generation;
 use crate::raw::{Mirror, Raw};
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// Before the token.
 pub const GREETING: Scenario = Scenario {

@@ -6,9 +6,9 @@ use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::Fault;
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
@@ -21,20 +21,20 @@ pub const SCENARIO: Scenario = Scenario {
 fn run(ctx: &mut Ctx) -> Result<()> {
     ctx.step("both start to connect");
     let (a, b) = (ctx.address()?, ctx.address()?);
-    let (to_a, to_b) = (ctx.relay(&a.to_string())?, ctx.relay(&b.to_string())?);
-    for relay in [&to_a, &to_b] {
-        relay.plan(|plan| plan.hold = true);
+    let (to_a, to_b) = (ctx.proxy(&a.to_string())?, ctx.proxy(&b.to_string())?);
+    for proxy in [&to_a, &to_b] {
+        proxy.plan(|plan| plan.hold = true);
     }
     let alice = ctx.node(Side::A, &Spec::new("alice").bind(a).seed(to_b.address()))?;
     let bob = ctx.node(Side::B, &Spec::new("bob").bind(b).seed(to_a.address()))?;
     ctx.step("both connections stand, greetings are held back");
-    for relay in [&to_a, &to_b] {
-        relay.wait("a connection", ctx.limit(), |links| {
+    for proxy in [&to_a, &to_b] {
+        proxy.wait("a connection", ctx.limit(), |links| {
             links.iter().any(|l| !l.closed)
         })?;
     }
-    for relay in [&to_a, &to_b] {
-        relay.plan(|plan| plan.hold = false);
+    for proxy in [&to_a, &to_b] {
+        proxy.plan(|plan| plan.hold = false);
     }
     ctx.step("they settle");
     settled(&alice, &bob)?;

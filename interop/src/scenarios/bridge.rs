@@ -6,10 +6,10 @@ use super::echo::echoed;
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Fault, Result, ensure};
-use crate::matrix::{Pairing, Side};
+use crate::pairing::{Pairing, Side};
 use crate::peers::Generation;
 use crate::scenario::Scenario;
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

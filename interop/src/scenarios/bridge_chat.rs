@@ -7,9 +7,9 @@ use super::chat::quits;
 use super::chat_program::Program;
 use crate::ctx::Ctx;
 use crate::fault::{Fault, Result};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::Scenario;
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

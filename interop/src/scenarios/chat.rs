@@ -5,9 +5,9 @@
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 use super::chat_program::Program;
 

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::ctx::{Ctx, Transcript};
-use crate::driver::short;
-use crate::fault::{Fault, Result, ensure};
-use crate::matrix::Side;
+use crate::ctx::Ctx;
+use crate::fault::{Fault, Result, ensure, short};
+use crate::pairing::Side;
 use crate::process::Process;
-use crate::verbs::Spec;
+use crate::spec::Spec;
+use crate::transcript::Transcript;
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]

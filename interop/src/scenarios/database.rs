@@ -8,9 +8,9 @@ use crate::compare::same;
 use crate::ctx::Ctx;
 use crate::driver::{Event, Node};
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, only_2};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// Values, queries, registered ports.
 pub const VALUES: Scenario = Scenario {
@@ -175,8 +175,8 @@ fn star_of(
     let seed = alice.listener()?;
     let mut nodes = Vec::new();
     for (side, name) in slaves {
-        let relay = ctx.relay(&seed)?;
-        let node = ctx.node(*side, &spec(ctx, name).listen().seed(relay.address()))?;
+        let proxy = ctx.proxy(&seed)?;
+        let node = ctx.node(*side, &spec(ctx, name).listen().seed(proxy.address()))?;
         node.up("alice")?;
         alice.up(name)?;
         nodes.push(node);
@@ -216,9 +216,9 @@ fn values(ctx: &mut Ctx) -> Result<()> {
     ctx.step("keys are set before the nodes meet");
     let alice = ctx.node(Side::A, &spec(ctx, "alice").listen())?;
     alice.db_set("early", "alice", json!("was here"))?;
-    let relay = ctx.relay(&alice.listener()?)?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
     let bob = ctx.driver(Side::B, &spec(ctx, "bob"))?;
-    bob.configure(&spec(ctx, "bob").listen().seed(relay.address()))?;
+    bob.configure(&spec(ctx, "bob").listen().seed(proxy.address()))?;
     bob.db_set("early", "bob", json!("as well"))?;
     alice.up("bob")?;
     bob.up("alice")?;
@@ -571,9 +571,9 @@ fn globals(ctx: &mut Ctx) -> Result<()> {
     ctx.step("two global nodes with a slave each");
     let alice = ctx.node(Side::A, &spec(ctx, "alice").listen())?;
     let first = alice.listener()?;
-    let relay = ctx.relay(&first)?;
+    let proxy = ctx.proxy(&first)?;
     let second = ctx.address()?;
-    let dave = spec(ctx, "dave").bind(second).seed(relay.address());
+    let dave = spec(ctx, "dave").bind(second).seed(proxy.address());
     let dave = ctx.node(Side::B, &dave)?;
     dave.up("alice")?;
     alice.up("dave")?;

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::Result;
-use crate::matrix::Side;
-use crate::relay::Plan;
+use crate::pairing::Side;
+use crate::proxy::Plan;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// Every octet by itself.
 pub const SPLIT: Scenario = Scenario {
@@ -39,9 +39,9 @@ pub const SLOW_READER: Scenario = Scenario {
 fn through(ctx: &mut Ctx, change: impl Fn(&mut Plan), count: u64) -> Result<()> {
     ctx.step("two nodes connect");
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
-    let relay = ctx.relay(&alice.listener()?)?;
-    relay.plan(change);
-    let bob = ctx.node(Side::B, &Spec::new("bob").seed(relay.address()))?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
+    proxy.plan(change);
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(proxy.address()))?;
     alice.up("bob")?;
     bob.up("alice")?;
     ctx.step("values pass");
@@ -60,7 +60,7 @@ fn through(ctx: &mut Ctx, change: impl Fn(&mut Plan), count: u64) -> Result<()> 
 }
 
 fn slow_reader(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     const COUNT: u64 = 1000;
     for (sender, reader) in [(&alice, &bob), (&bob, &alice)] {
         ctx.step(format!(
@@ -77,7 +77,7 @@ fn slow_reader(ctx: &mut Ctx) -> Result<()> {
         reader.counted(&port, ctx.limit())?;
         sender.sync(reader.name())?;
     }
-    let links = relay.links();
+    let links = proxy.links();
     crate::fault::ensure(links.len() == 1, || {
         format!("the connection was lost on the way: {links:?}")
     })

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, only_2};
 
 /// CBOR and JSON.
@@ -50,7 +50,7 @@ pub const STORABLE: Scenario = Scenario {
 };
 
 fn talk(ctx: &mut Ctx, of_alice: &[&str], of_bob: &[&str]) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair_with(
+    let Pair { alice, bob, proxy } = ctx.pair_with(
         |alice| *alice = alice.clone().with("framing_format", json!(of_alice)),
         |bob| *bob = bob.clone().with("framing_format", json!(of_bob)),
     )?;
@@ -81,6 +81,6 @@ fn talk(ctx: &mut Ctx, of_alice: &[&str], of_bob: &[&str]) -> Result<()> {
                 .ok_or_else(|| format!("; they are {got}")))
         })?;
     }
-    let links = relay.links();
+    let links = proxy.links();
     ensure(links.len() == 1, || format!("connected again: {links:?}"))
 }

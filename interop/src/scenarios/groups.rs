@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::{matrix::Side, verbs::Spec};
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
@@ -21,8 +22,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
     let early = alice.port("mute")?;
     alice.grp_reg("early", &early)?;
-    let relay = ctx.relay(&alice.listener()?)?;
-    let bob = ctx.node(Side::B, &Spec::new("bob").seed(relay.address()))?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(proxy.address()))?;
     alice.up("bob")?;
     bob.up("alice")?;
     bob.group_is("early", &[&early])?;

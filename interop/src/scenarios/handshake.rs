@@ -15,7 +15,7 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 fn run(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     ctx.step("each lists the other");
     alice.connected_with(&["bob"], ctx.limit())?;
     bob.connected_with(&["alice"], ctx.limit())?;
@@ -23,9 +23,9 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     ctx.step("messages pass both ways");
     alice.sync("bob")?;
     bob.sync("alice")?;
-    let links = relay.links();
+    let links = proxy.links();
     ensure(links.len() == 1 && !links[0].closed, || {
-        format!("expected one open connection, the relay saw {links:?}")
+        format!("expected one open connection, the proxy saw {links:?}")
     })?;
 
     ctx.step("bob leaves");

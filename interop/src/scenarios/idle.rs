@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
-use crate::matrix::Pairing;
+use crate::pairing::Pairing;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 
@@ -38,17 +38,17 @@ fn pair(ctx: &mut Ctx) -> Result<Pair> {
 }
 
 fn idle(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = pair(ctx)?;
+    let Pair { alice, bob, proxy } = pair(ctx)?;
     let mons = (alice.mon("bob")?, bob.mon("alice")?);
     alice.sync("bob")?;
     bob.sync("alice")?;
     ctx.step("nobody says anything");
-    let before = relay.links();
+    let before = proxy.links();
     // the silence is the test; a link that ends breaks it off
-    let ended = relay.wait("the link to end", Duration::from_secs(9), |links| {
+    let ended = proxy.wait("the link to end", Duration::from_secs(9), |links| {
         links.iter().any(|l| l.closed)
     });
-    let after = relay.links();
+    let after = proxy.links();
     ensure(ended.is_err() && after.len() == 1, || {
         format!("the link ended: {after:?}")
     })?;

@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// `kill -9`, each way.
 pub const KILL9: Scenario = Scenario {
@@ -106,13 +106,13 @@ fn lost(ctx: &mut Ctx, side: Side, end: impl Fn(&Pair, Side) -> Result<()>) -> R
 }
 
 fn reset(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     for round in 1..=3 {
         ctx.step(format!("monitors are set, round {round}"));
         let of_bob = watch_all(&alice, &bob)?;
         let of_alice = watch_all(&bob, &alice)?;
         ctx.step(format!("the connection is reset, round {round}"));
-        relay.reset();
+        proxy.reset();
         alice.down("bob")?;
         bob.down("alice")?;
         for mon in of_bob {

@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::ctx::Ctx;
 use crate::driver::Node;
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, before_2};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// The listening node joins before those without a listener.
 pub const SCENARIO: Scenario = Scenario {

@@ -3,9 +3,9 @@
 use super::bridge::number;
 use crate::ctx::Ctx;
 use crate::fault::{Fault, Result, ensure};
-use crate::matrix::{Pairing, Side};
+use crate::pairing::{Pairing, Side};
 use crate::scenario::Scenario;
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {

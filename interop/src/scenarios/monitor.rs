@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Result, ensure};
-use crate::matrix::{Impl, Side};
+use crate::pairing::{Impl, Side};
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 

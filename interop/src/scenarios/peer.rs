@@ -5,9 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::ctx::Ctx;
-use crate::driver::short;
-use crate::fault::{Fault, Result, ensure};
-use crate::matrix::{Impl, Side};
+use crate::fault::{Fault, Result, ensure, short};
+use crate::pairing::{Impl, Side};
 use crate::peers::Generation;
 use crate::process::Process;
 use crate::scenario::{Scenario, everywhere};
@@ -42,8 +41,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     listening(ctx, &mut alice, address)?;
 
     ctx.step("bob goes through every step");
-    let relay = ctx.relay(&address.to_string())?;
-    let seed = relay.address().port().to_string();
+    let proxy = ctx.proxy(&address.to_string())?;
+    let seed = proxy.address().port().to_string();
     let mut bob = start(ctx, Side::B, "bob", &["connect", &port, &seed])?;
     let status = bob.wait(Duration::from_secs(30).max(ctx.limit()));
     let mut said = String::new();

@@ -2,10 +2,10 @@
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::Result;
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
@@ -24,7 +24,7 @@ pub const HUNDRED: Scenario = Scenario {
 };
 
 fn hundred(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     let (at_alice, at_bob) = (alice.port("mute")?, bob.port("mute")?);
     let slow = ctx.side(Side::B).generation() >= Some(Generation::G1a);
     for round in 1..=if slow { 20 } else { 100 } {
@@ -32,7 +32,7 @@ fn hundred(ctx: &mut Ctx) -> Result<()> {
         let monitors = [(&alice, alice.mon(&at_bob)?), (&bob, bob.mon(&at_alice)?)];
         alice.sync("bob")?;
         bob.sync("alice")?;
-        relay.reset();
+        proxy.reset();
         for (node, monitor) in monitors {
             let other = if node.name() == "alice" {
                 "bob"

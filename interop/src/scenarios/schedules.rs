@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, Pair};
 use crate::driver::Node;
 use crate::fault::{Fault, Result, ensure};
-use crate::matrix::Side;
-use crate::relay::Relay;
+use crate::pairing::Side;
+use crate::proxy::Proxy;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
     name: "schedules",
-    about: "numbered messages both ways while the relay resets, closes, stalls, delays and splits by a seed's schedule: no hole, no reordering, nothing after a loss before the monitor fired, every monitor once",
+    about: "numbered messages both ways while the proxy resets, closes, stalls, delays and splits by a seed's schedule: no hole, no reordering, nothing after a loss before the monitor fired, every monitor once",
     not_in: everywhere,
     run,
 };
@@ -50,7 +50,7 @@ impl Random {
 }
 
 fn run(ctx: &mut Ctx) -> Result<()> {
-    let Pair { alice, bob, relay } = ctx.pair()?;
+    let Pair { alice, bob, proxy } = ctx.pair()?;
     for node in [&alice, &bob] {
         if !node.has("stream") {
             return Err(Fault::NotHere(format!(
@@ -72,7 +72,7 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         for (one, other, port) in &ends {
             streams.push((*one, *other, port, start(one, port)?));
         }
-        faults(&relay, &mut Random(seed));
+        faults(&proxy, &mut Random(seed));
         ctx.step(format!("the link after the schedule of seed {seed}"));
         alice.connected_with(&["bob"], ctx.limit())?;
         bob.connected_with(&["alice"], ctx.limit())?;
@@ -87,10 +87,10 @@ fn run(ctx: &mut Ctx) -> Result<()> {
 fn kills(ctx: &mut Ctx) -> Result<()> {
     ctx.step("alice starts");
     let alice = ctx.node(Side::A, &Spec::new("alice").listen())?;
-    let relay = ctx.relay(&alice.listener()?)?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
     for seed in ctx.schedules() {
         ctx.step(format!("kill of seed {seed} (--schedules 1 --seed {seed})"));
-        let bob = ctx.node(Side::B, &Spec::new("bob").seed(relay.address()))?;
+        let bob = ctx.node(Side::B, &Spec::new("bob").seed(proxy.address()))?;
         if !alice.has("stream") || !bob.has("stream") {
             return Err(Fault::NotHere("a driver has no streams".to_owned()));
         }
@@ -100,7 +100,7 @@ fn kills(ctx: &mut Ctx) -> Result<()> {
         let stream = start(&alice, &at_bob)?;
         start(&bob, &at_alice)?;
         let mut random = Random(seed);
-        faults(&relay, &mut random);
+        faults(&proxy, &mut random);
         std::thread::sleep(random.millis(0, 100)); // the moment of the kill
         bob.kill9()?;
         ctx.step(format!("after the kill of seed {seed}"));
@@ -127,25 +127,25 @@ fn start(node: &Node, to: &str) -> Result<u64> {
 }
 
 /// Two to four faults, at random moments.
-fn faults(relay: &Relay, random: &mut Random) {
+fn faults(proxy: &Proxy, random: &mut Random) {
     for _ in 0..2 + random.below(3) {
         std::thread::sleep(random.millis(5, 120)); // the moment of a fault, not a wait for anything
         match random.below(6) {
-            0 | 1 => relay.reset(),
-            2 => relay.close(),
+            0 | 1 => proxy.reset(),
+            2 => proxy.close(),
             3 => {
-                relay.plan(|plan| plan.hold = true);
+                proxy.plan(|plan| plan.hold = true);
                 std::thread::sleep(random.millis(5, 200));
                 // what is held back is lost in half of the cases
                 if random.below(2) == 0 {
-                    relay.reset();
+                    proxy.reset();
                 }
-                relay.plan(|plan| plan.hold = false);
+                proxy.plan(|plan| plan.hold = false);
             }
-            4 => relay.plan(|plan| plan.split = !plan.split),
+            4 => proxy.plan(|plan| plan.split = !plan.split),
             _ => {
                 let delay = random.millis(0, 30);
-                relay.plan(|plan| {
+                proxy.plan(|plan| {
                     plan.delay = if plan.delay.is_zero() {
                         delay
                     } else {
@@ -155,7 +155,7 @@ fn faults(relay: &Relay, random: &mut Random) {
             }
         }
     }
-    relay.plan(|plan| {
+    proxy.plan(|plan| {
         plan.split = false;
         plan.delay = Duration::ZERO;
     });

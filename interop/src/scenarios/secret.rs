@@ -2,9 +2,9 @@
 
 use crate::ctx::Ctx;
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::scenario::{Scenario, everywhere};
-use crate::verbs::Spec;
+use crate::spec::Spec;
 
 /// See [`run`].
 pub const SCENARIO: Scenario = Scenario {
@@ -22,20 +22,20 @@ fn run(ctx: &mut Ctx) -> Result<()> {
     bob.up("alice")?;
 
     ctx.step("mallory tries with another secret");
-    let relay = ctx.relay(&alice.listener()?)?;
+    let proxy = ctx.proxy(&alice.listener()?)?;
     let mallory = ctx.node(
         Side::B,
-        &Spec::new("mallory").seed(relay.address()).secret("falsch"),
+        &Spec::new("mallory").seed(proxy.address()).secret("falsch"),
     )?;
-    relay.wait("the connection to be refused", ctx.limit(), |links| {
+    proxy.wait("the connection to be refused", ctx.limit(), |links| {
         links.first().is_some_and(|l| l.closed)
     })?;
-    let links = relay.links();
+    let links = proxy.links();
     let tried = links[0].forth_lines >= 3 || links[0].back_lines >= 3;
     ensure(tried, || {
         format!("closed before any token was sent: {links:?}")
     })?;
-    relay.wait("a second try to be refused", ctx.limit(), |links| {
+    proxy.wait("a second try to be refused", ctx.limit(), |links| {
         links.len() > 1 && links[1].closed
     })?;
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Result, ensure};
-use crate::matrix::Side;
+use crate::pairing::Side;
 use crate::peers::Generation;
 use crate::scenario::{Scenario, everywhere};
 

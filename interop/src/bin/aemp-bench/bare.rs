@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::message::{HASH, Hash, consume, text};
 use crate::node::{commands, say};
 use crate::stats::Times;

@@ -1,8 +1,12 @@
 //! The processes of a measurement: started, asked, and stopped when dropped.
+//!
+//! They may be of another build than this program, of an older one as well. So the arguments that they are given, the
+//! commands and the answers are a protocol between builds: something new may be added for a new figure, and what is there
+//! keeps its name and its meaning.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -11,7 +15,7 @@ use aemp_interop::peers::{Release, perl5lib};
 use aemp_interop::process::Process;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Nothing takes longer than this.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -19,11 +23,20 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The secret of all networks here.
 pub const SECRET: &str = "bench";
 
+/// A build of this program, whose children are nodes of that build of the crate.
+#[derive(Debug)]
+pub struct Build {
+    /// Its name in the results.
+    pub name: String,
+    /// The executable.
+    pub program: PathBuf,
+}
+
 /// Who does the work.
 #[derive(Debug, Clone)]
 pub enum Who {
-    /// A node of this crate.
-    Rust,
+    /// A node of this crate, in one of its builds.
+    Rust(Arc<Build>),
     /// The same work without a node.
     Bare,
     /// A real Perl node, as its release comes.
@@ -32,11 +45,22 @@ pub enum Who {
     Autocork(Arc<Release>),
 }
 
+/// Perl takes about so many times longer.
+const PERL_SLOWER: u64 = 25;
+
 impl Who {
-    /// The name in the table.
+    /// A node of the build that this is.
+    pub fn own() -> Result<Self, Failure> {
+        Ok(Self::Rust(Arc::new(Build {
+            name: "rust".to_owned(),
+            program: std::env::current_exe()?,
+        })))
+    }
+
+    /// The name in the results.
     pub fn name(&self) -> String {
         match self {
-            Who::Rust => "rust".to_owned(),
+            Who::Rust(build) => build.name.clone(),
             Who::Bare => "bare".to_owned(),
             Who::Perl(release) | Who::Autocork(release) => release.to_string(),
         }
@@ -45,6 +69,19 @@ impl Who {
     /// Whether it is a Perl node.
     pub fn is_perl(&self) -> bool {
         matches!(self, Who::Perl(_) | Who::Autocork(_))
+    }
+
+    /// Whether it is a node of this crate.
+    pub fn is_rust(&self) -> bool {
+        matches!(self, Who::Rust(_))
+    }
+
+    /// So many messages take it about as long as `count` take a node of this crate.
+    pub fn count(&self, count: u64) -> u64 {
+        match self.is_perl() {
+            true => (count / PERL_SLOWER).max(100),
+            false => count,
+        }
     }
 
     /// Starts one of its processes; the arguments are the same for all.
@@ -60,8 +97,9 @@ impl Who {
         arguments: &[String],
     ) -> Result<Child, Failure> {
         let program = match self {
-            _ if self.is_perl() => "perl".into(),
-            _ => std::env::current_exe()?,
+            Who::Rust(build) => build.program.clone(),
+            Who::Bare => std::env::current_exe()?,
+            Who::Perl(_) | Who::Autocork(_) => "perl".into(),
         };
         let mut command = match cpu {
             None => Command::new(program),
@@ -72,7 +110,7 @@ impl Who {
             }
         };
         match self {
-            Who::Rust => drop(command.arg(role)),
+            Who::Rust(_) => drop(command.arg(role)),
             Who::Bare => drop(command.arg(format!("bare-{role}"))),
             Who::Perl(release) | Who::Autocork(release) => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("perl/bench.pl");
@@ -168,9 +206,84 @@ fn read_lines(output: ChildStdout, tell: &mpsc::Sender<String>) {
     }
 }
 
+/// The rate in an answer, in events a second.
+pub fn rate(answer: &Value) -> Option<f64> {
+    Some(answer["count"].as_f64()? / answer["seconds"].as_f64()?)
+}
+
+/// The median time in an answer, in microseconds.
+pub fn median_us(answer: &Value) -> Option<f64> {
+    answer["median_us"].as_f64()
+}
+
+/// The figure of this name in an answer that must have it.
+pub fn number(answer: &Value, name: &str) -> Result<f64, Failure> {
+    let number = answer[name].as_f64();
+    number.ok_or_else(|| format!("an answer without {name}").into())
+}
+
+/// How two linked processes are started.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// How many ports take messages.
+    pub sinks: usize,
+    /// How many nodes connect.
+    pub links: usize,
+    /// The framing of the links; without one, Rust nodes use JSON, and Perl nodes what they like best.
+    pub framing: Option<&'static str>,
+    /// The processor that both are bound to.
+    pub cpu: Option<usize>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            sinks: 1,
+            links: 1,
+            framing: None,
+            cpu: None,
+        }
+    }
+}
+
+impl Setup {
+    /// The arguments of who listens, for a node on this port of the machine.
+    fn listen(&self, who: &Who, port: u16) -> Vec<String> {
+        let (port, sinks) = (port.to_string(), self.sinks.to_string());
+        let node = ["--nodeid", "server", "--port", &port, "--ports", &sinks];
+        let mut arguments: Vec<String> = match who {
+            Who::Bare => vec![],
+            _ => node.map(str::to_owned).to_vec(),
+        };
+        self.frame(&mut arguments);
+        arguments
+    }
+
+    /// The arguments of who connects.
+    fn connect(&self, who: &Who, address: &str) -> Vec<String> {
+        let links = self.links.to_string();
+        let more = match who.is_perl() {
+            false => ["--links", &links],
+            true => ["--nodeid", "client"],
+        };
+        let mut arguments = ["--seed", address].map(str::to_owned).to_vec();
+        arguments.extend(more.map(str::to_owned));
+        self.frame(&mut arguments);
+        arguments
+    }
+
+    fn frame(&self, arguments: &mut Vec<String>) {
+        arguments.extend(
+            self.framing
+                .into_iter()
+                .flat_map(|name| ["--framing".to_owned(), name.to_owned()]),
+        );
+    }
+}
+
 /// Two processes with a link: who listens, who connects.
-pub struct Pair {
-    /// Holds the ports; kept until the pair goes.
+pub struct Linked {
+    /// Holds the ports; kept until both go.
     _server: Child,
     /// Sends.
     client: Child,
@@ -178,60 +291,16 @@ pub struct Pair {
     pub ready: Value,
 }
 
-impl Pair {
-    /// Starts both and waits for the link. `sinks`: how many ports take messages; `links`: how many nodes connect.
-    pub fn start(who: &Who, sinks: usize, links: usize) -> Result<Self, Failure> {
-        Self::start_with(None, None, who, sinks, links)
-    }
-
-    /// The same with links of a framing; without one, Rust nodes use JSON, and Perl nodes what they like best.
-    pub fn start_in(framing: &str, who: &Who) -> Result<Self, Failure> {
-        Self::start_with(Some(framing), None, who, 1, 1)
-    }
-
-    /// The same with both bound to one processor.
-    pub fn start_on(
-        cpu: Option<usize>,
-        who: &Who,
-        sinks: usize,
-        links: usize,
-    ) -> Result<Self, Failure> {
-        Self::start_with(None, cpu, who, sinks, links)
-    }
-
-    fn start_with(
-        framing: Option<&str>,
-        cpu: Option<usize>,
-        who: &Who,
-        sinks: usize,
-        links: usize,
-    ) -> Result<Self, Failure> {
-        let framing: Vec<String> = framing
-            .map(|name| vec!["--framing".to_owned(), name.to_owned()])
-            .unwrap_or_default();
+impl Linked {
+    /// Starts both and waits for the link.
+    pub fn start(who: &Who, setup: Setup) -> Result<Self, Failure> {
         let reserved = aemp_interop::reserved::Reserved::new()?;
-        let mut listen = match who {
-            Who::Bare => vec![],
-            _ => vec![
-                "--nodeid".to_owned(),
-                "server".to_owned(),
-                "--port".to_owned(),
-                reserved.address().port().to_string(),
-                "--ports".to_owned(),
-                sinks.to_string(),
-            ],
-        };
-        listen.extend(framing.iter().cloned());
-        let mut server = who.start_on(cpu, "server", &listen)?;
+        let listen = setup.listen(who, reserved.address().port());
+        let mut server = who.start_on(setup.cpu, "server", &listen)?;
         let ready = server.line()?;
         let address = ready["address"].as_str().ok_or("no address")?;
-        let mut connect = vec!["--seed".to_owned(), address.to_owned()];
-        match who.is_perl() {
-            false => connect.extend(["--links".to_owned(), links.to_string()]),
-            true => connect.extend(["--nodeid".to_owned(), "client".to_owned()]),
-        }
-        connect.extend(framing);
-        let mut client = who.start_on(cpu, "client", &connect)?;
+        let connect = setup.connect(who, address);
+        let mut client = who.start_on(setup.cpu, "client", &connect)?;
         client.ask(&json!({"do": "connected"}))?;
         Ok(Self {
             _server: server,
@@ -249,5 +318,35 @@ impl Pair {
             };
         }
         self.client.ask(&command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child of an earlier build knows these and no others; see also the test of what a child understands.
+    #[test]
+    fn arguments_of_linked_nodes() {
+        let build = Build {
+            name: "before".to_owned(),
+            program: "aemp-bench".into(),
+        };
+        let who = Who::Rust(Arc::new(build));
+        let usual = Setup::default();
+        let listen = "--nodeid server --port 4711 --ports 1";
+        assert_eq!(usual.listen(&who, 4711).join(" "), listen);
+        let connect = "--seed 127.0.0.1:4711 --links 1";
+        assert_eq!(usual.connect(&who, "127.0.0.1:4711").join(" "), connect);
+        let other = Setup {
+            sinks: 10,
+            links: 64,
+            framing: Some("cbor"),
+            cpu: None,
+        };
+        let listen = "--nodeid server --port 4711 --ports 10 --framing cbor";
+        assert_eq!(other.listen(&who, 4711).join(" "), listen);
+        let connect = "--seed 127.0.0.1:4711 --links 64 --framing cbor";
+        assert_eq!(other.connect(&who, "127.0.0.1:4711").join(" "), connect);
     }
 }

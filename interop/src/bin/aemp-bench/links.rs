@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::Failure;
 use crate::child::SECRET;
+use crate::failure::Failure;
 use crate::node::say;
 
 /// What is opened.

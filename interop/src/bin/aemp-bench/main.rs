@@ -1,17 +1,24 @@
-//! `aemp-bench`: how fast nodes of this crate are, beside real Perl nodes and beside what the machine can do at all.
+//! `aemp-bench`: how fast nodes of this crate are, beside real Perl nodes and beside what the machine can do at all; or
+//! beside nodes of another build.
 //!
 //! Every measurement is made between processes that speak the same lines of JSON with this program ([`child`]): Rust
 //! nodes ([`node`]), the same work without a node ([`bare`]), and real Perl nodes (`interop/perl/bench.pl`).
 
 mod bare;
+mod bench;
 mod child;
+mod compared;
+mod failure;
 mod figures;
 mod links;
+mod measure;
 mod mesh;
 mod message;
 mod node;
+mod pair;
 mod pauses;
 mod plan;
+mod roles;
 mod stats;
 mod summary;
 mod table;
@@ -19,135 +26,117 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// Measures Rust nodes beside Perl nodes and beside bare loops, and prints one table.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    options: Options,
+    options: measure::Options,
     #[command(subcommand)]
-    role: Option<Role>,
+    what: Option<What>,
 }
 
-/// What is to be measured, and how long.
-#[derive(Debug, Clone, Args)]
-pub struct Options {
-    /// Fewer messages and rounds: about two minutes
-    #[arg(long)]
-    quick: bool,
-    /// Only figures whose name contains this; may be repeated
-    #[arg(long, value_name = "TEXT")]
-    only: Vec<String>,
-    /// How often each figure is taken; the median counts [default: 5, quick: 3]
-    #[arg(long, value_name = "N")]
-    rounds: Option<usize>,
-    /// Write the results to this file as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Folder of AnyEvent::MP releases [default: $AEMP_PERL_PEERS, else ~/aemp-peers]
-    #[arg(long, value_name = "DIR")]
-    peers: Option<PathBuf>,
-    /// Releases to measure, separated by commas, "all", or "none" [default: all, quick: 1.30]
-    #[arg(long, value_name = "LIST")]
-    releases: Option<String>,
-    /// Name the figures and measure nothing
-    #[arg(long)]
-    list: bool,
-}
-
-/// Other things to do; those that are not shown are processes of a measurement.
+/// Other things to do.
 #[derive(Debug, Subcommand)]
-enum Role {
+enum What {
     /// Print several runs as one table, the medians of each figure, in Markdown
     Summary {
         /// What `--json` wrote
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// A Rust node that listens
-    #[command(hide = true)]
-    Server(node::ServerOptions),
-    /// Rust nodes that connect to it
-    #[command(hide = true)]
-    Client(node::ClientOptions),
-    /// The work of the server without a node
-    #[command(hide = true)]
-    BareServer(bare::ServerOptions),
-    /// The work of the client without a node
-    #[command(hide = true)]
-    BareClient(bare::ClientOptions),
-    /// Opens links to a node, one after the other
-    #[command(hide = true)]
-    Links(links::Options),
-    /// One node of a mesh
-    #[command(hide = true)]
-    Mesh(mesh::Options),
-    /// Counts how often the processor is taken away
-    #[command(hide = true)]
-    Pauses(pauses::Options),
-    /// A node with many ports
-    #[command(hide = true)]
-    Ports(node::PortsOptions),
+    /// Compare two builds of this crate, round by round in turn
+    ///
+    /// BEFORE and AFTER are executables aemp-bench of two builds, or the folders (target/release) that they are in. Each
+    /// figure of this crate's nodes is taken of children of both: before, after; after, before; and so on, each time with
+    /// new processes. Printed are the medians of both, and the median, the least and the greatest of the ratios of single
+    /// rounds: above 1 the build AFTER is better, in rates as in times and sizes.
+    ///
+    /// Exit status: 0 if no median ratio is below the bound, 1 if one is, 2 if something could not be measured.
+    Pair(pair::Options),
+    #[command(flatten)]
+    Child(roles::Role),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.role {
-        None => plan::run(&cli.options),
-        Some(Role::Summary { files }) => summary::print(&files),
-        Some(role) => play(role),
+    let good = match cli.what {
+        None => measure::run(&cli.options).map(|()| true),
+        Some(What::Summary { files }) => summary::print(&files).map(|()| true),
+        Some(What::Pair(options)) => pair::run(&options),
+        Some(What::Child(role)) => roles::play(role).map(|()| true),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("aemp-bench: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(2)
         }
     }
 }
 
-/// What goes wrong ends the program, with a line that says what.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Runs it as a task, as programs do their work: what wakes the future of `block_on` itself has the runtime ask
-/// the system once more.
-async fn task(
-    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
-) -> Result<(), Failure> {
-    tokio::spawn(work).await?
-}
-
-/// One thread for a node: the two processes of a measurement share a small machine.
-fn play(role: Role) -> Result<(), Failure> {
-    let threads = match &role {
-        Role::Client(options) => options.threads,
-        _ => 1,
-    };
-    let mut runtime = match threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = runtime.enable_all();
-    if threads > 1 {
-        runtime.worker_threads(threads);
+    fn parse(arguments: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("aemp-bench").chain(arguments.split(' ')))
     }
-    let runtime = runtime.build()?;
-    let result = runtime.block_on(async move {
-        match role {
-            Role::Server(options) => node::serve(options).await,
-            Role::Client(options) => task(node::drive(options)).await,
-            Role::BareServer(options) => bare::serve(options).await,
-            Role::BareClient(options) => task(bare::drive(options)).await,
-            Role::Links(options) => links::open(options).await,
-            Role::Mesh(options) => mesh::join(options).await,
-            Role::Ports(options) => node::many_ports(options).await,
-            Role::Pauses(options) => pauses::count(&options),
-            Role::Summary { files } => summary::print(&files),
+
+    #[test]
+    fn two_builds_and_what_is_asked_of_them() {
+        let cli = parse("pair before after --rounds 4 --only cal --only mesh --at-least 0.9");
+        let Some(What::Pair(options)) = cli.unwrap().what else {
+            panic!("another mode");
+        };
+        assert_eq!(
+            (options.before, options.after),
+            ("before".into(), "after".into())
+        );
+        assert_eq!(
+            (options.rounds, options.only),
+            (Some(4), vec!["cal".to_owned(), "mesh".to_owned()])
+        );
+        assert_eq!(options.at_least, 0.9);
+        let Some(What::Pair(options)) = parse("pair before after").unwrap().what else {
+            panic!("another mode");
+        };
+        assert_eq!((options.at_least, options.rounds), (0.95, None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for arguments in [
+            "pair before",
+            "pair before after --rounds 0",
+            "pair before after --at-least 0",
+            "pair before after --at-least nan",
+            "pair before after --releases 1.30",
+            // would be ignored
+            "--only mesh pair before after",
+            "--rounds 0",
+        ] {
+            assert!(parse(arguments).is_err(), "{arguments}");
         }
-    });
-    // Standard input may still be read by a thread of the runtime.
-    runtime.shutdown_background();
-    result
+    }
+
+    /// A parent of a later build starts its children so; see also the test of what a parent gives.
+    #[test]
+    fn children_understand_the_arguments_of_other_builds() {
+        for arguments in [
+            "server --nodeid server --port 4711 --ports 10000 --framing cbor",
+            "client --seed 127.0.0.1:4711 --links 64 --framing cbor",
+            "client --seed 127.0.0.1:4711 --links 500 --prefix more",
+            "client --threads 2",
+            "links --address 127.0.0.1:4711 --version 1 --count 20000",
+            "mesh --nodeid node1 --port 4711 --nodes 50 --seed 127.0.0.1:4712",
+            "ports --count 1000000 --handler",
+        ] {
+            let cli = parse(arguments).unwrap_or_else(|error| panic!("{error}"));
+            assert!(matches!(cli.what, Some(What::Child(_))), "{arguments}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use aemp::Node;
 use serde_json::json;
 
-use crate::Failure;
 use crate::child::SECRET;
+use crate::failure::Failure;
 use crate::node::{commands, say};
 
 /// The node.

@@ -8,8 +8,8 @@ use aemp::{Context, Mailbox, Node, PortId, Reason, Receive};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::Failure;
 use crate::child::SECRET;
+use crate::failure::Failure;
 use crate::message::{Elements, HASH, consume, text};
 use crate::stats::{Times, resident};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::node::say;
 
 /// What is counted.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::figures::{Figure, Target};
 use crate::stats::median;
 use crate::table::value;

@@ -1,4 +1,4 @@
-//! A TCP relay on 127.0.0.1 between two nodes, which writes down what passes and can do harm to it.
+//! A TCP proxy on 127.0.0.1 between two nodes, which writes down what passes and can do harm to it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::fault::{Fault, Result};
 
-/// What the relay does to the octets that pass.
+/// What the proxy does to the octets that pass.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Keep every chunk for so long before it is passed on.
@@ -29,7 +29,7 @@ pub struct Plan {
     pub reset_after: Option<u64>,
 }
 
-/// One relayed connection so far.
+/// A connection that passes the proxy, as far as it has come.
 #[derive(Debug, Clone, Default)]
 pub struct Link {
     /// Octets from the connector to the listener.
@@ -66,22 +66,22 @@ impl Shared {
     }
 }
 
-/// A running relay; dropping it closes everything it holds.
+/// A running proxy; dropping it closes everything it holds.
 #[derive(Debug)]
-pub struct Relay {
+pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     accept: Option<JoinHandle<()>>,
 }
 
-impl Relay {
-    /// Starts a relay to `target`, recording into the file `record` (the format of `fixtures/`).
+impl Proxy {
+    /// Starts a proxy to `target`, recording into the file `record` (the format of `fixtures/`).
     pub fn start(target: SocketAddr, record: Option<&Path>) -> Result<Self> {
         let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Fault::io("relay: listen"))?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Fault::io("proxy: listen"))?;
         let address = listener
             .local_addr()
-            .map_err(Fault::io("relay: own address"))?;
+            .map_err(Fault::io("proxy: own address"))?;
         let record = match record {
             Some(path) => Some(File::create(path).map_err(Fault::io(path.display().to_string()))?),
             None => None,
@@ -111,7 +111,7 @@ impl Relay {
         self.address
     }
 
-    /// Changes what the relay does from now on.
+    /// Changes what the proxy does from now on.
     pub fn plan(&self, change: impl FnOnce(&mut Plan)) {
         change(&mut self.shared.lock().plan);
         self.shared.changed.notify_all();
@@ -135,7 +135,7 @@ impl Relay {
                 return Err(Fault::Timeout {
                     what: what.to_owned(),
                     seconds: limit.as_secs_f64(),
-                    seen: format!("; the relay saw {:?}", state.links),
+                    seen: format!("; the proxy saw {:?}", state.links),
                 });
             }
             state = self
@@ -164,7 +164,7 @@ impl Relay {
     }
 }
 
-impl Drop for Relay {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::SeqCst);
         self.plan(|plan| plan.hold = false);
@@ -341,21 +341,21 @@ mod tests {
     fn passes_on_and_records() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("wire.jsonl");
-        let relay = Relay::start(echo_server(), Some(&file)).unwrap();
-        relay.plan(|plan| plan.split = true);
-        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        let proxy = Proxy::start(echo_server(), Some(&file)).unwrap();
+        proxy.plan(|plan| plan.split = true);
+        let mut stream = TcpStream::connect(proxy.address()).unwrap();
         stream.write_all("caf\u{e9}\n".as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut back = String::new();
         stream.read_to_string(&mut back).unwrap();
         assert_eq!(back, "caf\u{e9}\n");
-        relay
+        proxy
             .wait("the end", LIMIT, |links| {
                 links.len() == 1 && links[0].closed
             })
             .unwrap();
         assert_eq!(
-            (relay.links()[0].forth, relay.links()[0].back_lines),
+            (proxy.links()[0].forth, proxy.links()[0].back_lines),
             (6, 1)
         );
         let rows: Vec<serde_json::Value> = std::fs::read_to_string(file)
@@ -375,11 +375,11 @@ mod tests {
 
     #[test]
     fn holds_then_lets_go() {
-        let relay = Relay::start(echo_server(), None).unwrap();
-        relay.plan(|plan| plan.hold = true);
-        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        let proxy = Proxy::start(echo_server(), None).unwrap();
+        proxy.plan(|plan| plan.hold = true);
+        let mut stream = TcpStream::connect(proxy.address()).unwrap();
         stream.write_all(b"x").unwrap();
-        relay
+        proxy
             .wait("the octet", LIMIT, |links| {
                 links.first().is_some_and(|l| l.forth == 1)
             })
@@ -388,20 +388,20 @@ mod tests {
             .set_read_timeout(Some(Duration::from_millis(50)))
             .unwrap();
         assert!(stream.read(&mut [0]).is_err());
-        relay.plan(|plan| plan.hold = false);
+        proxy.plan(|plan| plan.hold = false);
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 1);
     }
 
     #[test]
     fn resets() {
-        let relay = Relay::start(echo_server(), None).unwrap();
-        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        let proxy = Proxy::start(echo_server(), None).unwrap();
+        let mut stream = TcpStream::connect(proxy.address()).unwrap();
         stream.write_all(b"x").unwrap();
         stream.read_exact(&mut [0]).unwrap();
-        relay.reset();
+        proxy.reset();
         assert!(!matches!(stream.read(&mut [0]), Ok(n) if n > 0));
-        relay
+        proxy
             .wait("the end", LIMIT, |links| links[0].closed)
             .unwrap();
     }
