@@ -1,6 +1,6 @@
 //! How a link, or the attempt to get one, is lost, and how that is told.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::outbox::Outbox;
 use super::{Effect, Monitor, Peering, Phase, Sender, Waiting};
@@ -52,12 +52,10 @@ pub(super) struct Failing<A> {
     reason: Reason,
     next: Turn,
     watched: HashSet<Box<str>>,
-    /// The monitors by port, those of the first name last. The ones of `firing` are taken out.
-    due: Vec<(Box<str>, Vec<Monitor<A>>)>,
+    /// The monitors that are still to fire, by port.
+    due: BTreeMap<Box<str>, Vec<Monitor<A>>>,
     /// The port whose monitors fire now.
     firing: Option<Box<str>>,
-    /// Monitors that were set, or whose message was lost, while others were to fire: they fire with them.
-    pub(super) late: Vec<Monitor<A>>,
 }
 
 /// Whose turn it is when a loss is settled.
@@ -67,10 +65,17 @@ enum Turn {
     Watched,
     Due,
     Down,
-    Late,
+    Nobody,
 }
 
 impl<A> Failing<A> {
+    /// What is still to fire.
+    #[cfg(test)]
+    pub(super) fn due(&self) -> impl Iterator<Item = &A> {
+        let lists = self.due.values();
+        lists.flat_map(|list| list.iter().map(|(_, action)| action))
+    }
+
     /// Whether something that is sent to the port is lost, because its monitors are still to fire. What
     /// their actions send is for the next link.
     pub(super) fn is_losing(&self, name: &str, sender: Sender) -> bool {
@@ -78,24 +83,19 @@ impl<A> Failing<A> {
     }
 
     fn is_due(&self, name: &str) -> bool {
-        self.firing.as_deref() == Some(name) || self.find(name).is_some()
+        self.firing.as_deref() == Some(name) || self.due.contains_key(name)
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        // From the last name to the first.
-        let place = self.due.binary_search_by(|(port, _)| name.cmp(port));
-        place.ok()
+    /// Monitors on the port fire as well: they were set while messages to it are lost.
+    pub(super) fn add(&mut self, name: &str, monitors: impl IntoIterator<Item = Monitor<A>>) {
+        self.due.entry(name.into()).or_default().extend(monitors);
     }
 
-    /// Takes out a monitor that has not fired yet.
+    /// Takes out a monitor that has not fired yet. Messages to its port are lost all the same until it
+    /// would have fired, as those before were.
     pub(super) fn remove(&mut self, name: &str, serial: u64) -> Option<A> {
-        let is = |(n, _): &Monitor<A>| *n == serial;
-        if let Some(at) = self.late.iter().position(is) {
-            return Some(self.late.swap_remove(at).1);
-        }
-        let place = self.find(name)?;
-        let (_, list) = self.due.get_mut(place)?;
-        let at = list.iter().position(is)?;
+        let list = self.due.get_mut(name)?;
+        let at = list.iter().position(|(n, _)| *n == serial)?;
         Some(list.swap_remove(at).1)
     }
 
@@ -128,8 +128,6 @@ impl<A> Peering<A> {
         self.waiting = Waiting::default();
         self.outbox = Outbox::default();
         let ended = std::mem::replace(&mut self.life, next_life);
-        let mut due: Vec<_> = self.monitors.drain().collect();
-        due.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
         let (close, link, told_up) = match &self.phase {
             Phase::Up(up) => (Effect::Close, Some(up.link.serial), up.told),
             _ => (Effect::EndAttempt, None, true),
@@ -143,9 +141,8 @@ impl<A> Peering<A> {
                 None => Turn::Unreachable,
             },
             watched: std::mem::take(&mut self.watched),
-            due,
+            due: self.monitors.drain().collect(),
             firing: None,
-            late: Vec::new(),
         });
         let mut effects = vec![close, Effect::Changed, Effect::Ended(ended)];
         if told_up {
@@ -174,7 +171,7 @@ impl<A> Peering<A> {
                         return Step::Unwatch(watched);
                     }
                 }
-                Turn::Due => match failing.due.pop() {
+                Turn::Due => match failing.due.pop_first() {
                     Some((name, list)) => {
                         failing.firing = Some(name);
                         return Step::Fire(actions(list), failing.reason.clone());
@@ -182,17 +179,12 @@ impl<A> Peering<A> {
                     None => failing.next = Turn::Down,
                 },
                 Turn::Down => {
-                    failing.due = Vec::new();
-                    failing.next = Turn::Late;
+                    failing.next = Turn::Nobody;
                     if failing.link.is_some() {
                         return Step::TellDown(failing.reason.clone());
                     }
                 }
-                Turn::Late if !failing.late.is_empty() => {
-                    let late = std::mem::take(&mut failing.late);
-                    return Step::Fire(actions(late), failing.reason.clone());
-                }
-                Turn::Late => break,
+                Turn::Nobody => break,
             }
         }
         if afterwards == Afterwards::Stop {

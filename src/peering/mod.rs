@@ -353,9 +353,13 @@ impl<A> Peering<A> {
         if let Phase::Failing(failing) = &mut self.phase
             && failing.is_losing(name, sender)
         {
-            // Who monitors the port anew must hear of this loss as well.
-            if let Some(anew) = self.monitors.remove(name) {
-                failing.late.extend(anew);
+            // Who monitors the port anew, or the node, must hear of this loss as well; and what waits for
+            // the next link must not arrive after that.
+            if self.monitors.contains_key(name) || self.monitors.contains_key("") {
+                self.waiting = Waiting::default();
+                for (name, anew) in self.monitors.drain() {
+                    failing.add(&name, anew);
+                }
             }
             return Err(Sent::Lost);
         }

@@ -39,7 +39,7 @@ impl<A> Peering<A> {
         if let Phase::Failing(failing) = &mut self.phase
             && failing.is_losing(name, sender)
         {
-            failing.late.push((serial, action));
+            failing.add(name, [(serial, action)]);
             return Monitored::Set(Wake::Nobody);
         }
         let first = !self.monitors.contains_key(name);
