@@ -2,7 +2,11 @@
 //! documents name is there. Each rule is a function of texts with tests of its own, which show that it finds what it is to find.
 
 mod files;
+mod fixtures;
 mod length;
+mod links;
+mod markdown;
 mod modules;
+mod proofs;
 mod rooms;
 mod source;
