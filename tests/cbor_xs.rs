@@ -15,116 +15,36 @@ use aemp::proto::framing::cbor::{
     CborScanner, Deserializer, ElementKind, Serializer, cbor_to_json, json_to_cbor,
 };
 use aemp::proto::framing::{FramingError, Limits};
-use perl::{Perl, Random, hex, unhex};
+use perl::{Perl, Random, hex, judge_bent, read_streams, scan, unhex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Requests are a word and arguments, octet strings in hexadecimal.
+/// How CBOR::XS writes, reads and judges, behind what `values.pl` has.
 const PERL: &str = r##"
-use strict; use warnings; no warnings 'portable';
-use B (); use CBOR::XS (); use JSON::XS ();
-$| = 1;
+use CBOR::XS ();
 my $xs = CBOR::XS->new;
-my $json = JSON::XS->new->utf8;
-my @made;
-
-sub pick { $_[rand @_] }
-sub char {
-   pick sub { chr 32 + rand 95 }, sub { chr rand 256 }, sub { chr rand 32 },
-        sub { pick '"', '\\', '/', "\x{7f}", "\x{d7ff}", "\x{e000}", "\x{feff}", "\x{ffff}" },
-        sub { chr 0x100 + rand 0xd600 }, sub { chr 0x10000 + rand 0x100000 };
-}
-sub string {
-   my $char = rand () < .5 ? sub { chr 32 + rand 95 } : rand () < .5 ? sub { chr rand 256 } : \&char;
-   join '', map { my $c = $char->(); ref $c ? $c->() : $c } 1 .. rand 24
-}
-sub integer {
-   my $u = (int (rand 2**32) << 32 | int rand 2**32) >> int rand 64;
-   pick $u, unpack ("q", pack "Q", $u), 0, -1, 18446744073709551615, -9223372036854775807 - 1
-}
-sub float {
-   pick unpack ("d>", "\x80\0\0\0\0\0\0\0"), 1e20, 1.5, -2.25, 0.1, 1e-7, 1e300,
-        (rand () - .5) * 10 ** int (rand 60) / 1e30
-}
-sub value {
-   my ($depth) = @_;
-   my $r = rand ($depth > 4 ? 6 : 9);
-   return undef                                                       if $r < .5;
-   return pick Types::Serialiser::true (), Types::Serialiser::false () if $r < 1;
-   return integer () if $r < 2;
-   return float ()   if $r < 3;
-   return string ()  if $r < 6;
-   return [map value ($depth + 1), 1 .. rand 6] if $r < 7.5;
-   +{ map { string () => value ($depth + 1) } 1 .. rand 6 }
-}
-sub message { rand () < .05 ? [] : [rand () < .9 ? string () : integer (), map value (0), 1 .. rand 5] }
-
-sub kind {
-   my $flags = B::svref_2object (\$_[0])->FLAGS;
-   $flags & B::SVf_POK ? "string" : $flags & B::SVf_IOK ? "integer" : $flags & B::SVf_NOK ? "float" : "nothing"
-}
-# In what does what came back differ from what was sent? In nothing if empty.
-sub differ {
-   my ($path) = $_[2];
-   return "$path: another type" if ref $_[0] xor ref $_[1];
-   if (ref $_[0]) {
-      my ($was, $is) = @_;
-      return "$path: another type" if ref $was ne ref $is;
-      if (ref $was eq "ARRAY") {
-         return "$path: another length" if @$was != @$is;
-         for (0 .. $#$was) { my $d = differ ($was->[$_], $is->[$_], "$path\[$_]"); return $d if $d }
-      } elsif (ref $was eq "HASH") {
-         return "$path: another size" if keys %$was != keys %$is;
-         for (keys %$was) {
-            return "$path: a key is missing" unless exists $is->{$_};
-            my $d = differ ($was->{$_}, $is->{$_}, "$path\{}"); return $d if $d
-         }
-      } else { return "$path: another boolean" if !!$was ne !!$is }
-      return "";
-   }
-   my ($was, $is) = (kind ($_[0]), kind ($_[1]));
-   # JSON::XS reads -2**63 as a string.
-   return "" if $was eq "integer" && $is eq "string" && $_[1] eq "-9223372036854775808" && $_[0] == $_[1];
-   # JSON::XS reads -0 as an integer, and a whole float becomes an integer by comparing it.
-   return "" if $was eq "integer" && $is eq "float" && $_[0] == $_[1];
-   return "$path: $was became $is" if $was ne $is && !($was eq "float" && $is eq "integer");
-   return $_[0] eq $_[1] ? "" : "$path: another string" if $was eq "string";
-   return $_[0] == $_[1] ? "" : "$path: another integer" if $was eq "integer";
-   return abs ($_[0] - $_[1]) <= 1e-14 * abs $_[0] ? "" : "$path: another float" if $was eq "float";
-   ""
-}
-# Does it name a port?
-sub good { ref $_[0] eq "ARRAY" and !@{$_[0]} || defined $_[0][0] && !ref $_[0][0] }
+$encode = \&CBOR::XS::encode_cbor;
+$decode = sub { $xs->decode ($_[0]) };
+# JSON::XS reads -0 as an integer.
+$scalar = sub { kind ($_[0]) eq "integer" && kind ($_[1]) eq "float" && $_[0] == $_[1] ? "" : typed (@_) };
 # Without anything that is done for a tag: what matters is how it is encoded.
-sub plain { CBOR::XS->new->forbid_objects->filter (sub { }) }
+sub untagged { CBOR::XS->new->forbid_objects->filter (sub { }) }
 
-my %do = (
-   seed  => sub { srand $_[0]; "ok" },
+serve $CBOR::XS::VERSION,
    again => sub { "ok " . unpack "H*", CBOR::XS::encode_cbor ($xs->decode (pack "H*", $_[0])) },
-   same  => sub { my $d = differ ($json->decode (pack "H*", $_[1]), $xs->decode (pack "H*", $_[0]), "message"); $d ? "err $d" : "ok" },
-   make  => sub { @made = map message (), 1 .. $_[0]; join " ", "ok", map { unpack "H*", CBOR::XS::encode_cbor ($_) } @made },
-   check => sub { my $d = differ ($made[$_[0]], $xs->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
-   checkjson => sub { my $d = differ ($made[$_[0]], $json->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
+   same  => sub { verdict ($json->decode (pack "H*", $_[1]), $xs->decode (pack "H*", $_[0])) },
    judge => sub {
       no warnings 'uninitialized'; # a map's key may be undef
       my $octets = pack "H*", $_[0] // "";
-      my $whole = eval { good (plain->decode ($octets)) } ? 1 : 0;
+      my $whole = eval { good (untagged->decode ($octets)) } ? 1 : 0;
       my $why = $@;
-      my ($stream, $n, $bad) = (plain, 0, 0);
+      my ($stream, $n, $bad) = (untagged, 0, 0);
       eval {
          while (my ($value) = $stream->incr_parse ($octets)) { last unless good ($value); $n++ }
          1
       } or ($bad, $why) = (1, "$why $@");
       "ok $whole $n $bad $why"
-   },
-);
-print "ready $CBOR::XS::VERSION\n";
-while (<STDIN>) {
-   my ($what, @arguments) = split;
-   my $answer = eval { $do{$what}->(@arguments) } // "err $@";
-   $answer =~ s/\n/ /g;
-   print "$answer\n";
-}
+   };
 "##;
 
 impl Random {
@@ -161,21 +81,13 @@ impl Random {
 
 #[test]
 fn agrees_with_cbor_xs() {
-    let mut perl = match Perl::start(PERL, "CBOR::XS (Debian: libcbor-xs-perl) or JSON::XS") {
-        Ok(perl) => perl,
-        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
-        Err(why) => {
-            eprintln!("NOT RUN: comparison of the cbor framing with CBOR::XS: {why}");
-            return;
-        }
+    let Some((mut perl, mut random)) = Perl::to_compare(
+        "the cbor framing with CBOR::XS",
+        PERL,
+        "CBOR::XS (Debian: libcbor-xs-perl) or JSON::XS",
+    ) else {
+        return;
     };
-    let seed = match std::env::var("AEMP_SEED") {
-        Ok(seed) => seed.parse().expect("AEMP_SEED is a number"),
-        Err(_) => 4040,
-    };
-    eprintln!("AEMP_SEED={seed}");
-    perl.ask(&format!("seed {}", seed & 0x7fff_ffff)).unwrap();
-    let mut random = Random(seed);
     perl_reads_what_rust_writes(&mut perl, &mut random);
     rust_reads_what_perl_writes(&mut perl, &mut random);
     both_refuse_the_same(&mut perl, &mut random);
@@ -200,8 +112,7 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
         assert_eq!(whole(&sent), whole(&came));
         // To Perl it is the same message in either framing.
         let json = serde_json::to_vec(&sent).unwrap();
-        let verdict = perl.ask(&format!("same {} {}", hex(&octets), hex(&json)));
-        assert_eq!(verdict, Ok(String::new()), "{sent}");
+        perl.agrees(&format!("same {} {}", hex(&octets), hex(&json)), &sent);
         // And so it is if it was transcoded on the way.
         let frame = CborScanner::new(Limits::default()).next(&octets);
         let frame = frame.unwrap().unwrap();
@@ -210,8 +121,10 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
         let mut items = Vec::new();
         json_to_cbor(&mut items, &json).unwrap();
         assert_eq!(items, octets[frame.first..frame.last]);
-        let verdict = perl.ask(&format!("same {} {}", hex(&octets), hex(&transcoded)));
-        assert_eq!(verdict, Ok(String::new()), "{sent}");
+        perl.agrees(
+            &format!("same {} {}", hex(&octets), hex(&transcoded)),
+            &sent,
+        );
     }
 }
 
@@ -229,45 +142,30 @@ fn whole(value: &Value) -> Value {
 }
 
 fn rust_reads_what_perl_writes(perl: &mut Perl, random: &mut Random) {
-    for _ in 0..250 {
-        let messages = perl.ask("make 10").unwrap();
-        let messages: Vec<_> = messages.split(' ').map(unhex).collect();
-        let stream = messages.concat();
-        let mut scanner = CborScanner::new(Limits::default());
-        let (mut rest, mut buf, mut found) = (&stream[..], Vec::new(), 0);
-        while !rest.is_empty() {
-            let most = random.pick(&[1, 10, 100, 1000]);
-            let (chunk, later) = rest.split_at(rest.len().min(1 + random.below(most)));
-            buf.extend_from_slice(chunk);
-            rest = later;
-            while let Some(frame) = scanner.next(&buf).unwrap() {
-                let octets = &buf[frame.start..frame.end];
-                assert_eq!(octets, messages[found]);
-                let value = decoded(octets);
-                let elements = frame.dest.iter().chain(&frame.tag);
-                for (element, value) in elements.zip(value.as_array().unwrap()) {
-                    match value {
-                        Value::String(s) => assert_eq!(element.text(&buf), s.as_str()),
-                        Value::Number(_) => assert_eq!(element.kind, ElementKind::Number),
-                        _ => assert_eq!(element.kind, ElementKind::Other),
-                    }
-                }
-                let verdict = perl.ask(&format!("check {found} {}", hex(&encoded(&value))));
-                assert_eq!(verdict, Ok(String::new()), "{}", octets.escape_ascii());
-                let mut json = Vec::new();
-                cbor_to_json(
-                    &mut json,
-                    &octets[frame.first - frame.start..frame.last - frame.start],
-                )
-                .unwrap();
-                let verdict = perl.ask(&format!("checkjson {found} {}", hex(&json)));
-                assert_eq!(verdict, Ok(String::new()), "{}", json.escape_ascii());
-                found += 1;
-                buf.drain(..frame.end);
+    let scanner = || CborScanner::new(Limits::default());
+    read_streams(perl, random, scanner, |perl, scanner, written| {
+        let came = written.came;
+        let frame = scanner.next(came).unwrap()?;
+        let octets = &came[frame.start..frame.end];
+        assert_eq!(octets, written.octets);
+        let value = decoded(octets);
+        let elements = frame.dest.iter().chain(&frame.tag);
+        for (element, value) in elements.zip(value.as_array().unwrap()) {
+            match value {
+                Value::String(s) => assert_eq!(element.text(came), s.as_str()),
+                Value::Number(_) => assert_eq!(element.kind, ElementKind::Number),
+                _ => assert_eq!(element.kind, ElementKind::Other),
             }
         }
-        assert_eq!((found, buf.len()), (messages.len(), 0));
-    }
+        let number = written.number;
+        let back = hex(&encoded(&value));
+        perl.agrees(&format!("check {number} {back}"), octets.escape_ascii());
+        let mut json = Vec::new();
+        cbor_to_json(&mut json, &came[frame.first..frame.last]).unwrap();
+        let request = format!("checkjson {number} {}", hex(&json));
+        perl.agrees(&request, json.escape_ascii());
+        Some(frame.end)
+    });
 }
 
 /// Messages at the edges of what is CBOR, behind the destination, in hexadecimal.
@@ -298,22 +196,9 @@ fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
             compare_verdicts(perl, &octets);
         }
     }
-    let (mut accepted, mut refused) = (0, 0);
-    for _ in 0..6000 {
-        let mut octets = Vec::new();
-        for _ in 0..1 + random.below(2) {
-            octets.extend(encoded(&random.message()));
-        }
-        for _ in 0..random.below(3) {
-            random.mutate(&mut octets);
-        }
-        match compare_verdicts(perl, &octets) {
-            true => accepted += 1,
-            false => refused += 1,
-        }
-    }
-    eprintln!("{accepted} messages accepted, {refused} not, by both");
-    assert!(accepted > 400 && refused > 400, "one-sided messages");
+    judge_bent(random, 6000, encoded, Random::mutate, |octets| {
+        compare_verdicts(perl, octets)
+    });
 }
 
 /// Panics unless CBOR::XS and the scanner agree on `octets`, as one message and as a stream. Is it
@@ -337,17 +222,8 @@ fn compare_verdicts(perl: &mut Perl, octets: &[u8]) -> bool {
     let why = words.next().unwrap_or_default();
 
     let mut scanner = CborScanner::new(Limits::default());
-    let (mut frames, mut at) = (0, 0);
-    let end = loop {
-        match scanner.next(&octets[at..]) {
-            Ok(Some(frame)) => {
-                frames += 1;
-                at += frame.end;
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let next = |octets: &[u8]| Ok(scanner.next(octets)?.map(|frame| frame.end));
+    let (frames, at, end) = scan(octets, next);
     let one = frames == 1 && at == octets.len() && end.is_ok();
     let only_perls = why.contains("stringref")
         || why.contains("sharedref")

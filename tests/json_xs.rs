@@ -14,92 +14,20 @@ mod perl;
 
 use aemp::proto::framing::json::{ElementKind, JsonScanner};
 use aemp::proto::framing::{FramingError, Limits};
-use perl::{Perl, Random, hex, unhex};
+use perl::{Perl, Random, hex, judge_bent, read_streams, scan, unhex};
 use serde_json::Value;
 
-/// Requests are a word and arguments, octet strings in hexadecimal.
+/// How JSON::XS writes, reads and judges, behind what `values.pl` has.
 const PERL: &str = r##"
-use strict; use warnings; no warnings 'portable';
-use B (); use JSON::XS ();
-$| = 1;
-my $xs = JSON::XS->new->utf8;
 my $canonical = JSON::XS->new->utf8->canonical;
-my @made;
+$encode = sub { $json->encode ($_[0]) };
+$decode = sub { $json->decode ($_[0]) };
 
-sub pick { $_[rand @_] }
-sub char {
-   pick sub { chr 32 + rand 95 }, sub { chr rand 256 }, sub { chr rand 32 },
-        sub { pick '"', '\\', '/', "\x{7f}", "\x{d7ff}", "\x{e000}", "\x{feff}", "\x{ffff}" },
-        sub { chr 0x100 + rand 0xd600 }, sub { chr 0x10000 + rand 0x100000 };
-}
-sub string {
-   my $char = rand () < .5 ? sub { chr 32 + rand 95 } : rand () < .5 ? sub { chr rand 256 } : \&char;
-   join '', map { my $c = $char->(); ref $c ? $c->() : $c } 1 .. rand 24
-}
-sub integer {
-   my $u = (int (rand 2**32) << 32 | int rand 2**32) >> int rand 64;
-   pick $u, unpack ("q", pack "Q", $u), 0, -1, 18446744073709551615, -9223372036854775807 - 1
-}
-sub float {
-   pick unpack ("d>", "\x80\0\0\0\0\0\0\0"), 1e20, 1.5, -2.25, 0.1, 1e-7, 1e300,
-        (rand () - .5) * 10 ** int (rand 60) / 1e30
-}
-sub value {
-   my ($depth) = @_;
-   my $r = rand ($depth > 4 ? 6 : 9);
-   return undef                                                       if $r < .5;
-   return pick Types::Serialiser::true (), Types::Serialiser::false () if $r < 1;
-   return integer () if $r < 2;
-   return float ()   if $r < 3;
-   return string ()  if $r < 6;
-   return [map value ($depth + 1), 1 .. rand 6] if $r < 7.5;
-   +{ map { string () => value ($depth + 1) } 1 .. rand 6 }
-}
-sub message { rand () < .05 ? [] : [rand () < .9 ? string () : integer (), map value (0), 1 .. rand 5] }
-
-sub kind {
-   my $flags = B::svref_2object (\$_[0])->FLAGS;
-   $flags & B::SVf_POK ? "string" : $flags & B::SVf_IOK ? "integer" : $flags & B::SVf_NOK ? "float" : "nothing"
-}
-# In what does what came back differ from what was sent? In nothing if empty.
-sub differ {
-   my ($path) = $_[2];
-   return "$path: another type" if ref $_[0] xor ref $_[1];
-   if (ref $_[0]) {
-      my ($was, $is) = @_;
-      return "$path: another type" if ref $was ne ref $is;
-      if (ref $was eq "ARRAY") {
-         return "$path: another length" if @$was != @$is;
-         for (0 .. $#$was) { my $d = differ ($was->[$_], $is->[$_], "$path\[$_]"); return $d if $d }
-      } elsif (ref $was eq "HASH") {
-         return "$path: another size" if keys %$was != keys %$is;
-         for (keys %$was) {
-            return "$path: a key is missing" unless exists $is->{$_};
-            my $d = differ ($was->{$_}, $is->{$_}, "$path\{}"); return $d if $d
-         }
-      } else { return "$path: another boolean" if !!$was ne !!$is }
-      return "";
-   }
-   my ($was, $is) = (kind ($_[0]), kind ($_[1]));
-   # JSON::XS reads its own -2**63 as a string.
-   return "" if $was eq "integer" && $is eq "string" && $_[1] eq "-9223372036854775808" && $_[0] == $_[1];
-   return "$path: $was became $is" if $was ne $is && !($was eq "float" && $is eq "integer");
-   return $_[0] eq $_[1] ? "" : "$path: another string" if $was eq "string";
-   return $_[0] == $_[1] ? "" : "$path: another integer" if $was eq "integer";
-   return abs ($_[0] - $_[1]) <= 1e-14 * abs $_[0] ? "" : "$path: another float" if $was eq "float";
-   ""
-}
-# Does it name a port?
-sub good { ref $_[0] eq "ARRAY" and !@{$_[0]} || defined $_[0][0] && !ref $_[0][0] }
-
-my %do = (
-   seed  => sub { srand $_[0]; "ok" },
-   again => sub { "ok " . unpack "H*", $canonical->encode ($xs->decode (pack "H*", $_[0])) },
-   make  => sub { @made = map message (), 1 .. $_[0]; join " ", "ok", map { unpack "H*", JSON::XS::encode_json ($_) } @made },
-   check => sub { my $d = differ ($made[$_[0]], $xs->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
+serve $JSON::XS::VERSION,
+   again => sub { "ok " . unpack "H*", $canonical->encode ($json->decode (pack "H*", $_[0])) },
    judge => sub {
       my $text = pack "H*", $_[0] // "";
-      my $whole = eval { good ($xs->decode ($text)) } ? 1 : 0;
+      my $whole = eval { good ($json->decode ($text)) } ? 1 : 0;
       my ($stream, $n, $bad) = (JSON::XS->new->utf8, 0, 0);
       eval {
          $stream->incr_parse ($text);
@@ -107,15 +35,7 @@ my %do = (
          1
       } or $bad = 1;
       "ok $whole $n $bad"
-   },
-);
-print "ready $JSON::XS::VERSION\n";
-while (<STDIN>) {
-   my ($what, @arguments) = split;
-   my $answer = eval { $do{$what}->(@arguments) } // "err $@";
-   $answer =~ s/\n/ /g;
-   print "$answer\n";
-}
+   };
 "##;
 
 impl Random {
@@ -172,21 +92,11 @@ fn same(sent: &Value, came: &Value) -> bool {
 
 #[test]
 fn agrees_with_json_xs() {
-    let mut perl = match Perl::start(PERL, "JSON::XS") {
-        Ok(perl) => perl,
-        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
-        Err(why) => {
-            eprintln!("NOT RUN: comparison of the json framing with JSON::XS: {why}");
-            return;
-        }
+    let Some((mut perl, mut random)) =
+        Perl::to_compare("the json framing with JSON::XS", PERL, "JSON::XS")
+    else {
+        return;
     };
-    let seed = match std::env::var("AEMP_SEED") {
-        Ok(seed) => seed.parse().expect("AEMP_SEED is a number"),
-        Err(_) => 4040,
-    };
-    eprintln!("AEMP_SEED={seed}");
-    perl.ask(&format!("seed {}", seed & 0x7fff_ffff)).unwrap();
-    let mut random = Random(seed);
     perl_reads_what_rust_writes(&mut perl, &mut random);
     rust_reads_what_perl_writes(&mut perl, &mut random);
     both_refuse_the_same(&mut perl, &mut random);
@@ -204,38 +114,28 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
 }
 
 fn rust_reads_what_perl_writes(perl: &mut Perl, random: &mut Random) {
-    for _ in 0..250 {
-        let texts = perl.ask("make 10").unwrap();
-        let texts: Vec<_> = texts.split(' ').map(unhex).collect();
-        let stream = texts.concat();
-        let mut scanner = JsonScanner::new(Limits::default());
-        let (mut rest, mut buf, mut found) = (&stream[..], Vec::new(), 0);
-        while !rest.is_empty() {
-            let most = random.pick(&[1, 10, 100, 1000]);
-            let (chunk, later) = rest.split_at(rest.len().min(1 + random.below(most)));
-            buf.extend_from_slice(chunk);
-            rest = later;
-            while let Some(frame) = scanner.next(&buf).unwrap() {
-                let text = &buf[frame.start..frame.end];
-                assert_eq!(text, texts[found]);
-                let value: Value = serde_json::from_slice(text).unwrap();
-                let elements = frame.dest.iter().chain(&frame.tag);
-                for (element, value) in elements.zip(value.as_array().unwrap()) {
-                    match value {
-                        Value::String(s) => assert_eq!(element.text(&buf), s.as_str()),
-                        Value::Number(_) => assert_eq!(element.kind, ElementKind::Number),
-                        _ => assert_eq!(element.kind, ElementKind::Other),
-                    }
-                }
-                let back = serde_json::to_vec(&value).unwrap();
-                let verdict = perl.ask(&format!("check {found} {}", hex(&back)));
-                assert_eq!(verdict, Ok(String::new()), "{}", text.escape_ascii());
-                found += 1;
-                buf.drain(..frame.end);
+    let scanner = || JsonScanner::new(Limits::default());
+    read_streams(perl, random, scanner, |perl, scanner, written| {
+        let came = written.came;
+        let frame = scanner.next(came).unwrap()?;
+        let text = &came[frame.start..frame.end];
+        assert_eq!(text, written.octets);
+        let value: Value = serde_json::from_slice(text).unwrap();
+        let elements = frame.dest.iter().chain(&frame.tag);
+        for (element, value) in elements.zip(value.as_array().unwrap()) {
+            match value {
+                Value::String(s) => assert_eq!(element.text(came), s.as_str()),
+                Value::Number(_) => assert_eq!(element.kind, ElementKind::Number),
+                _ => assert_eq!(element.kind, ElementKind::Other),
             }
         }
-        assert_eq!((found, buf.len()), (texts.len(), 0));
-    }
+        let back = hex(&serde_json::to_vec(&value).unwrap());
+        perl.agrees(
+            &format!("check {} {back}", written.number),
+            text.escape_ascii(),
+        );
+        Some(frame.end)
+    });
 }
 
 /// Texts at the edges of what is JSON.
@@ -272,22 +172,10 @@ fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
             compare_verdicts(perl, format!("[1,{open}0{close}]").as_bytes());
         }
     }
-    let (mut accepted, mut refused) = (0, 0);
-    for _ in 0..4000 {
-        let mut text = Vec::new();
-        for _ in 0..1 + random.below(2) {
-            serde_json::to_writer(&mut text, &random.message()).unwrap();
-        }
-        for _ in 0..random.below(3) {
-            random.mutate(&mut text);
-        }
-        match compare_verdicts(perl, &text) {
-            true => accepted += 1,
-            false => refused += 1,
-        }
-    }
-    eprintln!("{accepted} texts accepted as one message, {refused} not, by both");
-    assert!(accepted > 400 && refused > 400, "one-sided texts");
+    let encoded = |message: &Value| serde_json::to_vec(message).unwrap();
+    judge_bent(random, 4000, encoded, Random::mutate, |text| {
+        compare_verdicts(perl, text)
+    });
 }
 
 /// Panics unless JSON::XS and the scanner agree on `text`, as one message and as a stream.
@@ -309,17 +197,8 @@ fn compare_verdicts(perl: &mut Perl, text: &[u8]) -> bool {
     };
 
     let mut scanner = JsonScanner::new(Limits::default());
-    let (mut frames, mut at) = (0, 0);
-    let end = loop {
-        match scanner.next(&text[at..]) {
-            Ok(Some(frame)) => {
-                frames += 1;
-                at += frame.end;
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let next = |text: &[u8]| Ok(scanner.next(text)?.map(|frame| frame.end));
+    let (frames, at, end) = scan(text, next);
     let blank = text[at..].iter().all(u8::is_ascii_whitespace);
     let one = frames == 1 && blank && end.is_ok();
 

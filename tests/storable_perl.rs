@@ -12,71 +12,27 @@ mod perl;
 
 use aemp::proto::framing::Limits;
 use aemp::proto::framing::storable::{StorableScanner, storable_to_json, write_message};
-use perl::{Perl, Random, hex, unhex};
+use perl::{Perl, Random, hex, read_streams, unhex};
 
-/// Requests are a word and arguments, octet strings in hexadecimal.
+/// How Storable writes and reads, and messages that only Perl can make, behind what `values.pl` has.
 const PERL: &str = r##"
-use strict; use warnings; no warnings 'once'; no warnings 'portable';
-use JSON::XS (); use Storable ();
-$| = 1;
-my $json = JSON::XS->new->utf8;
-my @made;
-
-sub pick { $_[rand @_] }
-sub char {
-   pick sub { chr 32 + rand 95 }, sub { chr rand 256 }, sub { chr rand 32 },
-        sub { pick '"', '\\', '/', "\x{7f}", "\x{d7ff}", "\x{e000}", "\x{feff}", "\x{ffff}" },
-        sub { chr 0x100 + rand 0xd600 }, sub { chr 0x10000 + rand 0x100000 };
-}
-sub string {
-   my $char = rand () < .5 ? sub { chr 32 + rand 95 } : rand () < .5 ? sub { chr rand 256 } : \&char;
-   join '', map { my $c = $char->(); ref $c ? $c->() : $c } 1 .. rand 24
-}
-sub integer {
-   my $u = (int (rand 2**32) << 32 | int rand 2**32) >> int rand 64;
-   pick $u, unpack ("q", pack "Q", $u), 0, -1, 18446744073709551615, -9223372036854775807 - 1
-}
-sub float {
-   pick unpack ("d>", "\x80\0\0\0\0\0\0\0"), 1e20, 1.5, -2.25, 0.1, 1e-7, 1e300,
-        (rand () - .5) * 10 ** int (rand 60) / 1e30
-}
-sub value {
-   my ($depth) = @_;
-   my $r = rand ($depth > 4 ? 6 : 9);
-   return undef                                                       if $r < .5;
-   return pick Types::Serialiser::true (), Types::Serialiser::false () if $r < 1;
-   return integer () if $r < 2;
-   return float ()   if $r < 3;
-   return string ()  if $r < 6;
-   return [map value ($depth + 1), 1 .. rand 6] if $r < 7.5;
-   +{ map { string () => value ($depth + 1) } 1 .. rand 6 }
-}
-sub message { rand () < .05 ? [] : [rand () < .9 ? string () : integer (), map value (0), 1 .. rand 5] }
-
-# In what does what came back differ from what was sent? In nothing if empty. Storable keeps no
-# difference between numbers and strings, nor does Perl.
-sub differ {
-   my ($was, $is, $path) = @_;
-   for ($was, $is) { $_ = $$_ while ref =~ /^(SCALAR|REF)$/ }
-   for ($was, $is) { $_ = 0 + !!$_ if ref =~ /Bool/ }
-   return "$path: another type: $was, $is" if ref $was ne ref $is or defined $was ne defined $is;
-   if (ref $was eq "ARRAY") {
-      return "$path: another length" if @$was != @$is;
-      for (0 .. $#$was) { my $d = differ ($was->[$_], $is->[$_], "$path\[$_]"); return $d if $d }
-   } elsif (ref $was eq "HASH") {
-      return "$path: another size" if keys %$was != keys %$is;
-      for (keys %$was) {
-         return "$path: a key is missing" unless exists $is->{$_};
-         my $d = differ ($was->{$_}, $is->{$_}, "$path\{}"); return $d if $d
-      }
-   } elsif (defined $was) {
-      no warnings "numeric";
-      return "$path: another scalar" unless $was eq $is
-         or "$was$is" =~ /^[-+.0-9e]+$/ && abs ($was - $is) <= 1e-14 * abs $was;
-   }
-   ""
-}
+use Storable ();
 sub frame { pack "w/a*", Storable::nfreeze ($_[0]) }
+$encode = \&frame;
+$decode = sub { Storable::thaw (unpack "w/a*", $_[0]) };
+# References to anything are looked through, and booleans are numbers.
+$plain = sub {
+   my ($value) = @_;
+   $value = $$value while ref ($value) =~ /^(SCALAR|REF)$/;
+   ref ($value) =~ /Bool/ ? 0 + !!$value : $value
+};
+# Storable keeps no difference between numbers and strings, nor does Perl.
+$scalar = sub {
+   my ($was, $is) = @_;
+   return "" unless defined $was;
+   no warnings "numeric";
+   $was eq $is || "$was$is" =~ /^[-+.0-9e]+$/ && abs ($was - $is) <= 1e-14 * abs $was ? "" : "another scalar"
+};
 
 my $twice = [1, "x"];
 my $loop = [2]; push @$loop, $loop;
@@ -106,26 +62,13 @@ sub Hooked::STORABLE_freeze { "frozen" }
 sub Hooked::STORABLE_thaw { }
 sub Tied::TIEARRAY { bless [] }
 
-my %do = (
-   seed    => sub { srand $_[0]; "ok" },
-   make    => sub { @made = map message (), 1 .. $_[0]; join " ", "ok", map { unpack "H*", frame ($_) } @made },
+serve $Storable::VERSION,
    special => sub { local $Storable::Deparse = 1; @made = $special{$_[0]}->(); "ok " . unpack "H*", frame ($made[0]) },
    native  => sub { "ok " . unpack "H*", pack "w/a*", Storable::freeze (["p", 1.5]) },
-   # The message as a frame, against the one made before.
-   check   => sub { my $d = differ ($made[$_[0]], Storable::thaw (unpack "w/a*", pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
-   checkjson => sub { my $d = differ ($made[$_[0]], $json->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
    # The same message as a frame and as JSON.
-   same    => sub { my $d = differ (Storable::thaw (unpack "w/a*", pack "H*", $_[0]), $json->decode (pack "H*", $_[1]), "message"); $d ? "err $d" : "ok" },
+   same    => sub { verdict ($decode->(pack "H*", $_[0]), $json->decode (pack "H*", $_[1])) },
    # Is it the image that Perl makes of that JSON?
-   image   => sub { local $Storable::canonical = 1; "ok " . unpack "H*", frame ($json->decode (pack "H*", $_[0])) },
-);
-print "ready $Storable::VERSION\n";
-while (<STDIN>) {
-   my ($what, @arguments) = split;
-   my $answer = eval { $do{$what}->(@arguments) } // "err $@";
-   $answer =~ s/\n/ /g;
-   print "$answer\n";
-}
+   image   => sub { local $Storable::canonical = 1; "ok " . unpack "H*", frame ($json->decode (pack "H*", $_[0])) };
 "##;
 
 impl Random {
@@ -144,21 +87,13 @@ impl Random {
 
 #[test]
 fn agrees_with_storable() {
-    let mut perl = match Perl::start(PERL, "Storable or JSON::XS") {
-        Ok(perl) => perl,
-        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
-        Err(why) => {
-            eprintln!("NOT RUN: comparison of the storable framing with Storable: {why}");
-            return;
-        }
+    let Some((mut perl, mut random)) = Perl::to_compare(
+        "the storable framing with Storable",
+        PERL,
+        "Storable or JSON::XS",
+    ) else {
+        return;
     };
-    let seed = match std::env::var("AEMP_SEED") {
-        Ok(seed) => seed.parse().expect("AEMP_SEED is a number"),
-        Err(_) => 4040,
-    };
-    eprintln!("AEMP_SEED={seed}");
-    perl.ask(&format!("seed {}", seed & 0x7fff_ffff)).unwrap();
-    let mut random = Random(seed);
     perl_reads_what_rust_writes(&mut perl, &mut random);
     rust_reads_what_perl_writes(&mut perl, &mut random);
     special_messages(&mut perl);
@@ -188,8 +123,8 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
     for _ in 0..2500 {
         let sent = serde_json::to_vec(&random.message()).unwrap();
         let frame = framed(&sent);
-        let verdict = perl.ask(&format!("same {} {}", hex(&frame), hex(&sent)));
-        assert_eq!(verdict, Ok(String::new()), "{}", sent.escape_ascii());
+        let request = format!("same {} {}", hex(&frame), hex(&sent));
+        perl.agrees(&request, sent.escape_ascii());
     }
     // Octet by octet what Perl writes. (Hashes of one key, as their order is Perl's. No Latin-1, which
     // JSON::XS reads as UTF-8: it is text there and octets here, but the same string.)
@@ -210,30 +145,19 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
 }
 
 fn rust_reads_what_perl_writes(perl: &mut Perl, random: &mut Random) {
-    for _ in 0..250 {
-        let messages = perl.ask("make 10").unwrap();
-        let messages: Vec<_> = messages.split(' ').map(unhex).collect();
-        let stream = messages.concat();
-        let mut scanner = StorableScanner::new(Limits::default());
-        let (mut rest, mut buf, mut found) = (&stream[..], Vec::new(), 0);
-        while !rest.is_empty() {
-            let most = random.pick(&[1, 10, 100, 1000]);
-            let (chunk, later) = rest.split_at(rest.len().min(1 + random.below(most)));
-            buf.extend_from_slice(chunk);
-            rest = later;
-            while let Some(frame) = scanner.next(&buf).unwrap() {
-                assert_eq!(&buf[..frame.end], messages[found]);
-                let json = json_of(&buf[..frame.end]).unwrap();
-                let verdict = perl.ask(&format!("checkjson {found} {}", hex(&json)));
-                assert_eq!(verdict, Ok(String::new()), "{}", json.escape_ascii());
-                let verdict = perl.ask(&format!("check {found} {}", hex(&framed(&json))));
-                assert_eq!(verdict, Ok(String::new()), "{}", json.escape_ascii());
-                found += 1;
-                buf.drain(..frame.end);
-            }
-        }
-        assert_eq!((found, buf.len()), (messages.len(), 0));
-    }
+    let scanner = || StorableScanner::new(Limits::default());
+    read_streams(perl, random, scanner, |perl, scanner, written| {
+        let frame = scanner.next(written.came).unwrap()?;
+        let octets = &written.came[..frame.end];
+        assert_eq!(octets, written.octets);
+        let json = json_of(octets).unwrap();
+        let number = written.number;
+        let request = format!("checkjson {number} {}", hex(&json));
+        perl.agrees(&request, json.escape_ascii());
+        let request = format!("check {number} {}", hex(&framed(&json)));
+        perl.agrees(&request, json.escape_ascii());
+        Some(frame.end)
+    });
 }
 
 fn special_messages(perl: &mut Perl) {
@@ -247,13 +171,8 @@ fn special_messages(perl: &mut Perl) {
             // JSON has no infinity, so it is the string that Storable makes of it.
             assert!(json.ends_with(b",\"Inf\"]"), "{}", json.escape_ascii());
         }
-        let verdict = perl.ask(&format!("checkjson 0 {}", hex(&json)));
-        assert_eq!(
-            verdict,
-            Ok(String::new()),
-            "{name}: {}",
-            json.escape_ascii()
-        );
+        let shown = format!("{name}: {}", json.escape_ascii());
+        perl.agrees(&format!("checkjson 0 {}", hex(&json)), shown);
     }
     for (name, what) in [
         ("loop", "contains itself"),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::profile::Origin;
+use super::origin::Origin;
 
 /// A fault of our own configuration or of the machine it is read on; never of a peer.
 ///

@@ -12,41 +12,28 @@
 //! One thing is deliberately *not* different, although it surprises: values in the file win over the arguments a program
 //! passes. The arguments are defaults that whoever deploys the program can override. See [`find_profile`].
 
+mod defaults;
 mod error;
 mod node_id;
+mod origin;
 mod profile;
 mod rc;
 pub mod relaxed;
 mod resolve;
 mod typed;
+mod value;
 
 pub use crate::proto::id::alnumbits;
 pub use error::ConfigError;
-pub use profile::{Arguments, Origin, Setting, Settings, find_profile};
+pub use origin::Origin;
+pub use profile::{Arguments, Setting, Settings, find_profile};
 pub use rc::{Environment, RcFile};
 pub use resolve::{
     Address, BIND_PORT, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses, resolve,
     resolve_all,
 };
 pub use typed::{Config, check_setting};
-
-use serde_json::Value;
-
-/// Splits a comma-separated text the way Perl's `split /,/` does: empty fields at the end are dropped, so the empty text
-/// gives an empty list.
-///
-/// ```
-/// use aemp::config::split_commas;
-/// assert_eq!(split_commas("a,,b,,"), ["a", "", "b"]);
-/// assert!(split_commas("").is_empty());
-/// ```
-pub fn split_commas(text: &str) -> Vec<&str> {
-    let mut fields: Vec<&str> = text.split(',').collect();
-    while fields.last().is_some_and(|field| field.is_empty()) {
-        fields.pop();
-    }
-    fields
-}
+pub use value::split_commas;
 
 /// This machine's node name (`uname -n`), the default profile name and node ID. Octets that are not UTF-8 are replaced.
 ///
@@ -55,13 +42,4 @@ pub fn split_commas(text: &str) -> Vec<&str> {
 /// ```
 pub fn node_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
-}
-
-/// The text of a string or number, which Perl does not tell apart.
-fn scalar_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::typed::Config;
+use super::value::check_node_id;
 use crate::proto::generation::Generations;
 use crate::proto::id::alnumbits;
 
@@ -55,23 +56,6 @@ impl Config {
         check_node_id(&id, format!("from {template:?}"))?;
         Ok(id)
     }
-}
-
-pub(super) fn check_node_id(id: &str, origin: String) -> Result<(), ConfigError> {
-    let reason = if id.is_empty() || id == "0" {
-        "a node ID cannot be empty (or \"0\", which is the same for Perl)"
-    } else if id.contains('#') {
-        "a node ID cannot contain `#`, which ends it in a port ID"
-    } else if id.chars().any(char::is_control) {
-        "a node ID cannot contain control characters"
-    } else {
-        return Ok(());
-    };
-    Err(ConfigError::BadNodeId {
-        id: id.to_owned(),
-        origin,
-        reason,
-    })
 }
 
 #[cfg(test)]

@@ -1,43 +1,14 @@
 //! Which value counts: arguments, global values and profiles merged as Perl merges them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::defaults::{AUTH_ACCEPT, AUTH_OFFER, FRAMING_FORMAT};
 use super::error::ConfigError;
-use super::rc::RcFile;
-use super::scalar_text;
-
-/// Where a setting was made.
-///
-/// ```
-/// use aemp::config::Origin;
-/// assert_eq!(Origin::Profile("seed".into()).to_string(), "profile \"seed\"");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// Nobody made it: the built-in default.
-    Default,
-    /// An argument of the program or the command line.
-    Argument,
-    /// The file's global part.
-    Global,
-    /// A profile in the file.
-    Profile(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => f.write_str("built-in default"),
-            Origin::Argument => f.write_str("argument"),
-            Origin::Global => f.write_str("global configuration"),
-            Origin::Profile(name) => write!(f, "profile {name:?}"),
-        }
-    }
-}
+use super::origin::Origin;
+use super::rc::{RcFile, pretty};
+use super::value::{scalar_text, truth};
 
 /// One effective setting.
 ///
@@ -103,7 +74,7 @@ impl Settings {
     ///
     /// See [`Settings`] for an example.
     pub fn to_json(&self) -> String {
-        super::rc::pretty(&self.to_map())
+        pretty(&self.to_map())
     }
 
     fn lay_over(&mut self, layer: &Map<String, Value>, origin: &Origin) {
@@ -162,9 +133,9 @@ pub fn find_profile(
     let mut settings = Settings::default();
     for (key, value) in [
         ("connect_interval", json!(2)),
-        ("framing_format", json!(super::typed::FRAMING_FORMAT)),
-        ("auth_offer", json!(super::typed::AUTH_OFFER)),
-        ("auth_accept", json!(super::typed::AUTH_ACCEPT)),
+        ("framing_format", json!(FRAMING_FORMAT)),
+        ("auth_offer", json!(AUTH_OFFER)),
+        ("auth_accept", json!(AUTH_ACCEPT)),
     ] {
         settings.set(key, value, Origin::Default);
     }
@@ -185,13 +156,13 @@ pub fn find_profile(
 
 /// The last word of the arguments about this.
 fn flag(arguments: &[(String, Value)], name: &str) -> Result<bool, ConfigError> {
-    let mut truth = false;
+    let mut is_set = false;
     for (key, value) in arguments {
         if key == name {
-            truth = super::typed::truth(key, value, &Origin::Argument)?;
+            is_set = truth(key, value, &Origin::Argument)?;
         }
     }
-    Ok(truth)
+    Ok(is_set)
 }
 
 /// The profile, its parent, its parent's parent and so on.

@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::defaults::{AUTH_ACCEPT, AUTH_OFFER, FRAMING_FORMAT};
 use super::error::ConfigError;
-use super::node_id::check_node_id;
-use super::profile::{Arguments, Origin, Setting, Settings, find_profile};
+use super::origin::Origin;
+use super::profile::{Arguments, Setting, Settings, find_profile};
 use super::rc::RcFile;
-use super::{scalar_text, split_commas};
+use super::value::{bad_value, check_node_id, scalar_text, split_commas, truth};
 use crate::proto::Secret;
 use crate::proto::generation::Generations;
-
-pub(super) const FRAMING_FORMAT: &[&str] = &["cbor", "json"];
-pub(super) const AUTH_OFFER: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256"];
-pub(super) const AUTH_ACCEPT: &[&str] = &["hmac_sha3_512", "hmac_md6_64_256", "cleartext"];
 
 /// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
 const MAX_SECONDS: f64 = 1e9;
@@ -218,31 +215,6 @@ pub fn check_setting(key: &str, value: &Value, origin: Origin) -> Result<(), Con
     let mut settings = Settings::default();
     settings.set(key, value.clone(), origin);
     Config::from_settings("", &settings).map(|_| ())
-}
-
-/// A yes or no: JSON's, a number, or the texts "0", "1" and "". Other texts are refused: for Perl they are all true,
-/// "false" as well.
-pub(super) fn truth(key: &str, value: &Value, origin: &Origin) -> Result<bool, ConfigError> {
-    match value {
-        Value::Null => Ok(false),
-        Value::Bool(truth) => Ok(*truth),
-        Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
-        Value::String(text) if text.is_empty() || text == "0" => Ok(false),
-        Value::String(text) if text == "1" => Ok(true),
-        _ => Err(bad_value(key, value, origin, "a boolean: 0 or 1")),
-    }
-}
-
-fn bad_value(key: &str, value: &Value, origin: &Origin, expected: &'static str) -> ConfigError {
-    ConfigError::BadValue {
-        key: key.to_owned(),
-        value: match key {
-            "secret" | "cert" => "(hidden)".to_owned(),
-            _ => value.to_string(),
-        },
-        origin: origin.clone(),
-        expected,
-    }
 }
 
 /// A setting being read.

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::core::Core;
 use super::shell::Shell;
 use super::table::{Entry, Shared, Table};
 use super::{Backoff, Child, Intensity, Strategy, SuperviseError, Supervisor};
 use crate::log::log_at;
-use crate::node::Node;
+use crate::node::{Context, Node};
 
 /// Configures a [`Supervisor`].
 ///
@@ -188,7 +187,21 @@ impl Builder {
 /// How many commands wait until the program has to.
 const COMMANDS: usize = 16;
 
-/// A length of time for people.
-pub(super) fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
+impl Child {
+    /// A supervisor as a child. Its end is waited for until its own children have ended, without
+    /// a limit of time, as each of them has its own.
+    ///
+    /// ```
+    /// use aemp::supervise::{Child, Supervisor};
+    /// let workers = Supervisor::builder("workers")
+    ///     .one_for_all()
+    ///     .child(Child::local("a", |cx| cx.port_with(|_, _| {})));
+    /// let main = Supervisor::builder("main").child(Child::supervisor(workers));
+    /// # let _ = main;
+    /// ```
+    pub fn supervisor(builder: Builder) -> Self {
+        let name = builder.name();
+        let start = move |context: &Context| builder.clone().start(context);
+        Child::local(name, start).stop_limit(None)
+    }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::core::Policy;
-use super::{Backoff, Builder, Place, Restart, Supervisor};
+use super::{Backoff, Place, Restart};
 use crate::node::{Context, Port};
-use crate::proto::{Message, PortId};
+use crate::proto::{Message, PortId, Reason};
 
 pub(super) type Started = Pin<Box<dyn Future<Output = Result<ChildPort, String>> + Send>>;
 type LocalStart = dyn Fn(Context) -> Started + Send + Sync;
@@ -71,7 +71,7 @@ impl Child {
     }
 
     /// A child of this process: `start` creates a port. It is called for each start and given the
-    /// supervisor's context; it may return a [`Port`], a [`PortId`], a nested [`Supervisor`], or a
+    /// supervisor's context; it may return a [`Port`], a [`PortId`], a nested [`Supervisor`](super::Supervisor), or a
     /// `Result` with one of them. An `Err` or a panic is a failed start, which counts as a death.
     ///
     /// `name` is unique among the supervisor's children.
@@ -129,25 +129,6 @@ impl Child {
             Box::pin(async move { future.await.into_child_port() })
         };
         Child::new(name, Start::Local(Arc::new(begin)))
-    }
-
-    /// A supervisor as a child. Its end is waited for until its own children have ended, without
-    /// a limit of time, as each of them has its own.
-    ///
-    /// ```
-    /// use aemp::supervise::{Child, Supervisor};
-    /// let workers = Supervisor::builder("workers")
-    ///     .one_for_all()
-    ///     .child(Child::local("a", |cx| cx.port_with(|_, _| {})));
-    /// let main = Supervisor::builder("main").child(Child::supervisor(workers));
-    /// # let _ = main;
-    /// ```
-    pub fn supervisor(builder: Builder) -> Self {
-        let name = builder.name();
-        let start = move |context: &Context| builder.clone().start(context);
-        let mut child = Child::local(name, start);
-        child.stop_limit = None;
-        child
     }
 
     /// A child on another node, or on one of several: the function that is registered there under
@@ -218,7 +199,7 @@ impl Child {
         self
     }
 
-    /// How long to wait before a restart; as the [supervisor](Builder::backoff) has it, unless set.
+    /// How long to wait before a restart; as the [supervisor](super::Builder::backoff) has it, unless set.
     ///
     /// ```
     /// use aemp::supervise::{Backoff, Child};
@@ -287,15 +268,24 @@ impl std::fmt::Debug for Child {
 }
 
 /// What the start of a local child has brought about: a port, or a nested supervisor.
-#[derive(Debug)]
 pub struct ChildPort {
     pub(super) port: PortId,
-    /// Its own children are waited for.
-    pub(super) nested: Option<Supervisor>,
+    /// What is waited for in place of the port's death: a nested supervisor's own children end after its port.
+    pub(super) end: Option<End>,
 }
 
-/// What the function of a local child may return: a [`Port`], a [`PortId`], a [`Supervisor`], or a
-/// `Result` with one of these.
+/// Resolves once a nested supervisor has ended. It comes as this and not as the supervisor itself, as a supervisor is
+/// made of children.
+pub(super) type End = Pin<Box<dyn Future<Output = Reason> + Send + Sync>>;
+
+impl std::fmt::Debug for ChildPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChildPort({})", self.port)
+    }
+}
+
+/// What the function of a local child may return: a [`Port`], a [`PortId`], a
+/// [`Supervisor`](super::Supervisor), or a `Result` with one of these.
 ///
 /// ```
 /// use aemp::supervise::Child;
@@ -327,7 +317,7 @@ impl IntoChildPort for PortId {
         }
         Ok(ChildPort {
             port: self,
-            nested: None,
+            end: None,
         })
     }
 }
@@ -335,15 +325,6 @@ impl IntoChildPort for PortId {
 impl IntoChildPort for Port {
     fn into_child_port(self) -> Result<ChildPort, String> {
         self.id().clone().into_child_port()
-    }
-}
-
-impl IntoChildPort for Supervisor {
-    fn into_child_port(self) -> Result<ChildPort, String> {
-        Ok(ChildPort {
-            port: self.id().clone(),
-            nested: Some(self),
-        })
     }
 }
 

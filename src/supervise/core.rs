@@ -16,13 +16,9 @@
 
 use std::time::Duration;
 
-use super::{Backoff, Intensity, Restart, Strategy, intensity::Window};
-
-/// A child, for life.
-pub(crate) type Key = u64;
-
-/// The time since the supervisor was started.
-pub(crate) type Now = Duration;
+use super::intensity::Window;
+use super::terms::{Key, Now};
+use super::{Backoff, Intensity, Restart, Strategy};
 
 /// How a child is to be treated.
 #[derive(Debug, Clone, Copy)]

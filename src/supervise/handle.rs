@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, oneshot};
 
+use super::child::{ChildPort, IntoChildPort};
 use super::table::{Command, Reply, Shared};
 use super::{Child, ChildInfo, SuperviseError, SupervisorEvents};
 use crate::proto::{PortId, Reason};
@@ -293,5 +294,14 @@ impl std::fmt::Debug for Supervisor {
 impl From<&Supervisor> for PortId {
     fn from(supervisor: &Supervisor) -> Self {
         supervisor.id().clone()
+    }
+}
+
+impl IntoChildPort for Supervisor {
+    fn into_child_port(self) -> Result<ChildPort, String> {
+        Ok(ChildPort {
+            port: self.id().clone(),
+            end: Some(Box::pin(async move { self.ended().await })),
+        })
     }
 }

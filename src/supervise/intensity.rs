@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::core::Key;
+use super::terms::Key;
 
 /// How many restarts a supervisor makes within a time before it gives up.
 ///

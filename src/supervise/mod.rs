@@ -95,6 +95,7 @@ mod shell;
 mod start;
 mod strategy;
 mod table;
+mod terms;
 
 pub use backoff::Backoff;
 pub use builder::Builder;

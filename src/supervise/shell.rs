@@ -8,11 +8,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::builder::seconds;
-use super::core::{Action, Key, State, Verdict};
-
+use super::core::{Action, State, Verdict};
 use super::start::{Attempt, News, Note, Notes};
 use super::table::{Command, Shared, Table, shutdown};
+use super::terms::{Key, seconds};
 use super::{Intensity, SupervisorEvent};
 use crate::log::log_at;
 use crate::node::Context;

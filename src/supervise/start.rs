@@ -8,9 +8,8 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::builder::seconds;
 use super::child::{ChildPort, Start};
-use super::core::Key;
+use super::terms::{Key, seconds};
 use super::{Child, place};
 use crate::log::log_at;
 use crate::node::Context;
@@ -114,7 +113,7 @@ impl Attempt {
                 let port = context.spawn(node, function, &args(context)?);
                 Ok(ChildPort {
                     port: port.map_err(|error| error.to_string())?,
-                    nested: None,
+                    end: None,
                 })
             }
         }
@@ -141,10 +140,10 @@ impl Attempt {
             let note = Note::Child(self.key, self.round, News::Ended(reason));
             let _ = self.notes.send(note);
         };
-        match begun.nested {
+        match begun.end {
             None => drop(context.mon(begun.port, ended)),
-            Some(nested) => {
-                let watch = async move { ended(nested.ended().await) };
+            Some(end) => {
+                let watch = async move { ended(end.await) };
                 context.node().inner().spawn_task(watch);
             }
         }

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Core, Key, State};
+use super::core::{Core, State};
 use super::events::WAITING;
+use super::terms::Key;
 use super::{Backoff, Child, ChildInfo, ChildState, SuperviseError, SupervisorEvent};
 use crate::node::Node;
 use crate::proto::{NodeId, PortId, Reason};

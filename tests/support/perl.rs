@@ -1,10 +1,13 @@
-//! What the tests have in common that compare with Perl modules: the process and random values.
+//! What the tests have in common that compare a framing with Perl's own: the process, random values, and messages of
+//! either side on their way to the other.
 
 #![allow(dead_code)]
 
+use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use aemp::proto::framing::FramingError;
 use serde_json::{Map, Value};
 
 /// A Perl process that answers a line with a line.
@@ -15,11 +18,12 @@ pub struct Perl {
 }
 
 impl Perl {
-    /// Starts Perl with a script that says `ready VERSION` once it has what it needs, and then answers
-    /// each line with `ok ..` or what went wrong. Or why there is none; `modules` is what it needs.
-    pub fn start(script: &str, modules: &str) -> Result<Self, String> {
+    /// Starts Perl with `values.pl` and a script behind it. It says `ready VERSION` once it has what it needs, and then
+    /// answers each line with `ok ..` or what went wrong. Or why there is none; `modules` is what it needs.
+    fn start(script: &str, modules: &str) -> Result<Self, String> {
+        let script = format!("{}{script}", include_str!("values.pl"));
         let mut process = Command::new("perl")
-            .args(["-e", script])
+            .args(["-e", &script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -35,6 +39,27 @@ impl Perl {
             }
             None => Err(format!("perl lacks {modules}, see its message above")),
         }
+    }
+
+    /// The other side of the comparison `what`, and random values. Without Perl or a module there is none, and that is
+    /// said; with `CI` set it is a failure. `AEMP_SEED` sets the seed of all that is random, on both sides.
+    pub fn to_compare(what: &str, script: &str, modules: &str) -> Option<(Self, Random)> {
+        let mut perl = match Perl::start(script, modules) {
+            Ok(perl) => perl,
+            Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
+            Err(why) => {
+                eprintln!("NOT RUN: comparison of {what}: {why}");
+                return None;
+            }
+        };
+        let seed = match std::env::var("AEMP_SEED") {
+            Ok(seed) => seed.parse().expect("AEMP_SEED is a number"),
+            Err(_) => 4040,
+        };
+        eprintln!("AEMP_SEED={seed}");
+        perl.tells_differences();
+        perl.ask(&format!("seed {}", seed & 0x7fff_ffff)).unwrap();
+        Some((perl, Random(seed)))
     }
 
     fn line(&mut self) -> String {
@@ -53,6 +78,131 @@ impl Perl {
             None => Err(answer),
         }
     }
+
+    /// Panics unless Perl finds no difference; `shown` is the message that it was asked about.
+    pub fn agrees(&mut self, request: &str, shown: impl Display) {
+        assert_eq!(self.ask(request), Ok(String::new()), "{shown}");
+    }
+
+    /// Who found no difference anywhere would agree with everything.
+    fn tells_differences(&mut self) {
+        for (one, other) in [
+            (r#"["a",1]"#, r#"["a",2]"#),
+            (r#"["a","b"]"#, r#"["a","c"]"#),
+            (r#"["a",1.5]"#, r#"["a",1.6]"#),
+            (r#"["a",true]"#, r#"["a",false]"#),
+            (r#"["a",null]"#, r#"["a",""]"#),
+            (r#"["a",[1]]"#, r#"["a",[1,2]]"#),
+            (r#"["a",{"b":1}]"#, r#"["a",{"c":1}]"#),
+            (r#"["a",{"b":[1]}]"#, r#"["a",{"b":[2]}]"#),
+        ] {
+            let mut differ = |one: &str, other: &str| {
+                let request = format!("differ {} {}", hex(one.as_bytes()), hex(other.as_bytes()));
+                self.ask(&request)
+            };
+            let found = differ(one, other);
+            let is_told = |error: &String| error.starts_with("err message[1]");
+            assert!(
+                found.as_ref().is_err_and(is_told),
+                "{one}, {other}: {found:?}"
+            );
+            assert_eq!(differ(one, one), Ok(String::new()), "{one}");
+        }
+    }
+}
+
+/// A message of Perl's in what has come so far.
+pub struct Written<'a> {
+    /// Which of those that were made.
+    pub number: usize,
+    /// Its octets, as Perl wrote them.
+    pub octets: &'a [u8],
+    /// What has come and was not taken. It begins with the message, but the end may be missing.
+    pub came: &'a [u8],
+}
+
+/// Has what Perl writes read: 250 times ten messages, in one stream that is cut into chunks of any size. `read` compares
+/// the message at the beginning of what came and says how many octets it took, or nothing as long as it is not complete.
+pub fn read_streams<S>(
+    perl: &mut Perl,
+    random: &mut Random,
+    scanner: impl Fn() -> S,
+    mut read: impl FnMut(&mut Perl, &mut S, &Written<'_>) -> Option<usize>,
+) {
+    for _ in 0..250 {
+        let messages = perl.ask("make 10").unwrap();
+        let messages: Vec<_> = messages.split(' ').map(unhex).collect();
+        let stream = messages.concat();
+        let mut scanner = scanner();
+        let (mut rest, mut came, mut number) = (&stream[..], Vec::new(), 0);
+        while !rest.is_empty() {
+            let most = random.pick(&[1, 10, 100, 1000]);
+            let (chunk, later) = rest.split_at(rest.len().min(1 + random.below(most)));
+            came.extend_from_slice(chunk);
+            rest = later;
+            loop {
+                // Behind the last one there is nothing more to find, which the scanner has to see as well.
+                let octets = messages.get(number).map_or(&[][..], Vec::as_slice);
+                let written = Written {
+                    number,
+                    octets,
+                    came: &came,
+                };
+                let Some(taken) = read(perl, &mut scanner, &written) else {
+                    break;
+                };
+                number += 1;
+                came.drain(..taken);
+            }
+        }
+        assert_eq!((number, came.len()), (messages.len(), 0));
+    }
+}
+
+/// What a scanner finds: how many messages, where the last one ends, and how it goes on from there. `next` gives the end
+/// of the next one.
+pub fn scan(
+    octets: &[u8],
+    mut next: impl FnMut(&[u8]) -> Result<Option<usize>, FramingError>,
+) -> (usize, usize, Result<(), FramingError>) {
+    let (mut count, mut at) = (0, 0);
+    loop {
+        match next(&octets[at..]) {
+            Ok(Some(end)) => {
+                count += 1;
+                at += end;
+            }
+            Ok(None) => return (count, at, Ok(())),
+            Err(error) => return (count, at, Err(error)),
+        }
+    }
+}
+
+/// Has random messages judged, most of them bent by `mutate`, and sees to it that enough of them are still whole and
+/// enough are not.
+pub fn judge_bent(
+    random: &mut Random,
+    rounds: usize,
+    encoded: impl Fn(&Value) -> Vec<u8>,
+    mutate: impl Fn(&mut Random, &mut Vec<u8>),
+    mut is_accepted: impl FnMut(&[u8]) -> bool,
+) {
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..rounds {
+        let mut octets = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            octets.extend(encoded(&random.message()));
+        }
+        for _ in 0..random.below(3) {
+            mutate(random, &mut octets);
+        }
+        match is_accepted(&octets) {
+            true => accepted += 1,
+            false => refused += 1,
+        }
+    }
+    eprintln!("{accepted} accepted as one message, {refused} not, by both");
+    assert!(accepted > 400 && refused > 400, "one-sided");
 }
 
 impl Drop for Perl {
