@@ -127,7 +127,10 @@ impl Connection {
             }
             // However fast it goes, other tasks get their turn. A task is woken later if it has to wait for
             // that, not here, under the lock.
-            if Poll::<()>::Ready(()).is_pending() {
+            if pin!(tokio::task::coop::consume_budget())
+                .poll(cx)
+                .is_pending()
+            {
                 return Err(None);
             }
             if reset || lane.is_reset(&view) {
@@ -200,7 +203,7 @@ impl Connection {
                 let mut state = self.state.lock();
                 let room = self.room(&state, side);
                 if !room.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-                    return Poll::<()>::Ready(());
+                    return pin!(tokio::task::coop::consume_budget()).poll(cx);
                 }
                 _replaced = state.lanes[side].enqueue(waiting, cx);
                 let gone = state.lanes[1 - side].gone;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
@@ -166,4 +166,48 @@ async fn an_isolated_host_reaches_itself_alone() {
     network.heal_all();
     assert!(!hangs(&a, "b:1").await);
     assert!(!hangs(&b, "a:1").await);
+}
+
+/// With several threads, and faults all the time, nothing comes to a standstill.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn faults_from_other_threads() {
+    let network = Network::new(0);
+    network.set_capacity(16);
+    let listener = network.host("b").bind("b:1").unwrap();
+    let echo = tokio::spawn(async move {
+        loop {
+            let (mut pipe, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                while let Ok(octets) = read(&mut pipe, 9).await
+                    && !octets.is_empty()
+                    && pipe.write_all(&octets).await.is_ok()
+                {}
+            });
+        }
+    });
+    let clients = [(); 4].map(|()| {
+        let host = network.host("a");
+        tokio::spawn(async move {
+            for _ in 0..500 {
+                let mut pipe = host.dial("b:1").await.unwrap();
+                let talk = async {
+                    pipe.write_all(&pattern(32)).await?;
+                    pipe.shutdown().await?;
+                    pipe.read_to_end(&mut Vec::new()).await
+                };
+                let _ = talk.await; // it may have been cut
+            }
+        })
+    });
+    while !clients.iter().all(|client| client.is_finished()) {
+        network.partition("a", "b");
+        network.isolate("b");
+        network.heal_all();
+        network.cut("b", "a");
+        tokio::task::yield_now().await;
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    echo.abort();
 }
