@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-pub(crate) use database::{Change, Kind, Request as DatabaseRequest, Seen};
+pub(crate) use database::{Change, Kind, Seen};
 pub(crate) use desk::Changes;
 
 use crate::log::log_at;

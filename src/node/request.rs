@@ -11,9 +11,8 @@ use super::port::{Outcome, guarded};
 use super::work::{self, Job};
 use super::{Context, Inner, Watcher, funcs};
 use crate::log::log_at;
-use crate::mesh::DatabaseRequest;
 use crate::proto::message::{Head, RawElement};
-use crate::proto::{Framing, Generation, Message, PortId, Reason};
+use crate::proto::{Framing, Generation, Message, PortId, Reason, Verb};
 
 /// The link that a request came by.
 pub(crate) struct Origin<'a> {
@@ -98,11 +97,11 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
             let reason = Reason::from(args.without_tag().values());
             let generation = source.map_or(Generation::Gen2, |origin| origin.generation);
             let local = source.is_none() && verb == "kil";
-            if verb == generation.death_verb() {
+            if verb == generation.death_verb().name() {
                 if let Some(origin) = source {
                     origin.peer.port_died(node, &name, &reason);
                 }
-            } else if verb == generation.kill_verb() || local {
+            } else if verb == generation.kill_verb().name() || local {
                 if let Some(port) = node.ports.get(&name) {
                     port.kill(node, reason);
                 }
@@ -148,14 +147,9 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
     Ok(())
 }
 
-/// The requests of generation 2 that are not about the database; its nodes ask with `can`.
-const VERBS: [&str; 10] = [
-    "", "devnull", "mon1", "mon0", "kil0", "kil1", "snd", "can", "time", "eval",
-];
-
 /// Whether a node of generation 2 knows the request.
 fn is_verb(name: &str) -> bool {
-    VERBS.contains(&name) || DatabaseRequest::is_verb(name)
+    Verb::parse(name).is_some_and(|verb| verb.told_by_can(Generation::Gen2))
 }
 
 fn unknown(name: &str) -> String {

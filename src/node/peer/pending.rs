@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::proto::framing::json::JsonScanner;
 use crate::proto::message::{EncodeError, encode_in, json_in};
-use crate::proto::{Framing, Generation, Limits, Reason};
+use crate::proto::{Framing, Generation, Limits, Reason, Verb};
 
 /// What waits until there is a link, and so a framing and a generation.
 pub(super) enum Pending {
@@ -54,17 +54,13 @@ pub(crate) fn missing_port(port: Option<String>) -> Reason {
 }
 
 /// A node request about a port, with a reason's values at its end.
-pub(super) struct WithPort<'a>(
-    pub(super) &'a str,
-    pub(super) &'a str,
-    pub(super) &'a Reason,
-);
+pub(super) struct WithPort<'a>(pub(super) Verb, pub(super) &'a str, pub(super) &'a Reason);
 
 impl Serialize for WithPort<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeSeq as _;
         let mut seq = serializer.serialize_seq(Some(2 + self.2.values().len()))?;
-        seq.serialize_element(self.0)?;
+        seq.serialize_element(&self.0)?;
         seq.serialize_element(self.1)?;
         for value in self.2.values() {
             seq.serialize_element(value)?;
