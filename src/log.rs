@@ -4,7 +4,8 @@
 //! and going, 8 debugging, 9 every step. An event carries its number in the field `level`, so that a
 //! subscriber can show the lines as Perl does; `tracing`'s own level follows from it. Events about a
 //! node or a port carry it in the fields `node` and `port`, a death's `reason` as well, and what happens
-//! on a link is in the span `link` with the fields `node` (ours), `peer`, `remote` and `generation`.
+//! on a link is in the span `link` with the fields `node` (ours), `peer`, `remote` and `generation`. That
+//! of a request which failed says in `blame` [whose fault that is](crate::proto::handshake::Blame).
 
 /// Logs a line at one of AnyEvent::MP's levels.
 macro_rules! log_at {
@@ -102,8 +103,8 @@ mod subscriber {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
             let _ = match field.name() {
                 "message" => write!(self.message, "{value:?}"),
-                // For other subscribers: the message says it already.
-                "node" | "port" | "reason" => Ok(()),
+                // For other subscribers: the message says it already, or Perl's has no such thing.
+                "node" | "port" | "reason" | "blame" => Ok(()),
                 name => write!(self.more, " {name}={value:?}"),
             };
         }

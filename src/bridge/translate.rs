@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::mesh::CONNECT;
 use crate::proto::message::RawElement;
-use crate::proto::{Generation, Message, NodeId};
+use crate::proto::verb::Fate;
+use crate::proto::{Generation, Message, NodeId, Verb};
 
 /// What is done with a request.
 #[derive(Debug, Clone)]
@@ -28,21 +29,6 @@ pub(super) trait Own {
     fn monitor(&self, name: &str) -> bool;
 }
 
-/// What nodes of generation 0 and 1 know, of what there is to ask for with `can`.
-const OLD_VERBS: [&str; 11] = [
-    "",
-    "devnull",
-    "mon0",
-    "mon1",
-    "kil",
-    "snd",
-    "snd_multiple",
-    "info",
-    "known_nodes",
-    "up_nodes",
-    "eval",
-];
-
 /// Decides on a request of a node of generation `from` to the stand-in of `real`, of generation `to`.
 pub(super) fn request(
     message: &Message,
@@ -51,40 +37,57 @@ pub(super) fn request(
     real: &NodeId,
     own: &dyn Own,
 ) -> Passage {
-    let Some(verb) = message.tag() else {
+    let Some(name) = message.tag() else {
         return Passage::Keep; // a keepalive
     };
     let args = message.without_tag();
-    let new = to == Generation::Gen2;
-    match &*verb {
-        "" | "devnull" => Passage::Keep,
-        "AnyEvent::MP::_spawn" if from != Generation::Gen2 && spawns_gossip(&args) => Passage::Keep,
-        "mon1" | "mon0" => match args.tag() {
-            Some(name) if own.port(&name) => Passage::Keep,
+    match Verb::parse(&name) {
+        Some(Verb::Empty | Verb::Devnull) => Passage::Keep,
+        Some(Verb::Mon1 | Verb::Mon0) => match args.tag() {
+            Some(port) if own.port(&port) => Passage::Keep,
             _ => Passage::Pass,
         },
-        verb @ ("kil" | "kil0" | "kil1") => about_port(verb, &args, from, to, own),
-        verb if from == Generation::Gen2 && verb.starts_with("g_") => Passage::Keep,
-        "info" if new => match args.elements().is_empty() {
+        Some(verb @ (Verb::Kil | Verb::Kil0 | Verb::Kil1)) => {
+            about_port(verb, &args, from, to, own)
+        }
+        Some(Verb::Spawn) => match from != Generation::Gen2 && spawns_gossip(&args) {
             true => Passage::Keep,
-            false => joined("snd", &args.elements(), Some(real.as_str())),
+            false => Passage::Pass,
         },
-        "snd_multiple" if new => {
+        // Every generation knows these, or there are no other words for them.
+        Some(Verb::Snd | Verb::KnownNodes | Verb::UpNodes | Verb::Time | Verb::Eval) => {
+            Passage::Pass
+        }
+        Some(verb @ (Verb::Info | Verb::SndMultiple | Verb::Can)) if verb.known_in(to) => {
+            Passage::Pass
+        }
+        Some(Verb::Info) => match args.elements().is_empty() {
+            true => Passage::Keep,
+            false => joined(Verb::Snd, &args.elements(), Some(real.as_str())),
+        },
+        Some(Verb::SndMultiple) => {
             let one = |element: RawElement| {
                 let message = element.to_message()?;
-                encoded("snd", &message.elements(), None)
+                encoded(Verb::Snd, &message.elements(), None)
             };
             let all: Option<Vec<Message>> = args.elements().into_iter().map(one).collect();
             all.map_or(Passage::Pass, Passage::Instead)
         }
-        "can" if !new => match (args.tag(), args.elements()) {
+        Some(Verb::Can) => match (args.tag(), args.elements()) {
             (Some(name), elements) if elements.len() > 1 => {
-                let known = from_release(&name, to);
-                joined("snd", &elements[1..], Some(if known { "1" } else { "" }))
+                let known = Verb::parse(&name).is_some_and(|verb| verb.told_by_can(to));
+                let known = if known { "1" } else { "" };
+                joined(Verb::Snd, &elements[1..], Some(known))
             }
             _ => Passage::Keep,
         },
-        _ => Passage::Pass,
+        // A stand-in answers for itself in the database, also to what a later release may ask.
+        Some(Verb::Database(_)) | None => {
+            match from == Generation::Gen2 && name.starts_with("g_") {
+                true => Passage::Keep,
+                false => Passage::Pass,
+            }
+        }
     }
 }
 
@@ -92,13 +95,9 @@ fn spawns_gossip(args: &Message) -> bool {
     args.without_tag().tag().as_deref() == Some(CONNECT)
 }
 
-fn from_release(verb: &str, to: Generation) -> bool {
-    OLD_VERBS.contains(&verb) || verb == "time" || (verb == "kil0" && to == Generation::Gen1b)
-}
-
 /// The news of a port's death, or the order to kill one.
 fn about_port(
-    verb: &str,
+    verb: Verb,
     args: &Message,
     from: Generation,
     to: Generation,
@@ -108,21 +107,15 @@ fn about_port(
     let Some(name) = args.tag().filter(|name| !name.is_empty()) else {
         return Passage::Drop("it names no port");
     };
-    let theirs = if verb == from.death_verb() {
-        if own.monitor(&name) {
-            return Passage::Keep;
-        }
-        to.death_verb()
-    } else if verb == from.kill_verb() {
-        if own.port(&name) {
-            return Passage::Keep;
-        }
-        if !to.has_remote_kill() {
+    let theirs = match verb.fate(from) {
+        Some(Fate::Died) if own.monitor(&name) => return Passage::Keep,
+        Some(Fate::Died) => to.death_verb(),
+        Some(Fate::Kill) if own.port(&name) => return Passage::Keep,
+        Some(Fate::Kill) if !to.has_remote_kill() => {
             return Passage::Drop("it can't be told to kill a port");
         }
-        to.kill_verb()
-    } else {
-        return Passage::Drop("no node of its generation says so");
+        Some(Fate::Kill) => to.kill_verb(),
+        None => return Passage::Drop("no node of its generation says so"),
     };
     match theirs == verb {
         true => Passage::Pass,
@@ -130,7 +123,7 @@ fn about_port(
     }
 }
 
-fn joined(verb: &str, elements: &[RawElement], last: Option<&str>) -> Passage {
+fn joined(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
         None => Passage::Drop("it can't be encoded"),
@@ -138,15 +131,16 @@ fn joined(verb: &str, elements: &[RawElement], last: Option<&str>) -> Passage {
 }
 
 /// A request of a verb, elements as they came, and maybe one more.
-fn encoded(verb: &str, elements: &[RawElement], last: Option<&str>) -> Option<Message> {
-    /// An element of either sort.
+fn encoded(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Option<Message> {
+    /// An element of any sort.
     #[derive(Serialize)]
     #[serde(untagged)]
     enum Part<'a> {
+        Verb(Verb),
         Text(&'a str),
         Raw(&'a RawElement<'a>),
     }
-    let mut all = vec![Part::Text(verb)];
+    let mut all = vec![Part::Verb(verb)];
     all.extend(elements.iter().map(Part::Raw));
     all.extend(last.map(Part::Text));
     Message::encode(&all).ok()
@@ -241,6 +235,8 @@ mod tests {
                 assert_eq!(keeps(spawn, from, to), from != Gen2);
                 let database = json!(["g_slave", {}]);
                 assert_eq!(keeps(database, from, to), from == Gen2);
+                let later = json!(["g_later", {}]);
+                assert_eq!(keeps(later, from, to), from == Gen2);
             }
         }
         assert!(keeps(json!(["kil1", "own"]), Gen2, Gen1b));

@@ -11,7 +11,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use database::{Change, Kind, Request as DatabaseRequest, Seen};
+pub(crate) use database::{Change, Kind, Seen};
 
 /// The function that a peer spawns to talk about the mesh.
 pub(crate) const CONNECT: &str = "AnyEvent::MP::Global::connect";

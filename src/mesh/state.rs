@@ -11,7 +11,7 @@ use serde_json::json;
 use super::CONNECT;
 use super::groups::{Groups, Source};
 use super::seeds::Seeds;
-use crate::proto::{Generation, Message, NodeId, PortId};
+use crate::proto::{Generation, Message, NodeId, PortId, Verb};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -312,7 +312,7 @@ impl State {
         let name = (self.name)();
         let bridge = node.port(&name);
         link.bridge = Some(bridge.clone());
-        let spawn = ("AnyEvent::MP::_spawn", &name, CONNECT, 0, &self.own);
+        let spawn = (Verb::Spawn, &name, CONNECT, 0, &self.own);
         if let Ok(message) = Message::encode(&spawn) {
             self.effects.push(Effect::Snd(node.node_port(), message));
         }

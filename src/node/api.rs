@@ -16,7 +16,7 @@ use crate::net::Transport;
 use crate::peering::Room;
 use crate::proto::id::alnumbits;
 use crate::proto::message::{EncodeError, RawElement};
-use crate::proto::{ArgsError, Message, NodeId, PortId, Reason};
+use crate::proto::{ArgsError, Message, NodeId, PortId, Reason, Verb};
 
 /// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
 ///
@@ -391,7 +391,7 @@ impl Node {
         let node = target.node_id();
         let name = self.inner().new_remote_name();
         let elements = args.elements();
-        let words = ["AnyEvent::MP::_spawn", &name, function];
+        let words = [Verb::Spawn.name(), &name, function];
         let request = Request(&words, &elements);
         self.inner().snd(&node.node_port(), &request)?;
         Ok(node.port(&name))
@@ -629,7 +629,7 @@ impl Node {
         reply: impl Into<PortId>,
     ) -> Result<(), SendError> {
         let node = node.into().node_id().node_port();
-        self.inner().snd(&node, &("eval", expression, reply.into()))
+        self.inner().snd(&node, &(Verb::Eval, expression, reply.into()))
     }
 
     /// Sets what evaluates the expressions of `eval` requests. Without it they are answered with an

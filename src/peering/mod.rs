@@ -48,7 +48,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::proto::message::{EncodeError, encode_in};
-use crate::proto::{Framing, Generation, Reason};
+use crate::proto::{Framing, Generation, Reason, Verb};
 
 pub(crate) use election::Verdict;
 pub(crate) use linking::Candidate;
@@ -403,7 +403,7 @@ impl<A> Peering<A> {
 }
 
 /// A request to a node port about a port, with a reason's values at its end.
-struct WithPort<'a>(&'a str, &'a str, &'a Reason);
+struct WithPort<'a>(Verb, &'a str, &'a Reason);
 
 impl Serialize for WithPort<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,7 @@
 //! Who monitors what: ports there from here, and ports here from there.
 
 use super::{Peering, Phase, Sender, Sent, Wake, WithPort};
-use crate::proto::{Generation, PortId, Reason};
+use crate::proto::{Generation, PortId, Reason, Verb};
 
 /// What became of a monitor that was to be set. In the other cases the action comes back.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<A> Peering<A> {
         list.push((serial, action));
         // The node port is monitored without a word: it dies with the link.
         Monitored::Set(match first && !name.is_empty() {
-            true => self.request(&("mon1", name)),
+            true => self.request(&(Verb::Mon1, name)),
             false => self.wake_without_link(),
         })
     }
@@ -70,7 +70,7 @@ impl<A> Peering<A> {
         if list.is_empty() {
             self.monitors.remove(name);
             if !name.is_empty() && !matches!(self.phase, Phase::Idle) {
-                wake = self.request(&("mon0", name));
+                wake = self.request(&(Verb::Mon0, name));
             }
         }
         (Some(action), wake)

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_lone_message_is_flushed_by_who_sends_it() {
         let mut outbox = Outbox::begin(Vec::new());
-        let mut send = |outbox: &mut Outbox| outbox.append_buffer(&mut b"x".to_vec(), Pace::Direct);
+        let send = |outbox: &mut Outbox| outbox.append_buffer(&mut b"x".to_vec(), Pace::Direct);
         assert_eq!(send(&mut outbox), Wake::Sender);
         assert_eq!(
             send(&mut outbox),

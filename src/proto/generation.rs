@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::proto::Greeting;
+use crate::proto::{Greeting, Verb};
 
 /// A family of releases that share one wire protocol.
 ///
@@ -103,26 +103,28 @@ impl Generation {
     /// The node request that tells the death of a monitored port.
     ///
     /// ```
-    /// use aemp::Generation;
-    /// assert_eq!([Generation::Gen1a, Generation::Gen1b].map(Generation::death_verb), ["kil", "kil0"]);
+    /// use aemp::{Generation, proto::Verb};
+    /// let verbs = [Generation::Gen1a, Generation::Gen1b].map(Generation::death_verb);
+    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil0]);
     /// ```
-    pub fn death_verb(self) -> &'static str {
+    pub fn death_verb(self) -> Verb {
         match self {
-            Generation::Gen0 | Generation::Gen1a => "kil",
-            Generation::Gen1b | Generation::Gen2 => "kil0",
+            Generation::Gen0 | Generation::Gen1a => Verb::Kil,
+            Generation::Gen1b | Generation::Gen2 => Verb::Kil0,
         }
     }
 
     /// The node request that kills a port of the receiver's.
     ///
     /// ```
-    /// use aemp::Generation;
-    /// assert_eq!([Generation::Gen1b, Generation::Gen2].map(Generation::kill_verb), ["kil", "kil1"]);
+    /// use aemp::{Generation, proto::Verb};
+    /// let verbs = [Generation::Gen1b, Generation::Gen2].map(Generation::kill_verb);
+    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil1]);
     /// ```
-    pub fn kill_verb(self) -> &'static str {
+    pub fn kill_verb(self) -> Verb {
         match self {
-            Generation::Gen0 | Generation::Gen1a | Generation::Gen1b => "kil",
-            Generation::Gen2 => "kil1",
+            Generation::Gen0 | Generation::Gen1a | Generation::Gen1b => Verb::Kil,
+            Generation::Gen2 => Verb::Kil1,
         }
     }
 

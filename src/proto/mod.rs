@@ -14,6 +14,7 @@
 //! | [`handshake`] | greeting and authentication, one type per state |
 //! | [`framing`] | the message framings |
 //! | [`message`] | a message: its octets until someone wants them typed |
+//! | [`verb`] | the requests to a node port, as data |
 //! | [`reason`] | why a port or a link died |
 
 pub mod auth;
@@ -25,6 +26,7 @@ pub mod id;
 pub mod md6;
 pub mod message;
 pub mod reason;
+pub mod verb;
 
 pub use auth::{AuthMethod, Secret};
 pub use framing::{Framing, FramingError, Limits};
@@ -34,3 +36,4 @@ pub use handshake::{Handshake, HandshakeError};
 pub use id::{InvalidNodeId, NodeId, PortId};
 pub use message::{ArgsError, Message};
 pub use reason::Reason;
+pub use verb::Verb;

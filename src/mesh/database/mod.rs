@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::proto::verb::DatabaseVerb;
 use crate::proto::{Message, NodeId};
 use global::Global;
 use keepalive::Keepalive;
@@ -120,13 +121,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Family, Kind::Keys, Kind::Values];
-
-    fn verb(self) -> &'static str {
+    fn verb(self) -> DatabaseVerb {
         match self {
-            Kind::Family => "g_db_family",
-            Kind::Keys => "g_db_keys",
-            Kind::Values => "g_db_values",
+            Kind::Family => DatabaseVerb::DbFamily,
+            Kind::Keys => DatabaseVerb::DbKeys,
+            Kind::Values => DatabaseVerb::DbValues,
         }
     }
 }

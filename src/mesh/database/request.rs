@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Kind;
 use super::values::{Families, Family, Val};
 use crate::proto::message::Text;
+use crate::proto::verb::DatabaseVerb as Verb;
 use crate::proto::{Message, NodeId};
 
 /// A request, from or to a peer (PROTOCOL.md, "Generation 2: the database").
@@ -53,56 +54,39 @@ pub(crate) enum Request {
 const MAX_ADDRESSES: usize = 64;
 
 impl Request {
-    /// Whether a request of this name is about the database.
-    pub(crate) fn is_verb(name: &str) -> bool {
-        let known = [
-            "g_global", "g_slave", "g_set", "g_upd", "g_find", "g_found", "g_reply", "g_mon0",
-            "g_mon1", "g_chg1", "g_chg2",
-        ];
-        known.contains(&name) || Kind::ALL.iter().any(|kind| kind.verb() == name)
-    }
-
     /// Reads a message to the node port. `None`: it is about something else.
     ///
     /// This is as lenient as Perl is: missing arguments and undefined values are empty, numbers are as
     /// good as strings, further arguments are ignored.
     pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
-        let Some(verb) = message.tag().filter(|tag| tag.starts_with("g_")) else {
+        let Some(verb) = message.tag().and_then(|tag| Verb::parse(&tag)) else {
             return Ok(None);
         };
-        if !Self::is_verb(&verb) {
-            return Ok(None);
-        }
-        let query = Kind::ALL.into_iter().find(|kind| kind.verb() == verb);
         let mut args = message.values().into_iter().skip(1);
         let mut next = || args.next();
         let parsed = (|| {
-            if let Some(kind) = query {
-                return Ok(Request::Query {
-                    kind,
-                    family: text(next())?,
-                    id: text(next())?,
-                });
-            }
-            Ok(match &*verb {
-                "g_global" => Request::Global,
-                "g_slave" => Request::Slave(next().map(families).transpose()?),
-                "g_set" => Request::Set(families(next().unwrap_or_default())?),
-                "g_upd" => Request::Upd {
+            Ok(match verb {
+                Verb::Global => Request::Global,
+                Verb::Slave => Request::Slave(next().map(families).transpose()?),
+                Verb::Set => Request::Set(families(next().unwrap_or_default())?),
+                Verb::Upd => Request::Upd {
                     family: text(next())?,
                     set: present(next()).map(hash).transpose()?,
                     del: present(next()).map(list).transpose()?,
                 },
-                "g_find" => Request::Find(NodeId::new(text(next())?)),
-                "g_found" => {
+                Verb::Find => Request::Find(NodeId::new(text(next())?)),
+                Verb::Found => {
                     let node = NodeId::new(text(next())?);
                     Request::Found(node, present(next()).map(list).transpose()?.map(capped))
                 }
-                "g_reply" => Request::Reply(text(next())?, next().unwrap_or_default()),
-                "g_mon0" => Request::Mon0(text(next())?),
-                "g_mon1" => Request::Mon1(text(next())?),
-                "g_chg1" => Request::Chg1(text(next())?, hash(next().unwrap_or_default())?),
-                _ => Request::Chg2 {
+                Verb::DbFamily => query(Kind::Family, next(), next())?,
+                Verb::DbKeys => query(Kind::Keys, next(), next())?,
+                Verb::DbValues => query(Kind::Values, next(), next())?,
+                Verb::Reply => Request::Reply(text(next())?, next().unwrap_or_default()),
+                Verb::Mon0 => Request::Mon0(text(next())?),
+                Verb::Mon1 => Request::Mon1(text(next())?),
+                Verb::Chg1 => Request::Chg1(text(next())?, hash(next().unwrap_or_default())?),
+                Verb::Chg2 => Request::Chg2 {
                     family: text(next())?,
                     set: hash(next().unwrap_or_default())?,
                     del: list(next().unwrap_or_default())?,
@@ -116,27 +100,35 @@ impl Request {
     /// The message that says this.
     pub(crate) fn to_message(&self) -> Option<Message> {
         let message = match self {
-            Request::Global => Message::encode(&("g_global",)),
-            Request::Slave(None) => Message::encode(&("g_slave",)),
-            Request::Slave(Some(db)) => Message::encode(&("g_slave", db)),
-            Request::Set(db) => Message::encode(&("g_set", db)),
+            Request::Global => Message::encode(&(Verb::Global,)),
+            Request::Slave(None) => Message::encode(&(Verb::Slave,)),
+            Request::Slave(Some(db)) => Message::encode(&(Verb::Slave, db)),
+            Request::Set(db) => Message::encode(&(Verb::Set, db)),
             Request::Upd {
                 family,
                 set,
                 del: None,
-            } => Message::encode(&("g_upd", family, set)),
-            Request::Upd { family, set, del } => Message::encode(&("g_upd", family, set, del)),
-            Request::Find(node) => Message::encode(&("g_find", node)),
-            Request::Found(node, addresses) => Message::encode(&("g_found", node, addresses)),
+            } => Message::encode(&(Verb::Upd, family, set)),
+            Request::Upd { family, set, del } => Message::encode(&(Verb::Upd, family, set, del)),
+            Request::Find(node) => Message::encode(&(Verb::Find, node)),
+            Request::Found(node, addresses) => Message::encode(&(Verb::Found, node, addresses)),
             Request::Query { kind, family, id } => Message::encode(&(kind.verb(), family, id)),
-            Request::Reply(id, result) => Message::encode(&("g_reply", id, result)),
-            Request::Mon0(family) => Message::encode(&("g_mon0", family)),
-            Request::Mon1(family) => Message::encode(&("g_mon1", family)),
-            Request::Chg1(family, content) => Message::encode(&("g_chg1", family, content)),
-            Request::Chg2 { family, set, del } => Message::encode(&("g_chg2", family, set, del)),
+            Request::Reply(id, result) => Message::encode(&(Verb::Reply, id, result)),
+            Request::Mon0(family) => Message::encode(&(Verb::Mon0, family)),
+            Request::Mon1(family) => Message::encode(&(Verb::Mon1, family)),
+            Request::Chg1(family, content) => Message::encode(&(Verb::Chg1, family, content)),
+            Request::Chg2 { family, set, del } => Message::encode(&(Verb::Chg2, family, set, del)),
         };
         message.ok()
     }
+}
+
+fn query(kind: Kind, family: Option<Value>, id: Option<Value>) -> Result<Request, String> {
+    Ok(Request::Query {
+        kind,
+        family: text(family)?,
+        id: text(id)?,
+    })
 }
 
 /// The addresses that a value of the family `'l` lists, if it is a list.

@@ -9,6 +9,7 @@ use super::global::Global;
 use super::request::addresses;
 use super::values::Families;
 use super::{Effect, Family, GLOBALS, Kind, LISTENERS, Request, STAND_INS, State, Val};
+use crate::proto::verb::DatabaseVerb;
 use crate::proto::{Message, NodeId};
 
 /// What a question is answered with.
@@ -239,7 +240,7 @@ impl State {
         if *from == self.own {
             let answer = serde_json::to_value(answer).unwrap_or_default();
             self.replied(&id, answer);
-        } else if let Ok(message) = Message::encode(&("g_reply", id, answer)) {
+        } else if let Ok(message) = Message::encode(&(DatabaseVerb::Reply, id, answer)) {
             self.effects.push(Effect::Send(from.clone(), message));
         }
     }

@@ -222,7 +222,7 @@ impl Reader {
                 peer: &self.peer,
                 generation: self.link.generation(),
             };
-            request::perform(&self.node, Some(&origin), message);
+            request::perform(&self.node, request::Source::Peer(&origin), message);
         } else {
             self.node.deliver_now(&name, message);
         }

@@ -27,7 +27,7 @@ use crate::peering::{
 };
 use crate::proto::handshake::Role;
 use crate::proto::message::{Incoming, encode_in};
-use crate::proto::{Framing, Generation, Limits, NodeId, Reason};
+use crate::proto::{Framing, Generation, Limits, NodeId, Reason, Verb};
 
 const PORTS: [&str; 3] = ["", "p", "q"];
 
@@ -812,15 +812,15 @@ impl World {
             }
             let (verb, port) = (text(0).unwrap_or_default(), text(1).unwrap_or_default());
             let generation = self.plan.generation;
-            if verb == "mon1" {
+            if verb == Verb::Mon1.name() {
                 self.peer(key).rules.watch(port);
-            } else if verb == "mon0" {
+            } else if verb == Verb::Mon0.name() {
                 self.peer(key).rules.unwatch(port);
-            } else if verb == generation.death_verb() {
+            } else if verb == generation.death_verb().name() {
                 for id in self.peer(key).rules.died(port) {
                     self.fire(key, id, Sender::Program)?;
                 }
-            } else if verb == generation.kill_verb() {
+            } else if verb == generation.kill_verb().name() {
                 let number = number(2).ok_or("an order to kill without a number")?;
                 self.arrives(n, side, key, port, number)?;
             } else {

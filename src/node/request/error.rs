@@ -1,0 +1,83 @@
+//! Why a request was not performed, and whose fault it is.
+
+use super::Source;
+use crate::node::SendError;
+use crate::proto::handshake::Blame;
+use crate::proto::message::RawElement;
+
+/// Why a request was not performed. Nobody but the log is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// It is no verb, or none of the sender's generation, and no function has that name.
+    #[error("unable to resolve function '{0}'")]
+    UnknownFunction(String),
+    /// Its source may not make it.
+    #[error("remote execution not allowed")]
+    Refused,
+    /// An element that it can't do without is not there, or neither a string nor a number.
+    #[error("{0}")]
+    Missing(Missing),
+    /// An element is something else than it has to be.
+    #[error("{found} is no {wanted}")]
+    Unfit {
+        /// The element's JSON text, at most 40 characters of it.
+        found: String,
+        /// What it has to be.
+        wanted: &'static str,
+    },
+    /// The port to be spawned has the node port's name.
+    #[error("a port can't be spawned without a name")]
+    NamelessPort,
+    /// The port to be spawned, of this name, is there already.
+    #[error("port {0} exists already and can't be spawned")]
+    NameTaken(String),
+    /// The request is about the database and can't be read.
+    #[error("{0}")]
+    Database(String),
+    /// The message that is to be sent on, or the reply, can't be sent.
+    #[error("{0}")]
+    Unsendable(#[from] SendError),
+}
+
+/// An element that a request can't do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Missing {
+    #[error("the port's name is missing")]
+    PortName,
+    #[error("the request's name is missing")]
+    Verb,
+    #[error("the init function's name is missing")]
+    InitFunction,
+    #[error("there is nothing to evaluate")]
+    Expression,
+}
+
+impl RequestError {
+    pub(super) fn unfit(element: &RawElement<'_>, wanted: &'static str) -> Self {
+        RequestError::Unfit {
+            found: element.json().chars().take(40).collect(),
+            wanted,
+        }
+    }
+
+    /// Whose fault it is that a request from there failed.
+    pub(crate) fn blame(&self, source: Source<'_>) -> Blame {
+        let of_a_peer = match self {
+            // Our own setting refuses it.
+            RequestError::Refused => return Blame::Us,
+            // We took it in one framing, and can't say it in another that we offered.
+            RequestError::Unsendable(_) => return Blame::Us,
+            RequestError::UnknownFunction(_) => Blame::Incompatible,
+            RequestError::Missing(_)
+            | RequestError::Unfit { .. }
+            | RequestError::NamelessPort
+            | RequestError::NameTaken(_)
+            | RequestError::Database(_) => Blame::Peer,
+        };
+        match source {
+            Source::Peer(_) => of_a_peer,
+            // Whoever had us send it, we did.
+            Source::Local => Blame::Us,
+        }
+    }
+}

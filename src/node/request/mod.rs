@@ -1,0 +1,150 @@
+//! What the node port does (PROTOCOL.md, "Node requests").
+//!
+//! A message to the node port takes three steps, each in a module of its own: it is read
+//! ([`NodeRequest`]), it is decided whether its source may make the request ([`may`]), and it is carried
+//! out. Whichever fails says so with a [`RequestError`]. Which requests there are is in
+//! [`proto::verb`](crate::proto::verb).
+
+mod act;
+mod error;
+mod read;
+mod rights;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::Inner;
+use super::link::Peer;
+use super::work::{self, Job};
+use crate::log::log_at;
+use crate::proto::message::Head;
+use crate::proto::verb::Fate;
+use crate::proto::{Framing, Generation, Message, PortId, Verb};
+use act::{create, monitor, unmonitor};
+use error::RequestError;
+use read::NodeRequest;
+use rights::may;
+
+/// The link that a request came by.
+pub(crate) struct Origin<'a> {
+    pub(crate) peer: &'a Arc<Peer>,
+    pub(crate) generation: Generation,
+}
+
+/// Whom a request is from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Another node.
+    Peer(&'a Origin<'a>),
+    /// This one. Another node may have had us send it, by `snd` and by the replies that it asks for: that
+    /// looks the same.
+    Local,
+}
+
+impl Source<'_> {
+    /// What a request of this source says of a port.
+    fn fate(self, verb: Verb) -> Option<Fate> {
+        match self {
+            Source::Peer(origin) => verb.fate(origin.generation),
+            // A kill may be in the words of either generation that has one.
+            Source::Local => {
+                let fate = verb.fate(Generation::Gen2);
+                fate.or_else(|| verb.fate(Generation::Gen1b))
+            }
+        }
+    }
+
+    /// What log lines call it.
+    fn name(&self) -> &str {
+        match self {
+            Source::Peer(origin) => origin.peer.id.as_str(),
+            Source::Local => "this node",
+        }
+    }
+}
+
+/// Performs a request.
+pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
+    if let Err(error) = dispatch(node, source, &message) {
+        report(source, &error);
+    }
+}
+
+fn report(source: Source<'_>, error: &RequestError) {
+    let (from, blame) = (source.name(), error.blame(source));
+    log_at!(
+        2,
+        ?blame,
+        "error processing node message from {from}: {error}"
+    );
+}
+
+/// The verbs of the requests that [`offer`] performs.
+const MON1: &[u8] = Verb::Mon1.name().as_bytes();
+const MON0: &[u8] = Verb::Mon0.name().as_bytes();
+
+/// Performs the first message in `octets`, which are in that framing, if it is one of the commonest
+/// requests and can be read at once, and returns its length. Otherwise `octets` is as it was. Everybody
+/// [`may`] make these requests.
+///
+/// `plain`: see [`are_plain`](crate::proto::message::are_plain).
+pub(crate) fn offer(
+    node: &Arc<Inner>,
+    peer: &Arc<Peer>,
+    framing: Framing,
+    octets: &mut [u8],
+    plain: bool,
+) -> Option<usize> {
+    let head = Head::find(framing, octets)?;
+    let perform = match (head.name, head.tag) {
+        (b"", MON1) => monitor,
+        (b"", MON0) => unmonitor,
+        _ => return None,
+    };
+    let at = head.rest();
+    let quick = at.open(octets, plain, node.settings.limits);
+    if let Some((name,)) = quick.read::<(&str,)>() {
+        perform(node, peer, name);
+    }
+    let end = at.end(quick.used());
+    if end.is_none() {
+        at.restore(octets);
+    }
+    end
+}
+
+/// Performs a request of a port of this node: at once, unless it came out of another one.
+pub(crate) fn perform_local(node: &Arc<Inner>, message: Message) {
+    thread_local! {
+        static BUSY: Cell<bool> = const { Cell::new(false) };
+    }
+    if BUSY.replace(true) {
+        // A request that sends a request, and so on: not on this stack.
+        let request = move |node: &Arc<Inner>| perform_local(node, message);
+        work::schedule(node, Job::Call(Box::new(request)));
+        return;
+    }
+    perform(node, Source::Local, message);
+    BUSY.set(false);
+}
+
+fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<(), RequestError> {
+    let Some(name) = message.tag() else {
+        return Ok(()); // empty messages are keepalives
+    };
+    let request = NodeRequest::read(source, message, &name)?;
+    may(node, source, &request)?;
+    request.perform(node, source)
+}
+
+/// Creates a port of ours in the way another node would. The program itself may do that.
+pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
+    let name = node.new_remote_name();
+    if let Err(error) = create(node, &name, function, args) {
+        report(Source::Local, &error);
+    }
+    node.id.port(&name)
+}

@@ -1,0 +1,125 @@
+//! What a message to the node port asks for.
+
+use super::Source;
+use super::error::{Missing, RequestError};
+use crate::proto::verb::{Fate, Verb};
+use crate::proto::{Message, Reason};
+
+/// A request, read as far as its source's right to make it depends on it, and no further: the rest is read
+/// by what carries it out.
+#[derive(Debug)]
+pub(super) enum NodeRequest<'a> {
+    /// Nothing is to be done.
+    Nothing,
+    /// The sender monitors our port of this name.
+    Monitor(String),
+    /// It does so no longer.
+    Unmonitor(String),
+    /// The sender's port of this name died.
+    Died(String, Reason),
+    /// Our port of this name is to be killed.
+    Kill(String, Reason),
+    /// A port is to be created.
+    Spawn {
+        name: String,
+        /// The init function's name.
+        function: String,
+        args: Message,
+    },
+    /// Send this on: the destination, then the message's elements.
+    Forward(Message),
+    /// Send several such messages on, an element for each.
+    ForwardAll(Message),
+    /// Our node ID. Here as below, the message is the reply to be completed: its destination, then its
+    /// first elements. Without a destination nobody wants the answer.
+    Info(Message),
+    /// The IDs of all nodes that we know.
+    KnownNodes(Message),
+    /// The IDs of the nodes that we have links to.
+    UpNodes(Message),
+    /// Whether there is a request of this name.
+    Can(String, Message),
+    /// The time.
+    Time(Message),
+    /// The value of an expression, which stands before the reply.
+    Eval(Message),
+    /// The whole message is about the database.
+    Database(&'a Message),
+    /// A function is to be called.
+    Call { function: &'a str, args: Message },
+}
+
+impl<'a> NodeRequest<'a> {
+    /// Reads a message whose first element is `name`.
+    pub(super) fn read(
+        source: Source<'_>,
+        message: &'a Message,
+        name: &'a str,
+    ) -> Result<Self, RequestError> {
+        let args = message.without_tag();
+        Ok(match Verb::parse(name) {
+            Some(Verb::Empty | Verb::Devnull) => NodeRequest::Nothing,
+            Some(Verb::Mon1) => NodeRequest::Monitor(port_name(&args)?),
+            Some(Verb::Mon0) => NodeRequest::Unmonitor(port_name(&args)?),
+            Some(verb @ (Verb::Kil | Verb::Kil0 | Verb::Kil1)) => {
+                let port = port_name(&args)?;
+                let reason = Reason::from(args.into_without_tag().values());
+                match source.fate(verb) {
+                    Some(Fate::Died) => NodeRequest::Died(port, reason),
+                    Some(Fate::Kill) => NodeRequest::Kill(port, reason),
+                    None => return Err(RequestError::UnknownFunction(name.to_owned())),
+                }
+            }
+            Some(Verb::Spawn) => {
+                let port = port_name(&args)?;
+                if port.is_empty() {
+                    return Err(RequestError::NamelessPort);
+                }
+                let init = args.into_without_tag();
+                let function = first(&init, Missing::InitFunction)?;
+                NodeRequest::Spawn {
+                    name: port,
+                    function,
+                    args: init.into_without_tag(),
+                }
+            }
+            Some(Verb::Snd) => NodeRequest::Forward(args),
+            Some(Verb::SndMultiple) => NodeRequest::ForwardAll(args),
+            Some(Verb::Info) => NodeRequest::Info(args),
+            Some(Verb::KnownNodes) => NodeRequest::KnownNodes(args),
+            Some(Verb::UpNodes) => NodeRequest::UpNodes(args),
+            Some(Verb::Can) => {
+                let name = first(&args, Missing::Verb)?;
+                NodeRequest::Can(name, args.into_without_tag())
+            }
+            Some(Verb::Time) => NodeRequest::Time(args),
+            Some(Verb::Eval) => NodeRequest::Eval(args),
+            Some(Verb::Database(_)) if matches!(source, Source::Peer(_)) => {
+                NodeRequest::Database(message)
+            }
+            // Nodes speak of the database to each other only: from ourselves it is a name like any other.
+            Some(Verb::Database(_)) | None => NodeRequest::Call {
+                function: name,
+                args,
+            },
+        })
+    }
+
+    /// The call of a function without arguments.
+    pub(super) fn call(function: &'a str) -> Self {
+        NodeRequest::Call {
+            function,
+            args: Message::from_cbor(bytes::Bytes::new()),
+        }
+    }
+}
+
+fn port_name(args: &Message) -> Result<String, RequestError> {
+    first(args, Missing::PortName)
+}
+
+/// The first element, if it is a string or a number.
+pub(super) fn first(args: &Message, what: Missing) -> Result<String, RequestError> {
+    let text = args.tag().ok_or(RequestError::Missing(what))?;
+    Ok(text.into_owned())
+}
