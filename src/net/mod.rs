@@ -15,7 +15,6 @@ mod versions;
 pub use error::LinkError;
 pub(crate) use greet::{First, Greeted, Proved, Terms, greet, greeting_patience};
 pub(crate) use intake::Intake;
-use options::bind_tcp;
 pub(crate) use options::{INHERITS, SocketOptions};
 pub(crate) use stream::{Listener, ReadHalf, Stream, Transport, WriteHalf};
 pub(crate) use versions::Versions;

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{Listener, Stream};
-
 /// Whether accepted connections have the options of their listener, which saves setting them.
 pub(crate) const INHERITS: bool = cfg!(target_os = "linux");
 
@@ -20,7 +18,8 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    fn set_on(&self, socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
+    /// Sets them.
+    pub(super) fn set_on(&self, socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
         const PROBES: u32 = 3;
         let timeout = self.keepalive.max(Duration::from_secs(4));
         let keepalive = socket2::TcpKeepalive::new()
@@ -41,20 +40,4 @@ pub(super) fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1024)
-}
-
-impl Stream {
-    /// Sets the options, if it is a socket.
-    pub(crate) fn apply(&self, options: &SocketOptions) -> std::io::Result<()> {
-        self.socket()
-            .map_or(Ok(()), |socket| options.set_on(&socket))
-    }
-}
-
-impl Listener {
-    /// Sets the options, if it is a socket.
-    pub(crate) fn apply(&self, options: &SocketOptions) -> std::io::Result<()> {
-        self.socket()
-            .map_or(Ok(()), |socket| options.set_on(&socket))
-    }
 }

@@ -12,6 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::memory;
+use super::options::{SocketOptions, bind_tcp};
 use crate::config::format_hostport;
 
 /// How connections are made and accepted.
@@ -47,7 +48,7 @@ impl Transport {
     /// `InvalidInput` if it is no address of this transport, else those of listening.
     pub(crate) fn bind(&self, address: &str) -> io::Result<Listener> {
         match self {
-            Transport::Tcp => super::bind_tcp(resolved(address)?).map(Listener::Tcp),
+            Transport::Tcp => bind_tcp(resolved(address)?).map(Listener::Tcp),
             Transport::Memory(host) => host.bind(address).map(Listener::Memory),
         }
     }
@@ -88,8 +89,13 @@ impl Listener {
         }
     }
 
-    /// The socket to set options of, if there is one.
-    pub(crate) fn socket(&self) -> Option<SockRef<'_>> {
+    /// Sets the options of the socket, if it is one.
+    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
+        self.socket()
+            .map_or(Ok(()), |socket| options.set_on(&socket))
+    }
+
+    fn socket(&self) -> Option<SockRef<'_>> {
         match self {
             Listener::Tcp(listener) => Some(listener.into()),
             Listener::Memory(_) => None,
@@ -119,8 +125,13 @@ impl Stream {
         }
     }
 
-    /// The socket to set options of, if there is one.
-    pub(crate) fn socket(&self) -> Option<SockRef<'_>> {
+    /// Sets the options of the socket, if it is one.
+    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
+        self.socket()
+            .map_or(Ok(()), |socket| options.set_on(&socket))
+    }
+
+    fn socket(&self) -> Option<SockRef<'_>> {
         match self {
             Stream::Tcp(stream) => Some(stream.into()),
             Stream::Memory(_) => None,

@@ -629,7 +629,8 @@ impl Node {
         reply: impl Into<PortId>,
     ) -> Result<(), SendError> {
         let node = node.into().node_id().node_port();
-        self.inner().snd(&node, &(Verb::Eval, expression, reply.into()))
+        self.inner()
+            .snd(&node, &(Verb::Eval, expression, reply.into()))
     }
 
     /// Sets what evaluates the expressions of `eval` requests. Without it they are answered with an

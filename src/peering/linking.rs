@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::election::{Verdict, elect};
+use super::losing::Which;
 use super::outbox::Outbox;
-use super::{Effect, LinkFacts, Peering, Phase, Up, Wake, Which};
+use super::state::{Peering, Phase, Up};
+use super::terms::{Effect, LinkFacts, Wake};
 use crate::proto::handshake::Role;
 use crate::proto::{NodeId, Reason};
 

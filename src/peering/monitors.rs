@@ -1,6 +1,7 @@
 //! Who monitors what: ports there from here, and ports here from there.
 
-use super::{Peering, Phase, Sender, Sent, Wake, WithPort};
+use super::state::{Peering, Phase};
+use super::terms::{Sender, Sent, Wake, WithPort};
 use crate::proto::{Generation, PortId, Reason, Verb};
 
 /// What became of a monitor that was to be set. In the other cases the action comes back.

@@ -4,7 +4,7 @@
 //! Whoever sends a lone message, and the link's reader at the end of its turn, *flush* in the writer's
 //! place: that spares a task for a message. At most one of them writes at any time.
 
-use super::{Pace, Wake};
+use super::terms::{Pace, Wake};
 
 /// A message of this many octets or more takes the place of the empty buffer: it is not copied.
 const LARGE: usize = 8 * 1024;

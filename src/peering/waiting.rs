@@ -1,10 +1,9 @@
 //! What waits for a link, in its order.
 
+use super::terms::WithPort;
 use crate::proto::framing::json::JsonScanner;
-use crate::proto::message::{encode_in, json_in};
+use crate::proto::message::{EncodeError, encode_in, json_in};
 use crate::proto::{Framing, Generation, Limits, Reason};
-
-use super::{Encoded, WithPort};
 
 /// What is sent while there is no link, and so no framing and no generation.
 #[derive(Default)]
@@ -52,14 +51,19 @@ impl Waiting {
         out: &mut Vec<u8>,
         framing: Framing,
         generation: Generation,
-    ) -> Encoded {
+    ) -> Result<(), EncodeError> {
         let mut pieces = self.pieces.into_iter();
         pieces.try_for_each(|piece| piece.write(out, framing, generation))
     }
 }
 
 impl Piece {
-    fn write(self, out: &mut Vec<u8>, framing: Framing, generation: Generation) -> Encoded {
+    fn write(
+        self,
+        out: &mut Vec<u8>,
+        framing: Framing,
+        generation: Generation,
+    ) -> Result<(), EncodeError> {
         let messages = match self {
             Piece::Kill(name, reason) => {
                 let verb = generation.kill_verb();

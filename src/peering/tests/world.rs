@@ -21,9 +21,10 @@ use bytes::BytesMut;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::peering::state::Phase;
 use crate::peering::{
-    Afterwards, Candidate, Effect, LinkFacts, Monitored, Pace, Peering, Phase, Room, Sender, Sent,
-    Step, Taken, Verdict, Wake, Which,
+    Afterwards, Candidate, Effect, LinkFacts, Monitored, Pace, Peering, Room, Sender, Sent, Step,
+    Taken, Verdict, Wake, Which,
 };
 use crate::proto::handshake::Role;
 use crate::proto::message::{Incoming, encode_in};
