@@ -81,7 +81,14 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
             let found = config::resolve_all(binds, config::BIND_PORT, &local).await?;
             found.iter().map(format_hostport).collect()
         }
-        Transport::Memory(_) => binds.clone(),
+        Transport::Memory(_) => {
+            // Without a port it is any, as on TCP.
+            let with_port = |bind: &String| match bind.contains(':') {
+                true => bind.clone(),
+                false => format!("{bind}:*"),
+            };
+            binds.iter().map(with_port).collect()
+        }
     };
     let mut listeners = Vec::new();
     for address in addresses {

@@ -1,6 +1,6 @@
 //! What a node has done so far.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ impl Node {
         limit: Duration,
     ) -> Result<Duration, CalError> {
         let node = node.into();
-        let started = Instant::now();
+        let started = tokio::time::Instant::now();
         let _: serde::de::IgnoredAny = self.cal(&node, &("time",), Some(limit)).await?;
         Ok(started.elapsed())
     }

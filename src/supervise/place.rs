@@ -69,16 +69,18 @@ pub(super) async fn find(
             let mut changes = node.mon_group(group);
             let mut tries = 0;
             loop {
-                let next = Instant::now() + PATIENCE.delay(tries, rand::random());
+                let next = Instant::now() + PATIENCE.delay(tries, node.inner().random.fraction());
                 let is_up = |id: &str| id == node.id().as_str() || node.node_is_up(id);
                 // Who was lost a moment ago may still be in the group.
                 let avoid = avoid.filter(|_| tries == 0);
                 let members = node.members(group);
-                if let Some(found) = choose(&members, is_up, avoid, rand::random()) {
+                if let Some(found) = choose(&members, is_up, avoid, node.inner().random.fraction())
+                {
                     return found;
                 }
                 tell(tries + 1);
                 tokio::select! {
+                    biased; // chance comes from the node alone
                     () = sleep_until(next) => tries += 1,
                     Some(_) = changes.next() => {}
                 }
@@ -111,10 +113,11 @@ async fn reach(node: &Node, id: &NodeId, mut tell: impl FnMut(u32)) {
         let again = async {
             let _ = failed.await;
             tell(tries + 1);
-            let wait = PATIENCE.delay(tries, rand::random());
+            let wait = PATIENCE.delay(tries, node.inner().random.fraction());
             tokio::time::sleep(wait).await;
         };
         tokio::select! {
+            biased;
             () = up => {}
             () = again => tries += 1,
         }

@@ -74,6 +74,7 @@ impl Shell {
                 }
             };
             tokio::select! {
+                biased; // what has happened comes before what is wanted
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = timer => {}
@@ -264,9 +265,10 @@ impl Shell {
     /// because its start was cancelled.
     fn ended(&mut self, key: Key, deed: Option<(Option<PortId>, Reason)>) {
         let now = self.epoch.elapsed();
+        let random = self.shared.node.inner().random.fraction();
         let mut table = self.shared.table.lock();
         let normal = matches!(&deed, Some((Some(_), reason)) if reason.is_normal());
-        let verdict = table.core.ended(key, normal, now, rand::random());
+        let verdict = table.core.ended(key, normal, now, random);
         let Some(entry) = table.entries.get_mut(&key) else {
             return;
         };

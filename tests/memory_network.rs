@@ -1,0 +1,249 @@
+//! Whole networks in one process, over the network in memory and in virtual time: no socket, no waiting,
+//! and the same history for the same seed.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aemp::net::memory::Network;
+use aemp::proto::generation::Generations;
+use aemp::{Node, NodeEvent};
+use tokio::time::Instant;
+use tracing::field::{Field, Visit};
+
+/// Who writes down what the nodes log and say, each line with the time.
+struct History {
+    started: Instant,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+impl tracing::Subscriber for History {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        if !event.metadata().target().starts_with("aemp") {
+            return;
+        }
+        let mut line = Line::default();
+        event.record(&mut line);
+        let at = self.started.elapsed().as_micros();
+        self.lines
+            .lock()
+            .unwrap()
+            .push(format!("{at:>9} {}", line.0));
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Runs something in virtual time: what it gives, and the history.
+fn in_virtual_time<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let kept = lines.clone();
+    let result = runtime.block_on(async move {
+        let history = History {
+            started: Instant::now(),
+            lines: kept,
+        };
+        let _guard = tracing::subscriber::set_default(history);
+        work.await
+    });
+    drop(runtime);
+    let lines = std::mem::take(&mut *lines.lock().unwrap());
+    (result, lines)
+}
+
+struct World {
+    network: Network,
+    generations: Generations,
+    nodes: Vec<Node>,
+}
+
+const SEEDS: [&str; 2] = ["seed0:4040", "seed1:4040"];
+
+impl World {
+    /// A network of so many nodes, the first two of which are the seeds.
+    async fn new(seed: u64, generations: Generations, nodes: usize) -> Self {
+        let network = Network::new(seed);
+        network.set_default_delay(Duration::from_millis(1));
+        let mut world = World {
+            network,
+            generations,
+            nodes: Vec::new(),
+        };
+        for n in 0..nodes {
+            let id = match n {
+                0 | 1 => format!("seed{n}"),
+                n => format!("node{n}"),
+            };
+            let node = world.start(&id).await;
+            world.nodes.push(node);
+        }
+        world
+    }
+
+    async fn start(&self, id: &str) -> Node {
+        let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
+        let builder = builder.generation(self.generations).seeds(SEEDS);
+        let binds = match id.starts_with("seed") {
+            true => format!("{id}:4040"),
+            false => "*".to_owned(),
+        };
+        let host = self.network.host(id);
+        builder.binds([binds]).network(&host).start().await.unwrap()
+    }
+
+    /// Waits until each node has a link to all that it should have one to.
+    async fn meshed(&self) {
+        for node in &self.nodes {
+            for other in &self.nodes {
+                let seed = |node: &Node| node.id().as_str().starts_with("seed");
+                let linked = self.generations != Generations::Only(2) || seed(node) || seed(other);
+                if linked && node.id() != other.id() {
+                    up(node, other.id().as_str()).await;
+                }
+            }
+        }
+    }
+
+    /// The first seed stops; each node sees that. Then it starts again.
+    async fn lose_and_regain_a_seed(&mut self) {
+        let seed = self.nodes.remove(0);
+        let mut events: Vec<_> = self.nodes.iter().map(Node::mon_nodes).collect();
+        seed.shutdown().await;
+        for events in &mut events {
+            let lost = |event: &NodeEvent| !event.is_up() && event.node().as_str() == "seed0";
+            while !lost(&events.next().await.unwrap()) {}
+        }
+        let again = self.start("seed0").await;
+        self.nodes.insert(0, again);
+    }
+
+    /// The first seed is cut off, without an end of its connections; then its host comes back.
+    async fn isolate_a_seed(&self) {
+        let seed = &self.nodes[0];
+        self.network.isolate("seed0");
+        for node in &self.nodes[1..] {
+            self.network.cut("seed0", node.id().as_str());
+        }
+        let mut events = seed.mon_nodes();
+        while !seed.up_nodes().is_empty() {
+            events.next().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        self.network.rejoin("seed0");
+    }
+
+    async fn stop(self) {
+        for node in &self.nodes {
+            node.shutdown().await;
+        }
+        // What was written last is still read for a while.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(self.network.connections(), 0, "nothing is left open");
+    }
+}
+
+async fn up(node: &Node, id: &str) {
+    let mut events = node.mon_nodes();
+    let limit = Duration::from_secs(300);
+    let wait = async {
+        while !node.node_is_up(id) {
+            events.next().await.unwrap();
+        }
+    };
+    let met = tokio::time::timeout(limit, wait).await;
+    assert!(
+        met.is_ok(),
+        "{} has no link to {id} after {limit:?}",
+        node.id()
+    );
+}
+
+/// A member of a group that one node registers is seen by all, and takes a message from each.
+async fn talk(world: &World) {
+    let last = world.nodes.last().unwrap();
+    let mut inbox = last.mailbox();
+    last.register("inboxes", inbox.id());
+    for node in &world.nodes {
+        let found = node.wait_for_member("inboxes").await;
+        node.snd(&found, &("from", node.id())).unwrap();
+    }
+    let mut from = Vec::new();
+    for _ in &world.nodes {
+        let (id,): (String,) = inbox.recv_tag("from").await.unwrap().args().unwrap();
+        from.push(id);
+    }
+    from.sort();
+    let mut all: Vec<String> = world
+        .nodes
+        .iter()
+        .map(|node| node.id().to_string())
+        .collect();
+    all.sort();
+    assert_eq!(from, all);
+}
+
+/// The life of a network of 50: it meshes, loses a seed and regains it, in two ways.
+fn life(seed: u64, generations: Generations) -> Vec<String> {
+    let ((), history) = in_virtual_time(async {
+        let mut world = World::new(seed, generations, 50).await;
+        world.meshed().await;
+        talk(&world).await;
+        world.lose_and_regain_a_seed().await;
+        world.meshed().await;
+        world.isolate_a_seed().await;
+        world.meshed().await;
+        world.stop().await;
+    });
+    history
+}
+
+fn assert_same(one: &[String], other: &[String]) {
+    for (n, (a, b)) in one.iter().zip(other).enumerate() {
+        assert_eq!(a, b, "line {n} of the histories");
+    }
+    assert_eq!(one.len(), other.len());
+}
+
+#[test]
+fn fifty_nodes_of_generation_1_live_the_same_life_twice() {
+    let one = life(7, Generations::Only(1));
+    assert!(one.len() > 10_000, "{} lines say little", one.len());
+    assert_same(&one, &life(7, Generations::Only(1)));
+    assert_ne!(one, life(8, Generations::Only(1)), "a seed means something");
+}
+
+#[test]
+fn fifty_nodes_of_generation_2_live_the_same_life_twice() {
+    let one = life(7, Generations::Only(2));
+    assert!(one.len() > 1_000, "{} lines say little", one.len());
+    assert_same(&one, &life(7, Generations::Only(2)));
+}
+
+#[test]
+fn fifty_nodes_of_all_generations_live_the_same_life_twice() {
+    assert_same(&life(7, Generations::Auto), &life(7, Generations::Auto));
+}
