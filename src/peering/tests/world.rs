@@ -10,6 +10,7 @@
 //! - What was sent between the start of a monitor and its firing does not go over a link that came up
 //!   after that. (What actions send counts as sent after all that is due.)
 //! - Each monitor fires once, unless it was ended before.
+//! - While nobody cuts anything, no link is lost, and of several connections one is kept.
 //! - Once nothing is disturbed any more, whoever wants a link has one, both ends have the same, and
 //!   everything has arrived that a monitor in force covers.
 
@@ -141,8 +142,10 @@ pub(super) struct World {
     monitors: Vec<Monitor>,
     /// The program and its actions do nothing new any more.
     quiet: bool,
-    /// Links were cut, or attempts given up.
+    /// Links were cut, attempts given up, or somebody was slow.
     disturbed: bool,
+    /// The schedule is over, and every link is being lost.
+    quiet_end: bool,
     history: Option<String>,
 }
 
@@ -175,6 +178,7 @@ impl World {
             monitors: Vec::new(),
             quiet: false,
             disturbed: false,
+            quiet_end: false,
             history: None,
             plan,
         };
@@ -216,6 +220,7 @@ impl World {
         self.rest()?;
         self.check_rest()?;
         note!(self, "-- every link is lost");
+        self.quiet_end = true;
         for key in self.keys() {
             let reason = Reason::transport_error("all", "the end");
             let life = self.serial();
@@ -263,8 +268,9 @@ impl World {
             }
             25..28 => self.unmonitor(),
             28..30 => self.port_dies(key, port),
-            30..33 => {
+            30..33 if self.plan.faults => {
                 let wait = Duration::from_millis(self.rng.random_range(0..1500));
+                self.disturbed = true; // somebody may have lost patience
                 self.now += wait;
             }
             33..37 if self.plan.faults => self.cut(),
@@ -307,6 +313,7 @@ impl World {
                 };
                 let trying = self.connections.iter().any(connected);
                 if self.peer(key).attempt.is_some() && !trying {
+                    self.check_refusals(key)?;
                     self.dial(key);
                 }
             }
@@ -326,6 +333,16 @@ impl World {
             }
         }
         Err("nobody disturbs, and yet it does not come to rest".to_owned())
+    }
+
+    /// Of the connections between two nodes one is kept, as long as nobody cuts any.
+    fn check_refusals(&self, (at, of): (usize, usize)) -> Check {
+        let between = |c: &&Connection| c.nodes == [at, of] || c.nodes == [of, at];
+        match self.connections.iter().filter(between).count() {
+            0 => Ok(()),
+            _ if self.disturbed || self.quiet_end => Ok(()),
+            refused => Err(format!("{at} and {of} refused all of {refused} connections")),
+        }
     }
 
     /// Once at rest: both ends have the same link, and nothing is missing on it.
@@ -831,6 +848,9 @@ impl World {
         let connection = &self.connections[n];
         if connection.closed[1 - side] && connection.pipes[1 - side].is_empty() {
             let serial = connection.serials[side];
+            if !self.disturbed && !self.quiet_end {
+                return Err(format!("{key:?} loses connection {n}, which nobody cut"));
+            }
             self.lose(key, Which::Serial(serial), "connection closed by the peer");
         }
         Ok(())
