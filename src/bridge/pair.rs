@@ -73,7 +73,7 @@ impl PairRelay {
         self.stand_ins.get(from, self.generation.number())
     }
 
-    fn pass(&self, from: &Peer, link: &Link, name: &str, message: &Message) -> Forwarded {
+    fn pass_on(&self, from: &Peer, link: &Link, name: &str, message: &Message) -> Forwarded {
         let Some(twin) = self.twin(&from.id) else {
             return Forwarded::Lost;
         };
@@ -138,7 +138,7 @@ impl Own for Names<'_> {
 }
 
 impl Relay for PairRelay {
-    fn take(
+    fn pass(
         &self,
         node: &Arc<Inner>,
         peer: &Arc<Peer>,
@@ -152,10 +152,10 @@ impl Relay for PairRelay {
                 let (from, to) = (link.generation(), self.generation);
                 match translate::request(message, from, to, &self.real, &own) {
                     Passage::Keep => return false,
-                    Passage::Pass => self.pass(peer, link, "", message),
+                    Passage::Pass => self.pass_on(peer, link, "", message),
                     Passage::Instead(all) => all
                         .iter()
-                        .map(|message| self.pass(peer, link, "", message))
+                        .map(|message| self.pass_on(peer, link, "", message))
                         .find(|passed| *passed != Forwarded::Done)
                         .unwrap_or(Forwarded::Done),
                     Passage::Drop(why) => {
@@ -166,7 +166,7 @@ impl Relay for PairRelay {
                 }
             }
             name if own.port(name) => return false,
-            name => self.pass(peer, link, name, message),
+            name => self.pass_on(peer, link, name, message),
         };
         if passed != Forwarded::Done {
             self.close(node, peer, link);

@@ -12,7 +12,7 @@ use crate::proto::{Message, NodeId};
 struct Open;
 
 impl Relay for Open {
-    fn take(&self, _: &Arc<Inner>, _: &Arc<Peer>, _: &Arc<Link>, _: &str, _: &Message) -> bool {
+    fn pass(&self, _: &Arc<Inner>, _: &Arc<Peer>, _: &Arc<Link>, _: &str, _: &Message) -> bool {
         false
     }
 

@@ -4,31 +4,31 @@
 
 mod api;
 mod build;
-mod claim;
 mod code;
 mod context;
 pub(crate) mod control;
 mod database;
 mod events;
+mod fast_path;
 mod funcs;
 mod groups;
 mod handler;
+mod jobs;
 pub(crate) mod link;
 mod mailbox;
 mod monitor;
-mod phase;
 mod port;
 mod port_handle;
 mod ports;
 mod queue;
 mod random;
-mod relay;
 mod request;
-mod scratch;
+mod run_word;
+mod send_cache;
 mod settings;
+mod stand_in;
 mod stats;
 mod stop;
-mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,12 +54,12 @@ pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 
 pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
-pub(crate) use claim::Claims;
+pub(crate) use fast_path::FastPath;
+pub(crate) use jobs::{enter, enter_task};
 pub(crate) use random::Random;
-pub(crate) use relay::{Forwarded, Observer, Relay};
-pub(crate) use scratch::offer as offer_buffer;
+pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;
-pub(crate) use work::{enter, enter_task};
+pub(crate) use stand_in::{Forwarded, Observer, Relay};
 
 use crate::net::{Transport, Versions};
 use crate::peering::{Room, missing_port};
@@ -69,13 +69,13 @@ use crate::proto::message::{EncodeError, encode_in, encode_local};
 use crate::proto::{Framing, Message, NodeId, PortId, Reason};
 use control::Control;
 use funcs::Functions;
+use jobs::Job;
 use link::{Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
 use port::{PortCell, Queued};
 use ports::Ports;
 use queue::Given;
-use scratch::Scratch;
-use work::Job;
+use send_cache::SendCache;
 
 /// A node of an AEMP network, running in this process.
 ///
@@ -149,8 +149,8 @@ pub(crate) struct Inner {
 
 /// Drops what this thread remembers of ports and nodes.
 pub(crate) fn forget() {
-    claim::forget();
-    scratch::forget();
+    fast_path::forget();
+    send_cache::forget();
 }
 
 impl Inner {
@@ -255,14 +255,14 @@ impl Inner {
         message: &Message,
     ) -> Result<(), SendError> {
         self.trace_sending(to, message)?;
-        scratch::with(self, |scratch| {
+        send_cache::with(self, |cache| {
             if self.is_local(to) {
-                message.encode_local(&mut scratch.octets)?;
-                self.deliver(scratch, to.name(), Room::Any);
+                message.encode_local(&mut cache.octets)?;
+                self.deliver(cache, to.name(), Room::Any);
                 return Ok(());
             }
             let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
-            self.snd_there(scratch, to, encode, Room::Any).map(drop)
+            self.snd_there(cache, to, encode, Room::Any).map(drop)
         })
     }
 
@@ -286,11 +286,11 @@ impl Inner {
         args: &T,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
-        scratch::with(self, |scratch| match self.is_local(to) {
-            true => self.snd_here(scratch, to.name(), args, room),
+        send_cache::with(self, |cache| match self.is_local(to) {
+            true => self.snd_here(cache, to.name(), args, room),
             false => {
                 let encode = |out: &mut Vec<u8>, framing| encode_in(out, framing, to.name(), args);
-                self.snd_there(scratch, to, encode, room)
+                self.snd_there(cache, to, encode, room)
             }
         })
     }
@@ -298,30 +298,30 @@ impl Inner {
     #[inline]
     fn snd_here<T: Serialize + ?Sized>(
         self: &Arc<Self>,
-        scratch: &mut Scratch,
+        cache: &mut SendCache,
         name: &str,
         args: &T,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
-        encode_local(&mut scratch.octets, args)?;
+        encode_local(&mut cache.octets, args)?;
         let room = match room {
             Room::Any => Room::Any,
             Room::Below(_) => Room::Below(LOCAL_ROOM),
         };
-        Ok(self.deliver(scratch, name, room).map(Full::Port))
+        Ok(self.deliver(cache, name, room).map(Full::Port))
     }
 
     #[inline]
     fn snd_there(
         self: &Arc<Self>,
-        scratch: &mut Scratch,
+        cache: &mut SendCache,
         to: &PortId,
         encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
         let mut encoded = None;
         loop {
-            let (peer, octets) = scratch.peer(self, to.node());
+            let (peer, octets) = cache.peer(self, to.node());
             let framing = peer.framing();
             if encoded != Some(framing) {
                 octets.clear();
@@ -332,7 +332,7 @@ impl Inner {
                 Ok(Outcome::Done) => return Ok(None),
                 Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
                 Ok(Outcome::OtherFraming) => {}
-                Err(Retired) => scratch.forget_peer(),
+                Err(Retired) => cache.forget_peer(),
             }
         }
     }
@@ -361,11 +361,11 @@ impl Inner {
         }
     }
 
-    /// Hands the message that is encoded in `scratch` to a local port, or to the node port. A message to a
+    /// Hands the message that is encoded in `cache` to a local port, or to the node port. A message to a
     /// port that does not exist is dropped. Gives the port back if there is no such room there.
     fn deliver(
         self: &Arc<Self>,
-        scratch: &mut Scratch,
+        cache: &mut SendCache,
         name: &str,
         room: Room,
     ) -> Option<Arc<PortCell>> {
@@ -373,25 +373,25 @@ impl Inner {
             return None;
         }
         if name.is_empty() {
-            request::perform_local(self, Message::from_local(&scratch.octets));
+            request::perform_local(self, Message::from_local(&cache.octets));
             return None;
         }
-        let octets = std::mem::take(&mut scratch.octets);
-        let enqueue = |scratch: &mut Scratch| {
-            let port = scratch.port(self, name)?;
+        let octets = std::mem::take(&mut cache.octets);
+        let enqueue = |cache: &mut SendCache| {
+            let port = cache.port(self, name)?;
             Some(port.enqueue(self, Given::Encoded(&octets), room))
         };
-        let mut queued = enqueue(scratch);
+        let mut queued = enqueue(cache);
         if let Some(Queued::Dead) = queued {
             // Another port may have got the name of the one that was remembered.
-            scratch.forget_port();
-            queued = enqueue(scratch);
+            cache.forget_port();
+            queued = enqueue(cache);
         }
-        scratch.octets = octets;
+        cache.octets = octets;
         match queued? {
             Queued::Done | Queued::Dead => None,
             Queued::Run(port) => {
-                work::schedule(self, Job::Run(port));
+                jobs::schedule(self, Job::Run(port));
                 None
             }
             Queued::Full(port) => Some(port),

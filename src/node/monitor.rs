@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Inner;
 use super::code::panic_text;
-use super::work::{self, Job};
+use super::jobs::{self, Job};
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
@@ -160,7 +160,7 @@ fn perform(node: &Arc<Inner>, action: Action, reason: Reason) {
 /// Has an action run soon, outside of the caller.
 pub(crate) fn fire_soon(node: &Arc<Inner>, action: Action, reason: Reason) {
     let call = move |node: &Arc<Inner>| fire(node, action, reason);
-    work::schedule(node, Job::Call(Box::new(call)));
+    jobs::schedule(node, Job::Call(Box::new(call)));
 }
 
 /// A message with the reason's values behind its own.

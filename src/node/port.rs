@@ -15,10 +15,10 @@ use super::Inner;
 use super::code::{Outcome, caught, guarded, panic_text};
 use super::context::Context;
 use super::handler::{Handlers, Slot};
+use super::jobs::{self, Job};
 use super::monitor::{self, Watcher};
-use super::phase::{Epoch, Phase};
 use super::queue::{self, Given, Item, Items, Popped, Queue};
-use super::work::{self, Job};
+use super::run_word::{Epoch, RunWord};
 use crate::log::log_at;
 use crate::peering::Room;
 use crate::proto::message::Head;
@@ -37,7 +37,7 @@ enum Body {
 
 pub(crate) struct PortCell {
     pub(crate) id: PortId,
-    phase: Phase,
+    run: RunWord,
     state: Mutex<State>,
 }
 
@@ -148,7 +148,7 @@ impl PortCell {
     pub(crate) fn new(id: PortId, fresh: bool) -> Self {
         PortCell {
             id,
-            phase: Phase::new(fresh),
+            run: RunWord::new(fresh),
             state: Mutex::new(State {
                 alive: true,
                 strict: false,
@@ -194,7 +194,7 @@ impl PortCell {
             }
             Given::Read(message) => {
                 // One that will wait must not keep the whole block alive that it was read into.
-                let waits = self.phase.is_running() || mailbox.is_some();
+                let waits = self.run.is_running() || mailbox.is_some();
                 let message = if waits { message.compact() } else { message };
                 state.queue.push(Item::Message(message));
             }
@@ -203,7 +203,7 @@ impl PortCell {
             notify.notify_one();
             return Queued::Done;
         }
-        match self.phase.queued() {
+        match self.run.queued() {
             true => Queued::Run(self.clone()),
             false => Queued::Done,
         }
@@ -234,7 +234,7 @@ impl PortCell {
         let mut batch = {
             let mut state = self.state.lock();
             if !state.alive || state.queue.is_empty() || matches!(state.body, Body::Mailbox(_)) {
-                self.phase.stop();
+                self.run.stop();
                 return;
             }
             node.tell_room(&mut state.awaited);
@@ -280,8 +280,8 @@ impl PortCell {
         let mut state = self.state.lock();
         let empty = state.queue.is_empty();
         if empty {
-            state.queue.rest();
-            self.phase.stop();
+            state.queue.shrink();
+            self.run.stop();
         }
         drop(state);
         if let Some(known) = known {
@@ -291,7 +291,7 @@ impl PortCell {
             return;
         }
         // The port stays marked as running, so that the order holds.
-        work::schedule(node, Job::Run(self.clone()));
+        jobs::schedule(node, Job::Run(self.clone()));
     }
 
     /// Has a message handled. True if the run ends with it.
@@ -314,12 +314,12 @@ impl PortCell {
                 }
                 Next::Stop => {
                     let mut state = self.state.lock();
-                    self.phase.stop();
+                    self.run.stop();
                     if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
                         let notify = notify.clone();
                         batch.push_front(message);
                         state.queue.put_back(batch);
-                        self.phase.waits();
+                        self.run.waits();
                         notify.notify_one();
                     }
                     return true;
@@ -431,7 +431,7 @@ impl PortCell {
     /// What a claim of the port relies on: see [`claim`](Self::claim).
     #[inline]
     pub(crate) fn epoch(&self) -> Epoch {
-        self.phase.epoch()
+        self.run.epoch()
     }
 
     /// Gives the caller the port as if it took a message out of its queue, and the handler for `tag`,
@@ -450,20 +450,20 @@ impl PortCell {
             .filter(|slot| slot.is_quick)?
             .clone();
         let epoch = self.epoch();
-        self.phase.start().then_some((slot, epoch))
+        self.run.start().then_some((slot, epoch))
     }
 
-    /// Claims the port again, for a handler that is right for this epoch. False if the port is not idle,
+    /// FastPath the port again, for a handler that is right for this epoch. False if the port is not idle,
     /// or the epoch is over.
     #[inline]
     pub(crate) fn claim_again(&self, epoch: Epoch) -> bool {
-        self.phase.claim(epoch)
+        self.run.claim(epoch)
     }
 
     /// Ends a claim for that epoch.
     #[inline]
     pub(crate) fn unclaim(self: &Arc<Self>, node: &Arc<Inner>, epoch: Epoch) {
-        if !self.phase.unclaim(epoch) {
+        if !self.run.unclaim(epoch) {
             self.unclaim_slowly(node);
         }
     }
@@ -472,16 +472,16 @@ impl PortCell {
     fn unclaim_slowly(self: &Arc<Self>, node: &Arc<Inner>) {
         let state = self.state.lock();
         if state.queue.is_empty() || !state.alive {
-            self.phase.stop();
+            self.run.stop();
             return;
         }
         drop(state);
-        work::schedule(node, Job::Run(self.clone()));
+        jobs::schedule(node, Job::Run(self.clone()));
     }
 
     /// Lets a fresh port take messages.
     pub(crate) fn release(self: &Arc<Self>, node: &Arc<Inner>) {
-        work::schedule(node, Job::Run(self.clone()));
+        jobs::schedule(node, Job::Run(self.clone()));
     }
 
     /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with the
@@ -510,16 +510,16 @@ impl PortCell {
                 // Under the lock, so that the task can't end before it is known here.
                 let mut state = self.state.lock();
                 if !state.alive {
-                    self.phase.stop();
+                    self.run.stop();
                     drop(state);
                     drop(future);
                     return true;
                 }
                 state.queue.put_back(batch);
-                self.phase.waits();
+                self.run.waits();
                 let task = node.runtime.spawn(async move {
                     let result = caught(future).await;
-                    work::enter(&home.runtime, || {
+                    jobs::enter(&home.runtime, || {
                         port.state.lock().set_task(None);
                         if let Err(text) = result {
                             port.die_of(&home, Reason::die(text));
@@ -548,19 +548,19 @@ impl PortCell {
         if !matches!(state.body, Body::Handlers(_)) {
             state.body = Body::Handlers(Handlers::None);
         }
-        self.phase.change();
+        self.run.change();
         // What is replaced may run code when it is dropped: not under our lock.
         let replaced = match &mut state.body {
             Body::Handlers(handlers) => handlers.set(tag, slot),
             _ => None,
         };
-        let wake = !state.queue.is_empty() && self.phase.queued();
+        let wake = !state.queue.is_empty() && self.run.queued();
         drop(state);
         if let Some(replaced) = replaced {
             replaced.close();
         }
         if wake {
-            work::schedule(node, Job::Run(self.clone()));
+            jobs::schedule(node, Job::Run(self.clone()));
         }
         true
     }
@@ -580,7 +580,7 @@ impl PortCell {
             return Some(notify.clone());
         }
         let notify = Arc::new(Notify::new());
-        self.phase.change();
+        self.run.change();
         let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
         state.queue.own();
         drop(state);
@@ -646,7 +646,7 @@ impl PortCell {
             return None;
         }
         state.alive = false;
-        self.phase.change();
+        self.run.change();
         let body = std::mem::replace(&mut state.body, Body::Fresh);
         // What a mailbox has got can still be received.
         let mailbox = matches!(body, Body::Mailbox(_));
@@ -679,12 +679,12 @@ impl PortCell {
         let mut state = self.state.lock();
         let own = RUNNING.get() == Arc::as_ptr(self);
         let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
-        if state.alive && self.phase.is_running() && !at_once {
+        if state.alive && self.run.is_running() && !at_once {
             state.queue.push(Item::Kill(reason, node.kills.token()));
-            let idle = self.phase.queued();
+            let idle = self.run.queued();
             drop(state);
             if idle {
-                work::schedule(node, Job::Run(self.clone()));
+                jobs::schedule(node, Job::Run(self.clone()));
             }
             return;
         }

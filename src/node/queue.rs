@@ -268,7 +268,7 @@ impl Queue {
     }
 
     /// An idle port keeps no memory for what may come.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.is_empty()
             && let Some(items) = self.0.take()
         {
@@ -377,7 +377,7 @@ mod tests {
                     }
                     _ => {
                         queue.own();
-                        queue.rest();
+                        queue.shrink();
                     }
                 }
                 prop_assert_eq!(queue.len(), model.len());

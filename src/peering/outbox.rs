@@ -118,8 +118,8 @@ impl Outbox {
         self.sent_at_pause = self.sent;
     }
 
-    /// The writer rests. Keeps no larger buffer than this, in octets.
-    pub(crate) fn rest(&mut self, octets: usize) {
+    /// The writer sleeps. Keeps no larger buffer than this, in octets.
+    pub(crate) fn writer_sleeps(&mut self, octets: usize) {
         self.queued.shrink_to(octets);
         self.pause();
     }

@@ -8,8 +8,8 @@ use parking_lot::MutexGuard;
 
 use super::attempt::Attempt;
 use super::{Link, Peer, State, thread};
+use crate::node::jobs::{self, Job};
 use crate::node::monitor::{self, Watcher};
-use crate::node::work::{self, Job};
 use crate::node::{Inner, NodeEvent};
 use crate::peering::{Afterwards, Effect, Step, Which};
 use crate::proto::{Framing, Reason};
@@ -31,7 +31,7 @@ impl Peer {
         let (peer, home) = (self.clone(), node.clone());
         node.spawn_link_task(async move {
             let _ = tokio::time::timeout(PATIENCE, peer.wait_until_written()).await;
-            work::enter(&home.runtime, || peer.fail(&home, serial, &text));
+            jobs::enter(&home.runtime, || peer.fail(&home, serial, &text));
         });
     }
 
@@ -122,7 +122,7 @@ impl Peer {
                     drop(held);
                     let peer = self.clone();
                     let settle = move |node: &Arc<Inner>| peer.settle(node);
-                    work::schedule(node, Job::Call(Box::new(settle)));
+                    jobs::schedule(node, Job::Call(Box::new(settle)));
                 }
                 Effect::Forget => {
                     drop(held);

@@ -35,10 +35,10 @@ pub(crate) use admission::{accept_loop, dial_seed};
 pub(crate) use table::Peers;
 
 use super::Inner;
+use super::jobs;
 use super::monitor::{self, Action};
-use super::relay::{Forwarded, Pair};
+use super::stand_in::{Forwarded, Pair};
 use super::stats::LinkStats;
-use super::work;
 use crate::log::log_at;
 use crate::net::WriteHalf;
 use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
@@ -207,7 +207,7 @@ impl Peer {
         room: Room,
     ) -> Result<Outcome, Retired> {
         // Port code is likely to send more, here or to others: that is gathered.
-        let pace = match work::is_inside() {
+        let pace = match jobs::is_inside() {
             true => Pace::Gather,
             false => Pace::Direct,
         };

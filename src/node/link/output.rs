@@ -63,9 +63,9 @@ impl Peer {
         self.wake_writer(&state, wake);
     }
 
-    /// The writer rests. Keeps no larger buffer than this for what is to be written next, in octets.
-    pub(super) fn rest(&self, octets: usize) {
-        self.state.lock().rules.outbox().rest(octets);
+    /// The writer sleeps. Keeps no larger buffer than this for what is to be written next, in octets.
+    pub(super) fn writer_sleeps(&self, octets: usize) {
+        self.state.lock().rules.outbox().writer_sleeps(octets);
     }
 
     /// The state, if this is the present link.

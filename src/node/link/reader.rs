@@ -15,7 +15,7 @@ use super::writer::{self, Writer};
 use super::{Link, Peer};
 use crate::log::log_at;
 use crate::net::{Intake, LinkError, ReadHalf, Stream};
-use crate::node::{Claims, Inner, enter, enter_task, forget, request};
+use crate::node::{FastPath, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
 
@@ -108,10 +108,10 @@ impl Reader {
         let silence = writer::idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
         loop {
-            let taken = self.take(&mut block);
+            let handed_out = self.hand_out_all(&mut block);
             self.intake.keep(block);
-            taken?;
-            self.rest().await;
+            handed_out?;
+            self.wait_for_other_side().await;
             let fill = self.intake.fill(socket);
             let (filled, read) = match silence {
                 Some(limit) => timeout(limit, fill)
@@ -127,7 +127,7 @@ impl Reader {
     }
 
     /// Waits, in a bridge, until the other side has taken enough of what came.
-    async fn rest(&self) {
+    async fn wait_for_other_side(&self) {
         let full = |relay: &Arc<dyn crate::node::Relay>| relay.target(&self.peer.id);
         if let Some((peer, most)) = self.node.relay.as_ref().and_then(full) {
             peer.wait_until_fewer(most).await;
@@ -135,23 +135,23 @@ impl Reader {
     }
 
     /// Hands out every complete message in the block.
-    fn take(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
+    fn hand_out_all(&mut self, block: &mut BytesMut) -> Result<(), FramingError> {
         let (node, peer, link) = (self.node.clone(), self.peer.clone(), self.link.clone());
         peer.read_turn(&link, || {
             enter_task(&node.runtime, || {
-                let mut claims = Claims::new(&node);
-                let result = self.take_all(&node, block, &mut claims);
-                claims.end(&node);
+                let mut fast = FastPath::new(&node);
+                let result = self.hand_out_block(&node, block, &mut fast);
+                fast.end(&node);
                 result
             })
         })
     }
 
-    fn take_all(
+    fn hand_out_block(
         &mut self,
         node: &Arc<Inner>,
         block: &mut BytesMut,
-        claims: &mut Claims,
+        fast: &mut FastPath,
     ) -> Result<(), FramingError> {
         let quick = !crate::trace::enabled();
         let framing = self.link.recv_framing;
@@ -161,10 +161,10 @@ impl Reader {
             let tried = quick && self.large == 0 && self.incoming.is_between();
             let octets = &mut block[at..];
             let taken = match tried {
-                true => claims
-                    .offer(node, framing, octets, plain)
+                true => fast
+                    .deliver(node, framing, octets, plain)
                     .or_else(|| match node.relay {
-                        None => request::offer(node, &self.peer, framing, octets, plain),
+                        None => request::perform_quick(node, &self.peer, framing, octets, plain),
                         Some(_) => None,
                     }),
                 false => None,
@@ -179,7 +179,7 @@ impl Reader {
                 continue;
             }
             flushed = 0;
-            claims.release(node);
+            fast.release(node);
             self.count(std::mem::take(&mut messages), at);
             block.advance(std::mem::take(&mut at));
             let Some(arrived) = self.incoming.next(block)? else {
@@ -213,7 +213,7 @@ impl Reader {
             crate::trace::received(self.peer.id.as_str(), &name, &message);
         }
         if let Some(relay) = &self.node.relay
-            && relay.take(&self.node, &self.peer, &self.link, &name, &message)
+            && relay.pass(&self.node, &self.peer, &self.link, &name, &message)
         {
             return;
         }

@@ -163,7 +163,7 @@ impl Writer {
             if taken.capacity() > SPARE_SIZE {
                 taken = Vec::new();
             }
-            crate::node::offer_buffer(&mut taken);
+            crate::node::give_buffer(&mut taken);
             spare = taken;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Writer {
 
     /// Waits until there is something to write, or a keepalive is due.
     async fn sleep(&self, keepalive: Option<Duration>) {
-        self.peer.rest(IDLE_SIZE);
+        self.peer.writer_sleeps(IDLE_SIZE);
         let ready = self.link.ready.notified();
         match keepalive {
             None => ready.await,

@@ -11,8 +11,8 @@ use super::read::{NodeRequest, first};
 use super::rights::may;
 use crate::log::log_at;
 use crate::node::code::{Outcome, caught, guarded, panic_text};
+use crate::node::jobs::{self, Job};
 use crate::node::link::Peer;
-use crate::node::work::{self, Job};
 use crate::node::{Context, Inner, Node, Watcher, funcs};
 use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, PortId, Verb};
@@ -130,7 +130,7 @@ pub(super) fn create(
     let taken = || RequestError::NameTaken(name.to_owned());
     let port = node.new_spawned_port(name).ok_or_else(taken)?;
     let init = move |node: &Arc<Inner>| funcs::initialise(node, &port, &function, args);
-    work::schedule(node, Job::Call(Box::new(init)));
+    jobs::schedule(node, Job::Call(Box::new(init)));
     Ok(())
 }
 
@@ -218,7 +218,7 @@ fn call(
     match source {
         // On a reader's thread, where nothing else runs: in the order of the requests.
         Source::Peer(_) => call(node),
-        Source::Local => work::schedule(node, Job::Call(Box::new(call))),
+        Source::Local => jobs::schedule(node, Job::Call(Box::new(call))),
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Inner;
+use super::jobs::{self, Job};
 use super::link::Peer;
-use super::work::{self, Job};
 use crate::log::log_at;
 use crate::proto::message::Head;
 use crate::proto::verb::Fate;
@@ -82,7 +82,7 @@ fn report(source: Source<'_>, error: &RequestError) {
     );
 }
 
-/// The verbs of the requests that [`offer`] performs.
+/// The verbs of the requests that [`perform_quick`] performs.
 const MON1: &[u8] = Verb::Mon1.name().as_bytes();
 const MON0: &[u8] = Verb::Mon0.name().as_bytes();
 
@@ -91,7 +91,7 @@ const MON0: &[u8] = Verb::Mon0.name().as_bytes();
 /// [`may`] make these requests.
 ///
 /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
-pub(crate) fn offer(
+pub(crate) fn perform_quick(
     node: &Arc<Inner>,
     peer: &Arc<Peer>,
     framing: Framing,
@@ -124,7 +124,7 @@ pub(crate) fn perform_local(node: &Arc<Inner>, message: Message) {
     if BUSY.replace(true) {
         // A request that sends a request, and so on: not on this stack.
         let request = move |node: &Arc<Inner>| perform_local(node, message);
-        work::schedule(node, Job::Call(Box::new(request)));
+        jobs::schedule(node, Job::Call(Box::new(request)));
         return;
     }
     perform(node, Source::Local, message);

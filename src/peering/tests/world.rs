@@ -341,7 +341,9 @@ impl World {
         match self.connections.iter().filter(between).count() {
             0 => Ok(()),
             _ if self.disturbed || self.quiet_end => Ok(()),
-            refused => Err(format!("{at} and {of} refused all of {refused} connections")),
+            refused => Err(format!(
+                "{at} and {of} refused all of {refused} connections"
+            )),
         }
     }
 

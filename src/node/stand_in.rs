@@ -13,7 +13,7 @@ use crate::proto::{Message, NodeId};
 /// peer's state.
 pub(crate) trait Relay: Send + Sync {
     /// Takes a message that came by a link, unless it is for the stand-in itself: then false.
-    fn take(
+    fn pass(
         &self,
         node: &Arc<Inner>,
         peer: &Arc<Peer>,

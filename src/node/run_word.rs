@@ -14,15 +14,15 @@ const QUEUED: u32 = 2;
 const CHANGE: u32 = 4;
 
 /// See the [module](self).
-pub(super) struct Phase(AtomicU32);
+pub(super) struct RunWord(AtomicU32);
 
 /// The handlers of a port at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
-impl Phase {
+impl RunWord {
     pub(super) fn new(running: bool) -> Self {
-        Phase(AtomicU32::new(if running { RUNNING } else { 0 }))
+        RunWord(AtomicU32::new(if running { RUNNING } else { 0 }))
     }
 
     /// Changes whenever the handlers do, and with the port's death.
@@ -89,22 +89,22 @@ mod tests {
 
     #[test]
     fn claims_fail_after_any_change() {
-        let phase = Phase::new(false);
-        let epoch = phase.epoch();
-        assert!(phase.claim(epoch) && !phase.claim(epoch) && phase.is_running());
-        assert!(phase.unclaim(epoch) && !phase.unclaim(epoch) && !phase.is_running());
+        let run = RunWord::new(false);
+        let epoch = run.epoch();
+        assert!(run.claim(epoch) && !run.claim(epoch) && run.is_running());
+        assert!(run.unclaim(epoch) && !run.unclaim(epoch) && !run.is_running());
 
-        assert!(phase.claim(epoch));
-        assert!(!phase.queued(), "it runs already");
-        assert!(!phase.unclaim(epoch), "something waits");
-        phase.stop();
-        assert!(phase.queued() && !phase.queued() && !phase.claim(epoch));
-        phase.stop();
+        assert!(run.claim(epoch));
+        assert!(!run.queued(), "it runs already");
+        assert!(!run.unclaim(epoch), "something waits");
+        run.stop();
+        assert!(run.queued() && !run.queued() && !run.claim(epoch));
+        run.stop();
 
-        assert!(phase.claim(epoch));
-        phase.change();
-        assert!(phase.epoch() != epoch && !phase.unclaim(epoch));
-        phase.stop();
-        assert!(!phase.claim(epoch) && phase.claim(phase.epoch()));
+        assert!(run.claim(epoch));
+        run.change();
+        assert!(run.epoch() != epoch && !run.unclaim(epoch));
+        run.stop();
+        assert!(!run.claim(epoch) && run.claim(run.epoch()));
     }
 }

@@ -15,15 +15,15 @@ use hashbrown::HashTable;
 use super::code::Outcome;
 use super::code::panic_text;
 use super::handler::Slot;
-use super::phase::Epoch;
 use super::port::{PortCell, Running};
 use super::queue::Items;
+use super::run_word::Epoch;
 use super::{Context, Inner};
 use crate::proto::message::{Head, RestAt};
 use crate::proto::{Framing, Reason};
 
 /// The port that a link's reader has claimed, and those that this thread's readers claimed before.
-pub(crate) struct Claims {
+pub(crate) struct FastPath {
     known: Known,
     /// Made for the first claim of a turn.
     context: Option<Context>,
@@ -109,12 +109,12 @@ impl Known {
     }
 }
 
-impl Claims {
+impl FastPath {
     /// Begins a turn of the reader.
     pub(crate) fn new(node: &Arc<Inner>) -> Self {
         let mut known = KNOWN.take();
         known.belong(node);
-        Claims {
+        FastPath {
             known,
             context: None,
             held: None,
@@ -133,7 +133,7 @@ impl Claims {
     ///
     /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
     #[inline]
-    pub(crate) fn offer(
+    pub(crate) fn deliver(
         &mut self,
         node: &Arc<Inner>,
         framing: Framing,
@@ -219,7 +219,7 @@ impl Claims {
         RestAt::behind(framing, octets, key.len())
     }
 
-    /// Claims the port that a message is for, while none is claimed. `key`: what the message begins with.
+    /// FastPath the port that a message is for, while none is claimed. `key`: what the message begins with.
     #[inline]
     fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
         if node.is_stopping() {

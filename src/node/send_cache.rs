@@ -14,7 +14,7 @@ use super::port::PortCell;
 const KEPT: usize = 1024 * 1024;
 
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(super) struct SendCache {
     /// Empty at first.
     pub(super) octets: Vec<u8>,
     /// Whose port and peer these are.
@@ -24,25 +24,25 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static CACHE: RefCell<SendCache> = RefCell::default();
 }
 
-/// Does something with the thread's scratch, for messages of this node. What is sent may itself send
+/// Does something with the thread's cache, for messages of this node. What is sent may itself send
 /// something while it is encoded: that gets another one.
 #[inline]
-pub(super) fn with<R>(node: &Arc<Inner>, act: impl FnOnce(&mut Scratch) -> R) -> R {
-    SCRATCH.with(|scratch| {
-        let Ok(mut scratch) = scratch.try_borrow_mut() else {
-            return act(&mut Scratch::default());
+pub(super) fn with<R>(node: &Arc<Inner>, act: impl FnOnce(&mut SendCache) -> R) -> R {
+    CACHE.with(|cache| {
+        let Ok(mut cache) = cache.try_borrow_mut() else {
+            return act(&mut SendCache::default());
         };
-        scratch.octets.clear();
-        if scratch.node.as_ptr() != Arc::as_ptr(node) {
-            scratch.forget();
-            scratch.node = Arc::downgrade(node);
+        cache.octets.clear();
+        if cache.node.as_ptr() != Arc::as_ptr(node) {
+            cache.forget();
+            cache.node = Arc::downgrade(node);
         }
-        let result = act(&mut scratch);
-        if scratch.octets.capacity() > KEPT {
-            scratch.octets = Vec::new();
+        let result = act(&mut cache);
+        if cache.octets.capacity() > KEPT {
+            cache.octets = Vec::new();
         }
         result
     })
@@ -50,32 +50,32 @@ pub(super) fn with<R>(node: &Arc<Inner>, act: impl FnOnce(&mut Scratch) -> R) ->
 
 /// Forgets where this thread sent to.
 pub(crate) fn forget() {
-    SCRATCH.with(|scratch| {
-        if let Ok(mut scratch) = scratch.try_borrow_mut() {
-            scratch.forget();
+    CACHE.with(|cache| {
+        if let Ok(mut cache) = cache.try_borrow_mut() {
+            cache.forget();
         }
     });
 }
 
 /// Gives this thread a buffer to encode in if it is larger than its own, which is given back instead. A
 /// buffer that was just written is still near the processor.
-pub(crate) fn offer(buffer: &mut Vec<u8>) {
-    SCRATCH.with(|scratch| {
-        if let Ok(mut scratch) = scratch.try_borrow_mut()
-            && buffer.capacity() / 2 > scratch.octets.capacity()
+pub(crate) fn give_buffer(buffer: &mut Vec<u8>) {
+    CACHE.with(|cache| {
+        if let Ok(mut cache) = cache.try_borrow_mut()
+            && buffer.capacity() / 2 > cache.octets.capacity()
             && buffer.capacity() <= KEPT
         {
-            std::mem::swap(buffer, &mut scratch.octets);
+            std::mem::swap(buffer, &mut cache.octets);
             buffer.clear();
         }
     });
 }
 
-impl Scratch {
+impl SendCache {
     fn forget(&mut self) {
-        *self = Scratch {
+        *self = SendCache {
             octets: std::mem::take(&mut self.octets),
-            ..Scratch::default()
+            ..SendCache::default()
         };
     }
 

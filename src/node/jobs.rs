@@ -44,41 +44,41 @@ pub(crate) fn is_inside() -> bool {
     LIST.with(|list| list.try_borrow().map_or(true, |list| list.is_some()))
 }
 
-/// Runs `work` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
+/// Runs `code` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
 /// or at least from code that holds no lock.
-pub(crate) fn enter<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
+pub(crate) fn enter<R>(runtime: &Handle, code: impl FnOnce() -> R) -> R {
     if is_inside() {
-        return work();
+        return code();
     }
     // Handlers may use the runtime, whatever thread this is.
     let _context = runtime.enter();
-    enter_with(runtime, List::new(), work)
+    enter_with(runtime, List::new(), code)
 }
 
 /// The same in a task of this runtime, which is spared telling it so.
-pub(crate) fn enter_task<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
+pub(crate) fn enter_task<R>(runtime: &Handle, code: impl FnOnce() -> R) -> R {
     match is_inside() {
-        true => work(),
-        false => enter_with(runtime, List::new(), work),
+        true => code(),
+        false => enter_with(runtime, List::new(), code),
     }
 }
 
-fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
-    /// Takes the list away again, even if `work` panics; what is left goes on as one task.
+fn enter_with<R>(runtime: &Handle, begun: List, code: impl FnOnce() -> R) -> R {
+    /// Takes the list away again, even if `code` panics; what is left goes on as one task.
     struct Leave<'a>(&'a Handle);
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
-            let rest = LIST.with(|list| list.borrow_mut().take());
-            if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            let left = LIST.with(|list| list.borrow_mut().take());
+            if let Some(left) = left.filter(|left| !left.is_empty()) {
                 let runtime = self.0.clone();
                 self.0
-                    .spawn(async move { enter_with(&runtime, rest, || {}) });
+                    .spawn(async move { enter_with(&runtime, left, || {}) });
             }
         }
     }
     LIST.with(|list| *list.borrow_mut() = Some(begun));
     let _leave = Leave(runtime);
-    let result = work();
+    let result = code();
     for _ in 0..BUDGET {
         let next = LIST.with(|list| list.borrow_mut().as_mut().and_then(VecDeque::pop_front));
         let Some((node, job)) = next else { break };
@@ -89,14 +89,14 @@ fn enter_with<R>(runtime: &Handle, begun: List, work: impl FnOnce() -> R) -> R {
 
 /// Has a piece of work done soon: on this thread's list, or by a task.
 pub(crate) fn schedule(node: &Arc<Inner>, job: Job) {
-    let rest = LIST.with(|list| match list.borrow_mut().as_mut() {
+    let left = LIST.with(|list| match list.borrow_mut().as_mut() {
         Some(list) => {
             list.push_back((node.clone(), job));
             None
         }
         None => Some(job),
     });
-    if let Some(job) = rest {
+    if let Some(job) = left {
         let (home, runtime) = (node.clone(), node.runtime.clone());
         node.runtime
             .spawn(async move { enter_task(&runtime, || perform(&home, job)) });
