@@ -20,10 +20,6 @@ const LONGER: &[(&str, &str)] = &[
         "src/peering/tests/world.rs",
         "to be split: schedules, connections, what is checked",
     ),
-    (
-        "tests/network.rs",
-        "to be split: ports and queues, links, meshes",
-    ),
 ];
 
 #[test]
