@@ -9,14 +9,6 @@ const MOST: usize = 500;
 /// Longer files, and why they may be. An entry whose file is short enough has to go.
 const LONGER: &[(&str, &str)] = &[
     (
-        "interop/src/bin/aemp-bench/plan.rs",
-        "to be split: rates, waits and memory are measured by different means",
-    ),
-    (
-        "interop/src/scenarios/database.rs",
-        "to be split: six scenarios that share how nodes are set up and compared",
-    ),
-    (
         "src/mesh/state.rs",
         "to be split: what goes in and out, seeds, masters",
     ),
@@ -25,8 +17,8 @@ const LONGER: &[(&str, &str)] = &[
         "to be split: its queue, its handlers, its death",
     ),
     (
-        "tests/network.rs",
-        "to be split: ports and queues, links, meshes",
+        "src/peering/tests/world.rs",
+        "to be split: schedules, connections, what is checked",
     ),
 ];
 
