@@ -389,7 +389,7 @@ impl Node {
             return Ok(super::request::spawn_local(self.inner(), function, args));
         }
         let node = target.node_id();
-        let name = self.inner().new_remote_name();
+        let name = self.inner().ports.new_remote_name();
         let elements = args.elements();
         let words = [Verb::Spawn.name(), &name, function];
         let request = Request(&words, &elements);

@@ -1,21 +1,20 @@
 //! Putting a node together, and making it listen.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::code::{self, Outcome};
 use super::control::Control;
 use super::funcs::{self, Functions};
 use super::link::{Peers, accept_loop};
 use super::random::Random;
+use super::stop::Lifecycle;
 use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
 use crate::config::Config;
 use crate::log::log_at;
@@ -140,7 +139,8 @@ fn assemble(
         seed_only_when_alone: generations == Generations::Only(0),
         seeds_are_single: generations == Generations::Only(2),
     };
-    let runiq = alnumbits(&random.octets::<12>());
+    let own_cookie = alnumbits(&random.octets::<6>());
+    let remote_cookie = alnumbits(&random.octets::<12>());
     let gossip = alnumbits(&random.octets::<9>());
     let stop = CancellationToken::new();
     let inner = Arc::new(Inner {
@@ -148,7 +148,7 @@ fn assemble(
         runtime: Handle::current(),
         settings,
         handshake: Arc::new(handshake),
-        ports: Ports::default(),
+        ports: Ports::new(own_cookie, remote_cookie),
         peers: Peers::default(),
         functions: Functions::default(),
         control: Control::new(id, gossip, mesh, &random),
@@ -156,17 +156,9 @@ fn assemble(
         transport,
         relay,
         observer: OnceLock::new(),
-        stop: stop.clone(),
-        stopping: AtomicBool::new(false),
+        lifecycle: Lifecycle::new(stop.clone()),
         events: super::events::Subscribers::default(),
-        tasks: TaskTracker::new(),
-        kills: TaskTracker::new(),
-        halted: CancellationToken::new(),
         versions: Versions::default(),
-        uniq: alnumbits(&random.octets::<6>()),
-        runiq,
-        port_room: Notify::new(),
-        port_counter: AtomicU64::new(0),
         serial: AtomicU64::new(1),
         random,
     });

@@ -1,6 +1,27 @@
 //! The node: ports, monitors, links to other nodes, requests, spawning.
 //!
-//! [`Node`] is the handle that everything starts from.
+//! [`Node`] is the handle that everything starts from. What its clones share is one `Inner`; `control`
+//! carries out what the rules of the mesh decide, `link` what those of peering do. `docs/architecture.md`
+//! has the whole picture.
+//!
+//! # What is kept where
+//!
+//! Nothing is shared by the nodes of a process but a count in `config::rc` that makes the names of
+//! temporary files differ. A node keeps all that it knows of the network. A thread keeps what spares the
+//! next message a look-up or an allocation, and what it is doing:
+//!
+//! | where | what it holds | who clears it |
+//! |---|---|---|
+//! | `jobs` | port code and actions that came up while the thread runs such code | who entered, at its end |
+//! | `send_cache` | a buffer to encode in; the port and the peer that the last message went to | another node's message, the end of a link, a dead port |
+//! | `fast_path` | the ports and tags that messages came for | another node's turn, the end of a link, when it is full |
+//! | `queue` | an empty batch | the next port that runs |
+//! | `net::intake` | an empty block to read into | the next read |
+//! | `port` | the port whose code runs | the end of that code |
+//! | `request` | that a request of this node is being performed | its end |
+//! | `link::thread` | the link whose reader runs; the peer whose monitors fire | the end of the turn, of the firing |
+//!
+//! None of it keeps a node alive, nor what the code of a dead port held.
 
 mod api;
 mod build;
@@ -32,14 +53,12 @@ mod stop;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use api::{CalError, SendError};
 pub use context::Context;
@@ -64,7 +83,6 @@ pub(crate) use stand_in::{Forwarded, Observer, Relay};
 use crate::net::{Transport, Versions};
 use crate::peering::{Room, missing_port};
 use crate::proto::handshake::Local;
-use crate::proto::id::perl_counter;
 use crate::proto::message::{EncodeError, encode_in, encode_local};
 use crate::proto::{Framing, Message, NodeId, PortId, Reason};
 use control::Control;
@@ -72,10 +90,11 @@ use funcs::Functions;
 use jobs::Job;
 use link::{Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
-use port::{PortCell, Queued};
+use port::{PortCell, Queued, Start};
 use ports::Ports;
 use queue::Given;
 use send_cache::SendCache;
+use stop::Lifecycle;
 
 /// A node of an AEMP network, running in this process.
 ///
@@ -128,22 +147,8 @@ pub(crate) struct Inner {
     pub(crate) relay: Option<Arc<dyn Relay>>,
     /// The bridge that this is the own node of.
     pub(crate) observer: std::sync::OnceLock<Arc<dyn Observer>>,
-    pub(crate) stop: CancellationToken,
-    /// The node is about to stop: no link comes up any more.
-    stopping: AtomicBool,
+    pub(crate) lifecycle: Lifecycle,
     events: events::Subscribers,
-    tasks: TaskTracker,
-    /// Kills of ports that wait behind messages.
-    pub(crate) kills: TaskTracker,
-    /// Everything has been told that the node stopped.
-    halted: CancellationToken,
-    /// The cookie in the names of local ports.
-    uniq: String,
-    /// The cookie in the names of ports that we spawn elsewhere.
-    runiq: String,
-    /// Tells senders that a port's queue has become shorter.
-    port_room: Notify,
-    port_counter: AtomicU64,
     serial: AtomicU64,
 }
 
@@ -160,29 +165,7 @@ impl Inner {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Runs a task that ends when the node stops.
-    pub(crate) fn spawn_task(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        // So that what is moved here and there until the task runs is little.
-        let task = Box::pin(task);
-        self.tasks.spawn_on(
-            async move {
-                tokio::select! {
-                    biased; // a node that stops begins nothing new
-                    () = stop.cancelled() => {}
-                    () = task => {}
-                }
-            },
-            &self.runtime,
-        );
-    }
-
-    /// Runs a task that ends by itself soon after the node stops.
-    pub(crate) fn spawn_link_task(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn_on(task, &self.runtime);
+        self.lifecycle.is_stopping()
     }
 
     /// The peer of this ID, which is new if there was none.
@@ -210,21 +193,13 @@ impl Inner {
         port.node() == self.id.as_str() || port.node().is_empty()
     }
 
-    fn new_port_id(&self) -> PortId {
-        let n = self.port_counter.fetch_add(1, Ordering::Relaxed);
-        self.id.port(&format!("{}.{}", self.uniq, perl_counter(n)))
-    }
-
-    /// A name for a port that is to be created on another node.
-    fn new_remote_name(&self) -> String {
-        let n = self.port_counter.fetch_add(1, Ordering::Relaxed);
-        format!("{}.{}", self.runiq, perl_counter(n))
-    }
-
     /// Creates a local port.
     pub(crate) fn new_port(self: &Arc<Self>) -> Arc<PortCell> {
         loop {
-            let port = Arc::new(PortCell::new(self.new_port_id(), false));
+            let port = Arc::new(PortCell::new(
+                self.id.port(&self.ports.new_name()),
+                Start::Idle,
+            ));
             // Another node may have spawned a port of just that name.
             if self.ports.insert(port.clone()) {
                 return port;
@@ -234,7 +209,7 @@ impl Inner {
 
     /// Creates a local port of a given name for another node. `None` if it exists.
     pub(crate) fn new_spawned_port(self: &Arc<Self>, name: &str) -> Option<Arc<PortCell>> {
-        let port = Arc::new(PortCell::new(self.id.port(name), true));
+        let port = Arc::new(PortCell::new(self.id.port(name), Start::Held));
         self.ports.insert(port.clone()).then_some(port)
     }
 
@@ -343,21 +318,13 @@ impl Inner {
             Full::Peer(peer) => return peer.wait_for_room(most).await,
             Full::Port(port) => port,
         };
-        loop {
-            let room = self.port_room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            if port.has_room(LOCAL_ROOM) {
-                return;
-            }
-            room.await;
-        }
+        self.ports.wait_for_room(&port, LOCAL_ROOM).await;
     }
 
     /// Tells those who wait for room in a port of this node.
     pub(crate) fn tell_room(&self, awaited: &mut bool) {
         if std::mem::take(awaited) {
-            self.port_room.notify_waiters();
+            self.ports.tell_room();
         }
     }
 

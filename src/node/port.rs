@@ -18,6 +18,7 @@ use super::handler::{Handlers, Slot};
 use super::jobs::{self, Job};
 use super::monitor::{self, Watcher};
 use super::queue::{self, Given, Item, Items, Popped, Queue};
+pub(crate) use super::run_word::Start;
 use super::run_word::{Epoch, RunWord};
 use crate::log::log_at;
 use crate::peering::Room;
@@ -143,18 +144,21 @@ struct Death {
 }
 
 impl PortCell {
-    /// A new port. A `fresh` one, spawned by another node, takes no message before it is
+    /// A new port. One that is held, because another node spawned it, takes no message before it is
     /// [released](Self::release).
-    pub(crate) fn new(id: PortId, fresh: bool) -> Self {
+    pub(crate) fn new(id: PortId, start: Start) -> Self {
         PortCell {
             id,
-            run: RunWord::new(fresh),
+            run: RunWord::new(start),
             state: Mutex::new(State {
                 alive: true,
                 strict: false,
                 awaited: false,
                 queue: Queue::default(),
-                body: if fresh { Body::Fresh } else { Body::Unset },
+                body: match start {
+                    Start::Held => Body::Fresh,
+                    Start::Idle => Body::Unset,
+                },
                 extra: None,
             }),
         }
@@ -680,7 +684,9 @@ impl PortCell {
         let own = RUNNING.get() == Arc::as_ptr(self);
         let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
         if state.alive && self.run.is_running() && !at_once {
-            state.queue.push(Item::Kill(reason, node.kills.token()));
+            state
+                .queue
+                .push(Item::Kill(reason, node.lifecycle.kill_waits()));
             let idle = self.run.queued();
             drop(state);
             if idle {

@@ -1,12 +1,15 @@
 //! The local ports by name.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 
 use super::port::PortCell;
+use crate::proto::id::perl_counter;
 
 /// Links that deliver at the same time seldom meet in one of so many parts.
 const PARTS: usize = 64;
@@ -15,18 +18,61 @@ const PARTS: usize = 64;
 pub(crate) struct Ports {
     hasher: RandomState,
     parts: [RwLock<HashTable<Arc<PortCell>>>; PARTS],
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        Ports {
-            hasher: RandomState::default(),
-            parts: std::array::from_fn(|_| RwLock::default()),
-        }
-    }
+    /// The cookies in the names of ports: of our own, and of those that we spawn elsewhere.
+    own_cookie: String,
+    remote_cookie: String,
+    /// How many names were given.
+    names: AtomicU64,
+    /// Tells senders that a port's queue has become shorter.
+    room: Notify,
 }
 
 impl Ports {
+    /// No ports. The names that they will get are made with these cookies.
+    pub(super) fn new(own_cookie: String, remote_cookie: String) -> Self {
+        Ports {
+            hasher: RandomState::default(),
+            parts: std::array::from_fn(|_| RwLock::default()),
+            own_cookie,
+            remote_cookie,
+            names: AtomicU64::new(0),
+            room: Notify::new(),
+        }
+    }
+
+    /// A name for a local port.
+    pub(super) fn new_name(&self) -> String {
+        self.next_name(&self.own_cookie)
+    }
+
+    /// A name for a port that is to be created on another node.
+    pub(super) fn new_remote_name(&self) -> String {
+        self.next_name(&self.remote_cookie)
+    }
+
+    fn next_name(&self, cookie: &str) -> String {
+        let n = self.names.fetch_add(1, Ordering::Relaxed);
+        format!("{cookie}.{}", perl_counter(n))
+    }
+
+    /// Waits until fewer than `most` messages wait in the port, or it is dead.
+    pub(super) async fn wait_for_room(&self, port: &PortCell, most: usize) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if port.has_room(most) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Tells those who wait for room in a port.
+    pub(super) fn tell_room(&self) {
+        self.room.notify_waiters();
+    }
+
     #[inline]
     pub(crate) fn hash(&self, name: &[u8]) -> u64 {
         use std::hash::BuildHasher as _;

@@ -16,13 +16,25 @@ const CHANGE: u32 = 4;
 /// See the [module](self).
 pub(super) struct RunWord(AtomicU32);
 
+/// How a port begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It takes messages at once.
+    Idle,
+    /// It takes none until its init function has run.
+    Held,
+}
+
 /// The handlers of a port at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
 impl RunWord {
-    pub(super) fn new(running: bool) -> Self {
-        RunWord(AtomicU32::new(if running { RUNNING } else { 0 }))
+    pub(super) fn new(start: Start) -> Self {
+        RunWord(AtomicU32::new(match start {
+            Start::Idle => 0,
+            Start::Held => RUNNING,
+        }))
     }
 
     /// Changes whenever the handlers do, and with the port's death.
@@ -89,7 +101,7 @@ mod tests {
 
     #[test]
     fn claims_fail_after_any_change() {
-        let run = RunWord::new(false);
+        let run = RunWord::new(Start::Idle);
         let epoch = run.epoch();
         assert!(run.claim(epoch) && !run.claim(epoch) && run.is_running());
         assert!(run.unclaim(epoch) && !run.unclaim(epoch) && !run.is_running());

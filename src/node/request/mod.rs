@@ -142,7 +142,7 @@ fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<
 
 /// Creates a port of ours in the way another node would. The program itself may do that.
 pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
-    let name = node.new_remote_name();
+    let name = node.ports.new_remote_name();
     if let Err(error) = create(node, &name, function, args) {
         report(Source::Local, &error);
     }
