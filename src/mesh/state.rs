@@ -4,12 +4,14 @@
 //! The peer has the same here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::CONNECT;
 use super::groups::{Groups, Source};
+use super::line::{Line, line};
 use super::seeds::Seeds;
 use crate::proto::{Generation, Message, NodeId, PortId, Verb};
 
@@ -78,7 +80,8 @@ pub(crate) enum Effect {
     /// One of our seeds is this very node.
     OwnSeed,
     After(Duration, Timer),
-    Log(u8, String),
+    /// A line for the log, at that level.
+    Log(u8, Line),
 }
 
 /// The settings that the rules depend on.
@@ -253,11 +256,9 @@ impl State {
         self.nodes.iter().filter_map(up)
     }
 
-    /// Says what happens, if anybody listens: the lists in these texts grow with the network.
-    fn log(&mut self, level: u8, text: impl FnOnce() -> String) {
-        if crate::log::is_enabled(level) {
-            self.effects.push(Effect::Log(level, text()));
-        }
+    /// Says what happens.
+    fn log(&mut self, level: u8, line: Line) {
+        self.effects.push(Effect::Log(level, line));
     }
 
     /// Says something to a node's bridge.
@@ -379,9 +380,8 @@ impl State {
         let generation = link.gossip.unwrap_or(Generation::Gen1b);
         match gossip {
             Gossip::Addr(list) => {
-                self.log(9, || {
-                    format!("{from} told us its addresses ({}).", list.join(" "))
-                });
+                let what = line!(from, list: "{from} told us its addresses ({}).", list.join(" "));
+                self.log(9, what);
                 let helps = !list.is_empty();
                 if let Some(known) = self.nodes.get_mut(from) {
                     known.addresses = Some(list);
@@ -424,7 +424,7 @@ impl State {
                 }
             }
             Gossip::Find(node) => {
-                self.log(9, || format!("{from} asked us to find {node}."));
+                self.log(9, line!(from, node: "{from} asked us to find {node}."));
                 self.tell(from, &node);
                 self.tell_vouched(from, Some(&node));
             }
@@ -432,7 +432,7 @@ impl State {
             Gossip::SeedMe(seedme) => {
                 link.seedme = seedme;
                 let not = if seedme { "" } else { "NOT " };
-                self.log(9, || format!("{from} asked us to {not}seed it."));
+                self.log(9, line!(from, not: "{from} asked us to {not}seed it."));
                 if seedme {
                     self.tell_all(from);
                 }
@@ -441,16 +441,16 @@ impl State {
     }
 
     fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
-        self.log(9, || {
-            format!("{from} told us it knows about {}.", json!(map))
-        });
-        for (node, addresses) in map {
+        let map = Arc::new(map);
+        let what = line!(from, map: "{from} told us it knows about {}.", json!(*map));
+        self.log(9, what);
+        for (node, addresses) in &*map {
             let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
             let is_vouched = || !self.vouched.is_empty() && [0, 1, 2].iter().any(vouched);
-            if node == self.own || self.is_up(&node) || is_vouched() {
+            if *node == self.own || self.is_up(node) || is_vouched() {
                 continue;
             }
-            if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(&node) {
+            if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(node) {
                 let known = self.nodes.entry(node.clone()).or_default();
                 known.addresses = Some(addresses.clone());
             }
@@ -459,6 +459,7 @@ impl State {
                 let teller = self.nodes.get(from).and_then(|known| known.up.as_ref());
                 let gossip = teller.and_then(|link| link.gossip);
                 let version = gossip.map(Generation::greeting_version);
+                let (node, addresses) = (node.clone(), addresses.clone());
                 self.effects.push(Effect::Connect(node, addresses, version));
             }
         }
@@ -531,7 +532,7 @@ impl State {
             .map(|(id, ..)| id.clone())
             .collect();
         for other in others {
-            self.log(9, || format!("helping {other} to find {node}."));
+            self.log(9, line!(other, node: "helping {other} to find {node}."));
             self.tell(&other, node);
         }
     }
@@ -624,7 +625,7 @@ impl State {
         self.master = master;
         if let Some(master) = self.master.clone() {
             self.say(&master, ("seedme1",));
-            self.log(7, || format!("selected new master: {master}."));
+            self.log(7, line!(master: "selected new master: {master}."));
         }
     }
 
