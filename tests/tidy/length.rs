@@ -9,16 +9,8 @@ const MOST: usize = 500;
 /// Longer files, and why they may be. An entry whose file is short enough has to go.
 const LONGER: &[(&str, &str)] = &[
     (
-        "interop/src/bin/aemp-bench/plan.rs",
-        "to be split: rates, waits and memory are measured by different means",
-    ),
-    (
         "interop/src/scenarios/database.rs",
         "to be split: six scenarios that share how nodes are set up and compared",
-    ),
-    (
-        "src/mesh/state.rs",
-        "to be split: what goes in and out, seeds, masters",
     ),
     (
         "src/node/port.rs",

@@ -37,7 +37,8 @@ impl Rules {
                 let watched = port.clone();
                 let died = move |_| {
                     if let Some(node) = home.upgrade() {
-                        node.control.input(&node, Input::BridgeDied(id, watched));
+                        node.control
+                            .input(&node, Input::GossipPortDied(id, watched));
                     }
                 };
                 node.monitor(&port, Action::call(died));
