@@ -18,18 +18,6 @@ macro_rules! log_at {
 }
 pub(crate) use log_at;
 
-/// Whether somebody wants to see messages of this level.
-pub(crate) fn is_enabled(level: u8) -> bool {
-    use tracing::Level;
-    match level {
-        0 | 1 => tracing::enabled!(target: "aemp", Level::ERROR),
-        2 => tracing::enabled!(target: "aemp", Level::WARN),
-        7 => tracing::enabled!(target: "aemp", Level::INFO),
-        8 => tracing::enabled!(target: "aemp", Level::DEBUG),
-        _ => tracing::enabled!(target: "aemp", Level::TRACE),
-    }
-}
-
 /// The target of the events that show each message sent and received.
 ///
 /// ```

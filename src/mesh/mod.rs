@@ -5,6 +5,7 @@
 
 pub(crate) mod database;
 pub(crate) mod groups;
+pub(crate) mod line;
 mod seeds;
 pub(crate) mod state;
 

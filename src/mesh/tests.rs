@@ -384,7 +384,7 @@ fn input() -> impl Strategy<Value = Input> {
         (node(), gossip).prop_map(|(n, g)| Input::Gossip(n, g)),
         (node(), 1u8..9).prop_map(|(n, b)| {
             let port = n.port(&format!("br.{b}"));
-            Input::BridgeDied(n, port)
+            Input::GossipPortDied(n, port)
         }),
         node().prop_map(Input::Want),
         list().prop_map(move |l| Input::Seeds(texts(l))),

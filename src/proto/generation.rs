@@ -1,11 +1,12 @@
 //! What differs between the releases of AnyEvent::MP, as data.
 //!
 //! There is one [`Generation`] per link. It answers every question whose answer depends on the release
-//! at the other end; no other code asks for version numbers (PROTOCOL.md, "Generations").
+//! at the other end; no other code asks for version numbers (PROTOCOL.md, "Generations"). Those whose answer is
+//! a request are answered [where the requests are](crate::proto::verb).
 
 use std::time::Duration;
 
-use crate::proto::{Greeting, Verb};
+use crate::proto::Greeting;
 
 /// A family of releases that share one wire protocol.
 ///
@@ -97,34 +98,6 @@ impl Generation {
         match self {
             Generation::Gen0 => 0,
             Generation::Gen1a | Generation::Gen1b | Generation::Gen2 => 1,
-        }
-    }
-
-    /// The node request that tells the death of a monitored port.
-    ///
-    /// ```
-    /// use aemp::{Generation, proto::Verb};
-    /// let verbs = [Generation::Gen1a, Generation::Gen1b].map(Generation::death_verb);
-    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil0]);
-    /// ```
-    pub fn death_verb(self) -> Verb {
-        match self {
-            Generation::Gen0 | Generation::Gen1a => Verb::Kil,
-            Generation::Gen1b | Generation::Gen2 => Verb::Kil0,
-        }
-    }
-
-    /// The node request that kills a port of the receiver's.
-    ///
-    /// ```
-    /// use aemp::{Generation, proto::Verb};
-    /// let verbs = [Generation::Gen1b, Generation::Gen2].map(Generation::kill_verb);
-    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil1]);
-    /// ```
-    pub fn kill_verb(self) -> Verb {
-        match self {
-            Generation::Gen0 | Generation::Gen1a | Generation::Gen1b => Verb::Kil,
-            Generation::Gen2 => Verb::Kil1,
         }
     }
 

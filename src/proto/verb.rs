@@ -196,6 +196,37 @@ verbs! {
     }
 }
 
+/// Two verbs mean one thing in one generation and another in the next.
+impl Generation {
+    /// The node request that tells the death of a monitored port.
+    ///
+    /// ```
+    /// use aemp::{Generation, proto::Verb};
+    /// let verbs = [Generation::Gen1a, Generation::Gen1b].map(Generation::death_verb);
+    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil0]);
+    /// ```
+    pub fn death_verb(self) -> Verb {
+        match self {
+            Generation::Gen0 | Generation::Gen1a => Verb::Kil,
+            Generation::Gen1b | Generation::Gen2 => Verb::Kil0,
+        }
+    }
+
+    /// The node request that kills a port of the receiver's.
+    ///
+    /// ```
+    /// use aemp::{Generation, proto::Verb};
+    /// let verbs = [Generation::Gen1b, Generation::Gen2].map(Generation::kill_verb);
+    /// assert_eq!(verbs, [Verb::Kil, Verb::Kil1]);
+    /// ```
+    pub fn kill_verb(self) -> Verb {
+        match self {
+            Generation::Gen0 | Generation::Gen1a | Generation::Gen1b => Verb::Kil,
+            Generation::Gen2 => Verb::Kil1,
+        }
+    }
+}
+
 /// What a request says of a port.
 ///
 /// See [`Verb::fate`] for an example.

@@ -4,22 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::request::addresses;
-use super::{Effect, GLOBALS, LISTENERS, State, Timer};
+use super::state::State;
+use super::terms::{Effect, GLOBALS, LISTENERS, Timer};
+use crate::mesh::line::line;
 use crate::proto::NodeId;
-
-#[derive(Default)]
-pub(super) struct Keepalive {
-    /// Who is to have a link may have changed.
-    pub(super) dirty: bool,
-    /// All that are to have one.
-    wanted: BTreeSet<NodeId>,
-    /// Those that are not connected.
-    missing: BTreeSet<NodeId>,
-    /// How long to wait before the next try.
-    retry: f64,
-    /// The number of the timer that counts.
-    timer: u64,
-}
 
 /// The most nodes that links are kept to.
 const MAX_GLOBALS: usize = 1000;
@@ -59,7 +47,7 @@ impl State {
     fn connect_missing(&mut self) {
         let missing = self.keepalive.missing.clone();
         for node in missing {
-            self.log(9, || format!("keepalive: {node} is missing."));
+            self.log(9, line!(node: "keepalive: {node} is missing."));
             if let Some(addresses) = self.listeners(&node) {
                 self.effects.push(Effect::Connect(node, addresses));
             }

@@ -1,102 +1,15 @@
 //! What any node does with the database: its own keys, questions, monitors.
-//!
-//! Questions and monitors are *open requests* while the master has to answer them or to tell of
-//! changes. A new master is sent all of them again.
-
-use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::values::{Db, plain};
-use super::{Change, Effect, Family, Kind, Request, State, Val};
+use super::open::{Question, Watched};
+use super::request::{Kind, Request};
+use super::state::State;
+use super::terms::{Change, Effect};
+use super::values::{Family, Val, plain};
+use crate::mesh::line::line;
 use crate::proto::NodeId;
 use crate::proto::id::perl_counter;
-
-#[derive(Default)]
-pub(super) struct Local {
-    /// Our keys.
-    pub(super) db: BTreeMap<String, Family>,
-    pub(super) master: Option<NodeId>,
-    /// Counts open requests; they are sent again in this order.
-    counter: u64,
-    /// Nodes that are to be found.
-    pub(super) finds: BTreeMap<NodeId, u64>,
-    /// Questions by the program's number.
-    questions: HashMap<u64, Question>,
-    /// The program's number by the ID on the wire.
-    on_wire: HashMap<String, u64>,
-    /// How many questions there were.
-    asked: u64,
-    /// The families that are monitored.
-    watched: BTreeMap<String, Watched>,
-    /// What they hold.
-    content: Db,
-}
-
-struct Question {
-    counter: u64,
-    id: String,
-    kind: Kind,
-    family: String,
-}
-
-struct Watched {
-    counter: u64,
-    /// The program's monitors.
-    ids: Vec<u64>,
-    /// The content is known.
-    known: bool,
-    /// The present master has to tell it yet. Changes that it tells before are part of that.
-    waiting: bool,
-}
-
-impl Local {
-    fn count(&mut self) -> u64 {
-        self.counter += 1;
-        self.counter
-    }
-
-    /// The open requests, as a new master is to hear them.
-    pub(super) fn open(&mut self) -> Vec<Request> {
-        let mut open = BTreeMap::new();
-        for (node, counter) in &self.finds {
-            open.insert(*counter, Request::Find(node.clone()));
-        }
-        for question in self.questions.values() {
-            open.insert(question.counter, question.request());
-        }
-        for (family, watched) in &mut self.watched {
-            watched.waiting = true;
-            open.insert(watched.counter, Request::Mon1(family.clone()));
-        }
-        open.into_values().collect()
-    }
-
-    /// The families that are monitored.
-    pub(super) fn watched(&self) -> impl Iterator<Item = &String> {
-        self.watched.keys()
-    }
-
-    pub(super) fn stop_find(&mut self, node: &NodeId) {
-        self.finds.remove(node);
-    }
-
-    pub(super) fn forget(&mut self, id: u64) -> Option<Kind> {
-        let question = self.questions.remove(&id)?;
-        self.on_wire.remove(&question.id);
-        Some(question.kind)
-    }
-}
-
-impl Question {
-    fn request(&self) -> Request {
-        Request::Query {
-            kind: self.kind,
-            family: self.family.clone(),
-            id: self.id.clone(),
-        }
-    }
-}
 
 impl State {
     /// Sets a key of ours.
@@ -282,9 +195,8 @@ impl State {
         // What this node told itself is bounded where it came from.
         let room = *master == self.own || self.local.content.fits(&self.config.limits, family, set);
         if !room {
-            self.log(2, || {
-                format!("{master} told us more of family {family} than we want to hold.")
-            });
+            let what = line!(master, family: "{master} told us more of family {family} than we want to hold.");
+            self.log(2, what);
         }
         room
     }

@@ -4,21 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::request::addresses;
-use super::{Effect, Family, LISTENERS, State};
+use super::state::State;
+use super::terms::{Effect, LISTENERS, STAND_INS, Seen};
+use super::values::Family;
 use crate::proto::{NodeId, PortId};
-
-/// Something that was seen in the merged database.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Seen {
-    /// A node listens there.
-    At(NodeId, Vec<String>),
-    /// A port is a key of a family, or is so no more.
-    Port {
-        add: bool,
-        family: String,
-        port: PortId,
-    },
-}
 
 /// The port that a key names, if it can be a registration.
 fn registered(family: &str, key: &str) -> Option<PortId> {
@@ -85,7 +74,7 @@ impl State {
         let Some(global) = &self.global else {
             return BTreeMap::new();
         };
-        let real = |id: &&String| global.value(super::STAND_INS, id).is_none();
+        let real = |id: &&String| global.value(STAND_INS, id).is_none();
         let ids = global.family(LISTENERS).map(|(id, _)| id).filter(real);
         let ids = ids.filter(|id| !id.is_empty() && self.own != id.as_str());
         let at = |id: &String| {

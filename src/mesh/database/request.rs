@@ -2,11 +2,31 @@
 
 use serde_json::Value;
 
-use super::Kind;
 use super::values::{Families, Family, Val};
 use crate::proto::message::Text;
 use crate::proto::verb::DatabaseVerb as Verb;
 use crate::proto::{Message, NodeId};
+
+/// What is asked about a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its keys and values: an object.
+    Family,
+    /// Its keys: a list of strings.
+    Keys,
+    /// Its values: a list.
+    Values,
+}
+
+impl Kind {
+    pub(super) fn verb(self) -> Verb {
+        match self {
+            Kind::Family => Verb::DbFamily,
+            Kind::Keys => Verb::DbKeys,
+            Kind::Values => Verb::DbValues,
+        }
+    }
+}
 
 /// A request, from or to a peer (PROTOCOL.md, "Generation 2: the database").
 #[derive(Debug, Clone, PartialEq)]

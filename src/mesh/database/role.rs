@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::global::Global;
-use super::request::addresses;
-use super::values::Families;
-use super::{Effect, Family, GLOBALS, Kind, LISTENERS, Request, STAND_INS, State, Val};
+use super::request::{Kind, Request, addresses};
+use super::state::State;
+use super::terms::{Effect, GLOBALS, LISTENERS, STAND_INS};
+use super::values::{Families, Family, Val};
+use crate::mesh::line::line;
 use crate::proto::verb::DatabaseVerb;
 use crate::proto::{Message, NodeId};
 
@@ -27,7 +29,7 @@ impl State {
         if self.global.is_some() {
             return;
         }
-        self.log(7, || "starting global service.".to_owned());
+        self.log(7, line!(: "starting global service."));
         self.global = Some(Global::default());
         self.keepalive.dirty = true;
         if let Some(old) = self.local.master.take() {
@@ -116,9 +118,9 @@ impl State {
         let told = global.update(node, &family, set, del, limits);
         self.keepalive.dirty |= matches!(&*family, GLOBALS | LISTENERS | STAND_INS);
         if told.refused {
-            self.log(2, || {
-                format!("{node} set more of family {family} than we want to hold.")
-            });
+            let what =
+                line!(node, family: "{node} set more of family {family} than we want to hold.");
+            self.log(2, what);
         }
         if let Some((set, del)) = told.globals {
             let others = self.globals.iter().filter(|other| *other != node);
@@ -191,7 +193,7 @@ impl State {
     /// A node, a slave as a rule, wants something of a global node.
     pub(super) fn serve(&mut self, from: &NodeId, request: Request) {
         let Some(global) = &mut self.global else {
-            self.log(7, || format!("{from} takes us for a global node."));
+            self.log(7, line!(from: "{from} takes us for a global node."));
             return;
         };
         match request {
@@ -214,7 +216,7 @@ impl State {
             Request::Mon1(family) => {
                 let limits = (*from != self.own).then_some(&self.config.limits);
                 if !global.monitor(from, &family, limits) {
-                    self.log(2, || format!("{from} wants to monitor too many families."));
+                    self.log(2, line!(from: "{from} wants to monitor too many families."));
                     return;
                 }
                 let content = global.family(&family);

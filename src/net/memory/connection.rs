@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use super::route::{Arrival, Due, Route, Timer, View, count};
+use super::route::{Arrival, Due, Route, Timer, Traveller, View, count};
 
 /// Of a lane that has run empty, no more memory is kept than for so many octets and parts.
 const IDLE_SIZE: usize = 4 * 1024;
@@ -84,7 +84,8 @@ impl Connection {
             state: Mutex::default(),
         });
         for route in &connection.routes {
-            route.add(serial, &connection);
+            let weak = Arc::downgrade(&connection);
+            route.add(serial, weak);
         }
         connection
     }
@@ -259,22 +260,11 @@ impl Connection {
         }
         self.wake_all();
     }
+}
 
-    /// Resets the connection: at once, and for both sides.
-    pub(super) fn reset(&self) {
-        {
-            let mut state = self.state.lock();
-            state.reset = true;
-            for lane in &mut state.lanes {
-                lane.octets = VecDeque::new();
-                lane.parts = VecDeque::new();
-            }
-        }
-        self.wake_all();
-    }
-
+impl Traveller for Connection {
     /// Wakes whoever waits: those on side 0 first.
-    pub(super) fn wake_all(&self) {
+    fn wake_all(&self) {
         let mut wakers = Vec::new();
         {
             let mut state = self.state.lock();
@@ -285,6 +275,19 @@ impl Connection {
             }
         }
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Resets the connection: at once, and for both sides.
+    fn reset(&self) {
+        {
+            let mut state = self.state.lock();
+            state.reset = true;
+            for lane in &mut state.lanes {
+                lane.octets = VecDeque::new();
+                lane.parts = VecDeque::new();
+            }
+        }
+        self.wake_all();
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, ErrorKind};
 
 use tokio::sync::mpsc;
 
-use super::listener::BACKLOG;
+use super::listener::{BACKLOG, Listener};
+use super::network::{Name, Network};
+use super::pipe::Pipe;
 use super::route::count;
-use super::{Listener, Name, Network, Pipe};
 
 /// A host in a [`Network`]. Clones, and those that [`Network::host`] gives for the same name, are the same
 /// host.
@@ -16,14 +17,19 @@ pub struct Host {
     name: Name,
 }
 
-impl Host {
-    pub(super) fn new(network: &Network, name: &str) -> Self {
+/// Here, as hosts stand above the network that they share.
+impl Network {
+    /// The host of this name: what stands before the port in its addresses. It need not have been
+    /// mentioned before.
+    pub fn host(&self, name: &str) -> Host {
         Host {
-            network: network.clone(),
+            network: self.clone(),
             name: name.into(),
         }
     }
+}
 
+impl Host {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -5,13 +5,11 @@ use std::io;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Network, Pipe};
+use super::network::{Network, Waiting};
+use super::pipe::Pipe;
 
 /// How many connections may wait to be accepted; who dials then waits until there is room.
 pub(super) const BACKLOG: usize = 1024;
-
-/// A connection that was not accepted yet, with the address that it comes from.
-pub(super) type Waiting = (Pipe, String);
 
 /// A listener on a [`Host`](super::Host). Dropping it frees the address and closes the connections that wait
 /// to be accepted.

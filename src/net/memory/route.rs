@@ -12,7 +12,15 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::Connection;
+/// What goes over a route both ways, and is told what becomes of it. That is a [connection](super::connection), which
+/// stands above its routes, so that they know it by no more than this.
+pub(super) trait Traveller: Send + Sync {
+    /// Looks again whether something has arrived.
+    fn wake_all(&self);
+
+    /// Ends at once, for both sides.
+    fn reset(&self);
+}
 
 /// The way from one host to another.
 pub(super) struct Route {
@@ -30,8 +38,8 @@ struct State {
     held_since: Option<Instant>,
     /// How many partitions there have been.
     partitions: u64,
-    /// Those that have one of their lanes here, by serial number.
-    connections: BTreeMap<u64, Weak<Connection>>,
+    /// The connections that have one of their lanes here, by serial number.
+    connections: BTreeMap<u64, Weak<dyn Traveller>>,
 }
 
 /// When something that was sent arrives.
@@ -127,8 +135,7 @@ impl Route {
         }
     }
 
-    pub(super) fn add(&self, serial: u64, connection: &Arc<Connection>) {
-        let connection = Arc::downgrade(connection);
+    pub(super) fn add(&self, serial: u64, connection: Weak<dyn Traveller>) {
         self.state.lock().connections.insert(serial, connection);
     }
 
@@ -137,7 +144,7 @@ impl Route {
     }
 
     /// The connections over this route, in the order in which they were made.
-    pub(super) fn connections(&self) -> Vec<Arc<Connection>> {
+    pub(super) fn connections(&self) -> Vec<Arc<dyn Traveller>> {
         let state = self.state.lock();
         state
             .connections

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Rules;
 use crate::log::log_at;
 use crate::mesh::groups::Source;
+use crate::mesh::line::Line;
 use crate::mesh::state::{Effect, Input, Timer};
 use crate::mesh::{Change, database as db};
 use crate::node::monitor::Action;
@@ -36,7 +37,8 @@ impl Rules {
                 let watched = port.clone();
                 let died = move |_| {
                     if let Some(node) = home.upgrade() {
-                        node.control.input(&node, Input::BridgeDied(id, watched));
+                        node.control
+                            .input(&node, Input::GossipPortDied(id, watched));
                     }
                 };
                 node.monitor(&port, Action::call(died));
@@ -131,7 +133,7 @@ fn connect(node: &Arc<Inner>, id: &NodeId, addresses: &[String]) {
     node.with_peer(id.as_str(), |peer| peer.connect(node, addresses));
 }
 
-fn log(level: u8, text: &str) {
+fn log(level: u8, text: &Line) {
     match level {
         1 => log_at!(1, "{text}"),
         2 => log_at!(2, "{text}"),

@@ -106,6 +106,7 @@ mod head;
 mod items;
 mod key;
 mod number;
+mod reader;
 mod scan;
 mod sequence;
 mod ser;
@@ -117,10 +118,10 @@ pub(crate) mod tests;
 
 use head::Head;
 
-pub use de::Deserializer;
 pub use encode::{encode_elements, encode_to, write_message, write_start};
 pub use error::CborError;
 pub use from_json::json_to_cbor;
+pub use reader::Deserializer;
 pub use scan::CborScanner;
 pub use sequence::Sequence;
 pub use ser::{Compound, ITEM, OCTETS, Serializer};
@@ -237,7 +238,7 @@ impl Element {
             ElementKind::Text => String::from_utf8_lossy(raw),
             ElementKind::Octets => super::transcode::latin1(raw),
             ElementKind::Chunks | ElementKind::Number => {
-                key::key_text(raw, &mut 0).unwrap_or_default()
+                text::key_text(raw, &mut 0).unwrap_or_default()
             }
             ElementKind::Other => {
                 let mut json = Vec::new();
@@ -254,7 +255,7 @@ const SELF_DESCRIBED: u64 = 55799;
 /// The first of some items as text, if it is a string or a number without a tag.
 pub(crate) fn tag_of(items: &[u8]) -> Option<Cow<'_, str>> {
     match items.first()? {
-        0x00..=0x7f | 0xf9..=0xfb => key::key_text(items, &mut 0).ok(),
+        0x00..=0x7f | 0xf9..=0xfb => text::key_text(items, &mut 0).ok(),
         _ => None,
     }
 }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::de::Deserialize;
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{ArgsError, Message, args};
+use super::args::{self, ArgsError};
 use crate::proto::framing::cbor;
 
 /// An element of a message in the octets in which it came: see [`Message::elements`].
@@ -24,10 +23,10 @@ use crate::proto::framing::cbor;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct RawElement<'a>(Raw<'a>);
+pub struct RawElement<'a>(pub(super) Raw<'a>);
 
 #[derive(Clone, Copy)]
-enum Raw<'a> {
+pub(super) enum Raw<'a> {
     Json(&'a RawValue),
     /// One item.
     Cbor(&'a [u8]),
@@ -64,28 +63,6 @@ impl<'a> RawElement<'a> {
         match self.0 {
             Raw::Json(raw) => args::read_value(raw.get()),
             Raw::Cbor(item) => args::read_item(item),
-        }
-    }
-
-    /// The message that the element is, if it is an array.
-    ///
-    /// ```
-    /// use aemp::Message;
-    /// let message = Message::encode(&(1, [2, 3]))?;
-    /// let elements = message.elements();
-    /// assert!(elements[0].to_message().is_none());
-    /// assert_eq!(elements[1].to_message().unwrap().to_json(), "[2,3]");
-    /// # Ok::<(), aemp::proto::message::EncodeError>(())
-    /// ```
-    pub fn to_message(&self) -> Option<Message> {
-        match self.0 {
-            Raw::Json(raw) if raw.get().starts_with('[') => Some(Message::from_json(
-                Bytes::copy_from_slice(raw.get().as_bytes()),
-            )),
-            Raw::Json(_) => None,
-            Raw::Cbor(item) => {
-                cbor::items_of(item).map(|items| Message::from_cbor(Bytes::copy_from_slice(items)))
-            }
         }
     }
 }

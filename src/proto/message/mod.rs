@@ -32,6 +32,8 @@ pub use incoming::{Arrived, Incoming};
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
+use element::Raw;
+
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
 use crate::proto::framing::json::{unescape, write_str};
@@ -388,6 +390,31 @@ impl Message {
     /// ```
     pub fn size(&self) -> usize {
         self.octets.len()
+    }
+}
+
+/// Here, as the element stands below the message that it is a part of.
+impl RawElement<'_> {
+    /// The message that the element is, if it is an array.
+    ///
+    /// ```
+    /// use aemp::Message;
+    /// let message = Message::encode(&(1, [2, 3]))?;
+    /// let elements = message.elements();
+    /// assert!(elements[0].to_message().is_none());
+    /// assert_eq!(elements[1].to_message().unwrap().to_json(), "[2,3]");
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn to_message(&self) -> Option<Message> {
+        match self.0 {
+            Raw::Json(raw) if raw.get().starts_with('[') => Some(Message::from_json(
+                Bytes::copy_from_slice(raw.get().as_bytes()),
+            )),
+            Raw::Json(_) => None,
+            Raw::Cbor(item) => {
+                cbor::items_of(item).map(|items| Message::from_cbor(Bytes::copy_from_slice(items)))
+            }
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::{GLOBALS, LISTENERS, Timer};
+use super::super::terms::GLOBALS;
+use super::super::values::Family;
+use super::super::{LISTENERS, Timer};
 use super::*;
 
 /// What the outside world does.
@@ -160,7 +162,7 @@ proptest! {
         if let Some(global) = &state.global {
             for (name, family) in &state.local.db {
                 let seen = global.family(name).map(|(key, value)| (key.clone(), value.clone()));
-                prop_assert_eq!(&seen.collect::<super::super::Family>(), family);
+                prop_assert_eq!(&seen.collect::<Family>(), family);
             }
             prop_assert_eq!(global.families().count(), state.local.db.len());
         }

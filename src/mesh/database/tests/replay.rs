@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::super::{GLOBALS, LISTENERS};
+use super::super::LISTENERS;
+use super::super::terms::GLOBALS;
 use super::recordings::{Capture, Line, load};
 use super::*;
 

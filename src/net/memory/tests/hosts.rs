@@ -1,8 +1,11 @@
 //! Addresses, dialling, and many hosts at once.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::net::memory::host::mix;
 use crate::net::memory::listener::BACKLOG;
+use crate::net::memory::network::FIRST_SOURCE;
 
 #[tokio::test(start_paused = true)]
 async fn addresses() {

@@ -2,9 +2,9 @@
 
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 
-use super::de::Deserializer;
 use super::error::CborError;
 use super::key::Key;
+use super::reader::Deserializer;
 
 /// The items of an array or map, one by one.
 pub(super) struct Items<'a, 'de> {

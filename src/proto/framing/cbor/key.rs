@@ -6,11 +6,9 @@ use serde::de::{self, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::super::transcode::ascii;
-use super::super::transcode::perl_float;
-use super::de::Deserializer;
 use super::error::CborError;
-use super::head::Head;
-use super::text::{take_head, take_str};
+use super::reader::Deserializer;
+use super::text::key_text;
 
 /// Reads the next item as a key.
 pub(super) struct Key<'a, 'de>(pub(super) &'a mut Deserializer<'de>);
@@ -43,28 +41,6 @@ impl<'de> Key<'_, 'de> {
             Err(_) => visit_cow(text, visitor),
         }
     }
-}
-
-/// The text of the key at `at`, which moves behind it.
-pub(super) fn key_text<'de>(input: &'de [u8], at: &mut usize) -> Result<Cow<'de, str>, CborError> {
-    let head = loop {
-        match take_head(input, at)? {
-            Head::Tag(2 | 3 | 25 | 29) => return Err(CborError::new("a map's key is no string")),
-            Head::Tag(_) => {}
-            head => break head,
-        }
-    };
-    if let Some(text) = take_str(input, at, head)? {
-        return Ok(text);
-    }
-    Ok(match head {
-        Head::Uint(n) => n.to_string().into(),
-        Head::Negative(n) => (!i128::from(n)).to_string().into(),
-        Head::Float(n) => perl_float(n).into(),
-        Head::Bool(b) => if b { "1" } else { "0" }.into(),
-        Head::Null => "".into(),
-        _ => return Err(CborError::new("a map's key is no string")),
-    })
 }
 
 fn visit_cow<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, CborError> {

@@ -3,8 +3,8 @@
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::de::Deserializer;
 use super::error::CborError;
+use super::reader::Deserializer;
 use super::text::skip;
 
 /// The elements of a message: items one behind the other up to the end of the octets, without the

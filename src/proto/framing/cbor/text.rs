@@ -1,8 +1,8 @@
-//! Strings, in chunks or not, and whole items.
+//! Strings, in chunks or not, keys of maps, and whole items.
 
 use std::borrow::Cow;
 
-use super::super::transcode::latin1;
+use super::super::transcode::{latin1, perl_float};
 use super::error::CborError;
 use super::head::{self, Head};
 
@@ -126,6 +126,28 @@ pub(super) fn skip(input: &[u8], at: &mut usize) -> Result<(), CborError> {
             _ => {}
         }
     }
+}
+
+/// The text of the key at `at`, which moves behind it.
+pub(super) fn key_text<'de>(input: &'de [u8], at: &mut usize) -> Result<Cow<'de, str>, CborError> {
+    let head = loop {
+        match take_head(input, at)? {
+            Head::Tag(2 | 3 | 25 | 29) => return Err(CborError::new("a map's key is no string")),
+            Head::Tag(_) => {}
+            head => break head,
+        }
+    };
+    if let Some(text) = take_str(input, at, head)? {
+        return Ok(text);
+    }
+    Ok(match head {
+        Head::Uint(n) => n.to_string().into(),
+        Head::Negative(n) => (!i128::from(n)).to_string().into(),
+        Head::Float(n) => perl_float(n).into(),
+        Head::Bool(b) => if b { "1" } else { "0" }.into(),
+        Head::Null => "".into(),
+        _ => return Err(CborError::new("a map's key is no string")),
+    })
 }
 
 #[cfg(test)]

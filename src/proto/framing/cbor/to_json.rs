@@ -2,8 +2,7 @@
 
 use super::error::CborError;
 use super::head::Head;
-use super::key::key_text;
-use super::text::{take, take_chunks, take_head, take_str};
+use super::text::{key_text, take, take_chunks, take_head, take_str};
 use crate::proto::framing::json::write_str;
 
 /// The name by which serde_json's `RawValue` asks for the text of a value.

@@ -1,8 +1,9 @@
 //! The steps of the scanner: what an item means for the message.
 
+use super::super::super::FramingError;
 use super::super::head::Head;
 use super::super::{Element, ElementKind};
-use super::{CborScanner, FramingError, Level, State, syntax};
+use super::state::{CborScanner, Level, State, syntax};
 
 impl CborScanner {
     /// Takes the item at `at` if it is of the sorts that nearly all are, a number or a short string,

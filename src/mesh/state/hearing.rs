@@ -1,0 +1,122 @@
+//! What is made of the gossip of others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::gossip::Gossip;
+use super::known::{MAX_HEARSAY, State};
+use super::terms::{Effect, Timer};
+use crate::mesh::groups::Source;
+use crate::mesh::line::line;
+use crate::proto::{Generation, NodeId, PortId};
+
+impl State {
+    pub(super) fn gossip(&mut self, from: &NodeId, gossip: Gossip) {
+        let Some(link) = self.nodes.get_mut(from).and_then(|k| k.up.as_mut()) else {
+            return;
+        };
+        let generation = link.gossip.unwrap_or(Generation::Gen1b);
+        match gossip {
+            Gossip::Addr(list) => {
+                let what = line!(from, list: "{from} told us its addresses ({}).", list.join(" "));
+                self.log(9, what);
+                let helps = !list.is_empty();
+                if let Some(known) = self.nodes.get_mut(from) {
+                    known.addresses = Some(list);
+                    known.first_hand = true;
+                }
+                if helps {
+                    self.help_listenerless(from);
+                } else {
+                    self.tell_vouched(from, None);
+                }
+                // Later, and not at once for all, so that nodes don't connect to each other at
+                // the same instant.
+                let delay = Duration::from_secs_f64(2.0 + (self.random)());
+                let timer = Timer::Broadcast(from.clone());
+                self.effects.push(Effect::After(delay, timer));
+            }
+            Gossip::Nodes(_) if self.config.stands_in => {}
+            Gossip::Nodes(map) => self.told_of(from, map),
+            Gossip::Set(map) => {
+                for (group, mut ports) in map {
+                    ports.retain(|port| port.node() == from.as_str());
+                    self.groups.change(Source::Gossip, &group, ports, vec![]);
+                }
+            }
+            Gossip::Reg(add, pair) => {
+                let [group, port] = match generation.group_before_port() {
+                    true => pair,
+                    false => {
+                        let [port, group] = pair;
+                        [group, port]
+                    }
+                };
+                let port = vec![PortId::new(port)];
+                if port[0].node() != from.as_str() {
+                    return; // a node speaks for its own ports only
+                }
+                match add {
+                    true => self.groups.change(Source::Gossip, &group, port, vec![]),
+                    false => self.groups.change(Source::Gossip, &group, vec![], port),
+                }
+            }
+            Gossip::Find(node) => {
+                self.log(9, line!(from, node: "{from} asked us to find {node}."));
+                self.tell(from, &node);
+                self.tell_vouched(from, Some(&node));
+            }
+            Gossip::Setup => {}
+            Gossip::SeedMe(seedme) => {
+                link.seedme = seedme;
+                let not = if seedme { "" } else { "NOT " };
+                self.log(9, line!(from, not: "{from} asked us to {not}seed it."));
+                if seedme {
+                    self.tell_all(from);
+                }
+            }
+        }
+    }
+
+    pub(super) fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
+        let map = Arc::new(map);
+        let what = line!(from, map: "{from} told us it knows about {}.", json!(*map));
+        self.log(9, what);
+        for (node, addresses) in &*map {
+            let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
+            let is_vouched = || !self.vouched.is_empty() && [0, 1, 2].iter().any(vouched);
+            if *node == self.own || self.is_up(node) || is_vouched() {
+                continue;
+            }
+            if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(node) {
+                let known = self.nodes.entry(node.clone()).or_default();
+                known.addresses = Some(addresses.clone());
+            }
+            if !addresses.is_empty() {
+                // Who tells us and whom it knows of speak the same version.
+                let teller = self.nodes.get(from).and_then(|known| known.up.as_ref());
+                let gossip = teller.and_then(|link| link.gossip);
+                let version = gossip.map(Generation::greeting_version);
+                let (node, addresses) = (node.clone(), addresses.clone());
+                self.effects.push(Effect::Connect(node, addresses, version));
+            }
+        }
+    }
+
+    pub(crate) fn said_by(&self, node: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+        let known = self.nodes.get(node).filter(|known| known.first_hand);
+        let addresses = known.and_then(|known| known.addresses.clone());
+        let mut ports = Vec::new();
+        for group in self.groups.names() {
+            let members = self.groups.members(&group);
+            let own = members
+                .into_iter()
+                .filter(|port| port.node() == node.as_str());
+            ports.extend(own.map(|port| (group.clone(), port)));
+        }
+        (addresses.unwrap_or_default(), ports)
+    }
+}

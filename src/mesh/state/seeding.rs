@@ -1,0 +1,99 @@
+//! Connecting to the seeds, in all generations.
+
+use std::time::Duration;
+
+use super::known::State;
+use super::terms::{Effect, Timer};
+use crate::proto::NodeId;
+
+impl State {
+    pub(super) fn add_seeds(&mut self, seeds: Vec<String>) {
+        for seed in seeds {
+            if self.seeds.add(seed) {
+                // Two seeds that start together should not always meet half way.
+                let delay = Duration::from_secs_f64(0.01 * (self.random)());
+                self.effects.push(Effect::After(delay, Timer::SeedTry));
+            }
+        }
+        if self.seed_round == 0 && !self.config.seeds_are_single {
+            let first = match self.config.seed_only_when_alone {
+                true => Duration::from_secs(5),
+                false => self.seed_interval(),
+            };
+            self.next_seed_round(first);
+        }
+    }
+
+    pub(super) fn seed_try(&mut self) {
+        let random = (self.random)();
+        let nodes = &self.nodes;
+        let is_up = |node: &NodeId| nodes.get(node).is_some_and(|k| k.up.is_some());
+        if let Some(seed) = self.seeds.next(random, is_up) {
+            self.effects.push(Effect::Dial(seed));
+        }
+    }
+
+    pub(super) fn seed_again(&mut self, seed: String) {
+        let nodes = &self.nodes;
+        let is_up = |node: &NodeId| nodes.get(node).is_some_and(|k| k.up.is_some());
+        if self.seeds.begin(&seed, is_up) {
+            self.effects.push(Effect::Dial(seed));
+        }
+    }
+
+    /// The time between two tries.
+    pub(super) fn seed_interval(&mut self) -> Duration {
+        if self.config.seed_only_when_alone {
+            return self.config.monitor_timeout;
+        }
+        let up = self.up_nodes().count();
+        let turns = if up > 0 { up + 2 } else { 1 };
+        let jitter = Duration::from_secs_f64((self.random)());
+        let interval = self.config.connect_interval * turns as u32;
+        interval.saturating_sub(jitter).max(Duration::from_secs(1))
+    }
+
+    pub(super) fn seed_round(&mut self) {
+        let interval = self.seed_interval();
+        self.next_seed_round(interval);
+        if !self.config.seed_only_when_alone || self.up_nodes().next().is_none() {
+            self.seed_try();
+        }
+    }
+
+    pub(super) fn next_seed_round(&mut self, after: Duration) {
+        self.seed_round += 1;
+        let timer = Timer::SeedRound(self.seed_round);
+        self.effects.push(Effect::After(after, timer));
+    }
+
+    pub(super) fn seed_ended(&mut self, seed: &str, own: bool) {
+        self.seeds.ended(seed);
+        if own {
+            self.seeds.forget(seed);
+            self.effects.push(Effect::OwnSeed);
+            return;
+        }
+        if self
+            .seeds
+            .node_at(seed)
+            .is_some_and(|node| self.is_up(node))
+        {
+            return;
+        }
+        let (all, longest) = (self.config.seeds_are_single, self.config.monitor_timeout);
+        let random = (self.random)();
+        if let Some((wait, number)) = self.seeds.patience(seed, all, random, longest) {
+            let again = Timer::SeedAgain(seed.to_owned(), number);
+            self.effects.push(Effect::After(wait, again));
+        } else if self.config.seed_only_when_alone && self.up_nodes().next().is_none() {
+            let soon = Duration::from_secs(1);
+            self.effects.push(Effect::After(soon, Timer::SeedTry));
+        }
+    }
+
+    /// Whether one of our seeds is this node.
+    pub(crate) fn is_seed(&self, node: &NodeId) -> bool {
+        self.seeds.is_seed(node)
+    }
+}
