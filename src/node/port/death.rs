@@ -1,0 +1,132 @@
+//! How a port dies, and who is told.
+
+use std::sync::Arc;
+
+use super::running::Running;
+use super::{Body, Extra, PortCell};
+use crate::log::log_at;
+use crate::node::Inner;
+use crate::node::jobs::{self, Job};
+use crate::node::monitor::{self, Watcher};
+use crate::node::queue::{Item, Queue};
+use crate::proto::Reason;
+
+/// A death as it is found by [`PortCell::die`]: what is to be told of it.
+struct Death {
+    watchers: Vec<(u64, Watcher)>,
+    /// Someone waits for room in the queue.
+    awaited: bool,
+}
+
+impl PortCell {
+    /// Adds a monitor. `Err` gives it back if the port is dead.
+    pub(crate) fn watch(&self, serial: u64, watcher: Watcher) -> Result<(), Watcher> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return Err(watcher);
+        }
+        let watchers = &mut state.extra.get_or_insert_default().watchers;
+        let again = matches!(&watcher, Watcher::Node(node)
+            if watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
+        if !again {
+            watchers.push((serial, watcher));
+        }
+        Ok(())
+    }
+
+    /// Removes the monitors that `which` names.
+    pub(crate) fn unwatch(&self, which: impl Fn(u64, &Watcher) -> bool) {
+        let mut removed = Vec::new();
+        let mut state = self.state.lock();
+        if let Some(extra) = &mut state.extra {
+            let gone = |(serial, watcher): &mut (u64, Watcher)| which(*serial, watcher);
+            removed.extend(extra.watchers.extract_if(.., gone));
+        }
+        state.shrink();
+        drop(state);
+    }
+
+    /// The port goes with its node, which tells nobody.
+    pub(crate) fn abandon(&self) {
+        drop(self.die());
+    }
+
+    fn die(&self) -> Option<Death> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return None;
+        }
+        state.alive = false;
+        self.run.change();
+        let body = std::mem::replace(&mut state.body, Body::Fresh);
+        // What a mailbox has got can still be received.
+        let mailbox = matches!(body, Body::Mailbox(_));
+        let queue = match mailbox {
+            true => Queue::default(),
+            false => std::mem::take(&mut state.queue),
+        };
+        let Extra { watchers, task } = state
+            .extra
+            .take()
+            .map_or_else(Extra::default, |extra| *extra);
+        let awaited = std::mem::take(&mut state.awaited);
+        drop(state);
+        if let Body::Mailbox(notify) = &body {
+            notify.notify_one();
+        }
+        if let Some(task) = task {
+            task.abort();
+        }
+        if let Body::Handlers(handlers) = &body {
+            handlers.close();
+        }
+        drop((body, queue));
+        Some(Death { watchers, awaited })
+    }
+
+    /// Kills the port, behind the messages that were sent to it before; its own code kills it at once.
+    /// Killing a dead port does nothing.
+    pub(crate) fn kill(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
+        let mut state = self.state.lock();
+        let own = Running::is_here(self);
+        let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
+        if state.alive && self.run.is_running() && !at_once {
+            state
+                .queue
+                .push(Item::Kill(reason, node.lifecycle.kill_waits()));
+            let idle = self.run.queued();
+            drop(state);
+            if idle {
+                jobs::schedule(node, Job::Run(self.clone()));
+            }
+            return;
+        }
+        drop(state);
+        self.die_of(node, reason);
+    }
+
+    /// The port dies: its queue is dropped and all monitors on it fire once.
+    pub(crate) fn die_of(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
+        let Some(mut death) = self.die() else { return };
+        // What they send is lost now, which nobody waits for.
+        node.tell_room(&mut death.awaited);
+        node.ports.remove(self.id.name());
+        let silent = reason.is_normal() || reason.kind() == Some("no_such_port");
+        if death.watchers.is_empty() && !silent {
+            let name = self.id.name();
+            log_at!(
+                2,
+                node = %node.id,
+                port = %self.id,
+                %reason,
+                "unmonitored local port {name} died with reason: {reason}"
+            );
+        }
+        for (_, watcher) in death.watchers {
+            match watcher {
+                Watcher::Node(peer) => node.tell_death(&peer, self.id.name(), &reason),
+                Watcher::Local(action) => monitor::fire_soon(node, action, reason.clone()),
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A local port: its queue, its handlers, its monitors.
+
+mod death;
+mod running;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+pub(crate) use super::run_word::Start;
+pub(crate) use running::Running;
+
+use super::Inner;
+use super::handler::{Handlers, Slot};
+use super::jobs::{self, Job};
+use super::monitor::Watcher;
+use super::queue::{Given, Item, Queue};
+use super::run_word::RunWord;
+use crate::peering::Room;
+use crate::proto::{Message, PortId, Reason};
+
+/// What takes a port's messages.
+enum Body {
+    /// `port` without a callback: a message is an error.
+    Unset,
+    /// A spawned port before its first callback: messages are ignored.
+    Fresh,
+    Handlers(Handlers),
+    /// Messages stay in the queue until someone receives them.
+    Mailbox(Arc<Notify>),
+}
+
+pub(crate) struct PortCell {
+    pub(crate) id: PortId,
+    run: RunWord,
+    state: Mutex<State>,
+}
+
+struct State {
+    alive: bool,
+    /// A message that nothing takes kills the port.
+    strict: bool,
+    /// Someone waits for room in the queue.
+    awaited: bool,
+    queue: Queue,
+    body: Body,
+    /// What most ports do without.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Default)]
+struct Extra {
+    watchers: Vec<(u64, Watcher)>,
+    /// The task that runs an asynchronous handler.
+    task: Option<AbortHandle>,
+}
+
+impl State {
+    /// Whether an asynchronous handler runs.
+    fn has_task(&self) -> bool {
+        self.extra
+            .as_ref()
+            .is_some_and(|extra| extra.task.is_some())
+    }
+
+    fn set_task(&mut self, task: Option<AbortHandle>) {
+        if task.is_some() || self.extra.is_some() {
+            self.extra.get_or_insert_default().task = task;
+        }
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        let idle = |extra: &mut Box<Extra>| extra.watchers.is_empty() && extra.task.is_none();
+        self.extra.take_if(idle);
+    }
+}
+
+/// What follows from a message that was put into a queue.
+pub(crate) enum Queued {
+    /// Nothing.
+    Done,
+    /// Nothing: the port is dead.
+    Dead,
+    /// The port was idle: it has to be run.
+    Run(Arc<PortCell>),
+    /// There is no room; the message was dropped.
+    Full(Arc<PortCell>),
+    /// There is more than is allowed; the message was dropped, and the port has to die.
+    Overflow(Arc<PortCell>),
+}
+
+impl PortCell {
+    /// A new port. One that is held, because another node spawned it, takes no message before it is
+    /// [released](Self::release).
+    pub(crate) fn new(id: PortId, start: Start) -> Self {
+        PortCell {
+            id,
+            run: RunWord::new(start),
+            state: Mutex::new(State {
+                alive: true,
+                strict: false,
+                awaited: false,
+                queue: Queue::default(),
+                body: match start {
+                    Start::Held => Body::Fresh,
+                    Start::Idle => Body::Unset,
+                },
+                extra: None,
+            }),
+        }
+    }
+
+    /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to the
+    /// caller; nothing else of the node is touched. `shared`: the message is a part of a block.
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        node: &Inner,
+        message: Given<'_>,
+        room: Room,
+    ) -> Queued {
+        let settings = &node.settings;
+        let mut state = self.state.lock();
+        if !state.alive {
+            return Queued::Dead;
+        }
+        let waiting = state.queue.len();
+        if let Room::Below(most) = room
+            && waiting >= most
+        {
+            return Queued::Full(self.clone());
+        }
+        if waiting >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
+            return Queued::Overflow(self.clone());
+        }
+        let mailbox = match &state.body {
+            Body::Mailbox(notify) => Some(notify.clone()),
+            _ => None,
+        };
+        match message {
+            Given::Encoded(array) if mailbox.is_none() => state.queue.push_encoded(array),
+            Given::Encoded(array) => {
+                let message = Message::from_local(array);
+                state.queue.push(Item::Message(message));
+            }
+            Given::Read(message) => {
+                // One that will wait must not keep the whole block alive that it was read into.
+                let waits = self.run.is_running() || mailbox.is_some();
+                let message = if waits { message.compact() } else { message };
+                state.queue.push(Item::Message(message));
+            }
+        }
+        if let Some(notify) = mailbox {
+            notify.notify_one();
+            return Queued::Done;
+        }
+        match self.run.queued() {
+            true => Queued::Run(self.clone()),
+            false => Queued::Done,
+        }
+    }
+
+    /// The port dies of too many messages.
+    #[cold]
+    pub(crate) fn overflow(self: &Arc<Self>, node: &Arc<Inner>) {
+        let (most, octets) = (node.settings.max_mailbox, node.settings.max_queue);
+        let text =
+            format!("more than {most} messages or {octets} octets are waiting in the port's queue");
+        self.die_of(node, Reason::new(["overflow".to_owned(), text]));
+    }
+
+    /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may have
+    /// changed.
+    pub(crate) fn has_room(&self, most: usize) -> bool {
+        let mut state = self.state.lock();
+        let room = state.queue.len() < most || !state.alive;
+        state.awaited |= !room;
+        room
+    }
+
+    /// Sets or removes a handler; `None` as tag is the default handler. False if the port is dead.
+    pub(crate) fn set_handler(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        tag: Option<&str>,
+        slot: Option<Slot>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return false;
+        }
+        state.strict |= matches!(state.body, Body::Unset);
+        if !matches!(state.body, Body::Handlers(_)) {
+            state.body = Body::Handlers(Handlers::None);
+        }
+        self.run.change();
+        // What is replaced may run code when it is dropped: not under our lock.
+        let replaced = match &mut state.body {
+            Body::Handlers(handlers) => handlers.set(tag, slot),
+            _ => None,
+        };
+        let wake = !state.queue.is_empty() && self.run.queued();
+        drop(state);
+        if let Some(replaced) = replaced {
+            replaced.close();
+        }
+        if wake {
+            jobs::schedule(node, Job::Run(self.clone()));
+        }
+        true
+    }
+
+    /// Whether a spawned port has got something that takes its messages.
+    pub(crate) fn is_fresh(&self) -> bool {
+        matches!(self.state.lock().body, Body::Fresh)
+    }
+
+    /// Turns the port into a mailbox; its messages wait until they are received.
+    pub(crate) fn become_mailbox(&self) -> Option<Arc<Notify>> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return None;
+        }
+        if let Body::Mailbox(notify) = &state.body {
+            return Some(notify.clone());
+        }
+        let notify = Arc::new(Notify::new());
+        self.run.change();
+        let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
+        state.queue.own();
+        drop(state);
+        if let Body::Handlers(handlers) = replaced {
+            handlers.close();
+        }
+        Some(notify)
+    }
+
+    /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and the
+    /// port is dead.
+    pub(crate) fn take(
+        &self,
+        node: &Inner,
+        wanted: &mut dyn FnMut(&Message) -> bool,
+    ) -> Result<Option<Message>, ()> {
+        let mut state = self.state.lock();
+        match state.queue.take_where(wanted) {
+            Some(message) => {
+                node.tell_room(&mut state.awaited);
+                Ok(Some(message))
+            }
+            None if state.alive => Ok(None),
+            None => Err(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for PortCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PortCell({})", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_small() {
+        // With the counts of its Arc it fits into 128 octets, the allocator's own included.
+        assert!(size_of::<PortCell>() <= 104);
+    }
+}

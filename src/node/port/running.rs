@@ -1,0 +1,373 @@
+//! A port at work: who runs it, and what takes each of its messages.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use compact_str::CompactString;
+
+use super::{Body, PortCell};
+use crate::node::Inner;
+use crate::node::code::{Outcome, caught, guarded, panic_text};
+use crate::node::context::Context;
+use crate::node::handler::Slot;
+use crate::node::jobs::{self, Job};
+use crate::node::queue::{self, Items, Popped};
+use crate::node::run_word::Epoch;
+use crate::proto::message::Head;
+use crate::proto::{Limits, Message, Reason};
+
+thread_local! {
+    /// The port whose code this thread runs.
+    static RUNNING: Cell<*const PortCell> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Marks this thread as running the code of a port, until it is dropped.
+pub(crate) struct Running(*const PortCell);
+
+impl Running {
+    pub(crate) fn begin(port: &PortCell) -> Self {
+        Running(RUNNING.replace(std::ptr::from_ref(port)))
+    }
+
+    /// Whether this thread runs the code of the port.
+    pub(super) fn is_here(port: &PortCell) -> bool {
+        RUNNING.get() == std::ptr::from_ref(port)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(self.0);
+    }
+}
+
+/// What is to be done with a message.
+enum Next {
+    /// The handler that is known takes it, without the tag if it is for that.
+    Handle { tagged: bool },
+    /// Nothing takes it.
+    Ignore,
+    /// Nothing takes it, and that is an error.
+    Refuse,
+    /// The port does not run any more; the rest of the batch is put back or lost with it.
+    Stop,
+}
+
+/// The handler that took the last message, which is right as long as the port has this epoch.
+struct Known {
+    epoch: Epoch,
+    /// None: it takes all others.
+    tag: Option<CompactString>,
+    slot: Slot,
+}
+
+impl PortCell {
+    /// Lets handlers take messages until the queue is empty.
+    pub(crate) fn run(self: &Arc<Self>, node: &Arc<Inner>) {
+        /// How many messages a port takes before others get their turn.
+        const TURN: usize = 128;
+        let mut batch = {
+            let mut state = self.state.lock();
+            if !state.alive || state.queue.is_empty() || matches!(state.body, Body::Mailbox(_)) {
+                self.run.stop();
+                return;
+            }
+            node.tell_room(&mut state.awaited);
+            state.queue.take_batch(TURN)
+        };
+        let context = Context::of(node, self.clone());
+        let mut known = None;
+        let over = loop {
+            match batch.pop() {
+                None => break false,
+                Some(Popped::Kill(reason, _told)) => {
+                    self.die_of(node, reason);
+                    break true;
+                }
+                Some(Popped::Message(message)) => {
+                    if self.handle(node, &context, &mut known, message, &mut batch) {
+                        break true;
+                    }
+                }
+                Some(Popped::Encoded(message)) => {
+                    let array = batch.encoded(message);
+                    let known_one = known.as_ref();
+                    let limits = node.settings.limits;
+                    let quick = known_one
+                        .and_then(|known| self.handle_encoded(&context, known, array, limits));
+                    let over = match quick {
+                        Some(outcome) => self.conclude(node, outcome, &mut batch),
+                        None => {
+                            let message = Message::from_local(array);
+                            self.handle(node, &context, &mut known, message, &mut batch)
+                        }
+                    };
+                    if over {
+                        break true;
+                    }
+                }
+            }
+        };
+        queue::spare(batch);
+        if over {
+            return;
+        }
+        let mut state = self.state.lock();
+        let empty = state.queue.is_empty();
+        if empty {
+            state.queue.shrink();
+            self.run.stop();
+        }
+        drop(state);
+        if let Some(known) = known {
+            known.slot.finish(); // it may have been closed just when it ended
+        }
+        if empty {
+            return;
+        }
+        // The port stays marked as running, so that the order holds.
+        jobs::schedule(node, Job::Run(self.clone()));
+    }
+
+    /// Has a message handled. True if the run ends with it.
+    fn handle(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        context: &Context,
+        known: &mut Option<Known>,
+        message: Message,
+        batch: &mut Items,
+    ) -> bool {
+        let outcome = loop {
+            let tagged = match self.next(known, &message) {
+                Next::Handle { tagged } => tagged,
+                Next::Ignore => return false,
+                Next::Refuse => {
+                    let text = "received message on port without callback";
+                    self.die_of(node, Reason::die(text));
+                    return true;
+                }
+                Next::Stop => {
+                    let mut state = self.state.lock();
+                    self.run.stop();
+                    if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
+                        let notify = notify.clone();
+                        batch.push_front(message);
+                        state.queue.put_back(batch);
+                        self.run.waits();
+                        notify.notify_one();
+                    }
+                    return true;
+                }
+            };
+            let Some(slot) = known.as_ref().map(|known| &known.slot) else {
+                return false;
+            };
+            let Some(mut handler) = slot.enter() else {
+                continue; // it was replaced just now
+            };
+            let message = match tagged {
+                true => message.into_without_tag(),
+                false => message,
+            };
+            let outcome = {
+                let _running = Running::begin(self);
+                guarded(|| handler.take(context, message))
+            };
+            drop(handler);
+            slot.finish();
+            break outcome;
+        };
+        self.conclude(node, outcome, batch)
+    }
+
+    /// Has the handler that is known take a message straight from its octets, if that can be done and
+    /// comes to the same as [`handle`](Self::handle) does.
+    fn handle_encoded(
+        &self,
+        context: &Context,
+        known: &Known,
+        array: &mut [u8],
+        limits: Limits,
+    ) -> Option<Outcome> {
+        let head = Head::of_array(array)?;
+        let takes = known.slot.is_quick
+            && known.epoch == self.epoch()
+            && known.tag.as_ref().map(|tag| tag.as_bytes()) == Some(head.tag);
+        if !takes {
+            return None;
+        }
+        let mut handler = known.slot.enter()?;
+        let at = head.rest();
+        let quick = at.open(array, false, limits);
+        let outcome = {
+            let _running = Running::begin(self);
+            catch_unwind(AssertUnwindSafe(|| handler.take_quick(context, &quick)))
+        };
+        drop(handler);
+        known.slot.finish();
+        at.end(quick.used())?;
+        Some(match outcome {
+            Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
+            Err(panic) => Outcome::Done(Err(panic_text(&*panic))),
+        })
+    }
+
+    /// Does what follows from a message that was handled. True if the run ends with it.
+    fn conclude(self: &Arc<Self>, node: &Arc<Inner>, outcome: Outcome, batch: &mut Items) -> bool {
+        match outcome {
+            Outcome::Done(Ok(())) => false,
+            Outcome::Done(Err(text)) => {
+                self.die_of(node, Reason::die(text));
+                true
+            }
+            Outcome::Later(future) => {
+                // If it goes on as a task, that runs the port from now on.
+                self.drive(node, future, batch)
+            }
+        }
+    }
+
+    /// What is to be done with a message.
+    fn next(&self, known: &mut Option<Known>, message: &Message) -> Next {
+        let tag = message.tag();
+        if let (Some(known), Some(tag)) = (&*known, &tag)
+            && known.epoch == self.epoch()
+            && known.tag.as_deref() == Some(&**tag)
+        {
+            return Next::Handle { tagged: true };
+        }
+        let state = self.state.lock();
+        if !state.alive {
+            return Next::Stop;
+        }
+        let handlers = match &state.body {
+            Body::Unset => return Next::Refuse,
+            Body::Fresh => return Next::Ignore,
+            Body::Mailbox(_) => return Next::Stop,
+            Body::Handlers(handlers) => handlers,
+        };
+        let tagged = tag.and_then(|tag| Some((handlers.get(Some(tag.as_bytes()))?, Some(tag))));
+        let Some((slot, tag)) = tagged.or_else(|| Some((handlers.get(None)?, None))) else {
+            return match state.strict {
+                true => Next::Refuse,
+                false => Next::Ignore,
+            };
+        };
+        let tagged = tag.is_some();
+        *known = Some(Known {
+            epoch: self.epoch(),
+            tag: tag.map(|tag| CompactString::from(&*tag)),
+            slot: slot.clone(),
+        });
+        Next::Handle { tagged }
+    }
+
+    /// What a claim of the port relies on: see [`claim`](Self::claim).
+    #[inline]
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.run.epoch()
+    }
+
+    /// Gives the caller the port as if it took a message out of its queue, and the handler for `tag`,
+    /// which is right as long as the epoch stays the same. `None` unless the port is idle and has a
+    /// handler for the tag that is quick.
+    pub(crate) fn claim(&self, tag: &[u8]) -> Option<(Slot, Epoch)> {
+        let state = self.state.lock();
+        if !state.alive || !state.queue.is_empty() {
+            return None;
+        }
+        let Body::Handlers(handlers) = &state.body else {
+            return None;
+        };
+        let slot = handlers
+            .get(Some(tag))
+            .filter(|slot| slot.is_quick)?
+            .clone();
+        let epoch = self.epoch();
+        self.run.start().then_some((slot, epoch))
+    }
+
+    /// FastPath the port again, for a handler that is right for this epoch. False if the port is not idle,
+    /// or the epoch is over.
+    #[inline]
+    pub(crate) fn claim_again(&self, epoch: Epoch) -> bool {
+        self.run.claim(epoch)
+    }
+
+    /// Ends a claim for that epoch.
+    #[inline]
+    pub(crate) fn unclaim(self: &Arc<Self>, node: &Arc<Inner>, epoch: Epoch) {
+        if !self.run.unclaim(epoch) {
+            self.unclaim_slowly(node);
+        }
+    }
+
+    #[cold]
+    fn unclaim_slowly(self: &Arc<Self>, node: &Arc<Inner>) {
+        let state = self.state.lock();
+        if state.queue.is_empty() || !state.alive {
+            self.run.stop();
+            return;
+        }
+        drop(state);
+        jobs::schedule(node, Job::Run(self.clone()));
+    }
+
+    /// Lets a fresh port take messages.
+    pub(crate) fn release(self: &Arc<Self>, node: &Arc<Inner>) {
+        jobs::schedule(node, Job::Run(self.clone()));
+    }
+
+    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with the
+    /// rest of the batch.
+    pub(crate) fn drive(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
+        batch: &mut Items,
+    ) -> bool {
+        // Many handlers end at their first poll; a task for these would be a waste.
+        let mut now = TaskContext::from_waker(Waker::noop());
+        let first = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut now)));
+        match first {
+            Ok(Poll::Ready(Ok(()))) => false,
+            Ok(Poll::Ready(Err(text))) => {
+                self.die_of(node, Reason::die(text));
+                false
+            }
+            Err(panic) => {
+                self.die_of(node, Reason::die(panic_text(&*panic)));
+                false
+            }
+            Ok(Poll::Pending) => {
+                let (port, home) = (self.clone(), node.clone());
+                // Under the lock, so that the task can't end before it is known here.
+                let mut state = self.state.lock();
+                if !state.alive {
+                    self.run.stop();
+                    drop(state);
+                    drop(future);
+                    return true;
+                }
+                state.queue.put_back(batch);
+                self.run.waits();
+                let task = node.runtime.spawn(async move {
+                    let result = caught(future).await;
+                    jobs::enter(&home.runtime, || {
+                        port.state.lock().set_task(None);
+                        if let Err(text) = result {
+                            port.die_of(&home, Reason::die(text));
+                        }
+                        port.run(&home);
+                    });
+                });
+                state.set_task(Some(task.abort_handle()));
+                true
+            }
+        }
+    }
+}
