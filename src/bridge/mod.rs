@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::log::log_at;
 use crate::mesh::Seen;
+use crate::mesh::groups::Membership;
 use crate::mesh::state::Gossip;
 use crate::net::Listener;
 use crate::node::link::Peer;
@@ -153,7 +154,7 @@ impl Node {
         let observer: Arc<dyn Observer> = core.clone();
         own.observer.set(observer).map_err(|_| BridgeError::Twice)?;
         if core.worlds.contains(&2) {
-            own.control.observe(own, true);
+            own.control.observe(own);
         }
         for peer in own.peers.all() {
             core.look_at(own, &peer);
@@ -175,18 +176,18 @@ struct Native {
 
 impl Native {
     /// Mirrors that a port of its is in a group, or no more, to where it has stand-ins.
-    fn mirror(&mut self, own: &Arc<Inner>, add: bool, group: &str, port: &PortId) {
+    fn mirror(&mut self, own: &Arc<Inner>, membership: Membership, group: &str, port: &PortId) {
         for (number, stand_in) in &self.stand_ins {
             let inner = stand_in.inner();
-            match (*number, add) {
+            match (*number, membership) {
                 // Families with such names are the database's own.
                 (2, _) if group.starts_with('\'') => {}
-                (2, true) => {
+                (2, Membership::Begins) => {
                     own.control.db_set(own, group, port.as_str(), Value::Null);
                     let ports = self.mirrored.entry(group.to_owned()).or_default();
                     ports.insert(port.clone());
                 }
-                (2, false) => {
+                (2, Membership::Ends) => {
                     let Some(ports) = self.mirrored.get_mut(group) else {
                         continue;
                     };
@@ -197,8 +198,8 @@ impl Native {
                         self.mirrored.remove(group);
                     }
                 }
-                (_, true) => drop(inner.control.register(inner, group, port)),
-                (_, false) => inner.control.unregister(inner, group, port),
+                (_, Membership::Begins) => drop(inner.control.register(inner, group, port)),
+                (_, Membership::Ends) => inner.control.unregister(inner, group, port),
             }
         }
     }
@@ -292,7 +293,7 @@ impl Core {
         };
         self.at(&mut natives, id, addresses);
         for (group, port) in ports {
-            self.registered(own, &mut natives, id, true, &group, &port);
+            self.registered(own, &mut natives, id, Membership::Begins, &group, &port);
         }
     }
 
@@ -354,7 +355,7 @@ impl Core {
         own: &Arc<Inner>,
         natives: &mut Natives,
         id: &NodeId,
-        add: bool,
+        membership: Membership,
         group: &str,
         port: &PortId,
     ) {
@@ -362,7 +363,7 @@ impl Core {
         if port.node() == id.as_str()
             && let Some(native) = natives.get_mut(id)
         {
-            native.mirror(own, add, group, port);
+            native.mirror(own, membership, group, port);
         }
     }
 
@@ -404,7 +405,7 @@ impl Core {
             for (id, native) in &mut natives {
                 native.withdraw(&own, id);
             }
-            own.control.observe(&own, false);
+            own.control.stop_observing(&own);
         }
         // The stand-ins stop with their last handles.
         drop(natives);
@@ -440,24 +441,24 @@ impl Observer for Core {
     fn gossip(&self, own: &Arc<Inner>, from: &NodeId, gossip: Gossip) {
         let _context = own.runtime.enter();
         let natives = &mut *self.natives.lock();
-        let before = |port_first: bool, [a, b]: [String; 2]| match port_first {
-            true => (b, PortId::new(a)),
-            false => (a, PortId::new(b)),
-        };
         match gossip {
             Gossip::Addr(addresses) => self.at(natives, from, addresses),
             Gossip::Set(groups) => {
                 for (group, ports) in groups {
                     for port in ports {
-                        self.registered(own, natives, from, true, &group, &port);
+                        self.registered(own, natives, from, Membership::Begins, &group, &port);
                     }
                 }
             }
-            Gossip::Reg(add, pair) => {
+            Gossip::Reg(membership, pair) => {
                 let generation = natives.get(from).map(|native| native.generation);
                 let Some(generation) = generation else { return };
-                let (group, port) = before(!generation.group_before_port(), pair);
-                self.registered(own, natives, from, add, &group, &port);
+                let [first, second] = pair;
+                let (group, port) = match generation.group_before_port() {
+                    true => (first, PortId::new(second)),
+                    false => (second, PortId::new(first)),
+                };
+                self.registered(own, natives, from, membership, &group, &port);
             }
             _ => {}
         }
@@ -472,8 +473,12 @@ impl Observer for Core {
         };
         match seen {
             Seen::At(id, addresses) if native_there(&id) => self.at(natives, &id, addresses),
-            Seen::Port { add, family, port } if native_there(&port.node_id()) => {
-                self.registered(own, natives, &port.node_id(), add, &family, &port);
+            Seen::Port {
+                membership,
+                family,
+                port,
+            } if native_there(&port.node_id()) => {
+                self.registered(own, natives, &port.node_id(), membership, &family, &port);
             }
             // What this node says itself for its stand-ins, or not of a neighbour yet.
             Seen::At(..) | Seen::Port { .. } => {}

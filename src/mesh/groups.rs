@@ -14,6 +14,13 @@ pub(crate) enum Source {
     Database,
 }
 
+/// What becomes of a port's membership in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Begins,
+    Ends,
+}
+
 #[derive(Default)]
 pub(crate) struct Groups {
     members: BTreeMap<String, Arc<BTreeSet<PortId>>>,

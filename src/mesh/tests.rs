@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::state::{Config, Effect, Gossip, Input, State, Timer};
+use crate::mesh::groups::Membership;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
 fn state(seed_only_when_alone: bool) -> State {
@@ -251,14 +252,14 @@ fn seeds_are_tried_round_and_round() {
     assert_eq!(tried, ["s1", "s2"]);
     // Both are being tried: no third connection.
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
-    state.handle(Input::SeedEnded("s1".into(), true)); // it was ourselves
-    state.handle(Input::SeedEnded("s2".into(), false));
+    state.handle(Input::SeedIsOurselves("s1".into())); // it was ourselves
+    state.handle(Input::SeedEnded("s2".into()));
     for _ in 0..4 {
         let effects = state.handle(Input::Timer(Timer::SeedTry));
         for seed in dials(&effects) {
             assert_eq!(seed, "s2");
         }
-        state.handle(Input::SeedEnded("s2".into(), false));
+        state.handle(Input::SeedEnded("s2".into()));
     }
     // Up: no need; down: at once.
     state.handle(Input::SeedIs(
@@ -292,7 +293,7 @@ fn generation_0_seeds_only_when_alone() {
     let mut state = state(true);
     state.handle(Input::Seeds(vec!["s1".into()]));
     assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
-    let effects = state.handle(Input::SeedEnded("s1".into(), false));
+    let effects = state.handle(Input::SeedEnded("s1".into()));
     let soon = |e: &Effect| matches!(e, Effect::After(d, Timer::SeedTry) if d.as_secs() == 1);
     assert!(effects.iter().any(soon));
     up(&mut state, "x", Generation::Gen0);
@@ -308,11 +309,7 @@ fn a_seed_of_generation_2_is_tried_again_at_once_and_then_less_and_less() {
     state.handle(found);
     let up = up(&mut state, "g", Generation::Gen2);
     assert!(up.is_empty(), "there is no gossip: {up:?}");
-    assert!(
-        state
-            .handle(Input::SeedEnded("s1".into(), false))
-            .is_empty()
-    );
+    assert!(state.handle(Input::SeedEnded("s1".into())).is_empty());
 
     let wait = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
@@ -323,7 +320,7 @@ fn a_seed_of_generation_2_is_tried_again_at_once_and_then_less_and_less() {
     assert_eq!(dials(&state.handle(Input::Down(NodeId::new("g")))), ["s1"]);
     let mut waits = Vec::new();
     for _ in 0..7 {
-        let ended = state.handle(Input::SeedEnded("s1".into(), false));
+        let ended = state.handle(Input::SeedEnded("s1".into()));
         let (after, timer) = wait(&ended).unwrap();
         waits.push(after.as_millis());
         assert_eq!(dials(&state.handle(Input::Timer(timer.clone()))), ["s1"]);
@@ -340,12 +337,16 @@ fn a_seed_of_generation_2_is_tried_again_at_once_and_then_less_and_less() {
 fn a_seed_that_is_ourselves_is_told_and_forgotten() {
     let mut state = state(false);
     state.handle(Input::Seeds(vec!["s1".into()]));
-    let effects = state.handle(Input::SeedEnded("s1".into(), true));
+    let effects = state.handle(Input::SeedIsOurselves("s1".into()));
     assert!(matches!(effects[..], [Effect::OwnSeed]), "{effects:?}");
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
 }
 
 /// Whatever happens, in whatever order.
+fn membership() -> impl Strategy<Value = Membership> {
+    prop_oneof![Just(Membership::Begins), Just(Membership::Ends)]
+}
+
 fn input() -> impl Strategy<Value = Input> {
     let node = || prop::sample::select(vec!["a", "b", "c", "me"]).prop_map(NodeId::new);
     let port = || prop::sample::select(vec!["a#1", "b#1", "c#2", "a", "me#9"]);
@@ -364,8 +365,8 @@ fn input() -> impl Strategy<Value = Input> {
         list().prop_map(move |l| Gossip::Addr(texts(l))),
         (node(), list()).prop_map(move |(n, l)| Gossip::Nodes(BTreeMap::from([(n, texts(l))]))),
         (group(), port()).prop_map(|(g, p)| Gossip::Set(BTreeMap::from([(g, vec![p.into()])]))),
-        (any::<bool>(), group(), port()).prop_map(|(b, g, p)| Gossip::Reg(b, [g, p.to_owned()])),
-        (any::<bool>(), group(), port()).prop_map(|(b, g, p)| Gossip::Reg(b, [p.to_owned(), g])),
+        (membership(), group(), port()).prop_map(|(m, g, p)| Gossip::Reg(m, [g, p.to_owned()])),
+        (membership(), group(), port()).prop_map(|(m, g, p)| Gossip::Reg(m, [p.to_owned(), g])),
         node().prop_map(Gossip::Find),
         any::<bool>().prop_map(Gossip::SeedMe),
         Just(Gossip::Setup),
@@ -393,7 +394,8 @@ fn input() -> impl Strategy<Value = Input> {
             n,
             generation
         )),
-        (list(), any::<bool>()).prop_map(|(l, own)| Input::SeedEnded(l.concat(), own)),
+        list().prop_map(|l| Input::SeedEnded(l.concat())),
+        list().prop_map(|l| Input::SeedIsOurselves(l.concat())),
         (0u64..9).prop_map(|n| Input::Timer(Timer::SeedRound(n))),
         Just(Input::Timer(Timer::SeedTry)),
         node().prop_map(|n| Input::Timer(Timer::Broadcast(n))),

@@ -219,7 +219,7 @@ impl FastPath {
         RestAt::behind(framing, octets, key.len())
     }
 
-    /// FastPath the port that a message is for, while none is claimed. `key`: what the message begins with.
+    /// Claims the port that a message is for, while none is claimed. `key`: what the message begins with.
     #[inline]
     fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
         if node.is_stopping() {

@@ -66,7 +66,8 @@ impl State {
                 self.set(LISTENERS.to_owned(), own, Value::from(listeners).into());
             }
             Input::BecomeGlobal => self.become_global(),
-            Input::Observe(begins) => self.observe(begins),
+            Input::Observe => self.observe(),
+            Input::StopObserving => self.stop_observing(),
             Input::Find(node) => self.find(node),
             Input::ConnectFailed(node) => self.local.stop_find(&node),
             Input::Set { family, key, value } => self.set(family, key, value.into()),

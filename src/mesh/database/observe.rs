@@ -7,6 +7,7 @@ use super::request::addresses;
 use super::state::State;
 use super::terms::{Effect, LISTENERS, STAND_INS, Seen};
 use super::values::Family;
+use crate::mesh::groups::Membership;
 use crate::proto::{NodeId, PortId};
 
 /// The port that a key names, if it can be a registration.
@@ -17,13 +18,18 @@ fn registered(family: &str, key: &str) -> Option<PortId> {
 }
 
 impl State {
-    pub(super) fn observe(&mut self, begins: bool) {
-        if begins {
-            self.become_global();
-        }
+    pub(super) fn observe(&mut self) {
+        self.become_global();
         self.keepalive.dirty = true;
         if let Some(global) = &mut self.global {
-            global.observed = begins;
+            global.observed = true;
+        }
+    }
+
+    pub(super) fn stop_observing(&mut self) {
+        self.keepalive.dirty = true;
+        if let Some(global) = &mut self.global {
+            global.observed = false;
         }
     }
 
@@ -44,12 +50,16 @@ impl State {
             }
             return;
         }
-        let added = set.keys().map(|key| (true, key));
-        let gone = del.iter().map(|key| (false, key));
-        for (add, key) in added.chain(gone) {
+        let added = set.keys().map(|key| (Membership::Begins, key));
+        let gone = del.iter().map(|key| (Membership::Ends, key));
+        for (membership, key) in added.chain(gone) {
             if let Some(port) = registered(family, key) {
                 let family = family.to_owned();
-                see(Seen::Port { add, family, port });
+                see(Seen::Port {
+                    membership,
+                    family,
+                    port,
+                });
             }
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::request::{Kind, Request};
 use super::values::Limits;
+use crate::mesh::groups::Membership;
 use crate::mesh::line::Line;
 use crate::proto::{Message, NodeId, PortId};
 
@@ -36,7 +37,9 @@ pub(crate) enum Input {
     BecomeGlobal,
     /// A bridge wants to hear of all changes and to have links to all nodes, or does so no more. It
     /// makes us a global node.
-    Observe(bool),
+    Observe,
+    /// It hears of nothing any more.
+    StopObserving,
     /// A message waits for a node that is not connected.
     Find(NodeId),
     /// No message waits for it any more.
@@ -128,7 +131,7 @@ pub(crate) enum Seen {
     At(NodeId, Vec<String>),
     /// A port is a key of a family, or is so no more.
     Port {
-        add: bool,
+        membership: Membership,
         family: String,
         port: PortId,
     },

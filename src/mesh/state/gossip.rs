@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::mesh::groups::Membership;
 use crate::proto::{Message, NodeId, PortId};
 
 /// What a peer says to its gossip port here.
@@ -10,7 +11,7 @@ pub(crate) enum Gossip {
     Addr(Vec<String>),
     Nodes(BTreeMap<NodeId, Vec<String>>),
     Set(BTreeMap<String, Vec<PortId>>),
-    Reg(bool, [String; 2]),
+    Reg(Membership, [String; 2]),
     Find(NodeId),
     Setup,
     SeedMe(bool),
@@ -33,8 +34,10 @@ impl Gossip {
                 )
             }),
             "set" => args.args().map(|(map,)| Gossip::Set(map)),
-            "reg0" => args.args().map(|pair| Gossip::Reg(false, pair)),
-            "reg1" => args.args().map(|pair| Gossip::Reg(true, pair)),
+            "reg0" => args.args().map(|pair| Gossip::Reg(Membership::Ends, pair)),
+            "reg1" => args
+                .args()
+                .map(|pair| Gossip::Reg(Membership::Begins, pair)),
             "find" => args.args().map(|(node,)| Gossip::Find(node)),
             "setup" => Ok(Gossip::Setup),
             "seedme0" => Ok(Gossip::SeedMe(false)),

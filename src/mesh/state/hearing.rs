@@ -9,7 +9,7 @@ use serde_json::json;
 use super::gossip::Gossip;
 use super::known::{MAX_HEARSAY, State};
 use super::terms::{Effect, Timer};
-use crate::mesh::groups::Source;
+use crate::mesh::groups::{Membership, Source};
 use crate::mesh::line::line;
 use crate::proto::{Generation, NodeId, PortId};
 
@@ -47,7 +47,7 @@ impl State {
                     self.groups.change(Source::Gossip, &group, ports, vec![]);
                 }
             }
-            Gossip::Reg(add, pair) => {
+            Gossip::Reg(membership, pair) => {
                 let [group, port] = match generation.group_before_port() {
                     true => pair,
                     false => {
@@ -59,9 +59,9 @@ impl State {
                 if port[0].node() != from.as_str() {
                     return; // a node speaks for its own ports only
                 }
-                match add {
-                    true => self.groups.change(Source::Gossip, &group, port, vec![]),
-                    false => self.groups.change(Source::Gossip, &group, vec![], port),
+                match membership {
+                    Membership::Begins => self.groups.change(Source::Gossip, &group, port, vec![]),
+                    Membership::Ends => self.groups.change(Source::Gossip, &group, vec![], port),
                 }
             }
             Gossip::Find(node) => {

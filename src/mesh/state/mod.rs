@@ -27,7 +27,7 @@ mod terms;
 
 pub(crate) use gossip::Gossip;
 pub(crate) use known::State;
-pub(crate) use terms::{Config, Effect, Input, Timer};
+pub(crate) use terms::{Config, Connect, Effect, Input, Timer};
 
 use crate::proto::Generation;
 
@@ -49,7 +49,8 @@ impl State {
             Input::SeedIs(seed, node, generation) => {
                 self.seeds.is(&seed, node, generation == Generation::Gen2);
             }
-            Input::SeedEnded(seed, own) => self.seed_ended(&seed, own),
+            Input::SeedEnded(seed) => self.seed_ended(&seed),
+            Input::SeedIsOurselves(seed) => self.seed_is_ourselves(&seed),
             Input::Timer(Timer::SeedTry) => self.seed_try(),
             Input::Timer(Timer::SeedAgain(seed, wait)) => {
                 if self.seeds.is_due(&seed, wait) {

@@ -67,13 +67,14 @@ impl State {
         self.effects.push(Effect::After(after, timer));
     }
 
-    pub(super) fn seed_ended(&mut self, seed: &str, own: bool) {
+    pub(super) fn seed_is_ourselves(&mut self, seed: &str) {
         self.seeds.ended(seed);
-        if own {
-            self.seeds.forget(seed);
-            self.effects.push(Effect::OwnSeed);
-            return;
-        }
+        self.seeds.forget(seed);
+        self.effects.push(Effect::OwnSeed);
+    }
+
+    pub(super) fn seed_ended(&mut self, seed: &str) {
+        self.seeds.ended(seed);
         if self
             .seeds
             .node_at(seed)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::known::{Known, State};
-use super::terms::Effect;
+use super::terms::{Connect, Effect};
 use crate::proto::NodeId;
 
 impl State {
@@ -43,10 +43,10 @@ impl State {
         }
     }
 
-    pub(super) fn learn(&mut self, node: NodeId, addresses: Vec<String>, connect: bool) {
+    pub(super) fn learn(&mut self, node: NodeId, addresses: Vec<String>, connect: Connect) {
         let known = self.nodes.entry(node.clone()).or_default();
         known.addresses = Some(addresses.clone());
-        if connect && known.up.is_none() && !addresses.is_empty() {
+        if connect == Connect::AtOnce && known.up.is_none() && !addresses.is_empty() {
             self.effects.push(Effect::Connect(node, addresses, None));
         }
     }

@@ -25,13 +25,24 @@ pub(crate) enum Input {
     Seeds(Vec<String>),
     /// A seed's address, who is there, and the generation of the link.
     SeedIs(String, NodeId, Generation),
-    SeedEnded(String, bool),
+    /// An attempt to connect to a seed is over.
+    SeedEnded(String),
+    /// It is over, as the seed is this very node.
+    SeedIsOurselves(String),
     Timer(Timer),
     /// A bridge has a stand-in for this node in that generation, at these addresses.
     Vouch(NodeId, u32, Vec<String>),
     Unvouch(NodeId, u32),
-    /// A stand-in is told of a node by its bridge: where it listens, and whether to connect at once.
-    Learn(NodeId, Vec<String>, bool),
+    /// A stand-in is told of a node by its bridge: where it listens.
+    Learn(NodeId, Vec<String>, Connect),
+}
+
+/// When to connect to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connect {
+    AtOnce,
+    /// When there is a message for it.
+    OnDemand,
 }
 
 /// What was to happen later.

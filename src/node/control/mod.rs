@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::log::log_at;
-use crate::mesh::state::{self, Input, State};
+use crate::mesh::state::{self, Connect, Input, State};
 use crate::mesh::{Seen, database as db};
 use crate::node::Inner;
 use crate::node::random::Random;
@@ -210,9 +210,14 @@ impl Control {
         state.database(node, db::Input::IsSeed(id));
     }
 
-    /// An attempt to connect to a seed is over. `own`: the seed is this very node.
-    pub(crate) fn seed_ended(&self, node: &Arc<Inner>, seed: &str, own: bool) {
-        self.input(node, Input::SeedEnded(seed.to_owned(), own));
+    /// An attempt to connect to a seed is over.
+    pub(crate) fn seed_ended(&self, node: &Arc<Inner>, seed: &str) {
+        self.input(node, Input::SeedEnded(seed.to_owned()));
+    }
+
+    /// It is over, as the seed is this very node.
+    pub(crate) fn seed_is_ourselves(&self, node: &Arc<Inner>, seed: &str) {
+        self.input(node, Input::SeedIsOurselves(seed.to_owned()));
     }
 
     /// The node has a stand-in in the generation of that number, at these addresses.
@@ -247,9 +252,14 @@ impl Control {
         self.0.lock().database.known_of(id)
     }
 
-    /// The node's observer begins to hear of the database, or stops.
-    pub(crate) fn observe(&self, node: &Arc<Inner>, begins: bool) {
-        self.database(node, db::Input::Observe(begins));
+    /// The node's observer is to hear of the database.
+    pub(crate) fn observe(&self, node: &Arc<Inner>) {
+        self.database(node, db::Input::Observe);
+    }
+
+    /// The node's observer is to hear of the database no more.
+    pub(crate) fn stop_observing(&self, node: &Arc<Inner>) {
+        self.database(node, db::Input::StopObserving);
     }
 
     /// Tells the observer what was seen in the database.
@@ -271,8 +281,11 @@ impl Control {
     /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made on
     /// demand.
     pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
-        let now = node.handshake.generations != Generations::Only(2);
-        self.input(node, Input::Learn(id.clone(), addresses, now));
+        let connect = match node.handshake.generations {
+            Generations::Only(2) => Connect::OnDemand,
+            _ => Connect::AtOnce,
+        };
+        self.input(node, Input::Learn(id.clone(), addresses, connect));
     }
 
     /// What a node said of itself: its addresses and the groups of its ports.

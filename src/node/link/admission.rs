@@ -74,11 +74,12 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: String) {
 /// Connects to a seed.
 pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
-    let own = matches!(
-        &result,
-        Err(LinkError::Handshake(HandshakeError::OwnNodeId { .. }))
-    );
-    node.control.seed_ended(&node, &seed, own);
+    match result {
+        Err(LinkError::Handshake(HandshakeError::OwnNodeId { .. })) => {
+            node.control.seed_is_ourselves(&node, &seed);
+        }
+        Ok(()) | Err(_) => node.control.seed_ended(&node, &seed),
+    }
 }
 
 /// Connects to `address`; returns when there is a link, or none will come of it.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mesh::Seen;
+use crate::mesh::groups::Membership;
 use crate::proto::PortId;
 
 fn seen(effects: &[Effect]) -> Vec<Seen> {
@@ -22,15 +23,19 @@ fn dialled(effects: &[Effect]) -> Vec<&str> {
     nodes
 }
 
-fn port(add: bool, family: &str, port: &str) -> Seen {
+fn port(membership: Membership, family: &str, port: &str) -> Seen {
     let (family, port) = (family.to_owned(), PortId::new(port));
-    Seen::Port { add, family, port }
+    Seen::Port {
+        membership,
+        family,
+        port,
+    }
 }
 
 /// A bridge's node with a slave.
 fn bridge() -> State {
     let mut state = state("n");
-    state.handle(Input::Observe(true));
+    state.handle(Input::Observe);
     assert!(state.is_global());
     let (node, seed) = (NodeId::new("a"), false);
     state.handle(Input::Up { node, seed });
@@ -53,13 +58,16 @@ fn registrations_come_and_go() {
     let effects = hear(&mut state, "a", said);
     assert_eq!(
         seen(&effects),
-        [port(true, "g", "a#2"), port(false, "g", "a#1")]
+        [
+            port(Membership::Begins, "g", "a#2"),
+            port(Membership::Ends, "g", "a#1")
+        ]
     );
     let own = json!(["g_upd", "'x", {"a#2": 1}, null]);
     assert_eq!(seen(&hear(&mut state, "a", own)), []);
 
     let effects = state.handle(Input::Down(NodeId::new("a")));
-    assert_eq!(seen(&effects), [port(false, "g", "a#2")]);
+    assert_eq!(seen(&effects), [port(Membership::Ends, "g", "a#2")]);
     assert_eq!(state.known_of(&NodeId::new("a")), (vec![], vec![]));
 }
 
@@ -75,7 +83,7 @@ fn it_connects_to_all_nodes_but_stand_ins() {
     assert!(told.contains(&Seen::At(NodeId::new("b"), vec!["h:2".to_owned()])));
 
     // Nobody else does.
-    state.handle(Input::Observe(false));
+    state.handle(Input::StopObserving);
     let listeners = json!(["g_upd", "'l", {"c": ["h:4"]}, null]);
     let effects = hear(&mut state, "a", listeners);
     assert!(dialled(&effects).is_empty() && seen(&effects).is_empty());
