@@ -6,6 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use aemp::proto::Framing;
+use aemp::proto::generation::Generations;
 use aemp::{Node, Reason};
 use support::{LIMIT, Scripted, builder, capture_log, joining, listening, log, sync, up, within};
 use tokio::net::TcpListener;
@@ -73,7 +74,7 @@ async fn cleartext_is_accepted_and_a_wrong_one_is_not() {
         peer.send(format!("cleartext;{secret};json\n")).await;
         match good {
             true => {
-                peer.read_until("the bridge", |octets| {
+                peer.read_until("the gossip", |octets| {
                     octets.ends_with(b"[\"\"]")
                         || String::from_utf8_lossy(octets).contains("Global::connect")
                 })
@@ -331,7 +332,7 @@ async fn bad_requests_harm_nobody() {
     ] {
         peer.send(request).await;
     }
-    // The bridge of the mesh takes nonsense, too.
+    // The port that takes the gossip takes nonsense, too.
     peer.send(r#"["","AnyEvent::MP::_spawn","cl.a","AnyEvent::MP::Global::connect",0,"clumsy"]"#)
         .await;
     for gossip in [
@@ -361,13 +362,34 @@ async fn bad_requests_harm_nobody() {
         .await;
 }
 
+/// A Perl node is deaf after such an order.
+#[tokio::test]
+async fn an_order_to_kill_the_node_port_is_ignored() {
+    capture_log();
+    let node = builder("node-port").generation(Generations::Auto);
+    let scene = Scene::around(node.binds(["127.0.0.1:0"]).start().await.unwrap()).await;
+    for (id, params, verb) in [
+        ("killer-1", PERL, "kil"),
+        ("killer-2", "provider=AE-2.02;mproto=1;gproto=1", "kil1"),
+    ] {
+        let mut peer = Scripted::connect(&scene.node).await;
+        peer.handshake(id, 1, params).await;
+        peer.send(format!(r#"["","{verb}","","why"]"#)).await;
+        peer.send(format!(r#"["","time","{id}#reply","t"]"#)).await;
+        let answered =
+            |octets: &[u8]| String::from_utf8_lossy(octets).contains("[\"reply\",\"t\",");
+        peer.read_until("the time", answered).await;
+    }
+    scene.unharmed(&[]).await;
+}
+
 #[tokio::test]
 async fn generation_0_keeps_idle_links_busy_and_drops_the_silent() {
     capture_log();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let node = builder("old")
-        .generation(aemp::proto::generation::Generations::Only(0))
+        .generation(Generations::Only(0))
         .binds([""; 0])
         .seeds([address])
         .set("monitor_timeout", 2)

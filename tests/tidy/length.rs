@@ -7,10 +7,7 @@ use crate::source::{Literals, attribute, blank, is_for_tests, item_end, tokens};
 const MOST: usize = 500;
 
 /// Longer files, and why they may be. An entry whose file is short enough has to go.
-const LONGER: &[(&str, &str)] = &[(
-    "src/peering/tests/world.rs",
-    "to be split: schedules, connections, what is checked",
-)];
+const LONGER: &[(&str, &str)] = &[];
 
 #[test]
 fn files_are_of_one_subject() {
@@ -19,6 +16,56 @@ fn files_are_of_one_subject() {
         "the rule that files are short",
         too_long(&files, MOST, LONGER),
     );
+}
+
+/// The most columns of a line of documentation, its indentation included.
+const COLUMNS: usize = 100;
+
+#[test]
+fn paragraphs_are_wrapped() {
+    let files = files::ending(".rs");
+    report("the rule that paragraphs of comments are wrapped", too_wide(&files));
+}
+
+/// Lines of comments that are too long. Code in them, tables and addresses can't be wrapped.
+fn too_wide(files: &[File]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for file in files {
+        let mut in_code = false;
+        for (n, line) in file.text.lines().enumerate() {
+            let comment = line.trim_start();
+            let Some(text) = comment.strip_prefix("//") else {
+                in_code = false;
+                continue;
+            };
+            let text = text.trim_start_matches(['/', '!']);
+            if text.trim_start().starts_with("```") {
+                in_code = !in_code;
+            }
+            let can_not = in_code
+                || text.trim_start().starts_with(['|', '#'])
+                || text.starts_with("     ")
+                || text.contains("://");
+            let columns = line.chars().count();
+            if columns > COLUMNS && !can_not {
+                let (path, n) = (&file.path, n + 1);
+                faults.push(format!("{path}:{n}: {columns} columns, and {COLUMNS} are the most: wrap the paragraph"));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn long_lines_of_comments_are_seen() {
+    let of = |text: String| {
+        let path = "src/a.rs".to_owned();
+        too_wide(&[File { path, text }]).len()
+    };
+    let long = "word ".repeat(21);
+    assert_eq!(of(format!("/// {long}\n    // {long}\nlet a = \"{long}\";\n")), 2);
+    assert_eq!(of(format!("/// ```\n/// {long}\n/// ```\n/// | {long} |\n//! http://{long}\n")), 0);
+    assert_eq!(of(format!("/// {}\n", "x".repeat(96))), 0);
 }
 
 fn too_long(files: &[File], most: usize, longer: &[(&str, &str)]) -> Vec<String> {

@@ -80,6 +80,56 @@ const IN_TESTS: &[(&str, &str, &str)] = &[
         "std::thread",
         "deep nesting is read on a small stack, which only a thread of its own has",
     ),
+    (
+        "src/peering/schedule.rs",
+        "Instant::now",
+        "a model's time goes on from some instant, and only the clock gives one",
+    ),
+    (
+        "src/peering/tests/mod.rs",
+        "std::fs",
+        "the seeds of schedules that failed once are kept in a file",
+    ),
+    (
+        "src/peering/tests/mod.rs",
+        "std::env",
+        "who searches longer for a failure says how many schedules",
+    ),
+    (
+        "src/peering/tests/mod.rs",
+        "std::thread",
+        "a hundred thousand schedules are run on all processors",
+    ),
+    (
+        "src/peering/tests/world/mod.rs",
+        "Instant::now",
+        "a model's time goes on from some instant, and only the clock gives one",
+    ),
+    (
+        "src/peering/tests/world/mod.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
+        "src/peering/tests/world/connections.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
+        "src/peering/tests/world/program.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
+        "src/peering/tests/world/shell.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
+        "src/bridge/tests.rs",
+        "builder",
+        "a bridge is built as a program builds it, together with nodes on both sides",
+    ),
 ];
 
 /// Imports that break the table, to be mended: file, what it imports. An entry whose break is gone has to go as well.

@@ -246,6 +246,77 @@ fn bad_lines() {
     );
 }
 
+/// Lines as they come from a peer that ends them so.
+fn with_cr(lines: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(lines)
+        .replace('\n', "\r\n")
+        .into_bytes()
+}
+
+#[test]
+fn lines_may_end_in_cr_lf() {
+    // In one piece, and octet by octet, so that the two come one after the other.
+    for chunk in [4096, 1] {
+        let mut a = Side::new(Role::Connector, local("a"));
+        let mut b = Side::new(Role::Listener, local("b"));
+        a.handshake.greet(&mut a.out);
+        while !a.out.is_empty() || !b.out.is_empty() {
+            for octets in with_cr(&std::mem::take(&mut a.out)).chunks(chunk) {
+                b.recv(octets);
+            }
+            for octets in with_cr(&std::mem::take(&mut b.out)).chunks(chunk) {
+                a.recv(octets);
+            }
+        }
+        // So the tokens were good: they are made of the lines with an LF, whatever came.
+        assert_eq!((&a.error, &b.error), (&None, &None));
+        let established = [a, b].map(|side| side.handshake.established().unwrap());
+        for (side, peer) in established.iter().zip(["b", "a"]) {
+            assert_eq!(side.peer.greeting.node, peer);
+            assert!(side.rest.is_empty());
+        }
+    }
+}
+
+#[test]
+fn only_the_cr_before_the_lf_is_of_the_line_end() {
+    let greeted = "aemp;1;a;hmac_md6_64_256;json\r\nno\rnce\r\ncleartext;67656865696d;";
+    assert_eq!(
+        listener_error(format!("{greeted}json\r\n").as_bytes()),
+        None
+    );
+    let framing = "json\r".to_owned();
+    assert_eq!(
+        listener_error(format!("{greeted}json\r\r\n").as_bytes()),
+        Some(HandshakeError::FramingRefused { framing })
+    );
+}
+
+#[test]
+fn unknown_keys_and_further_fields_are_ignored() {
+    let plain = "aemp;1;a;hmac_md6_64_256;json;provider=AE-1.30;peeraddr=x:1";
+    let more =
+        "aemp;1;a;hmac_md6_64_256;json;colour=blue;provider=AE-1.30;shape;=x;;peeraddr=x:1;a=b=c";
+    let [plain, more] = [(plain, "json"), (more, "json;later;colour=blue")].map(|(line, last)| {
+        let mut side = Side::new(Role::Listener, local("b"));
+        side.recv(format!("{line}\nnonce\ncleartext;67656865696d;{last}\n").as_bytes());
+        assert_eq!(side.error, None, "{line}");
+        side.handshake.established().unwrap()
+    });
+    assert_eq!(more.peer.generation, plain.peer.generation);
+    assert_eq!(more.send_framing, plain.send_framing);
+    assert_eq!(more.recv_framing, plain.recv_framing);
+    for key in ["provider", "peeraddr"] {
+        let (more, plain) = (&more.peer.greeting, &plain.peer.greeting);
+        assert_eq!(more.param(key), plain.param(key), "{key}");
+    }
+    let read = &more.peer.greeting;
+    assert_eq!(
+        (read.param("shape"), read.param("a")),
+        (Some(""), Some("b=c"))
+    );
+}
+
 #[test]
 fn an_echo_is_told_from_a_namesake() {
     let generations = Generations::Only(1);
