@@ -1,10 +1,11 @@
 //! Messages from octets and to octets.
 //!
-//! - `scan`: `JsonScanner::next`, which checks every octet and finds the end, on one message at a time and on a block
-//!   of 64 KiB full of the usual one. Nothing is read into types.
-//! - `read`: the messages of a block of 64 KiB, each read into types that borrow from it. `quick` is what a link does
-//!   when it can (`Head` and `Quick`), `scanner` what it does otherwise (the scanner, then `Message::args`), and
-//!   `serde_json` the parser alone, without looking for a port: what the other two are to be compared with.
+//! - `scan`: `JsonScanner::next`, which checks every octet and finds the end, on one message at a
+//!   time and on a block of 64 KiB full of the usual one. Nothing is read into types.
+//! - `read`: the messages of a block of 64 KiB, each read into types that borrow from it. `quick`
+//!   is what a link does when it can (`Head` and `Quick`), `scanner` what it does otherwise (the
+//!   scanner, then `Message::args`), and `serde_json` the parser alone, without looking for a port:
+//!   what the other two are to be compared with.
 //! - `encode`: `encode_to` against `serde_json::to_writer` with the same elements.
 //! - `cbor`: the same in CBOR: `quick` and `scanner` to read, `encode` to write.
 

@@ -1,7 +1,8 @@
-//! A whole handshake in memory: both sides, from the connector's greeting to the end on both of them.
+//! A whole handshake in memory: both sides, from the connector's greeting to the end on both of
+//! them.
 //!
-//! `hmac_md6` is what nodes do; `cleartext` proves nothing by MD6, so it shows what all the rest costs. (The nonces are
-//! given, so that there is no randomness in it.)
+//! `hmac_md6` is what nodes do; `cleartext` proves nothing by MD6, so it shows what all the rest
+//! costs. (The nonces are given, so that there is no randomness in it.)
 
 #![allow(missing_docs)]
 

@@ -1,9 +1,10 @@
 //! MD6, and what AEMP does with it.
 //!
-//! - `md6`: the digest of this crate against the `md6` crate, which is the reference implementation in C. 64 octets are
-//!   one compression, 600 octets two and a third that joins them, 64 KiB a tree.
-//! - `token`: `AuthMethod::HmacMd6.token`, which is four compressions. Each side of a handshake makes a token and checks
-//!   one.
+//! - `md6`: the digest of this crate against the `md6` crate, which is the reference implementation
+//!   in C. 64 octets are one compression, 600 octets two and a third that joins them, 64 KiB a
+//!   tree.
+//! - `token`: `AuthMethod::HmacMd6.token`, which is four compressions. Each side of a handshake
+//!   makes a token and checks one.
 
 #![allow(missing_docs)]
 

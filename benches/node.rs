@@ -1,12 +1,13 @@
 //! A node's verbs, until what they ask for is done. Everything runs on one thread.
 //!
-//! - `local`: within one node. `snd` sends the usual message in batches of 1000 and waits until the last one of each was
-//!   handled, by a handler that owns its arguments or borrows them. `create` makes a port with a handler, `kil` kills
-//!   it, and `mon_kil` monitors it as well and waits until the monitor has fired; 1000 ports at a time, too. `cal` calls
-//!   a port and waits for its answer, one call after the other.
-//! - `link`: between two nodes of this process, over TCP on 127.0.0.1. `snd` sends all messages with `snd_wait` and
-//!   waits until the last one was handled: the time is that of both nodes and the kernel together. `cal` as above, so a
-//!   round trip.
+//! - `local`: within one node. `snd` sends the usual message in batches of 1000 and waits until the
+//!   last one of each was handled, by a handler that owns its arguments or borrows them. `create`
+//!   makes a port with a handler, `kil` kills it, and `mon_kil` monitors it as well and waits until
+//!   the monitor has fired; 1000 ports at a time, too. `cal` calls a port and waits for its answer,
+//!   one call after the other.
+//! - `link`: between two nodes of this process, over TCP on 127.0.0.1. `snd` sends all messages
+//!   with `snd_wait` and waits until the last one was handled: the time is that of both nodes and
+//!   the kernel together. `cal` as above, so a round trip.
 //!
 //! All times are those of one message, port or call.
 

@@ -1,8 +1,9 @@
-//! The tutorial's chat server: a port in the group `eg_chat_server`, to which clients send messages.
+//! The tutorial's chat server: a port in the group `eg_chat_server`, to which clients send
+//! messages.
 //!
-//! It is configured like every node, by the profile named like the host in `~/.perl-anyevent-mp`. Its
-//! clients are `chat_client` and the one that comes with AnyEvent::MP. To try it, have this in the
-//! file, then start `aemp run seed`, a server and some clients, each in a window of its own:
+//! It is configured like every node, by the profile named like the host in `~/.perl-anyevent-mp`.
+//! Its clients are `chat_client` and the one that comes with AnyEvent::MP. To try it, have this in
+//! the file, then start `aemp run seed`, a server and some clients, each in a window of its own:
 //!
 //! ```text
 //! {"version":1,"secret":"correct horse","nodeid":"anon/","seeds":["127.0.0.1:4040"],

@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     node.function(
         "::client_connect",
         move |cx, (client, nick): (PortId, Text)| {
-            // When the client dies, so does its bridge head. (Linked, it would outlive a normal end.)
+            // When the client dies, so does its bridge head. (Linked, it would outlive a normal
+            // end.)
             let bridge_head = cx.clone();
             cx.mon(&client, move |reason| bridge_head.fail(reason));
             room.join(cx, &client, &nick.0);

@@ -1,7 +1,7 @@
 //! The tutorial's receiver: a node with a port in the group `eg_receivers`.
 //!
-//! Run it with the secret in place (`aemp gensecret`), then start `simple_sender`, or the sender that
-//! comes with AnyEvent::MP, on the same machine or with `seeds` set to this one.
+//! Run it with the secret in place (`aemp gensecret`), then start `simple_sender`, or the sender
+//! that comes with AnyEvent::MP, on the same machine or with `seeds` set to this one.
 
 use aemp::{Node, PortId};
 

@@ -1,8 +1,10 @@
-//! AnyEvent::MP in Rust: join a Perl network of any release, byte for byte, or build one of your own.
+//! AnyEvent::MP in Rust: join a Perl network of any release, byte for byte, or build one of your
+//! own.
 //!
-//! AnyEvent::MP (AEMP) is Perl's Erlang-style message passing: *ports* are destinations for messages
-//! and contexts for code, a *node* is a process with ports, nodes find each other, and a *monitor* tells
-//! when a port died or messages to it were lost. Releases 0.95 to 2.02 are spoken, all at once.
+//! AnyEvent::MP (AEMP) is Perl's Erlang-style message passing: *ports* are destinations for
+//! messages and contexts for code, a *node* is a process with ports, nodes find each other, and a
+//! *monitor* tells when a port died or messages to it were lost. Releases 0.95 to 2.02 are spoken,
+//! all at once.
 //!
 //! ```text
 //!  |-- a Rust process ---|                    |--- a Perl process ---|
@@ -56,8 +58,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The database of AnyEvent::MP 2.x: families of keys and values, which each node sets for itself and all
-//! see. Global nodes, as a rule the seeds, keep it together:
+//! The database of AnyEvent::MP 2.x: families of keys and values, which each node sets for itself
+//! and all see. Global nodes, as a rule the seeds, keep it together:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -97,42 +99,42 @@
 //! # What delivery is guaranteed
 //!
 //! From the start of a monitor on a port, messages to that port arrive in their order and without a
-//! hole. Once one is lost, all later ones are lost, too, until the monitor has fired; after that, messages
-//! may arrive again. A monitor fires once. So a program that monitors what it talks to needs no
-//! acknowledgements to know that nothing is missing in between.
+//! hole. Once one is lost, all later ones are lost, too, until the monitor has fired; after that,
+//! messages may arrive again. A monitor fires once. So a program that monitors what it talks to
+//! needs no acknowledgements to know that nothing is missing in between.
 //!
-//! Every queue has a bound: the octets that wait for a node (`max_queue`) and the messages that wait in
-//! a port (`max_mailbox`). Running over a bound loses the link to the node, or kills the port: monitors
-//! fire. No message is ever dropped in silence from between two others.
+//! Every queue has a bound: the octets that wait for a node (`max_queue`) and the messages that
+//! wait in a port (`max_mailbox`). Running over a bound loses the link to the node, or kills the
+//! port: monitors fire. No message is ever dropped in silence from between two others.
 //!
 //! [`Node::snd`] never waits and never fails for a reason of the network.
 //!
-//! The database is not part of this. Who monitors a family sees each change that the global node makes to
-//! it once and in order. While there is no global node, what was known stays; the next one's content is
-//! compared with it, and what happened in between is seen as one change. If several nodes set the same
-//! key, all see one of their values; which one may differ between nodes for good. A node that goes takes
-//! its keys along.
+//! The database is not part of this. Who monitors a family sees each change that the global node
+//! makes to it once and in order. While there is no global node, what was known stays; the next
+//! one's content is compared with it, and what happened in between is seen as one change. If
+//! several nodes set the same key, all see one of their values; which one may differ between nodes
+//! for good. A node that goes takes its keys along.
 //!
 //! # Where code runs
 //!
 //! A port takes one message after the other. Handlers run on tokio's threads, mostly on that of the
-//! connection that the message came by, typed ones right out of what was read from it; a handler must
-//! not block. Asynchronous handlers may wait: their
-//! port's next message waits with them. An error or a panic kills the port with the reason `die` and the
-//! text; nothing else suffers. `snd`, `kil` and `mon` may be called from anywhere, under any lock: they
-//! run no code of the program.
+//! connection that the message came by, typed ones right out of what was read from it; a handler
+//! must not block. Asynchronous handlers may wait: their port's next message waits with them. An
+//! error or a panic kills the port with the reason `die` and the text; nothing else suffers. `snd`,
+//! `kil` and `mon` may be called from anywhere, under any lock: they run no code of the program.
 //!
 //! # How it differs from Perl's
 //!
-//! - Other nodes can call only functions that the program has [registered](Node::function); nothing is
-//!   loaded by name. `eval` is answered with an error unless the program [says otherwise](Node::set_evaluator).
-//! - Arguments are typed. What does not fit kills the port, and the reason says which element was wrong.
-//!   [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
-//! - Broken input closes that one connection, with a line in the log that says who and what. (Some Perl
-//!   releases are left half deaf.)
+//! - Other nodes can call only functions that the program has [registered](Node::function); nothing
+//!   is loaded by name. `eval` is answered with an error unless the program [says
+//!   otherwise](Node::set_evaluator).
+//! - Arguments are typed. What does not fit kills the port, and the reason says which element was
+//!   wrong. [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
+//! - Broken input closes that one connection, with a line in the log that says who and what. (Some
+//!   Perl releases are left half deaf.)
 //! - Two nodes that connect to each other at the same time keep one link and lose nothing.
-//! - One node talks to releases of all generations at once. A group is what the mesh of 0.95 to 1.30 and
-//!   the database of 2.x have together. The Storable framing is off unless configured.
+//! - One node talks to releases of all generations at once. A group is what the mesh of 0.95 to
+//!   1.30 and the database of 2.x have together. The Storable framing is off unless configured.
 //! - [`Node::db_mon`] tells what is there at the start, on global nodes as well.
 //! - A seed that was lost is tried again at once, in generation 2 too.
 //!
@@ -140,8 +142,8 @@
 //!
 //! # Features
 //!
-//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `cli` (default):
-//! the command `aemp`, and [`log`]'s subscriber.
+//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `cli`
+//! (default): the command `aemp`, and [`log`]'s subscriber.
 
 #[cfg(feature = "node")]
 mod bridge;

@@ -1,11 +1,12 @@
 //! What AnyEvent::MP logs, as `tracing` events.
 //!
-//! Perl's levels are numbers: 0 always, 1 unexpected errors, 2 warnings, 7 nodes and services coming
-//! and going, 8 debugging, 9 every step. An event carries its number in the field `level`, so that a
-//! subscriber can show the lines as Perl does; `tracing`'s own level follows from it. Events about a
-//! node or a port carry it in the fields `node` and `port`, a death's `reason` as well, and what happens
-//! on a link is in the span `link` with the fields `node` (ours), `peer`, `remote` and `generation`. That
-//! of a request which failed says in `blame` [whose fault that is](crate::proto::handshake::Blame).
+//! Perl's levels are numbers: 0 always, 1 unexpected errors, 2 warnings, 7 nodes and services
+//! coming and going, 8 debugging, 9 every step. An event carries its number in the field `level`,
+//! so that a subscriber can show the lines as Perl does; `tracing`'s own level follows from it.
+//! Events about a node or a port carry it in the fields `node` and `port`, a death's `reason` as
+//! well, and what happens on a link is in the span `link` with the fields `node` (ours), `peer`,
+//! `remote` and `generation`. That of a request which failed says in `blame` [whose fault that
+//! is](crate::proto::handshake::Blame).
 
 /// Logs a line at one of AnyEvent::MP's levels.
 macro_rules! log_at {
@@ -43,8 +44,9 @@ mod subscriber {
 
     /// Writes log lines to standard error as AnyEvent::MP does.
     ///
-    /// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a true
-    /// `PERL_ANYEVENT_MP_TRACE` shows each message. Does nothing if a `tracing` subscriber is set.
+    /// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a
+    /// true `PERL_ANYEVENT_MP_TRACE` shows each message. Does nothing if a `tracing` subscriber is
+    /// set.
     ///
     /// ```no_run
     /// aemp::log::init_from_env();

@@ -80,7 +80,8 @@ async fn allocates_nothing(framing: Framing) {
         send(&sender, port, COUNT, &handled).await;
         let change = region.change();
         println!("{COUNT} messages in {framing}: {change:?}");
-        // A few per read or timer are allowed, none per message: sending, reading and handling together.
+        // A few per read or timer are allowed, none per message: sending, reading and handling
+        // together.
         let times = change.allocations + change.reallocations;
         assert!(times < 200, "{framing}: {change:?}");
     }

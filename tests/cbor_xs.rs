@@ -1,6 +1,6 @@
 //! The `cbor` framing against the decoder and encoder that Perl nodes use, CBOR::XS: what Rust
-//! writes it reads, what it writes Rust reads, both refuse the same octets, and a message is the same
-//! to Perl whether it comes as CBOR or as JSON.
+//! writes it reads, what it writes Rust reads, both refuse the same octets, and a message is the
+//! same to Perl whether it comes as CBOR or as JSON.
 //!
 //! One Perl process answers all questions, one line each. `AEMP_SEED` sets the seed of all
 //! that is random. Without Perl and CBOR::XS the test is not run, but with `CI` set it fails.
@@ -211,8 +211,8 @@ fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
 ///   anything, and behind any length, however large;
 /// - a key that is "undefined", and references to strings and values that are not there, are
 ///   errors to CBOR::XS only;
-/// - what is no array or has no destination is not an error to CBOR::XS; the Perl side stops counting
-///   messages there. A tag in front of the destination is an error here.
+/// - what is no array or has no destination is not an error to CBOR::XS; the Perl side stops
+///   counting messages there. A tag in front of the destination is an error here.
 fn compare_verdicts(perl: &mut Perl, octets: &[u8]) -> bool {
     let shown = hex(octets);
     let answer = perl.ask(&format!("judge {shown}")).unwrap();

@@ -1,7 +1,9 @@
-//! The configuration against real Perl: which value wins, what relaxed JSON is, how addresses are read and written.
+//! The configuration against real Perl: which value wins, what relaxed JSON is, how addresses are
+//! read and written.
 //!
-//! Needs `perl` with AnyEvent and JSON::XS, and a directory of AnyEvent::MP releases: `$AEMP_PERL_PEERS`, or else `~/aemp-peers`,
-//! with a folder for each release. What is missing is printed, and that part is not run.
+//! Needs `perl` with AnyEvent and JSON::XS, and a directory of AnyEvent::MP releases:
+//! `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, with a folder for each release. What is missing is
+//! printed, and that part is not run.
 
 #![cfg(feature = "node")]
 
@@ -164,7 +166,8 @@ fn the_same_value_wins_when_the_arguments_change_the_rule() {
     println!("compared with Perl: {compared} rules");
 }
 
-/// Node IDs as 2.x makes them of `nodeid` and of the profile. The random part is replaced by `*`, for it has another length.
+/// Node IDs as 2.x makes them of `nodeid` and of the profile. The random part is replaced by `*`,
+/// for it has another length.
 #[test]
 fn node_ids_are_made_alike() {
     let Some(release) = generation_2() else {
@@ -330,7 +333,8 @@ fn addresses_are_formatted_alike() {
     assert_eq!(ours.join(" "), theirs);
 }
 
-/// Lists of IP addresses, and `*` on this machine. Names are left out: what they resolve to is not ours to say.
+/// Lists of IP addresses, and `*` on this machine. Names are left out: what they resolve to is not
+/// ours to say.
 #[tokio::test]
 async fn addresses_are_resolved_alike() {
     let texts = [

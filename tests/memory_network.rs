@@ -1,5 +1,5 @@
-//! Whole networks in one process, over the network in memory and in virtual time: no socket, no waiting,
-//! and the same history for the same seed.
+//! Whole networks in one process, over the network in memory and in virtual time: no socket, no
+//! waiting, and the same history for the same seed.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! What a node does with peers that break the rules: it closes that one connection, says in its log who
-//! did what, and carries on with its other links.
+//! What a node does with peers that break the rules: it closes that one connection, says in its log
+//! who did what, and carries on with its other links.
 
 mod support;
 
@@ -209,7 +209,8 @@ async fn a_silent_peer() {
     node.shutdown().await;
 }
 
-/// Sends something bad on an established link; the link must be closed, monitors fire, the log say why.
+/// Sends something bad on an established link; the link must be closed, monitors fire, the log say
+/// why.
 async fn bad_message(id: &str, octets: &[u8], words: &str) {
     bad_message_in("json", id, octets, words).await;
 }

@@ -1,5 +1,6 @@
-//! What happens between `snd` and the wire, or the port: what a thread remembers of where it sent to, when a message is
-//! written at once and when it is gathered, and the quick ways that must come to the same as the others.
+//! What happens between `snd` and the wire, or the port: what a thread remembers of where it sent
+//! to, when a message is written at once and when it is gathered, and the quick ways that must come
+//! to the same as the others.
 
 mod support;
 
@@ -13,7 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const PERL: &str = "provider=AE-1.30";
 
-/// A port of a given name, which somebody may have had before. Its messages come out of the receiver.
+/// A port of a given name, which somebody may have had before. Its messages come out of the
+/// receiver.
 async fn named(node: &Node, name: &str) -> UnboundedReceiver<u64> {
     let (tell, told) = unbounded_channel();
     let (ready, mut is_ready) = unbounded_channel();
@@ -96,8 +98,8 @@ async fn a_node_that_comes_back_is_found_again() {
     }
 }
 
-/// Plays the peer on a thread of its own, so that it goes on while the runtime's thread is blocked: tells every piece
-/// that it reads.
+/// Plays the peer on a thread of its own, so that it goes on while the runtime's thread is blocked:
+/// tells every piece that it reads.
 fn on_a_thread(peer: Scripted) -> (mpsc::Receiver<String>, std::net::TcpStream) {
     let stream = peer.stream.into_std().unwrap();
     stream.set_nonblocking(false).unwrap();

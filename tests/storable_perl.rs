@@ -1,11 +1,11 @@
 //! The `storable` framing against Perl's Storable: what Rust writes it reads, what it writes Rust
 //! reads, and what is no message is refused by its name.
 //!
-//! One Perl process answers all questions, one line each. `AEMP_SEED` sets the seed of all
-//! that is random. Without Perl, Storable and JSON::XS the test is not run, but with `CI` set it fails.
+//! One Perl process answers all questions, one line each. `AEMP_SEED` sets the seed of all that is
+//! random. Without Perl, Storable and JSON::XS the test is not run, but with `CI` set it fails.
 //!
-//! Numbers are the same if they differ by less than 1 part in 10^14: Storable writes floats as strings
-//! of 15 digits.
+//! Numbers are the same if they differ by less than 1 part in 10^14: Storable writes floats as
+//! strings of 15 digits.
 
 #[path = "support/perl.rs"]
 mod perl;
@@ -14,7 +14,8 @@ use aemp::proto::framing::Limits;
 use aemp::proto::framing::storable::{StorableScanner, storable_to_json, write_message};
 use perl::{Perl, Random, hex, read_streams, unhex};
 
-/// How Storable writes and reads, and messages that only Perl can make, behind what `values.pl` has.
+/// How Storable writes and reads, and messages that only Perl can make, behind what `values.pl`
+/// has.
 const PERL: &str = r##"
 use Storable ();
 sub frame { pack "w/a*", Storable::nfreeze ($_[0]) }
@@ -126,8 +127,8 @@ fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {
         let request = format!("same {} {}", hex(&frame), hex(&sent));
         perl.agrees(&request, sent.escape_ascii());
     }
-    // Octet by octet what Perl writes. (Hashes of one key, as their order is Perl's. No Latin-1, which
-    // JSON::XS reads as UTF-8: it is text there and octets here, but the same string.)
+    // Octet by octet what Perl writes. (Hashes of one key, as their order is Perl's. No Latin-1,
+    // which JSON::XS reads as UTF-8: it is text there and octets here, but the same string.)
     for json in [
         r#"["p"]"#,
         "[]",
@@ -194,8 +195,8 @@ fn special_messages(perl: &mut Perl) {
     assert!(error.contains("not in network order"), "{error}");
 }
 
-/// What Storable takes and Rust does not is no matter: Storable looks at little, and reads what is cut
-/// off as undefined.
+/// What Storable takes and Rust does not is no matter: Storable looks at little, and reads what is
+/// cut off as undefined.
 fn what_rust_accepts_perl_does(perl: &mut Perl, random: &mut Random) {
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..6000 {
@@ -213,8 +214,8 @@ fn what_rust_accepts_perl_does(perl: &mut Perl, random: &mut Random) {
         }
         accepted += 1;
         let verdict = perl.ask(&format!("same {} {}", hex(&frame), hex(&json)));
-        // Keys that are marked as UTF-8 without need, as Storable does not write them: Perl then does
-        // not find them again. And what only weak references refer to is gone for Perl.
+        // Keys that are marked as UTF-8 without need, as Storable does not write them: Perl then
+        // does not find them again. And what only weak references refer to is gone for Perl.
         let is_perls = |e: &String| {
             e.ends_with("a key is missing") || e.contains("another type: , ") && frame.contains(&27)
         };

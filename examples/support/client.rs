@@ -105,7 +105,8 @@ async fn supervise(
     }
 }
 
-/// Waits for a member of a group; says so when there is none for long. None when the node has stopped.
+/// Waits for a member of a group; says so when there is none for long. None when the node has
+/// stopped.
 async fn find(node: &Node, group: &str, screen: &terminal::Output) -> Option<PortId> {
     let mut members = node.mon_group(group);
     let mut patience = Duration::from_secs(10);

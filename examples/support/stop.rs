@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Waits until the program is asked to end: SIGINT or, where there is one, SIGTERM. A harness may bound
-/// its life by `AEMP_LIFE`, in seconds, so that it does not outlive a harness that was killed.
+/// Waits until the program is asked to end: SIGINT or, where there is one, SIGTERM. A harness may
+/// bound its life by `AEMP_LIFE`, in seconds, so that it does not outlive a harness that was
+/// killed.
 pub async fn asked() -> std::io::Result<()> {
     let life = std::env::var("AEMP_LIFE");
     let life = life.ok().and_then(|secs| secs.parse().ok());

@@ -1,8 +1,8 @@
 //! Text as the Perl programs have it.
 //!
 //! Perl reads its arguments and its input as octets, sends each octet as one character, and prints
-//! what it receives the same way. So what is UTF-8 at one end is UTF-8 at the other, and nobody
-//! in between knows. A string with a character beyond U+00FF must be from a program that decodes its
+//! what it receives the same way. So what is UTF-8 at one end is UTF-8 at the other, and nobody in
+//! between knows. A string with a character beyond U+00FF must be from a program that decodes its
 //! input; Perl prints it as UTF-8.
 
 /// The octets that Perl's `print` writes for a string.

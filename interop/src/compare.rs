@@ -2,9 +2,11 @@
 
 use serde_json::{Number, Value};
 
-/// Equality as both languages can keep it: integers exactly, floats by their bits (so `-0` is not `0`), strings by their characters.
+/// Equality as both languages can keep it: integers exactly, floats by their bits (so `-0` is not
+/// `0`), strings by their characters.
 ///
-/// A number with no fraction may be written either way (`1e+20`, `100000000000000000000`), but an integer that fits 64 bits stays one.
+/// A number with no fraction may be written either way (`1e+20`, `100000000000000000000`), but an
+/// integer that fits 64 bits stays one.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => same_number(a, b),

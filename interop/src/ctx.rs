@@ -99,8 +99,9 @@ impl Home {
 }
 
 impl Ctx {
-    /// Prepares a cell's folder. Nodes share `secret` unless the scenario wants otherwise. Each cell has its own: an
-    /// address of a node that is gone may be another cell's by now, and nobody must find itself in a foreign network.
+    /// Prepares a cell's folder. Nodes share `secret` unless the scenario wants otherwise. Each
+    /// cell has its own: an address of a node that is gone may be another cell's by now, and nobody
+    /// must find itself in a foreign network.
     pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path, secret: String) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Fault::io(folder.display().to_string()))?;
         Ok(Self {
@@ -162,7 +163,8 @@ impl Ctx {
         self.pairing.side(side)
     }
 
-    /// Has the side played by another release from now on: one of the generations that `wanted` agrees to.
+    /// Has the side played by another release from now on: one of the generations that `wanted`
+    /// agrees to.
     pub fn switch(&mut self, side: Side, wanted: impl Fn(Generation) -> bool) -> Result<()> {
         let found = self.env.releases.iter().find(|r| wanted(r.generation));
         let found = Impl::Perl(found.cloned().ok_or_else(|| {
@@ -175,7 +177,8 @@ impl Ctx {
         Ok(())
     }
 
-    /// An address for a node that must know it beforehand or have it again; nobody else gets it until the scenario ends.
+    /// An address for a node that must know it beforehand or have it again; nobody else gets it
+    /// until the scenario ends.
     pub fn address(&mut self) -> Result<SocketAddr> {
         let reserved = Reserved::new().map_err(Fault::io("a free address"))?;
         let address = reserved.address();
@@ -196,7 +199,8 @@ impl Ctx {
         Ok(proxy)
     }
 
-    /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with a home of its own and the given secret, or the shared one.
+    /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with
+    /// a home of its own and the given secret, or the shared one.
     pub fn command(
         &mut self,
         side: Side,
@@ -228,8 +232,9 @@ impl Ctx {
         Ok((command, home.log))
     }
 
-    /// The command that starts one of the tutorial's programs, as this side has it: from the release's `eg/`, or the example of that name. It
-    /// configures itself by the host's profile, which is what `spec` says. Also returns its log, and the log's name for [`Ctx::log`].
+    /// The command that starts one of the tutorial's programs, as this side has it: from the
+    /// release's `eg/`, or the example of that name. It configures itself by the host's profile,
+    /// which is what `spec` says. Also returns its log, and the log's name for [`Ctx::log`].
     pub fn program(
         &mut self,
         side: Side,
@@ -244,7 +249,8 @@ impl Ctx {
                     Fault::NotHere(format!("{release} comes without eg/{program}"))
                 })?;
                 let mut command = Command::new("perl");
-                // unbuffered, to see at once what it prints; and it does not outlive a harness that was killed
+                // unbuffered, to see at once what it prints; and it does not outlive a harness that
+                // was killed
                 command.arg(format!("-MIO::Handle;$|=1;alarm {}", self.env.life));
                 command.arg(script);
                 said_by(release, &mut command);

@@ -1,13 +1,16 @@
 //! Real AnyEvent::MP nodes and `aemp` nodes against each other, as separate processes on 127.0.0.1.
 //!
-//! A *scenario* ([`scenario`], one file each below [`scenarios`]) says what is to happen between nodes; a *pairing*
-//! ([`pairing`]) says which implementation plays which node. A scenario in a pairing is a *cell* ([`matrix`]); running it passes, fails
-//! with the step at which it did, or is not run for a stated reason. The manifest ([`expected`]) lists cells that are
-//! known to fail and why; such a cell that passes is an error.
+//! A *scenario* ([`scenario`], one file each below [`scenarios`]) says what is to happen between
+//! nodes; a *pairing* ([`pairing`]) says which implementation plays which node. A scenario in a
+//! pairing is a *cell* ([`matrix`]); running it passes, fails with the step at which it did, or is
+//! not run for a stated reason. The manifest ([`expected`]) lists cells that are known to fail and
+//! why; such a cell that passes is an error.
 //!
-//! Every node is a *driver*: a process that reads commands and writes events as JSON lines (`DRIVER.md`), so that the harness
-//! treats a Perl node ([`peers`] finds the releases) and a Rust node alike. Nothing here sleeps to wait: a wait names what it waits for and has a
-//! deadline ([`driver`]). Connections between the two nodes of a pair go through a recording proxy ([`proxy`]) that can also do harm.
+//! Every node is a *driver*: a process that reads commands and writes events as JSON lines
+//! (`DRIVER.md`), so that the harness treats a Perl node ([`peers`] finds the releases) and a Rust
+//! node alike. Nothing here sleeps to wait: a wait names what it waits for and has a deadline
+//! ([`driver`]). Connections between the two nodes of a pair go through a recording proxy
+//! ([`proxy`]) that can also do harm.
 
 pub mod compare;
 pub mod ctx;

@@ -15,13 +15,16 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// Folder of AnyEvent::MP releases, one folder each [default: $AEMP_PERL_PEERS, else ~/aemp-peers]
+    /// Folder of AnyEvent::MP releases, one folder each [default: $AEMP_PERL_PEERS, else
+    /// ~/aemp-peers]
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
-    /// Only cells whose name (scenario/listener+connector) contains this; `*` matches anything; may be repeated
+    /// Only cells whose name (scenario/listener+connector) contains this; `*` matches anything; may
+    /// be repeated
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// Releases to run, separated by commas, or "all" [default: 0.95,1.0,1.21,1.24,1.26,1.30,2.02 as far as they are there, else all]
+    /// Releases to run, separated by commas, or "all" [default: 0.95,1.0,1.21,1.24,1.26,1.30,2.02
+    /// as far as they are there, else all]
     #[arg(long, value_name = "LIST")]
     releases: Option<String>,
     /// Write the results to this file: JUnit XML if it ends in .xml, else JSON

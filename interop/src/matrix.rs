@@ -23,7 +23,8 @@ impl Cell {
     }
 }
 
-/// The pairings of the releases: for each the control, Perl listens, Rust listens; and Rust with Rust.
+/// The pairings of the releases: for each the control, Perl listens, Rust listens; and Rust with
+/// Rust.
 pub fn pairings(releases: &[Arc<Release>]) -> Vec<Pairing> {
     let mut all = Vec::new();
     for release in releases {
@@ -48,7 +49,8 @@ pub fn pairings(releases: &[Arc<Release>]) -> Vec<Pairing> {
     all
 }
 
-/// Every scenario in every pairing whose name contains one of `only` (`*` matches anything); all if `only` is empty.
+/// Every scenario in every pairing whose name contains one of `only` (`*` matches anything); all if
+/// `only` is empty.
 pub fn cells(
     scenarios: &[&'static Scenario],
     releases: &[Arc<Release>],

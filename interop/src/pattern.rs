@@ -1,6 +1,7 @@
 //! How cells are chosen by name.
 
-/// Does `pattern` match the name? With `*` it must match from end to end, without it is looked for inside.
+/// Does `pattern` match the name? With `*` it must match from end to end, without it is looked for
+/// inside.
 pub fn matches(pattern: &str, name: &str) -> bool {
     if !pattern.contains('*') {
         return name.contains(pattern);

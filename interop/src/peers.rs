@@ -1,6 +1,7 @@
 //! Finding installed releases of AnyEvent::MP.
 //!
-//! A folder of releases has one folder each, named by the release; the modules are in it or below its `lib/perl5`. The perl's own `@INC` may hold one more.
+//! A folder of releases has one folder each, named by the release; the modules are in it or below
+//! its `lib/perl5`. The perl's own `@INC` may hold one more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,7 +86,8 @@ pub fn usual_folder() -> Option<PathBuf> {
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers")))
 }
 
-/// Finds the releases below `folder`, and the perl's own, that `wanted` accepts (by version) and that load.
+/// Finds the releases below `folder`, and the perl's own, that `wanted` accepts (by version) and
+/// that load.
 pub fn discover(folder: Option<&Path>, wanted: &dyn Fn(&str) -> bool) -> Peers {
     let mut peers = Peers::default();
     let mut found: BTreeMap<String, Release> = BTreeMap::new();

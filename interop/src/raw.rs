@@ -120,7 +120,8 @@ impl Raw {
         self.send(text.as_bytes());
     }
 
-    /// Greets and authenticates (with `cleartext`, which every node accepts); then messages may pass.
+    /// Greets and authenticates (with `cleartext`, which every node accepts); then messages may
+    /// pass.
     pub fn join(
         &mut self,
         generation: Option<Generation>,

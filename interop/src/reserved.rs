@@ -7,9 +7,10 @@ use socket2::{Domain, Socket, Type};
 
 /// An address of 127.0.0.1 that stays reserved until this is dropped.
 ///
-/// A socket with `SO_REUSEADDR` is bound to it and never listens. The system gives the port to no connection and to no
-/// listener without a port of its own; one that asks for this port with `SO_REUSEADDR`, as both Perl's nodes and ours
-/// do, gets it, and again after it was killed. While none listens, connections are refused.
+/// A socket with `SO_REUSEADDR` is bound to it and never listens. The system gives the port to no
+/// connection and to no listener without a port of its own; one that asks for this port with
+/// `SO_REUSEADDR`, as both Perl's nodes and ours do, gets it, and again after it was killed. While
+/// none listens, connections are refused.
 #[derive(Debug)]
 pub struct Reserved {
     address: SocketAddr,
@@ -54,7 +55,8 @@ mod tests {
             TcpStream::connect(address).unwrap_err().kind(),
             io::ErrorKind::ConnectionRefused
         );
-        // std sets SO_REUSEADDR, too. The second time is the restart of a node that was killed with connections.
+        // std sets SO_REUSEADDR, too. The second time is the restart of a node that was killed with
+        // connections.
         for _ in 0..2 {
             let listener = TcpListener::bind(address).unwrap();
             let _client = TcpStream::connect(address).unwrap();

@@ -65,7 +65,8 @@ pub struct Done {
     pub took: Duration,
 }
 
-/// Runs all cells, `jobs` at a time; `tell` hears of each as it is done. The results are in the cells' order.
+/// Runs all cells, `jobs` at a time; `tell` hears of each as it is done. The results are in the
+/// cells' order.
 pub fn run_all(
     cells: &[Cell],
     env: &Arc<Env>,

@@ -1,4 +1,5 @@
-//! What a scenario is. The list of them ([`crate::scenarios`]) stands above them all: nothing that a scenario uses knows of it.
+//! What a scenario is. The list of them ([`crate::scenarios`]) stands above them all: nothing that
+//! a scenario uses knows of it.
 
 use crate::ctx::Ctx;
 use crate::fault::Result;

@@ -89,7 +89,8 @@ impl Node {
         self.call("snd", json!({ "to": to, "msg": msg })).map(drop)
     }
 
-    /// Starts sending `count` messages `[own name, sequence number, tail..]`; the answer to the returned command comes when all are handed over.
+    /// Starts sending `count` messages `[own name, sequence number, tail..]`; the answer to the
+    /// returned command comes when all are handed over.
     pub fn snd_many(&self, to: &str, count: u64, tail: &Value) -> Result<u64> {
         self.send(
             "snd_many",
@@ -218,7 +219,8 @@ impl Node {
         Ok(texts(&self.call("nodes", json!({}))?["up"]))
     }
 
-    /// Waits until everything that `other` sent before now has been worked off here, and everything sent there from here.
+    /// Waits until everything that `other` sent before now has been worked off here, and everything
+    /// sent there from here.
     pub fn sync(&self, other: &str) -> Result<()> {
         let port = self.port("record")?;
         self.snd(other, json!(["snd", port, "sync"]))?;
@@ -327,7 +329,8 @@ impl Node {
         )
     }
 
-    /// Asks again and again (every 20 ms) until `ask` gives a value; its error says what was seen last.
+    /// Asks again and again (every 20 ms) until `ask` gives a value; its error says what was seen
+    /// last.
     pub fn poll<T>(
         &self,
         what: &str,

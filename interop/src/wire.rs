@@ -13,7 +13,8 @@ struct Stream {
     pending: Vec<u8>,
 }
 
-/// The handshake's lines and the messages of a recording, one a line, in the order in which they were complete.
+/// The handshake's lines and the messages of a recording, one a line, in the order in which they
+/// were complete.
 ///
 /// JSON and CBOR framing are taken apart; storable's chunks are shown as they came.
 pub fn decode(recording: &str) -> String {
@@ -86,7 +87,8 @@ impl Stream {
     }
 }
 
-/// Takes a CBOR item that is complete, as a text that shows what it was: octet strings as `h"..."`, tags as `TAG(..)`.
+/// Takes a CBOR item that is complete, as a text that shows what it was: octet strings as `h"..."`,
+/// tags as `TAG(..)`.
 fn cbor(octets: &mut &[u8], depth: u8) -> Option<String> {
     let (&head, rest) = octets.split_first()?;
     *octets = rest;

@@ -1,4 +1,5 @@
-//! Joining nodes of different generations: for each node of one, a stand-in in the other (docs/bridge.md).
+//! Joining nodes of different generations: for each node of one, a stand-in in the other
+//! (docs/bridge.md).
 
 mod pair;
 mod translate;
@@ -49,11 +50,12 @@ pub enum BridgeError {
     Twice,
 }
 
-/// A bridge between generations, as long as this value lives: nodes of one reach the ports of the others
-/// by their own IDs, see their groups, monitor, kill and spawn there.
+/// A bridge between generations, as long as this value lives: nodes of one reach the ports of the
+/// others by their own IDs, see their groups, monitor, kill and spawn there.
 ///
-/// Each node gets a stand-in in each of the other generations: a listener that greets as that node, on the
-/// addresses of the bridge's node, on a port of its own. With generation 2 the bridge's node is a global one. `docs/bridge.md` says what passes and what the limits are.
+/// Each node gets a stand-in in each of the other generations: a listener that greets as that node,
+/// on the addresses of the bridge's node, on a port of its own. With generation 2 the bridge's node
+/// is a global one. `docs/bridge.md` says what passes and what the limits are.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

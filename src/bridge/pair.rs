@@ -106,7 +106,8 @@ impl PairRelay {
         }
     }
 
-    /// Connects to a node again whose link was lost, as nobody else in the mesh tells a stand-in to.
+    /// Connects to a node again whose link was lost, as nobody else in the mesh tells a stand-in
+    /// to.
     fn connect_again(&self, id: &NodeId) {
         let Some(node) = self.own.get().and_then(Weak::upgrade) else {
             return;

@@ -1,4 +1,5 @@
-//! What becomes of a request to a stand-in's node port (docs/bridge.md, "What passes, what does not").
+//! What becomes of a request to a stand-in's node port (docs/bridge.md, "What passes, what does
+//! not").
 
 use serde::Serialize;
 
@@ -29,7 +30,8 @@ pub(super) trait Own {
     fn monitor(&self, name: &str) -> bool;
 }
 
-/// Decides on a request of a node of generation `from` to the stand-in of `real`, of generation `to`.
+/// Decides on a request of a node of generation `from` to the stand-in of `real`, of generation
+/// `to`.
 pub(super) fn request(
     message: &Message,
     from: Generation,

@@ -1,4 +1,5 @@
-//! Configuring and starting a node: its settings, its listeners, its seeds, and the bridge that it may be.
+//! Configuring and starting a node: its settings, its listeners, its seeds, and the bridge that it
+//! may be.
 //!
 //! This room stands above `node` and `bridge`, and puts them together.
 
@@ -120,9 +121,9 @@ impl Builder {
         self
     }
 
-    /// The node's ID. `%n` in it is replaced by the name of the host, `%u`, and a `/` at its end, by a random
-    /// part, so `anon/` gives a random one. Without it, it is the profile's name. [`Config::node_id`] has the
-    /// whole rule.
+    /// The node's ID. `%n` in it is replaced by the name of the host, `%u`, and a `/` at its end,
+    /// by a random part, so `anon/` gives a random one. Without it, it is the profile's name.
+    /// [`Config::node_id`] has the whole rule.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().nodeid("shop/%n/");
@@ -133,8 +134,8 @@ impl Builder {
         self.set("nodeid", id.into())
     }
 
-    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without it,
-    /// `*`; with an empty list, nowhere.
+    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without
+    /// it, `*`; with an empty list, nowhere.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().binds(["*:4040", "127.0.0.1:*"]);
@@ -185,8 +186,8 @@ impl Builder {
         }
     }
 
-    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node and
-    /// this one meet in JSON or Storable.
+    /// The framings to offer and accept, best first; CBOR and JSON, unless set. An older Perl node
+    /// and this one meet in JSON or Storable.
     ///
     /// ```
     /// use aemp::proto::Framing;
@@ -199,10 +200,10 @@ impl Builder {
         self.set("framing_format", names)
     }
 
-    /// Refuses to run anything here for other nodes: the functions of this program are not called and not
-    /// spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever, and so does
-    /// [`Node::spawn`] on this node; but requests to its own node port are refused, too, because others
-    /// could have it send them.
+    /// Refuses to run anything here for other nodes: the functions of this program are not called
+    /// and not spawned, and nothing is evaluated. Ports, monitors, kills and groups work as ever,
+    /// and so does [`Node::spawn`] on this node; but requests to its own node port are refused,
+    /// too, because others could have it send them.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().secure();
@@ -236,9 +237,9 @@ impl Builder {
         self
     }
 
-    /// Puts the node on a network in memory, as this host, in place of TCP: its binds, such as `*` or
-    /// `ruth:4040`, and its seeds, such as `doomed:4040`, are addresses there, of the form `HOST:PORT`. Its
-    /// randomness comes from the network's seed.
+    /// Puts the node on a network in memory, as this host, in place of TCP: its binds, such as `*`
+    /// or `ruth:4040`, and its seeds, such as `doomed:4040`, are addresses there, of the form
+    /// `HOST:PORT`. Its randomness comes from the network's seed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! Built-in defaults that are needed twice: among the untyped settings, where `aemp showconfig` shows them as Perl does, and in
-//! the typed configuration of a node that was given none.
+//! Built-in defaults that are needed twice: among the untyped settings, where `aemp showconfig`
+//! shows them as Perl does, and in the typed configuration of a node that was given none.
 
 /// Framings offered and accepted, best first.
 pub(super) const FRAMING_FORMAT: &[&str] = &["cbor", "json"];

@@ -39,7 +39,8 @@ pub enum ConfigError {
         /// What was expected or found.
         message: String,
     },
-    /// A part of the configuration file has the wrong shape, for example a profile that is not an object.
+    /// A part of the configuration file has the wrong shape, for example a profile that is not an
+    /// object.
     #[error("{file}: {what} must be {expected}")]
     Shape {
         /// The file, or a stand-in when the configuration came from none.
@@ -57,7 +58,8 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// There is nowhere to save to: none of `PERL_ANYEVENT_MP_RC`, `HOME` and `APPDATA` names a place.
+    /// There is nowhere to save to: none of `PERL_ANYEVENT_MP_RC`, `HOME` and `APPDATA` names a
+    /// place.
     #[error("no configuration file to write to: set PERL_ANYEVENT_MP_RC or HOME")]
     NoFile,
     /// A profile is, over some steps, its own parent.

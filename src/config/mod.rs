@@ -5,12 +5,14 @@
 //!   (env)                   (JSON)    (who wins)      (untyped)   (typed)   (DNS)
 //! ```
 //!
-//! The file is the one that the Perl `aemp` command edits (`~/.perl-anyevent-mp`), so both implementations on one machine
-//! share secret, seeds and profiles. Two things are deliberately stricter than in Perl: a file that cannot be read or parsed is
-//! an error (Perl goes on without any configuration), and a value of the wrong kind is refused with its key, value and origin.
+//! The file is the one that the Perl `aemp` command edits (`~/.perl-anyevent-mp`), so both
+//! implementations on one machine share secret, seeds and profiles. Two things are deliberately
+//! stricter than in Perl: a file that cannot be read or parsed is an error (Perl goes on without
+//! any configuration), and a value of the wrong kind is refused with its key, value and origin.
 //!
-//! One thing is deliberately *not* different, although it surprises: values in the file win over the arguments a program
-//! passes. The arguments are defaults that whoever deploys the program can override. See [`find_profile`].
+//! One thing is deliberately *not* different, although it surprises: values in the file win over
+//! the arguments a program passes. The arguments are defaults that whoever deploys the program can
+//! override. See [`find_profile`].
 
 mod defaults;
 mod error;
@@ -35,7 +37,8 @@ pub use resolve::{
 pub use typed::{Config, check_setting};
 pub use value::split_commas;
 
-/// This machine's node name (`uname -n`), the default profile name and node ID. Octets that are not UTF-8 are replaced.
+/// This machine's node name (`uname -n`), the default profile name and node ID. Octets that are not
+/// UTF-8 are replaced.
 ///
 /// ```
 /// assert!(!aemp::config::node_name().is_empty());

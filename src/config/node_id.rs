@@ -7,20 +7,23 @@ use crate::proto::generation::Generations;
 use crate::proto::id::alnumbits;
 
 impl Config {
-    /// The node's ID, made from `nodeid` and, where a random part is asked for, from 12 fresh random octets.
+    /// The node's ID, made from `nodeid` and, where a random part is asked for, from 12 fresh
+    /// random octets.
     ///
-    /// In `nodeid`, `%n` stands for the node name, and `%u` for letters and digits made of the random octets; the same are
-    /// appended if it ends in `/`. So `anon/` and `aemp/%n/%u` are IDs that no other process has. Without a `nodeid` it is the
-    /// profile name (which is the node name if no profile was asked for).
+    /// In `nodeid`, `%n` stands for the node name, and `%u` for letters and digits made of the
+    /// random octets; the same are appended if it ends in `/`. So `anon/` and `aemp/%n/%u` are IDs
+    /// that no other process has. Without a `nodeid` it is the profile name (which is the node name
+    /// if no profile was asked for).
     ///
-    /// Perl's releases differ, and a node that is to speak one generation only goes by those of that generation. With
-    /// `generation` 2, a node without `nodeid` takes its profile name, `/` and a random part. With `generation` 0 or 1, `anon/` is
-    /// the only ID with a random part, and everything else is taken as it stands.
+    /// Perl's releases differ, and a node that is to speak one generation only goes by those of
+    /// that generation. With `generation` 2, a node without `nodeid` takes its profile name, `/`
+    /// and a random part. With `generation` 0 or 1, `anon/` is the only ID with a random part, and
+    /// everything else is taken as it stands.
     ///
     /// # Errors
     ///
-    /// The ID is the profile name, and that is empty or contains what no node ID can; or it is none once its parts are filled
-    /// in. (A `nodeid` as set is checked by [`Config::from_settings`].)
+    /// The ID is the profile name, and that is empty or contains what no node ID can; or it is none
+    /// once its parts are filled in. (A `nodeid` as set is checked by [`Config::from_settings`].)
     ///
     /// ```
     /// use aemp::config::{Config, Origin, Settings};

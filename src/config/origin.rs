@@ -1,4 +1,5 @@
-//! Where a setting comes from: what the errors, the settings and their types all say, so it stands below them.
+//! Where a setting comes from: what the errors, the settings and their types all say, so it stands
+//! below them.
 
 use std::fmt;
 

@@ -89,19 +89,20 @@ impl Settings {
 
 /// The effective settings of a node that runs under a profile.
 ///
-/// Later ones win: built-in defaults, arguments, the file's global values, then the profiles from the most distant parent
-/// down to the one that was asked for. So **the file wins over the arguments**: they are a program's defaults, and whoever
-/// deploys it has the last word. A profile that does not exist (as parent, too) has no settings of its own; a `parent` in
-/// the global part means nothing. All this is as in Perl.
+/// Later ones win: built-in defaults, arguments, the file's global values, then the profiles from
+/// the most distant parent down to the one that was asked for. So **the file wins over the
+/// arguments**: they are a program's defaults, and whoever deploys it has the last word. A profile
+/// that does not exist (as parent, too) has no settings of its own; a `parent` in the global part
+/// means nothing. All this is as in Perl.
 ///
-/// Two arguments change the rule and are no settings themselves: `norc` (true: leave out the file) and `force` (true: the
-/// arguments win over the file). In the file they mean nothing. One thing is not as in Perl: there, `force` has the built-in
-/// defaults win over the file as well.
+/// Two arguments change the rule and are no settings themselves: `norc` (true: leave out the file)
+/// and `force` (true: the arguments win over the file). In the file they mean nothing. One thing is
+/// not as in Perl: there, `force` has the built-in defaults win over the file as well.
 ///
 /// # Errors
 ///
-/// Profiles that inherit in a circle (Perl recurses until memory ends), a parent that is neither text nor null, a profile
-/// that is not an object.
+/// Profiles that inherit in a circle (Perl recurses until memory ends), a parent that is neither
+/// text nor null, a profile that is not an object.
 ///
 /// ```
 /// use aemp::config::{Origin, RcFile, find_profile};
@@ -209,7 +210,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether they say that the configuration file is left out (`norc`): then it need not even be read.
+    /// Whether they say that the configuration file is left out (`norc`): then it need not even be
+    /// read.
     ///
     /// # Errors
     ///
@@ -226,8 +228,9 @@ impl Arguments {
         flag(&self.settings, "norc")
     }
 
-    /// Reads a flat list `KEY, VALUE, ..`. In a list of odd length the first element is a profile name, as in
-    /// `aemp run seed binds '*:4040'`; the key `profile` names one as well and counts for more.
+    /// Reads a flat list `KEY, VALUE, ..`. In a list of odd length the first element is a profile
+    /// name, as in `aemp run seed binds '*:4040'`; the key `profile` names one as well and counts
+    /// for more.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::error::ConfigError;
 use super::relaxed;
 
-/// The environment variables that decide where the configuration file is. A plain struct, so that tests need not change the
-/// process's environment.
+/// The environment variables that decide where the configuration file is. A plain struct, so that
+/// tests need not change the process's environment.
 ///
 /// ```
 /// use aemp::config::Environment;
@@ -47,8 +47,8 @@ impl Environment {
         }
     }
 
-    /// Where the configuration file is; it need not exist. `None` if no variable names a place, or if `PERL_ANYEVENT_MP_RC`
-    /// is empty, which is the way to run without a configuration.
+    /// Where the configuration file is; it need not exist. `None` if no variable names a place, or
+    /// if `PERL_ANYEVENT_MP_RC` is empty, which is the way to run without a configuration.
     ///
     /// See [`Environment`] for an example.
     pub fn rc_path(&self) -> Option<PathBuf> {
@@ -61,8 +61,8 @@ impl Environment {
     }
 }
 
-/// The contents of the configuration file: a JSON object of global settings, with the profiles in its member `profile`.
-/// Members that nobody knows are kept.
+/// The contents of the configuration file: a JSON object of global settings, with the profiles in
+/// its member `profile`. Members that nobody knows are kept.
 ///
 /// ```
 /// use aemp::config::RcFile;
@@ -91,13 +91,14 @@ impl Default for RcFile {
 }
 
 impl RcFile {
-    /// Reads the file, for example the one of [`Environment::rc_path`]. No path, or a file that does not exist, is an empty
-    /// configuration.
+    /// Reads the file, for example the one of [`Environment::rc_path`]. No path, or a file that
+    /// does not exist, is an empty configuration.
     ///
     /// # Errors
     ///
-    /// The file exists and cannot be read, is not relaxed JSON (with line and column), or is not an object. (Perl starts
-    /// without any configuration in these cases, and would overwrite the file at the next change.)
+    /// The file exists and cannot be read, is not relaxed JSON (with line and column), or is not an
+    /// object. (Perl starts without any configuration in these cases, and would overwrite the file
+    /// at the next change.)
     ///
     /// ```
     /// use aemp::config::RcFile;
@@ -254,9 +255,10 @@ impl RcFile {
         pretty(&self.root)
     }
 
-    /// Writes the configuration back, if it was changed. The file is replaced in one step, so a reader sees the old contents or
-    /// the new; the old ones are kept in the file's name with `~` appended. Only the owner can read the new file, as it holds
-    /// the secret. A symbolic link stays one: the file it leads to is replaced.
+    /// Writes the configuration back, if it was changed. The file is replaced in one step, so a
+    /// reader sees the old contents or the new; the old ones are kept in the file's name with `~`
+    /// appended. Only the owner can read the new file, as it holds the secret. A symbolic link
+    /// stays one: the file it leads to is replaced.
     ///
     /// Comments do not survive. (Nor do they when Perl saves.)
     ///
@@ -358,7 +360,8 @@ fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Keeps the present contents under the name with `~`: a second link to them, or a copy where links are not to be had.
+/// Keeps the present contents under the name with `~`: a second link to them, or a copy where links
+/// are not to be had.
 fn keep_previous(target: &Path) -> io::Result<()> {
     let backup = with_suffix(target, "~");
     match fs::remove_file(&backup) {

@@ -6,8 +6,9 @@
 //! - one comma after the last element of an array or object;
 //! - a literal TAB inside a string.
 //!
-//! The text is turned into strict JSON of the same layout and given to `serde_json`, so all other rules (and the limit of 128
-//! nested levels) are `serde_json`'s. Positions in errors are those of the original text.
+//! The text is turned into strict JSON of the same layout and given to `serde_json`, so all other
+//! rules (and the limit of 128 nested levels) are `serde_json`'s. Positions in errors are those of
+//! the original text.
 
 use serde_json::Value;
 
@@ -94,7 +95,8 @@ impl Strict {
         let mut in_string = false;
         let mut escaped = false;
         let mut in_comment = false;
-        // The last octet that means something, and the place of a comma that may turn out to be a trailing one.
+        // The last octet that means something, and the place of a comma that may turn out to be a
+        // trailing one.
         let mut last = 0u8;
         let mut comma: Option<usize> = None;
 
@@ -125,7 +127,8 @@ impl Strict {
                         continue;
                     }
                     b',' => {
-                        // Nothing to end before this comma: leave it for the strict parser to refuse.
+                        // Nothing to end before this comma: leave it for the strict parser to
+                        // refuse.
                         comma =
                             (!matches!(last, 0 | b'[' | b'{' | b',' | b':')).then_some(out.len());
                         last = octet;

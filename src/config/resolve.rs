@@ -51,13 +51,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads one address: `host:port`, `host`, `port`, `*:port`, `host:*`, `*:*`, `*`, `[v6]:port`, or nothing at all, which is
-    /// the node name with any port. After an IPv6 address the brackets may be left out if the port follows a space or `#`;
-    /// a space will do before any port.
+    /// Reads one address: `host:port`, `host`, `port`, `*:port`, `host:*`, `*:*`, `*`, `[v6]:port`,
+    /// or nothing at all, which is the node name with any port. After an IPv6 address the brackets
+    /// may be left out if the port follows a space or `#`; a space will do before any port.
     ///
     /// # Errors
     ///
-    /// Anything else, with a reason. Names of ports (`localhost:http`) and Unix sockets, which Perl's AnyEvent would take,
+    /// Anything else, with a reason. Names of ports (`localhost:http`) and Unix sockets, which
+    /// Perl's AnyEvent would take,
     /// are not supported.
     ///
     /// ```
@@ -73,8 +74,8 @@ impl Address {
     }
 }
 
-/// Reads a comma-separated list of addresses. As in Perl an empty text is no address, while an empty field before another one
-/// is the node name.
+/// Reads a comma-separated list of addresses. As in Perl an empty text is no address, while an
+/// empty field before another one is the node name.
 ///
 /// # Errors
 ///
@@ -185,8 +186,8 @@ impl LocalHost {
         })
     }
 
-    /// The addresses that `*` stands for: IPv4 but loopback, then of IPv6 the global unicast (`2000::/3`) and the
-    /// unique local ones (`fc00::/7`).
+    /// The addresses that `*` stands for: IPv4 but loopback, then of IPv6 the global unicast
+    /// (`2000::/3`) and the unique local ones (`fc00::/7`).
     ///
     /// ```
     /// use aemp::config::LocalHost;
@@ -214,8 +215,8 @@ impl LocalHost {
     }
 }
 
-/// Resolves a text: one address or several with commas between. Addresses that come twice are given once, in the order found.
-/// `*` may give none, on a machine that has only loopback addresses.
+/// Resolves a text: one address or several with commas between. Addresses that come twice are given
+/// once, in the order found. `*` may give none, on a machine that has only loopback addresses.
 ///
 /// `default_port` is for addresses without a port: [`BIND_PORT`] or [`SEED_PORT`].
 ///
@@ -244,7 +245,8 @@ pub async fn resolve(
 ///
 /// # Errors
 ///
-/// As [`resolve`], for the first text that fails. To go on with the rest, for instance with seeds, resolve one at a time.
+/// As [`resolve`], for the first text that fails. To go on with the rest, for instance with seeds,
+/// resolve one at a time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -301,8 +303,9 @@ async fn look_up(text: &str, host: &str, port: u16) -> Result<Vec<SocketAddr>, C
     Ok(found)
 }
 
-/// An address as Perl's AnyEvent writes it: `127.0.0.1:4040`, `[::1]:4040`. Of IPv6, no scope is written, a mapped IPv4
-/// address is written as IPv4, and the old compatible (`::a.b.c.d`) and translated (`::ffff:0:a.b.c.d`) forms end in IPv4 form.
+/// An address as Perl's AnyEvent writes it: `127.0.0.1:4040`, `[::1]:4040`. Of IPv6, no scope is
+/// written, a mapped IPv4 address is written as IPv4, and the old compatible (`::a.b.c.d`) and
+/// translated (`::ffff:0:a.b.c.d`) forms end in IPv4 form.
 ///
 /// ```
 /// use aemp::config::format_hostport;

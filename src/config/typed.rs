@@ -29,25 +29,30 @@ const MAX_SECONDS: f64 = 1e9;
 pub struct Config {
     /// The profile the node runs under; its node ID comes from it if nothing sets one.
     pub profile: String,
-    /// The node ID as set (`nodeid`), which may have parts that are filled in. See [`Config::node_id`].
+    /// The node ID as set (`nodeid`), which may have parts that are filled in. See
+    /// [`Config::node_id`].
     pub nodeid: Option<String>,
-    /// Where to listen (`binds`); `None`: the default, every local address but loopback with any port; an empty list: nowhere.
+    /// Where to listen (`binds`); `None`: the default, every local address but loopback with any
+    /// port; an empty list: nowhere.
     pub binds: Option<Vec<String>>,
     /// Addresses to find the network at (`seeds`).
     pub seeds: Vec<String>,
-    /// What to start with the node (`services`): a name, or an array of a function's name and its arguments.
+    /// What to start with the node (`services`): a name, or an array of a function's name and its
+    /// arguments.
     pub services: Vec<Value>,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
-    /// Key and certificates in PEM, the text itself and not a file's name (`cert`). Kept for Perl; a node of this crate
-    /// does not use it.
+    /// Key and certificates in PEM, the text itself and not a file's name (`cert`). Kept for Perl;
+    /// a node of this crate does not use it.
     pub cert: Option<String>,
-    /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds); `None`: the generation's
-    /// default.
+    /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds);
+    /// `None`: the generation's default.
     pub monitor_timeout: Option<Duration>,
-    /// How long to wait for one address before the next is tried (`connect_interval`, seconds); 2 s.
+    /// How long to wait for one address before the next is tried (`connect_interval`, seconds); 2
+    /// s.
     pub connect_interval: Duration,
-    /// How long a message may be under way in generation 0 (`network_latency`, seconds); `None`: its default.
+    /// How long a message may be under way in generation 0 (`network_latency`, seconds); `None`:
+    /// its default.
     pub network_latency: Option<Duration>,
     /// Framings offered and accepted, best first (`framing_format`); `cbor`, `json`.
     pub framing_format: Vec<String>,
@@ -57,12 +62,14 @@ pub struct Config {
     pub auth_accept: Vec<String>,
     /// Which generation to speak (`generation`: `auto`, `0`, `1` or `2`).
     pub generation: Generations,
-    /// The numbers of the generations that the node is a bridge between (`bridge`: `all`, or a list), sorted; none: it is no
-    /// bridge. See [`crate::Node::bridge`].
+    /// The numbers of the generations that the node is a bridge between (`bridge`: `all`, or a
+    /// list), sorted; none: it is no bridge. See [`crate::Node::bridge`].
     pub bridge: Vec<u32>,
-    /// Whether other nodes are refused to have anything run here: functions, spawns, expressions (`secure`); false.
+    /// Whether other nodes are refused to have anything run here: functions, spawns, expressions
+    /// (`secure`); false.
     pub secure: bool,
-    /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does not use it.
+    /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does
+    /// not use it.
     pub autocork: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
     pub nodelay: bool,
@@ -70,7 +77,8 @@ pub struct Config {
     pub max_message: usize,
     /// The deepest nesting accepted in a message (`max_depth`); 512.
     pub max_depth: usize,
-    /// The most octets that may wait to be sent on one link, or in one port's mailbox (`max_queue`); 64 MiB.
+    /// The most octets that may wait to be sent on one link, or in one port's mailbox
+    /// (`max_queue`); 64 MiB.
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
@@ -111,8 +119,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The configuration of a node that was started with these arguments: finds the profile (the node name, if the
-    /// arguments name none), merges as [`find_profile`] says, and checks.
+    /// The configuration of a node that was started with these arguments: finds the profile (the
+    /// node name, if the arguments name none), merges as [`find_profile`] says, and checks.
     ///
     /// # Errors
     ///
@@ -136,8 +144,8 @@ impl Config {
         Config::from_settings(profile, &settings)
     }
 
-    /// Gives the merged settings types. A null is as good as no setting, except for `nodeid`. Where a list is wanted, a
-    /// comma-separated text will do; numbers may be given as text.
+    /// Gives the merged settings types. A null is as good as no setting, except for `nodeid`. Where
+    /// a list is wanted, a comma-separated text will do; numbers may be given as text.
     ///
     /// # Errors
     ///

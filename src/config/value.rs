@@ -1,12 +1,13 @@
-//! What one value may be, by itself: whoever merges settings and whoever gives them types reads it alike.
+//! What one value may be, by itself: whoever merges settings and whoever gives them types reads it
+//! alike.
 
 use serde_json::Value;
 
 use super::error::ConfigError;
 use super::origin::Origin;
 
-/// Splits a comma-separated text the way Perl's `split /,/` does: empty fields at the end are dropped, so the empty text
-/// gives an empty list.
+/// Splits a comma-separated text the way Perl's `split /,/` does: empty fields at the end are
+/// dropped, so the empty text gives an empty list.
 ///
 /// ```
 /// use aemp::config::split_commas;
@@ -30,8 +31,8 @@ pub(super) fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
-/// A yes or no: JSON's, a number, or the texts "0", "1" and "". Other texts are refused: for Perl they are all true,
-/// "false" as well.
+/// A yes or no: JSON's, a number, or the texts "0", "1" and "". Other texts are refused: for Perl
+/// they are all true, "false" as well.
 pub(super) fn truth(key: &str, value: &Value, origin: &Origin) -> Result<bool, ConfigError> {
     match value {
         Value::Null => Ok(false),

@@ -161,7 +161,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// A port is a member as long as one of the two says so, and who follows the group sees that.
+        /// A port is a member as long as one of the two says so, and who follows the group sees
+        /// that.
         #[test]
         fn members_are_the_union(
             steps in prop::collection::vec((any::<bool>(), any::<bool>(), 0..4_u8), 0..40),

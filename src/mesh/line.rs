@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A line for the log, which is put together only if somebody reads it: some name all nodes of a network. So
-/// the rules need not know who listens, and decide the same in any case.
+/// A line for the log, which is put together only if somebody reads it: some name all nodes of a
+/// network. So the rules need not know who listens, and decide the same in any case.
 #[derive(Clone)]
 pub(crate) struct Line(Arc<dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result + Send + Sync>);
 

@@ -1,7 +1,8 @@
 //! Who is out there: seeds, addresses, groups, the shared database (PROTOCOL.md, "The mesh").
 //!
-//! The rules are two state machines without sockets, clocks or tasks, [`state`] for generations 0 and 1
-//! and [`database`] for generation 2: inputs in, effects out. Whoever runs them carries the effects out.
+//! The rules are two state machines without sockets, clocks or tasks, [`state`] for generations 0
+//! and 1 and [`database`] for generation 2: inputs in, effects out. Whoever runs them carries the
+//! effects out.
 
 pub(crate) mod database;
 pub(crate) mod groups;

@@ -90,9 +90,9 @@ impl Seeds {
         self.dialing.remove(seed);
     }
 
-    /// How long to wait before the next try of a seed that could not be reached: at first 1.2 to 2.4
-    /// seconds, twice as long each time, and at most `longest`; and the number of this wait. `None` if it is not tried by itself:
-    /// `all` are, or it is of generation 2.
+    /// How long to wait before the next try of a seed that could not be reached: at first 1.2 to
+    /// 2.4 seconds, twice as long each time, and at most `longest`; and the number of this wait.
+    /// `None` if it is not tried by itself: `all` are, or it is of generation 2.
     pub(crate) fn patience(
         &mut self,
         seed: &str,

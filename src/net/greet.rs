@@ -1,8 +1,8 @@
 //! The handshake over a stream, in two steps: first the greetings, and then the proofs.
 //!
-//! In between the caller decides what becomes of the connection, knowing what the peer claims to be:
-//! a greeting of another protocol is a branch there. TLS is one in [`Greeted::prove`], where both nonces
-//! are known and no token is sent.
+//! In between the caller decides what becomes of the connection, knowing what the peer claims to
+//! be: a greeting of another protocol is a branch there. TLS is one in [`Greeted::prove`], where
+//! both nonces are known and no token is sent.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub(crate) struct Terms {
     pub(crate) patience: Duration,
 }
 
-/// How long a connector waits for the listener to greet first, if it may speak several versions, given how
-/// long it took to connect. Perl's listeners greet at once. If one is too busy for that, or too far away,
-/// and speaks another version than we greet with then, it is connected to again.
+/// How long a connector waits for the listener to greet first, if it may speak several versions,
+/// given how long it took to connect. Perl's listeners greet at once. If one is too busy for that,
+/// or too far away, and speaks another version than we greet with then, it is connected to again.
 pub(crate) fn greeting_patience(connecting: Duration) -> Duration {
     const LEAST: Duration = Duration::from_millis(5);
     const MOST: Duration = Duration::from_millis(25);
@@ -49,7 +49,8 @@ struct Conversation {
     first: First,
 }
 
-/// A connection on which both sides have greeted; the peer's nonce may be missing. Nothing is proved.
+/// A connection on which both sides have greeted; the peer's nonce may be missing. Nothing is
+/// proved.
 pub(crate) struct Greeted(Conversation);
 
 /// A connection on which the peer has proved itself.
@@ -123,7 +124,8 @@ impl Greeted {
 }
 
 impl Conversation {
-    /// Sends `out`, and then takes what comes and answers, until the handshake has come as far as this.
+    /// Sends `out`, and then takes what comes and answers, until the handshake has come as far as
+    /// this.
     async fn talk(
         &mut self,
         mut out: Vec<u8>,
@@ -167,8 +169,8 @@ impl Conversation {
         }
     }
 
-    /// What came was taken. If that failed, what there is to be said is still said: the greeting with
-    /// which we answer a wrong version tells what we would have spoken.
+    /// What came was taken. If that failed, what there is to be said is still said: the greeting
+    /// with which we answer a wrong version tells what we would have spoken.
     async fn taken<T>(
         &mut self,
         result: Result<T, crate::proto::HandshakeError>,

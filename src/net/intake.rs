@@ -1,7 +1,8 @@
 //! What came by a socket and was not taken yet.
 //!
-//! All links of a thread read into one block, so an idle link holds no memory for it. What is left of
-//! a message at the end of a read stays with the link: copied if it is little, else with the block.
+//! All links of a thread read into one block, so an idle link holds no memory for it. What is left
+//! of a message at the end of a read stays with the link: copied if it is little, else with the
+//! block.
 
 use std::cell::Cell;
 use std::io;
@@ -48,8 +49,8 @@ impl Intake {
         std::mem::take(&mut self.rest)
     }
 
-    /// Waits for input. Gives what was [kept](Self::keep) with the new octets behind it, and how many
-    /// these are: none at the end of the stream.
+    /// Waits for input. Gives what was [kept](Self::keep) with the new octets behind it, and how
+    /// many these are: none at the end of the stream.
     pub(crate) async fn fill(
         &mut self,
         socket: &mut (impl AsyncRead + Unpin),

@@ -1,5 +1,5 @@
-//! What a link runs over: TCP, or a network in memory. Whoever has a stream, a half, a listener or a transport does not know
-//! which; another kind is another variant here.
+//! What a link runs over: TCP, or a network in memory. Whoever has a stream, a half, a listener or
+//! a transport does not know which; another kind is another variant here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -198,7 +198,8 @@ impl AsyncRead for ReadHalf {
     }
 }
 
-/// The half of a [`Stream`] to write to, by a task and by other threads at once. Dropping it sends the end of the stream.
+/// The half of a [`Stream`] to write to, by a task and by other threads at once. Dropping it sends
+/// the end of the stream.
 pub(crate) enum WriteHalf {
     Tcp(OwnedWriteHalf),
     Memory(memory::WriteHalf),
@@ -217,7 +218,8 @@ impl WriteHalf {
         }
     }
 
-    /// Waits until a write is worth trying. It may give `WouldBlock` all the same, if somebody else was faster.
+    /// Waits until a write is worth trying. It may give `WouldBlock` all the same, if somebody else
+    /// was faster.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             WriteHalf::Tcp(half) => half.writable().await,
@@ -228,7 +230,8 @@ impl WriteHalf {
         }
     }
 
-    /// Drops it without sending the end of the stream, which goes out when the other half is dropped, too.
+    /// Drops it without sending the end of the stream, which goes out when the other half is
+    /// dropped, too.
     pub(crate) fn forget(self) {
         match self {
             WriteHalf::Tcp(half) => half.forget(),

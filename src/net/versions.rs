@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 const MOST: usize = 10_000;
 
 /// Versions that listeners turned out to speak, of those that did not greet in time, or are said to
-/// speak: the next attempt greets with the right one at once. If that is wrong by then, the one after it
-/// has it right again.
+/// speak: the next attempt greets with the right one at once. If that is wrong by then, the one
+/// after it has it right again.
 #[derive(Default)]
 pub(crate) struct Versions(Mutex<HashMap<String, u32>>);
 

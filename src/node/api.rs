@@ -149,9 +149,9 @@ impl Node {
     /// Sends a message: anything that serialises as a sequence, such as a tuple.
     ///
     /// Never waits. If the node of the port is not connected, the message waits for the connection.
-    /// Messages to a port arrive in order and without holes; once one is lost all later ones are, until
-    /// the monitors of the port have fired. A message to a port that does not exist is lost silently:
-    /// set a monitor.
+    /// Messages to a port arrive in order and without holes; once one is lost all later ones are,
+    /// until the monitors of the port have fired. A message to a port that does not exist is lost
+    /// silently: set a monitor.
     ///
     /// # Errors
     ///
@@ -174,9 +174,9 @@ impl Node {
         self.inner().snd(&port.into(), args)
     }
 
-    /// Sends a message when there is room: waits while much waits to be sent to the port's node, or many
-    /// messages wait in the port if it is one of this node. A sender that only uses this never runs over
-    /// a bound.
+    /// Sends a message when there is room: waits while much waits to be sent to the port's node, or
+    /// many messages wait in the port if it is one of this node. A sender that only uses this never
+    /// runs over a bound.
     ///
     /// Code that a port of this node waits for must not wait for that port here.
     ///
@@ -240,8 +240,8 @@ impl Node {
     /// Kills a port, here or on another node, with a reason; an empty one is a normal end. Nothing
     /// happens if it is dead.
     ///
-    /// A node of a release before 1.26 can't be told to kill a port of its own: such a request has no
-    /// effect there (PROTOCOL.md, "Killing").
+    /// A node of a release before 1.26 can't be told to kill a port of its own: such a request has
+    /// no effect there (PROTOCOL.md, "Killing").
     ///
     /// # Panics
     ///
@@ -269,8 +269,8 @@ impl Node {
 
     /// Calls a function once when the port dies or messages to it were lost, with the reason.
     ///
-    /// A port that does not exist is reported at once, with the reason `no_such_port`. For a node's ID
-    /// as port the node is monitored; a monitor of this very node never fires.
+    /// A port that does not exist is reported at once, with the reason `no_such_port`. For a node's
+    /// ID as port the node is monitored; a monitor of this very node never fires.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -397,8 +397,8 @@ impl Node {
         Ok(node.port(&name))
     }
 
-    /// Lets other nodes call a function by name: as init function of a port that they spawn, or as a
-    /// request to the node port.
+    /// Lets other nodes call a function by name: as init function of a port that they spawn, or as
+    /// a request to the node port.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -463,7 +463,8 @@ impl Node {
         functions.write().insert(name.to_owned(), code);
     }
 
-    /// The names of the registered functions, sorted. Those that this crate registers are among them.
+    /// The names of the registered functions, sorted. Those that this crate registers are among
+    /// them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -768,9 +769,9 @@ impl Node {
         self.inner().ports.len()
     }
 
-    /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links are
-    /// closed, so that peers notice at once, all monitors fire, all ports end. From then on messages
-    /// are lost, and monitors of other nodes' ports fire at once.
+    /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links
+    /// are closed, so that peers notice at once, all monitors fire, all ports end. From then on
+    /// messages are lost, and monitors of other nodes' ports fire at once.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

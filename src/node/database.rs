@@ -155,13 +155,15 @@ pub struct DbChanges<V = Value> {
 impl<V: DeserializeOwned> DbChanges<V> {
     /// Waits for the family to change, then says how. `None` when the node has stopped.
     ///
-    /// The first change says what is there, even if that is nothing; each later one says at least one
-    /// thing. Each change comes once and in order; behind more than a thousand that nobody has read, the
-    /// changes are put together as if they were one, so that nothing piles up. Safe to cancel.
+    /// The first change says what is there, even if that is nothing; each later one says at least
+    /// one thing. Each change comes once and in order; behind more than a thousand that nobody has
+    /// read, the changes are put together as if they were one, so that nothing piles up. Safe to
+    /// cancel.
     ///
     /// # Errors
     ///
-    /// [`DbError::Value`]: a value is not of the type that was asked for. That change is passed over.
+    /// [`DbError::Value`]: a value is not of the type that was asked for. That change is passed
+    /// over.
     ///
     /// See [`Node::db_mon`] for an example.
     pub async fn next(&mut self) -> Option<Result<DbChange<V>, DbError>> {
@@ -201,10 +203,10 @@ impl Drop for Question {
 
 /// The distributed database of generation 2 (PROTOCOL.md, "The database").
 ///
-/// Every node sets keys of its own, in families; the values are whatever JSON can hold. All nodes of the
-/// network see the keys of all: a node asks its *master*, a global node (as a rule one of its seeds). The
-/// keys of a node are there as long as the node is. If several nodes have set the same key, one of the
-/// values is seen; when it is deleted, another one.
+/// Every node sets keys of its own, in families; the values are whatever JSON can hold. All nodes
+/// of the network see the keys of all: a node asks its *master*, a global node (as a rule one of
+/// its seeds). The keys of a node are there as long as the node is. If several nodes have set the
+/// same key, one of the values is seen; when it is deleted, another one.
 ///
 /// Questions wait until there is a master: in a network of generations 0 and 1 alone, for ever.
 impl Node {
@@ -254,8 +256,9 @@ impl Node {
         self.inner().control.db_del(self.inner(), family, keys);
     }
 
-    /// Sets a key that is the ID of a port of this node, until the port dies or the entry is deleted. To
-    /// put a port into a group that nodes of all generations see, use [`register`](Self::register).
+    /// Sets a key that is the ID of a port of this node, until the port dies or the entry is
+    /// deleted. To put a port into a group that nodes of all generations see, use
+    /// [`register`](Self::register).
     ///
     /// # Errors
     ///
@@ -390,9 +393,9 @@ impl Node {
         }
     }
 
-    /// Makes this node a global one, for as long as it runs: it serves the database to the nodes that have
-    /// it as a seed, and keeps links to all other global nodes. A node that is asked for that by
-    /// another, or finds itself among its own seeds, becomes one by itself.
+    /// Makes this node a global one, for as long as it runs: it serves the database to the nodes
+    /// that have it as a seed, and keeps links to all other global nodes. A node that is asked for
+    /// that by another, or finds itself among its own seeds, becomes one by itself.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -414,8 +417,8 @@ impl Node {
         self.inner().control.is_global()
     }
 
-    /// The node that this one asks about the database: itself if it is global, else one of its seeds.
-    /// `None` while none of them is connected.
+    /// The node that this one asks about the database: itself if it is global, else one of its
+    /// seeds. `None` while none of them is connected.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

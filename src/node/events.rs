@@ -66,8 +66,8 @@ const MOST_WAITING: usize = 16_384;
 pub struct NodeEvents(mpsc::Receiver<NodeEvent>);
 
 impl NodeEvents {
-    /// The next event. `None` when the node has stopped, or behind 16,384 events that nobody read: a
-    /// reader that is so far behind is cut off, with a line in the log, rather than given holes.
+    /// The next event. `None` when the node has stopped, or behind 16,384 events that nobody read:
+    /// a reader that is so far behind is cut off, with a line in the log, rather than given holes.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

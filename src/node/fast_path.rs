@@ -1,10 +1,10 @@
 //! Messages that go from a link straight to the code of their ports.
 //!
 //! The usual way leads through a port's queue. A link's reader that has a message for an idle port
-//! *claims* the port instead, as if it took the message out of the queue, and runs the handler on the
-//! octets as they came ([`Quick`](crate::proto::message::Quick)). It keeps the port for the messages that
-//! follow. Whenever that is not possible the message goes the usual way, and so do those behind it until
-//! the port is idle again: the order is kept.
+//! *claims* the port instead, as if it took the message out of the queue, and runs the handler on
+//! the octets as they came ([`Quick`](crate::proto::message::Quick)). It keeps the port for the
+//! messages that follow. Whenever that is not possible the message goes the usual way, and so do
+//! those behind it until the port is idle again: the order is kept.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,8 +27,8 @@ pub(crate) struct FastPath {
     known: Known,
     /// Made for the first claim of a turn.
     context: Option<Context>,
-    /// The place of the port that is claimed. It is in the context; its entry has got another one in
-    /// exchange.
+    /// The place of the port that is claimed. It is in the context; its entry has got another one
+    /// in exchange.
     held: Option<usize>,
     /// The last message was one more for the same port, so the next is likely to be.
     again: bool,
@@ -36,8 +36,8 @@ pub(crate) struct FastPath {
 
 /// Ports with a tag each, by what messages to them begin with.
 ///
-/// They are remembered beyond a reader's turn. That keeps nothing alive but the cells of dead ports and
-/// closed handlers, which are empty, nor the node.
+/// They are remembered beyond a reader's turn. That keeps nothing alive but the cells of dead ports
+/// and closed handlers, which are empty, nor the node.
 #[derive(Default)]
 struct Known {
     table: HashTable<Entry>,
@@ -128,8 +128,8 @@ impl FastPath {
         KNOWN.set(self.known);
     }
 
-    /// Hands the first message in `octets`, which are in that framing, to its port, if that can be done
-    /// here and now. Returns its length; otherwise `octets` is as it was, and no port is held.
+    /// Hands the first message in `octets`, which are in that framing, to its port, if that can be
+    /// done here and now. Returns its length; otherwise `octets` is as it was, and no port is held.
     ///
     /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
     #[inline]
@@ -219,7 +219,8 @@ impl FastPath {
         RestAt::behind(framing, octets, key.len())
     }
 
-    /// Claims the port that a message is for, while none is claimed. `key`: what the message begins with.
+    /// Claims the port that a message is for, while none is claimed. `key`: what the message begins
+    /// with.
     #[inline]
     fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
         if node.is_stopping() {
@@ -228,7 +229,8 @@ impl FastPath {
         let hash = node.ports.hash(key);
         if let Some(place) = self.known.find(hash, key)
             && let Some(entry) = self.known.table.get_bucket(place)
-            // Both are looked at before the exchange, which would have the second wait for the first.
+            // Both are looked at before the exchange, which would have the second wait for the
+            // first.
             && !entry.slot.is_closed() & (entry.cell.epoch() == entry.epoch)
             && entry.cell.claim_again(entry.epoch)
         {

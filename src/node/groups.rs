@@ -201,9 +201,9 @@ impl Node {
 
     /// Waits until a group has a member, and picks one of them by chance.
     ///
-    /// It may take a while until a node has joined its network and knows the group. After some tries,
-    /// counted in growing intervals with jitter, a warning is logged: then most likely nobody offers the
-    /// service, or the seeds are wrong.
+    /// It may take a while until a node has joined its network and knows the group. After some
+    /// tries, counted in growing intervals with jitter, a warning is logged: then most likely
+    /// nobody offers the service, or the seeds are wrong.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

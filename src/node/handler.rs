@@ -15,8 +15,8 @@ use crate::proto::message::Quick;
 
 /// Code that takes messages whose parts it borrows: see [`Port::rcv_with`](super::Port::rcv_with).
 ///
-/// Where a closure owns its arguments, this takes `&str` and other types that refer to the octets as
-/// they came by the network. Nothing is allocated for such a message.
+/// Where a closure owns its arguments, this takes `&str` and other types that refer to the octets
+/// as they came by the network. Nothing is allocated for such a message.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,14 +80,14 @@ pub(crate) struct Code<H: ?Sized> {
     /// [`Handle::is_quick`], to be asked whoever runs the handler.
     pub(crate) is_quick: bool,
     closed: AtomicBool,
-    /// One at a time runs in a port, so this is never waited for; a lock that need not look after those
-    /// who wait is let go by a mere store.
+    /// One at a time runs in a port, so this is never waited for; a lock that need not look after
+    /// those who wait is let go by a mere store.
     handler: SpinMutex<H>,
 }
 
 impl<H: Handle + ?Sized> Code<H> {
-    /// The handler, for who runs the port. `None` if the port has it no more: look again which it has.
-    /// [`finish`](Self::finish) comes after it.
+    /// The handler, for who runs the port. `None` if the port has it no more: look again which it
+    /// has. [`finish`](Self::finish) comes after it.
     #[inline]
     pub(crate) fn enter(&self) -> Option<SpinMutexGuard<'_, H>> {
         (!self.is_closed()).then(|| self.handler.lock())
@@ -98,8 +98,8 @@ impl<H: Handle + ?Sized> Code<H> {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// The port has this handler no more. What it holds is dropped whoever still remembers it: here, or
-    /// by who is running it.
+    /// The port has this handler no more. What it holds is dropped whoever still remembers it:
+    /// here, or by who is running it.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.finish();

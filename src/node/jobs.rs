@@ -1,9 +1,10 @@
 //! Where port code and monitor actions run.
 //!
 //! Work that comes up on a thread that is already working (a connection's reader, or port code that
-//! sends to a local port) is put on that thread's list and done there, right after the present piece:
-//! no task is woken per message. On any other thread the runtime gets a task for it. Nothing runs
-//! inside `snd` or `kil` themselves, so port code never nests and never runs under a caller's lock.
+//! sends to a local port) is put on that thread's list and done there, right after the present
+//! piece: no task is woken per message. On any other thread the runtime gets a task for it. Nothing
+//! runs inside `snd` or `kil` themselves, so port code never nests and never runs under a caller's
+//! lock.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -44,8 +45,8 @@ pub(crate) fn is_inside() -> bool {
     LIST.with(|list| list.try_borrow().map_or(true, |list| list.is_some()))
 }
 
-/// Runs `code` and then whatever came up meanwhile, in its order. Call it on a thread of the runtime,
-/// or at least from code that holds no lock.
+/// Runs `code` and then whatever came up meanwhile, in its order. Call it on a thread of the
+/// runtime, or at least from code that holds no lock.
 pub(crate) fn enter<R>(runtime: &Handle, code: impl FnOnce() -> R) -> R {
     if is_inside() {
         return code();

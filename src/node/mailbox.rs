@@ -119,8 +119,8 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Dead`] if the port is dead and no message is left: what came before can still be
-    /// received.
+    /// [`RecvError::Dead`] if the port is dead and no message is left: what came before can still
+    /// be received.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -193,8 +193,8 @@ impl Mailbox {
         self.notify.clone()
     }
 
-    /// Receives the oldest message. If none waits and `over` has something, that is the error; it is `None`
-    /// if the port is dead.
+    /// Receives the oldest message. If none waits and `over` has something, that is the error; it
+    /// is `None` if the port is dead.
     pub(super) async fn recv_unless<T>(
         &mut self,
         over: impl Fn() -> Option<T>,

@@ -1,14 +1,14 @@
 //! The node: ports, monitors, links to other nodes, requests, spawning.
 //!
-//! [`Node`] is the handle that everything starts from. What its clones share is one `Inner`; `control`
-//! carries out what the rules of the mesh decide, `link` what those of peering do. `docs/architecture.md`
-//! has the whole picture.
+//! [`Node`] is the handle that everything starts from. What its clones share is one `Inner`;
+//! `control` carries out what the rules of the mesh decide, `link` what those of peering do.
+//! `docs/architecture.md` has the whole picture.
 //!
 //! # What is kept where
 //!
 //! Nothing is shared by the nodes of a process but a count in `config::rc` that makes the names of
-//! temporary files differ. A node keeps all that it knows of the network. A thread keeps what spares the
-//! next message a look-up or an allocation, and what it is doing:
+//! temporary files differ. A node keeps all that it knows of the network. A thread keeps what
+//! spares the next message a look-up or an allocation, and what it is doing:
 //!
 //! | where | what it holds | who clears it |
 //! |---|---|---|
@@ -253,8 +253,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a message, if there is so much room in what waits for the port's node, in octets, or fewer
-    /// messages than [`LOCAL_ROOM`] wait in a port of this node. Otherwise says what to wait for.
+    /// Sends a message, if there is so much room in what waits for the port's node, in octets, or
+    /// fewer messages than [`LOCAL_ROOM`] wait in a port of this node. Otherwise says what to wait
+    /// for.
     pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
         self: &Arc<Self>,
         to: &PortId,
@@ -328,8 +329,9 @@ impl Inner {
         }
     }
 
-    /// Hands the message that is encoded in `cache` to a local port, or to the node port. A message to a
-    /// port that does not exist is dropped. Gives the port back if there is no such room there.
+    /// Hands the message that is encoded in `cache` to a local port, or to the node port. A message
+    /// to a port that does not exist is dropped. Gives the port back if there is no such room
+    /// there.
     fn deliver(
         self: &Arc<Self>,
         cache: &mut SendCache,
@@ -369,8 +371,8 @@ impl Inner {
         }
     }
 
-    /// Hands a message that came by a link to a local port. If the port is idle, handlers run here and
-    /// now: the caller runs no port's code.
+    /// Hands a message that came by a link to a local port. If the port is idle, handlers run here
+    /// and now: the caller runs no port's code.
     pub(crate) fn deliver_now(self: &Arc<Self>, name: &str, message: Message) {
         if self.is_stopping() {
             return;

@@ -40,8 +40,8 @@ impl<E: Display> IntoOutcome for Result<(), E> {
 /// A port of this node: a destination for messages and a context for code.
 ///
 /// Messages are taken one after the other, in the order in which they came. Code that returns an
-/// error or panics kills the port with the reason `die` and the text; nothing else suffers. The port
-/// lives until it is killed, whatever becomes of this handle.
+/// error or panics kills the port with the reason `die` and the text; nothing else suffers. The
+/// port lives until it is killed, whatever becomes of this handle.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -127,8 +127,8 @@ impl Port {
         })
     }
 
-    /// Takes messages whose first element is `tag`, with arguments that may be borrowed from the octets
-    /// that came by the network: see [`Receive`].
+    /// Takes messages whose first element is `tag`, with arguments that may be borrowed from the
+    /// octets that came by the network: see [`Receive`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

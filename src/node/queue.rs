@@ -277,8 +277,8 @@ impl Queue {
     }
 }
 
-/// Keeps the memory of a batch for the next one on this thread, unless there is more already. What is left
-/// in it is dropped.
+/// Keeps the memory of a batch for the next one on this thread, unless there is more already. What
+/// is left in it is dropped.
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
     batch.encoded.clear();

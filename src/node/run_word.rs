@@ -1,8 +1,8 @@
 //! Whether a port is at work, and which handlers it has, in one atomic word.
 //!
-//! The word is changed under the port's lock, but for two steps that a link's reader makes without it:
-//! it claims an idle port whose handlers it knows, and lets it go when nothing came meanwhile. Each
-//! step is one exchange of the whole word for another, so it fails if anything else happened.
+//! The word is changed under the port's lock, but for two steps that a link's reader makes without
+//! it: it claims an idle port whose handlers it knows, and lets it go when nothing came meanwhile.
+//! Each step is one exchange of the whole word for another, so it fails if anything else happened.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,7 +53,8 @@ impl RunWord {
         self.0.load(Ordering::Acquire) & RUNNING != 0
     }
 
-    /// Something was put into the queue. True if the port was idle; it is running then. Under the lock.
+    /// Something was put into the queue. True if the port was idle; it is running then. Under the
+    /// lock.
     #[inline]
     pub(super) fn queued(&self) -> bool {
         const BOTH: u32 = RUNNING | QUEUED;
@@ -72,8 +73,8 @@ impl RunWord {
         self.0.fetch_or(RUNNING, Ordering::AcqRel) & RUNNING == 0
     }
 
-    /// The port does not run any more, and its queue is empty or is not taken by handlers. Under the
-    /// lock.
+    /// The port does not run any more, and its queue is empty or is not taken by handlers. Under
+    /// the lock.
     pub(super) fn stop(&self) {
         self.0.fetch_and(!(RUNNING | QUEUED), Ordering::AcqRel);
     }

@@ -1,7 +1,8 @@
-//! What a thread keeps from one sending to the next: memory to encode in, and where the last message went.
+//! What a thread keeps from one sending to the next: memory to encode in, and where the last
+//! message went.
 //!
-//! Most messages go where the one before went. Remembering a port or a node keeps nothing alive but its
-//! cell: what a dead port or a node that ended held is dropped all the same.
+//! Most messages go where the one before went. Remembering a port or a node keeps nothing alive but
+//! its cell: what a dead port or a node that ended held is dropped all the same.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -57,8 +58,8 @@ pub(crate) fn forget() {
     });
 }
 
-/// Gives this thread a buffer to encode in if it is larger than its own, which is given back instead. A
-/// buffer that was just written is still near the processor.
+/// Gives this thread a buffer to encode in if it is larger than its own, which is given back
+/// instead. A buffer that was just written is still near the processor.
 pub(crate) fn give_buffer(buffer: &mut Vec<u8>) {
     CACHE.with(|cache| {
         if let Ok(mut cache) = cache.try_borrow_mut()
@@ -93,7 +94,8 @@ impl SendCache {
         self.port = None;
     }
 
-    /// The node of this ID, and the octets to be sent to it. It may be [gone](super::link::Retired).
+    /// The node of this ID, and the octets to be sent to it. It may be
+    /// [gone](super::link::Retired).
     #[inline]
     pub(super) fn peer(&mut self, node: &Inner, id: &str) -> (&Arc<Peer>, &mut Vec<u8>) {
         self.peer.take_if(|peer| peer.id.as_str() != id);

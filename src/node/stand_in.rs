@@ -9,8 +9,8 @@ use crate::mesh::Seen;
 use crate::mesh::state::Gossip;
 use crate::proto::{Message, NodeId};
 
-/// What makes a stand-in of a node: it passes messages on. Nothing of this is called under a lock of a
-/// peer's state.
+/// What makes a stand-in of a node: it passes messages on. Nothing of this is called under a lock
+/// of a peer's state.
 pub(crate) trait Relay: Send + Sync {
     /// Takes a message that came by a link, unless it is for the stand-in itself: then false.
     fn pass(

@@ -19,8 +19,8 @@ pub(crate) struct Lifecycle {
     stopping: AtomicBool,
     /// Ends the tasks that end with the node, and begins to [halt](Inner::halt) it.
     stop: CancellationToken,
-    /// Everybody has been told that the node stopped: links are lost, monitors have fired, ports are
-    /// dead.
+    /// Everybody has been told that the node stopped: links are lost, monitors have fired, ports
+    /// are dead.
     halted: CancellationToken,
     /// All tasks of the node: a shutdown waits for them at last.
     tasks: TaskTracker,

@@ -19,9 +19,9 @@ pub(crate) enum Verdict {
 
 /// Decides on an authenticated connection (PROTOCOL.md, "Duplicate connections").
 ///
-/// `up`: a link is there. `proving`: we have proved ourselves on a connection of our own and the peer
-/// decides on it now. Of two such connections the one that the smaller node ID opened stays; both
-/// ends come to that by themselves.
+/// `up`: a link is there. `proving`: we have proved ourselves on a connection of our own and the
+/// peer decides on it now. Of two such connections the one that the smaller node ID opened stays;
+/// both ends come to that by themselves.
 pub(super) fn elect(up: bool, proving: bool, role: Role, own: &NodeId, peer: &NodeId) -> Verdict {
     match (up, role) {
         (true, _) => Verdict::Refuse,

@@ -41,8 +41,8 @@ impl<A> Failing<A> {
         lists.flat_map(|list| list.iter().map(|(_, action)| action))
     }
 
-    /// Whether something that is sent to the port is lost, because its monitors are still to fire. What
-    /// their actions send is for the next link.
+    /// Whether something that is sent to the port is lost, because its monitors are still to fire.
+    /// What their actions send is for the next link.
     pub(super) fn is_losing(&self, name: &str, sender: Sender) -> bool {
         sender == Sender::Program && (self.is_due(name) || self.is_due(""))
     }
@@ -56,8 +56,8 @@ impl<A> Failing<A> {
         self.due.entry(name.into()).or_default().extend(monitors);
     }
 
-    /// Takes out a monitor that has not fired yet. Messages to its port are lost all the same until it
-    /// would have fired, as those before were.
+    /// Takes out a monitor that has not fired yet. Messages to its port are lost all the same until
+    /// it would have fired, as those before were.
     pub(super) fn remove(&mut self, name: &str, serial: u64) -> Option<A> {
         let list = self.due.get_mut(name)?;
         let at = list.iter().position(|(n, _)| *n == serial)?;

@@ -31,7 +31,8 @@ pub(crate) struct Candidate<'a> {
 }
 
 impl<A> Peering<A> {
-    /// A link is wanted, unless there is one. `serial` is the number of the attempt that may follow.
+    /// A link is wanted, unless there is one. `serial` is the number of the attempt that may
+    /// follow.
     pub(crate) fn want(&mut self, serial: u64) -> Vec<Effect> {
         if !matches!(self.phase, Phase::Idle) || self.retired {
             return Vec::new();
@@ -40,9 +41,9 @@ impl<A> Peering<A> {
         vec![Effect::Attempt(serial)]
     }
 
-    /// Asks for the right to prove ourselves on the connection `serial` to the node. False if there is a
-    /// link, or another connection of ours is at that point: from our token on the other side decides,
-    /// and it is to decide on one connection at a time.
+    /// Asks for the right to prove ourselves on the connection `serial` to the node. False if there
+    /// is a link, or another connection of ours is at that point: from our token on the other side
+    /// decides, and it is to decide on one connection at a time.
     pub(crate) fn may_prove(&mut self, serial: u64, now: Instant) -> bool {
         if self.is_proving(now) || self.retired || matches!(self.phase, Phase::Up(_)) {
             return false;
@@ -64,8 +65,8 @@ impl<A> Peering<A> {
         }
     }
 
-    /// Takes a connection as the link, unless the election says otherwise. `next_life` is a number for
-    /// the life that begins if the link is lost at once.
+    /// Takes a connection as the link, unless the election says otherwise. `next_life` is a number
+    /// for the life that begins if the link is lost at once.
     pub(crate) fn establish(
         &mut self,
         candidate: &Candidate<'_>,
@@ -107,8 +108,8 @@ impl<A> Peering<A> {
         (Verdict::Accept, effects)
     }
 
-    /// Everybody was told that the link of that number came up. If it was lost meanwhile, that is told
-    /// only now.
+    /// Everybody was told that the link of that number came up. If it was lost meanwhile, that is
+    /// told only now.
     pub(crate) fn told(&mut self, serial: u64) -> (Wake, Vec<Effect>) {
         match &mut self.phase {
             Phase::Up(up) if up.link.serial == serial => {

@@ -47,8 +47,8 @@ pub(crate) enum Step<A> {
 }
 
 impl<A> Peering<A> {
-    /// The link, or the attempt to get one, is lost, for this reason. `next_life` is a number for the
-    /// next life.
+    /// The link, or the attempt to get one, is lost, for this reason. `next_life` is a number for
+    /// the next life.
     pub(crate) fn lose(&mut self, which: Which, reason: Reason, next_life: u64) -> Vec<Effect> {
         let lost = match (&self.phase, which) {
             (Phase::Failing(_), _) => return Vec::new(),
@@ -89,8 +89,8 @@ impl<A> Peering<A> {
         effects
     }
 
-    /// The next step to settle a loss, to be asked for until it is [settled](Step::Settled). The step
-    /// before is done. `serial` is the number of the attempt that may follow.
+    /// The next step to settle a loss, to be asked for until it is [settled](Step::Settled). The
+    /// step before is done. `serial` is the number of the attempt that may follow.
     pub(crate) fn settle(&mut self, afterwards: Afterwards, serial: u64) -> Step<A> {
         let Phase::Failing(failing) = &mut self.phase else {
             return Step::Settled(Vec::new());

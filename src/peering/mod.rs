@@ -1,4 +1,5 @@
-//! The life of a peer, which is the delivery guarantee: pure rules, without a socket, a clock or a task.
+//! The life of a peer, which is the delivery guarantee: pure rules, without a socket, a clock or a
+//! task.
 //!
 //! ```text
 //!            first message          a connection is elected
@@ -10,14 +11,14 @@
 //!
 //! A [`Peering`] is what a node knows of one other node: whether there is a link, what waits to be
 //! sent, who monitors what. It is told what happens, and answers with [`Effect`]s, which its caller
-//! carries out in their order. What is hot ([`send`](Peering::send), the [`Outbox`]) is a method that
-//! returns its decision; nothing is built for it.
+//! carries out in their order. What is hot ([`send`](Peering::send), the [`Outbox`]) is a method
+//! that returns its decision; nothing is built for it.
 //!
-//! `Failing` is what keeps the guarantee. From the loss of the link until the monitors of a port have
-//! fired, whatever is sent to that port is lost as well, and a monitor that is set on it fires with the
-//! others. What the monitors' own actions send is kept for the next link, and so is what anybody sends
-//! to ports whose monitors have fired. No link comes up before all of them have. The steps in between
-//! are those of [`settle`](Peering::settle).
+//! `Failing` is what keeps the guarantee. From the loss of the link until the monitors of a port
+//! have fired, whatever is sent to that port is lost as well, and a monitor that is set on it fires
+//! with the others. What the monitors' own actions send is kept for the next link, and so is what
+//! anybody sends to ports whose monitors have fired. No link comes up before all of them have. The
+//! steps in between are those of [`settle`](Peering::settle).
 //!
 //! Where each rule stands:
 //!

@@ -1,8 +1,8 @@
 //! What is to be written on a link: who writes it, and when.
 //!
-//! As a rule a task of its own, the writer, takes everything that has gathered since it took the last.
-//! Whoever sends a lone message, and the link's reader at the end of its turn, *flush* in the writer's
-//! place: that spares a task for a message. At most one of them writes at any time.
+//! As a rule a task of its own, the writer, takes everything that has gathered since it took the
+//! last. Whoever sends a lone message, and the link's reader at the end of its turn, *flush* in the
+//! writer's place: that spares a task for a message. At most one of them writes at any time.
 
 use super::terms::{Pace, Wake};
 
@@ -17,7 +17,8 @@ pub(crate) struct Outbox {
     in_flight: usize,
     /// Somebody flushes in the writer's place.
     flushing: bool,
-    /// The next message, if nothing waits before it, is likely to be alone: who sends it flushes it.
+    /// The next message, if nothing waits before it, is likely to be alone: who sends it flushes
+    /// it.
     lone: bool,
     /// Messages appended since the link came up, and how many of them had been at the last pause.
     sent: u64,
@@ -84,7 +85,8 @@ impl Outbox {
         })
     }
 
-    /// Appends a message of the program, in exchange for our buffer if that is better than to copy it.
+    /// Appends a message of the program, in exchange for our buffer if that is better than to copy
+    /// it.
     #[inline]
     pub(super) fn append_buffer(&mut self, encoded: &mut Vec<u8>, pace: Pace) -> Wake {
         if !self.queued.is_empty() {
@@ -111,8 +113,8 @@ impl Outbox {
         }
     }
 
-    /// Something came by the link, or its writer has nothing to do. If no more than one message was sent
-    /// since that was so before, then the next one is likely to be alone as well.
+    /// Something came by the link, or its writer has nothing to do. If no more than one message was
+    /// sent since that was so before, then the next one is likely to be alone as well.
     pub(crate) fn pause(&mut self) {
         self.lone = self.sent.wrapping_sub(self.sent_at_pause) <= 1;
         self.sent_at_pause = self.sent;
@@ -124,8 +126,8 @@ impl Outbox {
         self.pause();
     }
 
-    /// The writer takes what is to be written, and leaves `spare` to gather what follows. What it took
-    /// before is written.
+    /// The writer takes what is to be written, and leaves `spare` to gather what follows. What it
+    /// took before is written.
     pub(crate) fn take(&mut self, spare: Vec<u8>) -> Taken {
         if self.flushing {
             // Who does that wakes the writer if something is left.
@@ -139,8 +141,8 @@ impl Outbox {
         }
     }
 
-    /// Somebody wants to write in the writer's place: the octets, if there are some and nobody writes.
-    /// [`end_flush`](Self::end_flush) has to follow.
+    /// Somebody wants to write in the writer's place: the octets, if there are some and nobody
+    /// writes. [`end_flush`](Self::end_flush) has to follow.
     pub(crate) fn begin_flush(&mut self) -> Result<Vec<u8>, Wake> {
         if self.queued.is_empty() {
             return Err(Wake::Nobody);
@@ -154,8 +156,8 @@ impl Outbox {
         Ok(taken)
     }
 
-    /// So many of the octets that [`begin_flush`](Self::begin_flush) gave went out. The rest is for the
-    /// writer, before what was appended meanwhile.
+    /// So many of the octets that [`begin_flush`](Self::begin_flush) gave went out. The rest is for
+    /// the writer, before what was appended meanwhile.
     pub(crate) fn end_flush(&mut self, mut taken: Vec<u8>, written: usize) -> Wake {
         self.flushing = false;
         self.in_flight = 0;
@@ -200,8 +202,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever writes, and however much goes at once: the octets go out in their order, none twice,
-        /// none left behind while nobody is woken.
+        /// Whoever writes, and however much goes at once: the octets go out in their order, none
+        /// twice, none left behind while nobody is woken.
         #[test]
         fn octets_go_out_in_their_order(ops in prop::collection::vec(op(), 0..60)) {
             let mut outbox = Outbox::begin(b"token".to_vec());

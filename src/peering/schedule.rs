@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// The shortest time between two tries.
 const LEAST_INTERVAL: Duration = Duration::from_millis(400);
 
-/// Two nodes that hear of each other at the same time would both connect, in vain for one of them: the
-/// one with the larger ID begins so much later.
+/// Two nodes that hear of each other at the same time would both connect, in vain for one of them:
+/// the one with the larger ID begins so much later.
 const SECOND: Duration = Duration::from_millis(20);
 
 /// The first tries of a node that hears of many others are spread over this time.
@@ -94,7 +94,8 @@ impl Schedule {
         self.trying.remove(address);
     }
 
-    /// What is to be done now; to be asked again right after it is done. `random` is between 0 and 1.
+    /// What is to be done now; to be asked again right after it is done. `random` is between 0 and
+    /// 1.
     pub(crate) fn next(&mut self, now: Instant, random: f64) -> Next {
         // Nobody is asked for what is known, as long as it may serve.
         let none_left = self.tried >= self.addresses.len();

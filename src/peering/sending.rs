@@ -9,8 +9,8 @@ use crate::proto::message::encode_in;
 use crate::proto::{Framing, Reason};
 
 impl<A> Peering<A> {
-    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` afterwards
-    /// does not matter any more.
+    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded`
+    /// afterwards does not matter any more.
     #[inline]
     pub(crate) fn send(
         &mut self,
@@ -89,8 +89,8 @@ impl<A> Peering<A> {
         if let Phase::Failing(failing) = &mut self.phase
             && failing.is_losing(name, sender)
         {
-            // Who monitors the port anew, or the node, must hear of this loss as well; and what waits for
-            // the next link must not arrive after that.
+            // Who monitors the port anew, or the node, must hear of this loss as well; and what
+            // waits for the next link must not arrive after that.
             if self.monitors.contains_key(name) || self.monitors.contains_key("") {
                 self.waiting = Waiting::default();
                 for (name, anew) in self.monitors.drain() {

@@ -22,7 +22,8 @@ pub(crate) struct Peering<A> {
     pub(super) watched: HashSet<Box<str>>,
     /// How often a link came up.
     pub(super) links: u64,
-    /// The number of the present life. A life ends when the link, or the attempt to get one, is lost.
+    /// The number of the present life. A life ends when the link, or the attempt to get one, is
+    /// lost.
     pub(super) life: u64,
     /// The connection of ours that awaits the other node's token, and since when.
     pub(super) proving: Option<(u64, Instant)>,

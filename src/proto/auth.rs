@@ -105,7 +105,8 @@ pub enum AuthMethod {
     HmacSha3,
     /// HMAC over the greetings with MD6: generations 0 and 1.
     HmacMd6,
-    /// The secret itself, in hexadecimal. Accepted by every node; send it only where nobody listens.
+    /// The secret itself, in hexadecimal. Accepted by every node; send it only where nobody
+    /// listens.
     Cleartext,
 }
 

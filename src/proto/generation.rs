@@ -1,8 +1,8 @@
 //! What differs between the releases of AnyEvent::MP, as data.
 //!
-//! There is one [`Generation`] per link. It answers every question whose answer depends on the release
-//! at the other end; no other code asks for version numbers (PROTOCOL.md, "Generations"). Those whose answer is
-//! a request are answered [where the requests are](crate::proto::verb).
+//! There is one [`Generation`] per link. It answers every question whose answer depends on the
+//! release at the other end; no other code asks for version numbers (PROTOCOL.md, "Generations").
+//! Those whose answer is a request are answered [where the requests are](crate::proto::verb).
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ impl Generation {
         Self::between(Generations::Auto, greeting)
     }
 
-    /// The generation of a link between a node that speaks `ours` and one that greets so: the newest
-    /// that both speak. `None` if there is none.
+    /// The generation of a link between a node that speaks `ours` and one that greets so: the
+    /// newest that both speak. `None` if there is none.
     ///
     /// ```
     /// use aemp::proto::{Generation, Greeting, generation::Generations};
@@ -153,8 +153,8 @@ impl Generation {
         self == Generation::Gen0
     }
 
-    /// Whether a node without listeners sends a keepalive now and then, as nobody could connect to it
-    /// again.
+    /// Whether a node without listeners sends a keepalive now and then, as nobody could connect to
+    /// it again.
     ///
     /// ```
     /// use aemp::Generation;

@@ -25,8 +25,8 @@ pub const PROTOCOL: &str = "aemp";
 /// ```
 pub const GENERATIONS_KEY: &str = "generations";
 
-/// The greeting keys by which a node of generation 2 is known: the versions of its monitoring protocol and
-/// of its services, both 1.
+/// The greeting keys by which a node of generation 2 is known: the versions of its monitoring
+/// protocol and of its services, both 1.
 ///
 /// ```
 /// use aemp::proto::{greeting::MONITOR_KEY, handshake::Local};
@@ -216,8 +216,8 @@ impl Greeting {
             .is_some_and(|provider| provider.starts_with("AE-"))
     }
 
-    /// Whether the greeter can speak the generation of this number on a connection of its own: it lists
-    /// it, or it greets as only that generation does.
+    /// Whether the greeter can speak the generation of this number on a connection of its own: it
+    /// lists it, or it greets as only that generation does.
     ///
     /// ```
     /// use aemp::proto::Greeting;

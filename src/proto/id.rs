@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The ID of a node: a string that is unique in its network.
 ///
-/// Cloning is cheap. Any text is accepted here, as it may come from the network; [`NodeId::checked`]
-/// is for IDs that a user chose.
+/// Cloning is cheap. Any text is accepted here, as it may come from the network;
+/// [`NodeId::checked`] is for IDs that a user chose.
 ///
 /// ```
 /// use aemp::NodeId;
@@ -53,9 +53,9 @@ impl NodeId {
     ///
     /// # Errors
     ///
-    /// [`InvalidNodeId`] for an empty text, for one of more than 1024 octets, and for one with a `#`, a
-    /// `;`, white space or a control character, which would break port IDs or the greeting line
-    /// (PROTOCOL.md, "IDs").
+    /// [`InvalidNodeId`] for an empty text, for one of more than 1024 octets, and for one with a
+    /// `#`, a `;`, white space or a control character, which would break port IDs or the greeting
+    /// line (PROTOCOL.md, "IDs").
     ///
     /// ```
     /// use aemp::proto::NodeId;
@@ -342,8 +342,8 @@ pub fn perl_counter(mut n: u64) -> String {
     out.into_iter().map(char::from).collect()
 }
 
-/// Octets as letters and digits, as Perl nodes write cookies and generated secrets: base64 without its
-/// first `=`, and with `x0 x1 x2` for `x / +`.
+/// Octets as letters and digits, as Perl nodes write cookies and generated secrets: base64 without
+/// its first `=`, and with `x0 x1 x2` for `x / +`.
 ///
 /// ```
 /// use aemp::proto::id::alnumbits;

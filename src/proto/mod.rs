@@ -1,8 +1,9 @@
 //! Octets to messages and back: the AEMP wire protocol without sockets, clocks or randomness.
 //!
 //! Everything here is driven from outside: a caller hands in the octets that arrived, the nonce to
-//! use and the limits to keep, and gets octets to send, events or an error. So a recorded conversation
-//! replays exactly, a fuzzer needs no network, and the node in [`crate::node`] is one caller among others.
+//! use and the limits to keep, and gets octets to send, events or an error. So a recorded
+//! conversation replays exactly, a fuzzer needs no network, and the node in [`crate::node`] is one
+//! caller among others.
 //!
 //! | module | does |
 //! |---|---|

@@ -1,19 +1,19 @@
 //! The requests to a node port, as data (PROTOCOL.md, "Node requests").
 //!
-//! A *verb* is the name of a request that every node of some generation knows. This is the list of them:
-//! what there is to say of a verb stands in its line of the table, and a line that lacks something does
-//! not compile. What is done with a request is not said here, but where it is done, by a `match` that
-//! names every verb, so that the compiler asks for a new one there, too: in `node::request` what the node
-//! port does, in `mesh::database` what the database reads, and in `bridge::translate` how a request gets
-//! from one generation to another (docs/bridge.md).
+//! A *verb* is the name of a request that every node of some generation knows. This is the list of
+//! them: what there is to say of a verb stands in its line of the table, and a line that lacks
+//! something does not compile. What is done with a request is not said here, but where it is done,
+//! by a `match` that names every verb, so that the compiler asks for a new one there, too: in
+//! `node::request` what the node port does, in `mesh::database` what the database reads, and in
+//! `bridge::translate` how a request gets from one generation to another (docs/bridge.md).
 
 use serde::{Serialize, Serializer};
 
 use crate::proto::Generation::{self, Gen0, Gen1a, Gen1b, Gen2};
 
 /// Makes an enum of a table with a line for each verb. The columns: its name, a pattern of the
-/// generations whose nodes know it, and whether `can` says so. Behind `and`, the verbs of another table
-/// are taken in.
+/// generations whose nodes know it, and whether `can` says so. Behind `and`, the verbs of another
+/// table are taken in.
 macro_rules! verbs {
     (
         $(#[$about:meta])*
@@ -74,8 +74,8 @@ macro_rules! verbs {
                 }
             }
 
-            /// Whether a node of that generation says so when it is asked with `can`, or would if its
-            /// generation knew that request.
+            /// Whether a node of that generation says so when it is asked with `can`, or would if
+            /// its generation knew that request.
             ///
             /// See [the enum](Self) for an example.
             pub const fn told_by_can(self, generation: Generation) -> bool {
@@ -130,7 +130,8 @@ verbs! {
         Kil0 = "kil0", [Gen1b | Gen2], true;
         /// A port of the receiver's is to be killed.
         Kil1 = "kil1", [Gen2], true;
-        /// A port is to be created. To Perl this is the name of a function, which `can` does not tell.
+        /// A port is to be created. To Perl this is the name of a function, which `can` does not
+        /// tell.
         Spawn = "AnyEvent::MP::_spawn", [_], false;
         /// A message is to be sent on.
         Snd = "snd", [_], true;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The time between a child's death and its restart: it grows with each death in a row, up to a cap,
-/// and is forgotten once the child has lived long enough.
+/// The time between a child's death and its restart: it grows with each death in a row, up to a
+/// cap, and is forgotten once the child has lived long enough.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,8 +30,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Waits `first` after the first death, then twice as long each time, up to `cap`; less a random
-    /// part of up to a half; reset after a life of 60 s.
+    /// Waits `first` after the first death, then twice as long each time, up to `cap`; less a
+    /// random part of up to a half; reset after a life of 60 s.
     ///
     /// ```
     /// use std::time::Duration;
@@ -71,8 +71,8 @@ impl Backoff {
     }
 
     /// Which part of the wait is up to chance: from 0, always the full wait, to 1, anything from
-    /// nothing to the full wait; 0.5 by default. It keeps the children of many supervisors from coming
-    /// back at the same moment.
+    /// nothing to the full wait; 0.5 by default. It keeps the children of many supervisors from
+    /// coming back at the same moment.
     ///
     /// ```
     /// let exact = aemp::supervise::Backoff::default().jitter(0.0);

@@ -135,8 +135,9 @@ impl Builder {
         self
     }
 
-    /// Creates the supervisor's port on the node and sets out to start the children, in their order.
-    /// Returns at once: see [`Supervisor::ready`]. A [`Context`](crate::Context) will do for the node.
+    /// Creates the supervisor's port on the node and sets out to start the children, in their
+    /// order. Returns at once: see [`Supervisor::ready`]. A [`Context`](crate::Context) will do for
+    /// the node.
     ///
     /// # Errors
     ///

@@ -71,8 +71,9 @@ impl Child {
     }
 
     /// A child of this process: `start` creates a port. It is called for each start and given the
-    /// supervisor's context; it may return a [`Port`], a [`PortId`], a nested [`Supervisor`](super::Supervisor), or a
-    /// `Result` with one of them. An `Err` or a panic is a failed start, which counts as a death.
+    /// supervisor's context; it may return a [`Port`], a [`PortId`], a nested
+    /// [`Supervisor`](super::Supervisor), or a `Result` with one of them. An `Err` or a panic is a
+    /// failed start, which counts as a death.
     ///
     /// `name` is unique among the supervisor's children.
     ///
@@ -107,8 +108,8 @@ impl Child {
     }
 
     /// Like [`local`](Self::local) with asynchronous code: the child counts as started when it is
-    /// done, and children that come after it wait for that (see [the order](super#the-order)). It is
-    /// dropped when the child is to be stopped meanwhile.
+    /// done, and children that come after it wait for that (see [the order](super#the-order)). It
+    /// is dropped when the child is to be stopped meanwhile.
     ///
     /// ```
     /// use aemp::supervise::Child;
@@ -199,7 +200,8 @@ impl Child {
         self
     }
 
-    /// How long to wait before a restart; as the [supervisor](super::Builder::backoff) has it, unless set.
+    /// How long to wait before a restart; as the [supervisor](super::Builder::backoff) has it,
+    /// unless set.
     ///
     /// ```
     /// use aemp::supervise::{Backoff, Child};
@@ -211,8 +213,8 @@ impl Child {
         self
     }
 
-    /// How long its end is waited for after it was killed, before the supervisor goes on without it;
-    /// 5 s, unless set (nested supervisors: without limit). `None`: without limit.
+    /// How long its end is waited for after it was killed, before the supervisor goes on without
+    /// it; 5 s, unless set (nested supervisors: without limit). `None`: without limit.
     ///
     /// A port ends when its present handler is done; on a node that is not connected, or of
     /// AnyEvent::MP before 1.26, it may not end at all.
@@ -227,8 +229,8 @@ impl Child {
         self
     }
 
-    /// How long a local start may take before it counts as failed; without limit, unless set. (Remote
-    /// starts wait for a node, however long that takes.)
+    /// How long a local start may take before it counts as failed; without limit, unless set.
+    /// (Remote starts wait for a node, however long that takes.)
     ///
     /// ```
     /// use aemp::supervise::Child;
@@ -270,12 +272,13 @@ impl std::fmt::Debug for Child {
 /// What the start of a local child has brought about: a port, or a nested supervisor.
 pub struct ChildPort {
     pub(super) port: PortId,
-    /// What is waited for in place of the port's death: a nested supervisor's own children end after its port.
+    /// What is waited for in place of the port's death: a nested supervisor's own children end
+    /// after its port.
     pub(super) end: Option<End>,
 }
 
-/// Resolves once a nested supervisor has ended. It comes as this and not as the supervisor itself, as a supervisor is
-/// made of children.
+/// Resolves once a nested supervisor has ended. It comes as this and not as the supervisor itself,
+/// as a supervisor is made of children.
 pub(super) type End = Pin<Box<dyn Future<Output = Reason> + Send + Sync>>;
 
 impl std::fmt::Debug for ChildPort {

@@ -1,5 +1,5 @@
-//! The decisions of a supervisor, without a clock, a port or chance: what happened comes in with its
-//! time, what is to be done is asked for with [`Core::poll`].
+//! The decisions of a supervisor, without a clock, a port or chance: what happened comes in with
+//! its time, what is to be done is asked for with [`Core::poll`].
 //!
 //! ```text
 //!              poll: Start              started
@@ -11,8 +11,8 @@
 //!      └◀────────────────────────────────────┴───────┘
 //! ```
 //!
-//! A child that is `wanted` and down is started when it is due and what goes before it is there. One
-//! that is `doomed` and up is stopped when what comes after it is down.
+//! A child that is `wanted` and down is started when it is due and what goes before it is there.
+//! One that is `doomed` and up is stopped when what comes after it is down.
 
 use std::time::Duration;
 
@@ -199,7 +199,8 @@ impl Core {
         }
     }
 
-    /// A child ended, or its start failed (which is never `normal`). `roll`, from 0 to 1, is chance.
+    /// A child ended, or its start failed (which is never `normal`). `roll`, from 0 to 1, is
+    /// chance.
     pub(crate) fn ended(&mut self, key: Key, normal: bool, now: Now, roll: f64) -> Verdict {
         let Some(at) = self.index(key) else {
             return Verdict::Expected;

@@ -90,8 +90,8 @@ pub enum SupervisorEvent {
     Missed(u64),
 }
 
-/// The events of a supervisor, from the call of [`events`](super::Supervisor::events) on. At most 64
-/// wait for the reader.
+/// The events of a supervisor, from the call of [`events`](super::Supervisor::events) on. At most
+/// 64 wait for the reader.
 #[derive(Debug)]
 pub struct SupervisorEvents(pub(super) broadcast::Receiver<SupervisorEvent>);
 

@@ -11,8 +11,8 @@ use crate::proto::{PortId, Reason};
 
 /// A running supervisor: see [the module](super).
 ///
-/// This is a handle: clones are the same supervisor. It runs until its port is killed, it gives up, or
-/// the node stops, whatever becomes of the handles.
+/// This is a handle: clones are the same supervisor. It runs until its port is killed, it gives up,
+/// or the node stops, whatever becomes of the handles.
 #[derive(Clone)]
 pub struct Supervisor {
     pub(super) shared: Arc<Shared>,
@@ -78,9 +78,9 @@ impl Supervisor {
         table.info(*table.names.get(name)?)
     }
 
-    /// Adds a child behind the others and starts it. Returns the ID of its port when it has started,
-    /// which may take as long as a remote child waits for a node. If the future is dropped the
-    /// child is added all the same.
+    /// Adds a child behind the others and starts it. Returns the ID of its port when it has
+    /// started, which may take as long as a remote child waits for a node. If the future is dropped
+    /// the child is added all the same.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl Supervisor {
         self.ask(|reply| Command::Restart(name.into(), reply)).await
     }
 
-    /// Stops a child with the reason `shutdown`, and waits for its end. It stays in the list and can
-    /// be started with [`restart`](Self::restart).
+    /// Stops a child with the reason `shutdown`, and waits for its end. It stays in the list and
+    /// can be started with [`restart`](Self::restart).
     ///
     /// # Errors
     ///
@@ -230,8 +230,8 @@ impl Supervisor {
         }
     }
 
-    /// Kills the supervisor's port, as anybody can, and waits until all its children are stopped with
-    /// the same reason.
+    /// Kills the supervisor's port, as anybody can, and waits until all its children are stopped
+    /// with the same reason.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,8 +7,8 @@ use super::terms::Key;
 
 /// How many restarts a supervisor makes within a time before it gives up.
 ///
-/// All its children count together. A restart counts at the moment of the death that it answers; the
-/// stop and start of siblings, and restarts that the program asks for, do not count.
+/// All its children count together. A restart counts at the moment of the death that it answers;
+/// the stop and start of siblings, and restarts that the program asks for, do not count.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,8 +32,8 @@ impl Default for Intensity {
 }
 
 impl Intensity {
-    /// At most `most` restarts `within` a time; one more, and the supervisor gives up. With 0 it gives
-    /// up at the first death that asks for a restart.
+    /// At most `most` restarts `within` a time; one more, and the supervisor gives up. With 0 it
+    /// gives up at the first death that asks for a restart.
     ///
     /// ```
     /// use std::time::Duration;

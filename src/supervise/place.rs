@@ -52,8 +52,8 @@ pub fn on_group(group: impl Into<Arc<str>>) -> Place {
 /// The time between two looks for a node. News of the group or of the node end it early.
 const PATIENCE: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
 
-/// Waits until there is a node. `tell` is called after each look that found none, with the number of
-/// looks.
+/// Waits until there is a node. `tell` is called after each look that found none, with the number
+/// of looks.
 pub(super) async fn find(
     node: &Node,
     place: &Place,
@@ -124,8 +124,8 @@ async fn reach(node: &Node, id: &NodeId, mut tell: impl FnMut(u32)) {
     }
 }
 
-/// Chooses among the nodes that have members. Connected ones come first; `avoid` is taken only if it
-/// is connected and the only one. `roll`, from 0 up to 1, is chance.
+/// Chooses among the nodes that have members. Connected ones come first; `avoid` is taken only if
+/// it is connected and the only one. `roll`, from 0 up to 1, is chance.
 fn choose(
     members: &[PortId],
     is_up: impl Fn(&str) -> bool,

@@ -1,4 +1,5 @@
-//! The supervisor's task: carries out what the [core](super::core) decides, and tells it what happened.
+//! The supervisor's task: carries out what the [core](super::core) decides, and tells it what
+//! happened.
 
 use std::sync::Arc;
 use std::time::Duration;

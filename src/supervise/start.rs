@@ -16,8 +16,8 @@ use crate::node::Context;
 use crate::proto::{NodeId, PortId, Reason};
 
 /// What a supervisor's task hears of. Of each start there is one of `Started`, `Failed` and
-/// `Cancelled`, and after `Started` one `Ended`: as there is one start at a time for a child, few of
-/// them wait.
+/// `Cancelled`, and after `Started` one `Ended`: as there is one start at a time for a child, few
+/// of them wait.
 pub(super) enum Note {
     /// The supervisor's own port died.
     Killed(Reason),

@@ -16,8 +16,8 @@ pub enum Strategy {
     /// All others are stopped, too, the last one first; then all are started, in their order. For
     /// children that are of no use without each other.
     OneForAll,
-    /// Those that were added after it are stopped, the last one first; then it and they are started,
-    /// in their order. For children each of which needs those before it.
+    /// Those that were added after it are stopped, the last one first; then it and they are
+    /// started, in their order. For children each of which needs those before it.
     RestForOne,
 }
 

@@ -1,5 +1,5 @@
-//! What the files of a supervisor call things alike: a child's key, the time, and how a length of it is written. It stands
-//! below all of them, so that none has to ask another one for these.
+//! What the files of a supervisor call things alike: a child's key, the time, and how a length of
+//! it is written. It stands below all of them, so that none has to ask another one for these.
 
 use std::time::Duration;
 

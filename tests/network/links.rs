@@ -202,8 +202,8 @@ async fn two_that_connect_to_each_other_keep_one_link() {
     }
 }
 
-/// A port that is killed while it is at work dies when that is done. A node that stops meanwhile still
-/// tells why the port died.
+/// A port that is killed while it is at work dies when that is done. A node that stops meanwhile
+/// still tells why the port died.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_before_the_end_is_told_before_the_end() {
     let a = listening("last-kill-a").await;

@@ -109,7 +109,8 @@ async fn no_change_of_a_group_is_overlooked() {
 #[tokio::test]
 async fn a_seed_that_is_ourselves_is_forgotten() {
     capture_log();
-    // Bound and not listening, it keeps the address for who asks for it by its number, as the node does.
+    // Bound and not listening, it keeps the address for who asks for it by its number, as the node
+    // does.
     let reserved = tokio::net::TcpSocket::new_v4().unwrap();
     reserved.set_reuseaddr(true).unwrap();
     reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();

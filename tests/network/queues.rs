@@ -74,7 +74,8 @@ async fn a_queue_that_overflows_loses_the_link_and_says_so() {
     node.shutdown().await;
 }
 
-/// Who waits for room in a port of the same node goes on when there is some, and when the port dies.
+/// Who waits for room in a port of the same node goes on when there is some, and when the port
+/// dies.
 #[tokio::test]
 async fn a_local_sender_waits_for_room() {
     let node = Node::local();

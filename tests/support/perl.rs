@@ -1,5 +1,5 @@
-//! What the tests have in common that compare a framing with Perl's own: the process, random values, and messages of
-//! either side on their way to the other.
+//! What the tests have in common that compare a framing with Perl's own: the process, random
+//! values, and messages of either side on their way to the other.
 
 #![allow(dead_code)]
 
@@ -18,8 +18,9 @@ pub struct Perl {
 }
 
 impl Perl {
-    /// Starts Perl with `values.pl` and a script behind it. It says `ready VERSION` once it has what it needs, and then
-    /// answers each line with `ok ..` or what went wrong. Or why there is none; `modules` is what it needs.
+    /// Starts Perl with `values.pl` and a script behind it. It says `ready VERSION` once it has
+    /// what it needs, and then answers each line with `ok ..` or what went wrong. Or why there is
+    /// none; `modules` is what it needs.
     fn start(script: &str, modules: &str) -> Result<Self, String> {
         let script = format!("{}{script}", include_str!("values.pl"));
         let mut process = Command::new("perl")
@@ -41,8 +42,9 @@ impl Perl {
         }
     }
 
-    /// The other side of the comparison `what`, and random values. Without Perl or a module there is none, and that is
-    /// said; with `CI` set it is a failure. `AEMP_SEED` sets the seed of all that is random, on both sides.
+    /// The other side of the comparison `what`, and random values. Without Perl or a module there
+    /// is none, and that is said; with `CI` set it is a failure. `AEMP_SEED` sets the seed of all
+    /// that is random, on both sides.
     pub fn to_compare(what: &str, script: &str, modules: &str) -> Option<(Self, Random)> {
         let mut perl = match Perl::start(script, modules) {
             Ok(perl) => perl,
@@ -121,8 +123,9 @@ pub struct Written<'a> {
     pub came: &'a [u8],
 }
 
-/// Has what Perl writes read: 250 times ten messages, in one stream that is cut into chunks of any size. `read` compares
-/// the message at the beginning of what came and says how many octets it took, or nothing as long as it is not complete.
+/// Has what Perl writes read: 250 times ten messages, in one stream that is cut into chunks of any
+/// size. `read` compares the message at the beginning of what came and says how many octets it
+/// took, or nothing as long as it is not complete.
 pub fn read_streams<S>(
     perl: &mut Perl,
     random: &mut Random,
@@ -141,7 +144,8 @@ pub fn read_streams<S>(
             came.extend_from_slice(chunk);
             rest = later;
             loop {
-                // Behind the last one there is nothing more to find, which the scanner has to see as well.
+                // Behind the last one there is nothing more to find, which the scanner has to see
+                // as well.
                 let octets = messages.get(number).map_or(&[][..], Vec::as_slice);
                 let written = Written {
                     number,
@@ -159,8 +163,8 @@ pub fn read_streams<S>(
     }
 }
 
-/// What a scanner finds: how many messages, where the last one ends, and how it goes on from there. `next` gives the end
-/// of the next one.
+/// What a scanner finds: how many messages, where the last one ends, and how it goes on from there.
+/// `next` gives the end of the next one.
 pub fn scan(
     octets: &[u8],
     mut next: impl FnMut(&[u8]) -> Result<Option<usize>, FramingError>,
@@ -178,8 +182,8 @@ pub fn scan(
     }
 }
 
-/// Has random messages judged, most of them bent by `mutate`, and sees to it that enough of them are still whole and
-/// enough are not.
+/// Has random messages judged, most of them bent by `mutate`, and sees to it that enough of them
+/// are still whole and enough are not.
 pub fn judge_bent(
     random: &mut Random,
     rounds: usize,

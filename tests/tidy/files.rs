@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// A text file: its path from the root of the repository, with `/` between its parts, and what is in it.
+/// A text file: its path from the root of the repository, with `/` between its parts, and what is
+/// in it.
 #[derive(Debug, Clone)]
 pub struct File {
     pub path: String,
@@ -26,7 +27,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The paths of all files of the repository, in order. Folders whose names begin with a dot are left out, but for `.ci`.
+/// The paths of all files of the repository, in order. Folders whose names begin with a dot are
+/// left out, but for `.ci`.
 pub fn all() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = vec![root().to_owned()];

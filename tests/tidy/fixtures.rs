@@ -67,7 +67,8 @@ fn unused(paths: &[String], users: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Conversations that are not in the README, and names in it that are none. There `…` stands for the rest of a name.
+/// Conversations that are not in the README, and names in it that are none. There `…` stands for
+/// the rest of a name.
 fn undescribed(paths: &[String], readme: &File) -> Vec<String> {
     let mut names = Vec::new();
     for line in lines(&readme.text)

@@ -24,7 +24,10 @@ const COLUMNS: usize = 100;
 #[test]
 fn paragraphs_are_wrapped() {
     let files = files::ending(".rs");
-    report("the rule that paragraphs of comments are wrapped", too_wide(&files));
+    report(
+        "the rule that paragraphs of comments are wrapped",
+        too_wide(&files),
+    );
 }
 
 /// Lines of comments that are too long. Code in them, tables and addresses can't be wrapped.
@@ -49,7 +52,9 @@ fn too_wide(files: &[File]) -> Vec<String> {
             let columns = line.chars().count();
             if columns > COLUMNS && !can_not {
                 let (path, n) = (&file.path, n + 1);
-                faults.push(format!("{path}:{n}: {columns} columns, and {COLUMNS} are the most: wrap the paragraph"));
+                faults.push(format!(
+                    "{path}:{n}: {columns} columns, and {COLUMNS} are the most: wrap the paragraph"
+                ));
             }
         }
     }
@@ -63,8 +68,16 @@ fn long_lines_of_comments_are_seen() {
         too_wide(&[File { path, text }]).len()
     };
     let long = "word ".repeat(21);
-    assert_eq!(of(format!("/// {long}\n    // {long}\nlet a = \"{long}\";\n")), 2);
-    assert_eq!(of(format!("/// ```\n/// {long}\n/// ```\n/// | {long} |\n//! http://{long}\n")), 0);
+    assert_eq!(
+        of(format!("/// {long}\n    // {long}\nlet a = \"{long}\";\n")),
+        2
+    );
+    assert_eq!(
+        of(format!(
+            "/// ```\n/// {long}\n/// ```\n/// | {long} |\n//! http://{long}\n"
+        )),
+        0
+    );
     assert_eq!(of(format!("/// {}\n", "x".repeat(96))), 0);
 }
 

@@ -78,7 +78,8 @@ fn joined(from: &str, link: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// Where the links of a line lead within the repository: `[text](target "title")` and `[name]: target`.
+/// Where the links of a line lead within the repository: `[text](target "title")` and `[name]:
+/// target`.
 fn targets<'a>(line: &Line<'a>) -> Vec<&'a str> {
     let mut found = Vec::new();
     let mut at = 0;

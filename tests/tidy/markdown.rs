@@ -1,6 +1,7 @@
 //! Markdown, as far as the rules look into it.
 
-/// A line that is no code block, with its number from 1. Code spans are blanked in `plain` and left in `text`.
+/// A line that is no code block, with its number from 1. Code spans are blanked in `plain` and left
+/// in `text`.
 #[derive(Debug)]
 pub struct Line<'a> {
     pub number: usize,

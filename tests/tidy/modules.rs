@@ -1,7 +1,7 @@
 //! The modules of a crate, the paths in their code, and where each path leads.
 //!
-//! No compiler is asked: sources are read word by word, so that the test needs nothing but itself. What that misses are
-//! names that only a macro puts together.
+//! No compiler is asked: sources are read word by word, so that the test needs nothing but itself.
+//! What that misses are names that only a macro puts together.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::source::{Literals, Token, attribute, blank, is_for_tests, item_end, t
 
 pub type Path = Vec<String>;
 
-/// How many re-exports are followed, one to the next. Names that import each other would lead round in a circle.
+/// How many re-exports are followed, one to the next. Names that import each other would lead round
+/// in a circle.
 const DEEPEST: usize = 8;
 
 /// A crate: its modules by their paths. The root's path is empty.

@@ -10,7 +10,8 @@ use crate::source::{Literals, attribute, blank, tokens};
 
 const DOCUMENT: &str = "PROTOCOL.md";
 
-/// Sections without a proof of their own, and why. An entry whose section has one, or is gone, has to go.
+/// Sections without a proof of their own, and why. An entry whose section has one, or is gone, has
+/// to go.
 const WITHOUT: &[(&str, &str)] = &[
     (
         "The AEMP protocol, generations 0, 1 and 2",
@@ -76,7 +77,8 @@ impl Repository {
         }
     }
 
-    /// The tests of the file of that name: a `.rs` file by the end of its path, else a file of `tests/`.
+    /// The tests of the file of that name: a `.rs` file by the end of its path, else a file of
+    /// `tests/`.
     fn file(&self, name: &str) -> Result<&BTreeSet<String>, String> {
         let named = |path: &str| match name.strip_suffix(".rs") {
             Some(_) => path == name || path.ends_with(&format!("/{name}")),
@@ -189,7 +191,8 @@ fn brackets<'a>(text: &'a str, plain: &'a str) -> Vec<Result<(&'a str, &'a str),
     found
 }
 
-/// Whether what is named in a bracket proves something. `plain` is the same without what is in code spans.
+/// Whether what is named in a bracket proves something. `plain` is the same without what is in code
+/// spans.
 fn check(text: &str, plain: &str, repository: &Repository) -> Result<bool, String> {
     let mut proves = false;
     let mut at = 0;

@@ -1,4 +1,5 @@
-//! Which room of the crate may import which, what pure rooms keep away from, and circles of files within a room.
+//! Which room of the crate may import which, what pure rooms keep away from, and circles of files
+//! within a room.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +16,8 @@ struct Room {
     pure: bool,
 }
 
-/// A pure room has rules only: inputs go in, effects come out. So it is tested, replayed and fuzzed without a network, and
-/// the same inputs always have the same effects.
+/// A pure room has rules only: inputs go in, effects come out. So it is tested, replayed and fuzzed
+/// without a network, and the same inputs always have the same effects.
 const PURE: bool = true;
 /// A shell carries out what the rules say, so it has to do with sockets, tasks and the clock.
 const SHELL: bool = false;
@@ -132,10 +133,12 @@ const IN_TESTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Imports that break the table, to be mended: file, what it imports. An entry whose break is gone has to go as well.
+/// Imports that break the table, to be mended: file, what it imports. An entry whose break is gone
+/// has to go as well.
 const NOT_YET: &[(&str, &str)] = &[];
 
-/// Circles of files, to be opened: all files of each. An entry whose circle is gone, or has other files, has to go as well.
+/// Circles of files, to be opened: all files of each. An entry whose circle is gone, or has other
+/// files, has to go as well.
 const CIRCLES_NOT_YET: &[&[&str]] = &[];
 
 /// The room that may be tangled: the handle, ports and links know each other.
@@ -284,7 +287,8 @@ fn breach(module: &Module, mention: &Mention, import: &str, text: String) -> Bre
     }
 }
 
-/// What of [`IMPURE`] and [`CLOCKS`] a path is. `is_whole`: it was written so, and not by a name that was imported before.
+/// What of [`IMPURE`] and [`CLOCKS`] a path is. `is_whole`: it was written so, and not by a name
+/// that was imported before.
 fn impure(path: &str, is_whole: bool) -> Option<(&'static str, &'static str)> {
     let under = |above: &str| path == above || path.starts_with(&format!("{above}::"));
     let begins = IMPURE
@@ -380,7 +384,8 @@ struct Circle {
     ties: Vec<String>,
 }
 
-/// The circles within each room. Test code counts for nothing here: it may build what it tests out of what stands above it.
+/// The circles within each room. Test code counts for nothing here: it may build what it tests out
+/// of what stands above it.
 fn circles(krate: &Crate) -> Vec<Circle> {
     let mut arrows: BTreeMap<(&str, &str), Vec<(usize, String)>> = BTreeMap::new();
     for (path, module) in &krate.modules {
@@ -388,7 +393,8 @@ fn circles(krate: &Crate) -> Vec<Circle> {
             continue;
         };
         for mention in &module.mentions {
-            // A re-export asks for nothing: who asks for what it passes on has an arrow to where that is.
+            // A re-export asks for nothing: who asks for what it passes on has an arrow to where
+            // that is.
             if module.for_tests || mention.for_tests || mention.re_export {
                 continue;
             }
@@ -484,8 +490,8 @@ fn circle_faults(circles: &[Circle], not_yet: &[&[&str]]) -> Vec<String> {
     new.chain(stale).collect()
 }
 
-/// The compiler sees to it that the command has nothing of the library that is not public, unless a file of the library
-/// is compiled into the command.
+/// The compiler sees to it that the command has nothing of the library that is not public, unless a
+/// file of the library is compiled into the command.
 fn ways_around_the_api(file: &File) -> Vec<String> {
     if !file.path.starts_with("src/bin/") {
         return Vec::new();

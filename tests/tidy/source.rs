@@ -133,7 +133,8 @@ pub fn tokens(blanked: &str) -> Vec<Token> {
     found
 }
 
-/// Where the item ends that begins at `from`: behind its block, or behind its `;`, whichever comes first.
+/// Where the item ends that begins at `from`: behind its block, or behind its `;`, whichever comes
+/// first.
 pub fn item_end(tokens: &[Token], from: usize) -> usize {
     let mut depth = 0usize;
     for (at, token) in tokens.iter().enumerate().skip(from) {
@@ -175,7 +176,8 @@ pub fn attribute(tokens: &[Token], at: usize) -> Option<(Vec<&str>, usize)> {
     None
 }
 
-/// Whether an attribute keeps its item for tests: `#[cfg(test)]`, and `test` in any but `not(test)`.
+/// Whether an attribute keeps its item for tests: `#[cfg(test)]`, and `test` in any but
+/// `not(test)`.
 pub fn is_for_tests(attribute: &[&str]) -> bool {
     let test = attribute.iter().position(|word| *word == "test");
     attribute.first() == Some(&"cfg") && test.is_some_and(|at| at < 2 || attribute[at - 2] != "not")

@@ -1,4 +1,5 @@
-//! Nodes of generations that can't talk to each other, and a Rust node that is a bridge between them.
+//! Nodes of generations that can't talk to each other, and a Rust node that is a bridge between
+//! them.
 
 use serde_json::json;
 

@@ -19,7 +19,8 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-/// Starts a program of one generation: that of side B's release, but for generation 2, which comes without it, ours.
+/// Starts a program of one generation: that of side B's release, but for generation 2, which comes
+/// without it, ours.
 fn start(
     ctx: &mut Ctx,
     seed: &str,

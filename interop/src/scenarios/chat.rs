@@ -1,6 +1,8 @@
-//! The tutorial's chat, in both its styles, with the releases' own programs and ours in any mixture.
+//! The tutorial's chat, in both its styles, with the releases' own programs and ours in any
+//! mixture.
 //!
-//! Side A plays the server, side B the clients anna and cleo; the client bert is side A's, so that a server has clients of both languages.
+//! Side A plays the server, side B the clients anna and cleo; the client bert is side A's, so that
+//! a server has clients of both languages.
 
 use crate::ctx::Ctx;
 use crate::driver::Node;

@@ -82,7 +82,8 @@ impl Program {
         self.is_rust
     }
 
-    /// Types a line. A Perl client reads more than it handles, so only one at a time may be under way.
+    /// Types a line. A Perl client reads more than it handles, so only one at a time may be under
+    /// way.
     pub fn say(&mut self, line: &str) -> Result<()> {
         self.transcript.write(&self.name, "typed", &json!(line));
         let text = format!("{line}\n");

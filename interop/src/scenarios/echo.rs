@@ -17,7 +17,8 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-/// The values as JSON; floats that are whole numbers are written the way that keeps them floats here.
+/// The values as JSON; floats that are whole numbers are written the way that keeps them floats
+/// here.
 pub fn values() -> Vec<Value> {
     serde_json::from_str(
         r#"[0, -1, 2147483648, 9007199254740993, 1.5, 0.1, 1e+20, -0.0, "10", "", "café", "☺", "tab\tnl\nquote\"back\\",
@@ -26,7 +27,8 @@ pub fn values() -> Vec<Value> {
     .unwrap_or_default()
 }
 
-/// The values as they come out where they were decoded by Perl, if they were: JSON::XS reads `-0`, which is how it writes -0.0, as the integer 0.
+/// The values as they come out where they were decoded by Perl, if they were: JSON::XS reads `-0`,
+/// which is how it writes -0.0, as the integer 0.
 fn came(through_perl: bool) -> Vec<Value> {
     let mut values = values();
     if through_perl && let Some(zero) = values.get_mut(7) {

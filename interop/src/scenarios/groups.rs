@@ -1,4 +1,5 @@
-//! Groups: registered before and after the nodes meet, seen by the other, gone with guard, port and node.
+//! Groups: registered before and after the nodes meet, seen by the other, gone with guard, port and
+//! node.
 
 use serde_json::{Value, json};
 
@@ -94,7 +95,8 @@ fn watch(node: &Node, group: &str) -> Result<Option<u64>> {
     Ok(ok["watch"].as_u64())
 }
 
-/// Takes the monitor's events up to the one that shows these members; every event must follow from the one before.
+/// Takes the monitor's events up to the one that shows these members; every event must follow from
+/// the one before.
 fn watched(node: &Node, watch: Option<u64>, members: &[&str]) -> Result<()> {
     let Some(watch) = watch else { return Ok(()) };
     let mut wanted: Vec<Value> = members.iter().map(|m| json!(m)).collect();

@@ -116,7 +116,8 @@ fn remote(ctx: &mut Ctx, one: &Node, other: &Node, receiver: Side) -> Result<()>
     })
 }
 
-/// Does a remote kil arrive there? Not at a Perl node before 1.26; a Rust node that hears it from one may do as it likes.
+/// Does a remote kil arrive there? Not at a Perl node before 1.26; a Rust node that hears it from
+/// one may do as it likes.
 fn delivered(ctx: &Ctx, receiver: Side) -> Option<bool> {
     match ctx.side(receiver) {
         Impl::Perl(release) => Some(release.generation >= Generation::G1b),

@@ -1,4 +1,5 @@
-//! A node or its connection is lost: everyone concerned hears of it once, and a seed is found again.
+//! A node or its connection is lost: everyone concerned hears of it once, and a seed is found
+//! again.
 
 use serde_json::json;
 
@@ -141,7 +142,8 @@ fn seed_back(ctx: &mut Ctx) -> Result<()> {
     ctx.step("the seed is killed");
     alice.kill9()?;
     bob.down("alice")?;
-    // in generation 2 nobody but the seed knew the groups, and what bob had been told stays until there is a new one
+    // in generation 2 nobody but the seed knew the groups, and what bob had been told stays until
+    // there is a new one
     if ctx.pairing.generation() != Some(Generation::G2) {
         bob.group_is("seeds", &[])?;
     }

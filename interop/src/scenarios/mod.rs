@@ -1,4 +1,5 @@
-//! The scenarios, a file each, or a folder of those that share something. To add one: write the file, name it here.
+//! The scenarios, a file each, or a folder of those that share something. To add one: write the
+//! file, name it here.
 
 use crate::scenario::Scenario;
 

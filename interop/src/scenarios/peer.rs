@@ -1,4 +1,5 @@
-//! The script that made the captures, unmodified, on both sides; what it prints is compared with what two Perl nodes print.
+//! The script that made the captures, unmodified, on both sides; what it prints is compared with
+//! what two Perl nodes print.
 
 use std::io::Read;
 use std::process::Command;
@@ -102,7 +103,8 @@ fn listening(ctx: &Ctx, alice: &mut Process, address: std::net::SocketAddr) -> R
     }
 }
 
-/// What bob prints between two Perl nodes, in the form of [`masked`]; it depends on the release of alice.
+/// What bob prints between two Perl nodes, in the form of [`masked`]; it depends on the release of
+/// alice.
 fn expected(ctx: &Ctx) -> Vec<String> {
     let (old, kills) = match ctx.side(Side::A) {
         Impl::Perl(release) => (
@@ -134,7 +136,8 @@ fn expected(ctx: &Ctx) -> Vec<String> {
     lines
 }
 
-/// A printed line without what differs from run to run: port names, the time, the order of nodes and how often one is named.
+/// A printed line without what differs from run to run: port names, the time, the order of nodes
+/// and how often one is named.
 fn masked(line: &str) -> String {
     let (head, rest) = line.split_once(": ").unwrap_or((line, ""));
     match head {

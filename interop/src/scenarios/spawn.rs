@@ -76,7 +76,8 @@ fn bad(ctx: &mut Ctx, one: &Node, other: &Node, way: &str) -> Result<()> {
         let port = one.spawn(other.name(), func, json!(["boom"]))?;
         let mon = one.mon(&port)?;
         let reason = one.fired(mon)?;
-        // a Perl node has forgotten the port by the time the monitor's request arrives; telling the cause is as good
+        // a Perl node has forgotten the port by the time the monitor's request arrives; telling the
+        // cause is as good
         let told = reason
             .first()
             .is_some_and(|v| v == "no_such_port" || v == "die");

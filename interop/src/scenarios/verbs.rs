@@ -62,7 +62,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
 fn cal(ctx: &mut Ctx, one: &Node, other: &Node) -> Result<()> {
     ctx.step(format!("{} calls a port of {}", one.name(), other.name()));
     let echo = other.port("tags")?;
-    // cal puts its reply port last; the node port's `info` takes it so, and from generation 2 on its `can`
+    // cal puts its reply port last; the node port's `info` takes it so, and from generation 2 on
+    // its `can`
     let (msg, reply) = match ctx.pairing.generation() {
         // Perl's true
         Some(Generation::G2) => (json!(["can", "devnull"]), json!(["1"])),

@@ -46,7 +46,8 @@ struct Cli {
 enum Command {
     /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..] [bridge]
     Run {
-        /// A profile's name, then settings as key and value; `bridge` at the end: joins the generations
+        /// A profile's name, then settings as key and value; `bridge` at the end: joins the
+        /// generations
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,

@@ -11,8 +11,8 @@ pub(crate) struct Perl {
 }
 
 impl Perl {
-    /// Looks into `AEMP_PERL_PEERS` (by default `~/aemp-peers`), newest release first, then into the
-    /// perl's own modules.
+    /// Looks into `AEMP_PERL_PEERS` (by default `~/aemp-peers`), newest release first, then into
+    /// the perl's own modules.
     pub(crate) fn find() -> Result<Perl, String> {
         let peers = std::env::var_os("AEMP_PERL_PEERS").map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers"));

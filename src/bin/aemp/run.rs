@@ -22,7 +22,8 @@ pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The word `bridge` at the end stands for `bridge all`, unless it is the value of the setting before it.
+/// The word `bridge` at the end stands for `bridge all`, unless it is the value of the setting
+/// before it.
 fn with_bridge(mut words: Vec<Value>) -> Vec<Value> {
     let text = |word: Option<&Value>| word.and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(words.last()) != "bridge" {

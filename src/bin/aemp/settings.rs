@@ -70,7 +70,8 @@ enum Kind {
     List,
     /// A list that also has `addY`, which keeps each element once, and `delY`.
     Addresses,
-    /// A list that also has `addY`, and `delY` which removes one occurrence. Elements may be arrays.
+    /// A list that also has `addY`, and `delY` which removes one occurrence. Elements may be
+    /// arrays.
     Services,
 }
 
@@ -167,8 +168,9 @@ pub fn is_settings_command(name: &str) -> bool {
     find(name).is_some()
 }
 
-/// Reads arguments as Perl's `aemp` does: a single one that begins with `[` is a JSON array of all of them; of several, each
-/// that begins with `[`, `{` or `"` is JSON. A bracketed IPv6 address is taken as it is (Perl would refuse it).
+/// Reads arguments as Perl's `aemp` does: a single one that begins with `[` is a JSON array of all
+/// of them; of several, each that begins with `[`, `{` or `"` is JSON. A bracketed IPv6 address is
+/// taken as it is (Perl would refuse it).
 ///
 /// # Errors
 ///
@@ -197,13 +199,13 @@ fn read_argument(argument: &str) -> Result<Value, SettingsError> {
     })
 }
 
-/// Carries out a line of subcommands on the configuration, and shows on `out` what they show. The caller saves `rc`, which
-/// says whether that is needed.
+/// Carries out a line of subcommands on the configuration, and shows on `out` what they show. The
+/// caller saves `rc`, which says whether that is needed.
 ///
 /// # Errors
 ///
-/// The first subcommand that fails. The configuration is then as it was, also where earlier subcommands had changed it
-/// (Perl keeps and saves such halves).
+/// The first subcommand that fails. The configuration is then as it was, also where earlier
+/// subcommands had changed it (Perl keeps and saves such halves).
 pub fn run(args: &[String], rc: &mut RcFile, out: &mut dyn Write) -> Result<(), SettingsError> {
     let words: Vec<Word> = read_arguments(args)?
         .into_iter()
@@ -370,7 +372,8 @@ impl Line {
         }
     }
 
-    /// Gives the value for a `set` the form it has in the file, so that Perl nodes can read it as well.
+    /// Gives the value for a `set` the form it has in the file, so that Perl nodes can read it as
+    /// well.
     fn shape(&self, kind: Kind, value: Value) -> Result<Value, SettingsError> {
         match (kind, value) {
             (Kind::Scalar | Kind::Octets, value) => match value {
@@ -429,8 +432,9 @@ impl Line {
     }
 }
 
-/// A text with one character for each octet of the argument. To Perl, arguments are octets, and the tokens of the handshake are
-/// computed from octets: so a secret typed to both commands is the same one, beyond ASCII too.
+/// A text with one character for each octet of the argument. To Perl, arguments are octets, and the
+/// tokens of the handshake are computed from octets: so a secret typed to both commands is the same
+/// one, beyond ASCII too.
 fn octets_as_text(text: &str) -> Value {
     Value::from(text.bytes().map(char::from).collect::<String>())
 }

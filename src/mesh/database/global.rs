@@ -1,8 +1,8 @@
 //! The databases that a global node holds: one of each node that told it its keys, and all merged.
 //!
-//! If several nodes hold a key, the merged database has the value that was set last. When that one is
-//! deleted, another's is *uncovered*: that of a slave of ours if there is one, else that of another
-//! global node.
+//! If several nodes hold a key, the merged database has the value that was set last. When that one
+//! is deleted, another's is *uncovered*: that of a slave of ours if there is one, else that of
+//! another global node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -183,8 +183,8 @@ impl Global {
         told
     }
 
-    /// We are not a node's master any more: it has become a global node. What it monitors it goes on
-    /// to monitor, as global nodes of Perl may have another master.
+    /// We are not a node's master any more: it has become a global node. What it monitors it goes
+    /// on to monitor, as global nodes of Perl may have another master.
     pub(super) fn no_slave(&mut self, node: &NodeId) {
         if let Some(shard) = self.shards.get_mut(node) {
             shard.slave = false;

@@ -1,8 +1,8 @@
 //! The database of generation 2, shared by all nodes (PROTOCOL.md, "Generation 2: the database").
 //!
-//! Every node has a *local database* of families of keys. *Global* nodes, as a rule the seeds, collect
-//! the local databases of the nodes that chose them as *master*, their slaves, tell each other of them
-//! and answer questions about all of them merged. A global node is its own master.
+//! Every node has a *local database* of families of keys. *Global* nodes, as a rule the seeds,
+//! collect the local databases of the nodes that chose them as *master*, their slaves, tell each
+//! other of them and answer questions about all of them merged. A global node is its own master.
 //!
 //! ```text
 //! ordinary node ── g_slave, g_upd, g_mon1, g_db_* ──► its master ◄── g_global, g_set, g_upd ──► other

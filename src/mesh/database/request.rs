@@ -76,8 +76,8 @@ const MAX_ADDRESSES: usize = 64;
 impl Request {
     /// Reads a message to the node port. `None`: it is about something else.
     ///
-    /// This is as lenient as Perl is: missing arguments and undefined values are empty, numbers are as
-    /// good as strings, further arguments are ignored.
+    /// This is as lenient as Perl is: missing arguments and undefined values are empty, numbers are
+    /// as good as strings, further arguments are ignored.
     pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
         let Some(verb) = message.tag().and_then(|tag| Verb::parse(&tag)) else {
             return Ok(None);

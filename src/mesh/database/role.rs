@@ -247,8 +247,8 @@ impl State {
         }
     }
 
-    /// On a global node: finds nodes that are to be found, or gives up. While another global node has
-    /// to tell us the databases of its slaves yet, there is hope.
+    /// On a global node: finds nodes that are to be found, or gives up. While another global node
+    /// has to tell us the databases of its slaves yet, there is hope.
     pub(super) fn settle_finds(&mut self) {
         if !self.is_global() || self.local.finds.is_empty() {
             return;

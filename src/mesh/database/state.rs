@@ -1,4 +1,5 @@
-//! What a node knows and remembers. What it does with that is said above, in a file for each of its roles.
+//! What a node knows and remembers. What it does with that is said above, in a file for each of its
+//! roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 

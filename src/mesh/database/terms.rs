@@ -90,7 +90,8 @@ pub(crate) enum Effect {
     Connect(NodeId, Vec<String>),
     /// The node that was to be found has no known address: what waits for it fails.
     Unknown(NodeId),
-    /// The answer to a question. Its form is that of the [`Kind`] asked for, whatever the master said.
+    /// The answer to a question. Its form is that of the [`Kind`] asked for, whatever the master
+    /// said.
     Reply(u64, Value),
     /// For these monitors: what changed.
     Changed {
@@ -106,8 +107,8 @@ pub(crate) enum Effect {
 
 /// How a family is not what it was before.
 ///
-/// A monitor's first change lists what there is as added, and comes even if that is nothing. No later
-/// one is empty. A key is added only if it is not there, changed or deleted only if it is.
+/// A monitor's first change lists what there is as added, and comes even if that is nothing. No
+/// later one is empty. A key is added only if it is not there, changed or deleted only if it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) family: String,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// A value. It is held in several places at once (by the node that set it, merged, by a monitor), but
-/// exists once.
+/// A value. It is held in several places at once (by the node that set it, merged, by a monitor),
+/// but exists once.
 #[derive(Debug, Clone)]
 pub(crate) struct Val(Arc<Value>);
 
@@ -61,7 +61,8 @@ pub(super) fn plain(family: Family) -> BTreeMap<String, Value> {
 pub(crate) struct Limits {
     /// Keys in all families together. Default: a million.
     pub(crate) keys: usize,
-    /// Octets of all family names, keys and values, roughly as they lie in memory. Default: 256 MiB.
+    /// Octets of all family names, keys and values, roughly as they lie in memory. Default: 256
+    /// MiB.
     pub(crate) octets: usize,
     /// Families that a node monitors at us. Default: 100,000.
     pub(crate) monitors: usize,

@@ -18,7 +18,8 @@ pub(crate) enum Gossip {
 }
 
 impl Gossip {
-    /// Reads a message to the gossip port. `None`: a tag that we don't know, which Perl ignores, too.
+    /// Reads a message to the gossip port. `None`: a tag that we don't know, which Perl ignores,
+    /// too.
     pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
         let Some(tag) = message.tag() else {
             return Ok(None);

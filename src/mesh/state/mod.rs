@@ -1,7 +1,7 @@
 //! The rules of the mesh in generations 0 and 1, and the seeds of all, as inputs and effects.
 //!
-//! On each connected node that speaks generation 0 or 1 we own a *gossip port*: one that we spawned there and that
-//! takes our gossip. The peer has the same here.
+//! On each connected node that speaks generation 0 or 1 we own a *gossip port*: one that we spawned
+//! there and that takes our gossip. The peer has the same here.
 //!
 //! | module | does |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Stand-ins, by which a bridge lets nodes of different generations reach each other (docs/bridge.md).
+//! Stand-ins, by which a bridge lets nodes of different generations reach each other
+//! (docs/bridge.md).
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ impl State {
         }
     }
 
-    /// Tells a node of the stand-ins, or of one, in its generation. To one with listeners they connect by
-    /// themselves.
+    /// Tells a node of the stand-ins, or of one, in its generation. To one with listeners they
+    /// connect by themselves.
     pub(super) fn tell_vouched(&mut self, listener: &NodeId, of: Option<&NodeId>) {
         let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
             return;

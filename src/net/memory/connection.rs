@@ -1,7 +1,8 @@
 //! A connection: two sides, and a lane for what each of them writes.
 //!
-//! One lock holds both lanes, since what a side may write depends on what has arrived from the other. Others are
-//! woken, and their wakers dropped, only after it was released: either may run code that comes back here.
+//! One lock holds both lanes, since what a side may write depends on what has arrived from the
+//! other. Others are woken, and their wakers dropped, only after it was released: either may run
+//! code that comes back here.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -52,8 +53,8 @@ struct Lane {
     latest: Option<Instant>,
     /// The end of the stream.
     end: Option<Due>,
-    /// The news that the side that writes here is gone, and so reads nothing either; and whether it went with
-    /// octets unread, which resets the connection.
+    /// The news that the side that writes here is gone, and so reads nothing either; and whether it
+    /// went with octets unread, which resets the connection.
     gone: Option<(Due, bool)>,
     reader: Option<Waker>,
     /// Those that wait for room, in the order in which they began to.
@@ -108,7 +109,8 @@ impl Connection {
         }
     }
 
-    /// Gives the result of a read, or else when to try again: if that is not known, there will be a wake.
+    /// Gives the result of a read, or else when to try again: if that is not known, there will be a
+    /// wake.
     fn try_read(
         &self,
         side: Side,
@@ -126,8 +128,8 @@ impl Connection {
                 _replaced = register(&mut lane.reader, cx);
                 return Err(wait);
             }
-            // However fast it goes, other tasks get their turn. A task is woken later if it has to wait for
-            // that, not here, under the lock.
+            // However fast it goes, other tasks get their turn. A task is woken later if it has to
+            // wait for that, not here, under the lock.
             if pin!(tokio::task::coop::consume_budget())
                 .poll(cx)
                 .is_pending()

@@ -9,8 +9,8 @@ use super::network::{Name, Network};
 use super::pipe::Pipe;
 use super::route::count;
 
-/// A host in a [`Network`]. Clones, and those that [`Network::host`] gives for the same name, are the same
-/// host.
+/// A host in a [`Network`]. Clones, and those that [`Network::host`] gives for the same name, are
+/// the same host.
 #[derive(Debug, Clone)]
 pub struct Host {
     network: Network,
@@ -40,8 +40,9 @@ impl Host {
         &self.network
     }
 
-    /// Listens on `address`, which is `name:port` with the name of this host, or `*` in its place. A port of `0`
-    /// or `*` is the next one that is free: from 1 on, each once before any is given again.
+    /// Listens on `address`, which is `name:port` with the name of this host, or `*` in its place.
+    /// A port of `0` or `*` is the next one that is free: from 1 on, each once before any is given
+    /// again.
     ///
     /// # Errors
     ///
@@ -73,14 +74,15 @@ impl Host {
         Ok(Listener::new(self.network.clone(), address, receiver))
     }
 
-    /// Connects to `address`, which is `name:port`. That takes the delays there and back, and longer if as many as
-    /// 1024 connections wait there to be accepted. In a [partition](Network::partition) it waits for the end of
-    /// that. Who stops waiting for it closes the connection, if the listener has it already.
+    /// Connects to `address`, which is `name:port`. That takes the delays there and back, and
+    /// longer if as many as 1024 connections wait there to be accepted. In a
+    /// [partition](Network::partition) it waits for the end of that. Who stops waiting for it
+    /// closes the connection, if the listener has it already.
     ///
     /// # Errors
     ///
-    /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) if nobody listens there when the attempt arrives, and
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is no address.
+    /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) if nobody listens there when the attempt
+    /// arrives, and [`InvalidInput`](ErrorKind::InvalidInput) if it is no address.
     ///
     /// # Panics
     ///
@@ -116,8 +118,8 @@ impl Host {
         pipe.ok_or_else(|| ErrorKind::ConnectionRefused.into())
     }
 
-    /// A number that depends on the seed of the network and the name of this host and on nothing else, to seed
-    /// with it what is random on this host.
+    /// A number that depends on the seed of the network and the name of this host and on nothing
+    /// else, to seed with it what is random on this host.
     pub fn rng_seed(&self) -> u64 {
         let octets = self.name.bytes().map(u64::from);
         octets.fold(mix(self.network.0.seed), |seed, octet| mix(seed ^ octet))

@@ -11,8 +11,8 @@ use super::pipe::Pipe;
 /// How many connections may wait to be accepted; who dials then waits until there is room.
 pub(super) const BACKLOG: usize = 1024;
 
-/// A listener on a [`Host`](super::Host). Dropping it frees the address and closes the connections that wait
-/// to be accepted.
+/// A listener on a [`Host`](super::Host). Dropping it frees the address and closes the connections
+/// that wait to be accepted.
 pub struct Listener {
     network: Network,
     address: String,
@@ -28,8 +28,8 @@ impl Listener {
         }
     }
 
-    /// The next connection, in the order of their arrival, and the address that it comes from. Who stops waiting
-    /// for it has lost none.
+    /// The next connection, in the order of their arrival, and the address that it comes from. Who
+    /// stops waiting for it has lost none.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! A network in memory: hosts, listeners and connections without sockets, with delays and faults.
 //!
-//! A [`Network`] has [`Host`]s with names. A host listens on addresses `name:port`, and dials those of others. On a
-//! current-thread runtime, and with tokio's clock paused, a whole network runs in virtual time, in no time, and
-//! the same way each time: nothing here is random, and nothing is served in another order than it came in.
+//! A [`Network`] has [`Host`]s with names. A host listens on addresses `name:port`, and dials those
+//! of others. On a current-thread runtime, and with tokio's clock paused, a whole network runs in
+//! virtual time, in no time, and the same way each time: nothing here is random, and nothing is
+//! served in another order than it came in.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -40,21 +41,25 @@
 //!
 //! # What is as with TCP, and what is not
 //!
-//! - A connection carries octets, in order, each way by itself; an end of the stream arrives behind them. Octets
-//!   that were written and not yet read count for the [capacity](Network::set_capacity), wherever they are.
-//!   Room is there again as soon as they are read: no delay is counted for that.
-//! - Dialling takes the delay there and that back; the listener has the connection after the first of them.
-//! - A side that is dropped with octets unread [resets](Pipe) the connection. What is sent to a side that is gone is
-//!   lost without an error, until the end of the stream from there has arrived.
-//! - Nothing gets lost on the way, or slower for being much: a delay is all there is of latency, and a
-//!   [partition](Network::partition) holds what a real network would send again.
-//! - No connection ends by itself, however long a partition lasts: who wants to notice uses a timeout.
+//! - A connection carries octets, in order, each way by itself; an end of the stream arrives behind
+//!   them. Octets that were written and not yet read count for the
+//!   [capacity](Network::set_capacity), wherever they are. Room is there again as soon as they are
+//!   read: no delay is counted for that.
+//! - Dialling takes the delay there and that back; the listener has the connection after the first
+//!   of them.
+//! - A side that is dropped with octets unread [resets](Pipe) the connection. What is sent to a
+//!   side that is gone is lost without an error, until the end of the stream from there has
+//!   arrived.
+//! - Nothing gets lost on the way, or slower for being much: a delay is all there is of latency,
+//!   and a [partition](Network::partition) holds what a real network would send again.
+//! - No connection ends by itself, however long a partition lasts: who wants to notice uses a
+//!   timeout.
 //!
 //! # Time
 //!
-//! Delays go by the clock of the runtime in which a write, a read or a fault happens. tokio counts milliseconds,
-//! and rounds up. A paused clock is only seen within its runtime: what another thread writes is dated by the
-//! real time.
+//! Delays go by the clock of the runtime in which a write, a read or a fault happens. tokio counts
+//! milliseconds, and rounds up. A paused clock is only seen within its runtime: what another thread
+//! writes is dated by the real time.
 
 mod connection;
 mod host;

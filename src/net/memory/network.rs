@@ -66,12 +66,14 @@ pub(super) struct Way {
 pub struct Traffic {
     /// Connections that the first host dialled and the second one's listener got.
     pub connections: u64,
-    /// Octets that the first host sent and the second one read, in connections that either had dialled.
+    /// Octets that the first host sent and the second one read, in connections that either had
+    /// dialled.
     pub octets: u64,
 }
 
 impl Network {
-    /// A network without delays or faults. All that depends on `seed` are the numbers of [`Host::rng_seed`](super::Host::rng_seed).
+    /// A network without delays or faults. All that depends on `seed` are the numbers of
+    /// [`Host::rng_seed`](super::Host::rng_seed).
     pub fn new(seed: u64) -> Self {
         Network(Arc::new(Shared {
             seed,
@@ -88,8 +90,8 @@ impl Network {
         }))
     }
 
-    /// How many octets may lie in a connection, each way, of those that are made from now on: at first 64 KiB.
-    /// Writers wait when it is full.
+    /// How many octets may lie in a connection, each way, of those that are made from now on: at
+    /// first 64 KiB. Writers wait when it is full.
     ///
     /// # Panics
     ///
@@ -99,8 +101,8 @@ impl Network {
         self.0.state.lock().capacity = octets;
     }
 
-    /// How long everything takes that is sent from now on, between all hosts and within each, except where
-    /// [`set_delay`](Self::set_delay) says otherwise: at first no time at all.
+    /// How long everything takes that is sent from now on, between all hosts and within each,
+    /// except where [`set_delay`](Self::set_delay) says otherwise: at first no time at all.
     pub fn set_default_delay(&self, delay: Duration) {
         let mut state = self.0.state.lock();
         state.default_delay = delay;
@@ -109,9 +111,9 @@ impl Network {
         }
     }
 
-    /// How long everything takes that is sent from one host to another from now on: octets, ends of streams,
-    /// connection attempts and the answers to them. Within a connection nothing arrives before what was sent
-    /// earlier, even if the delay has become shorter.
+    /// How long everything takes that is sent from one host to another from now on: octets, ends of
+    /// streams, connection attempts and the answers to them. Within a connection nothing arrives
+    /// before what was sent earlier, even if the delay has become shorter.
     pub fn set_delay(&self, from: &str, to: &str, delay: Duration) {
         let mut state = self.0.state.lock();
         let way = state.way(&from.into(), &to.into());
@@ -119,9 +121,10 @@ impl Network {
         way.route.set_delay(delay);
     }
 
-    /// Resets every connection between the two hosts at once, whoever dialled it and whatever delays and partitions
-    /// there are: both sides get [`ConnectionReset`](ErrorKind::ConnectionReset), and what they have not read yet is
-    /// lost. New connections can be made, and attempts that are on their way go on.
+    /// Resets every connection between the two hosts at once, whoever dialled it and whatever
+    /// delays and partitions there are: both sides get
+    /// [`ConnectionReset`](ErrorKind::ConnectionReset), and what they have not read yet is lost.
+    /// New connections can be made, and attempts that are on their way go on.
     pub fn cut(&self, a: &str, b: &str) {
         // A connection goes both ways, so either way knows it.
         for connection in self.route(a, b).connections() {
@@ -129,9 +132,9 @@ impl Network {
         }
     }
 
-    /// Lets nothing that one host sends arrive at the other until [`heal`](Self::heal): octets, ends of streams,
-    /// connection attempts, and the answers to those, all wait and go on then. The other direction is not
-    /// concerned. What has arrived by now can still be read.
+    /// Lets nothing that one host sends arrive at the other until [`heal`](Self::heal): octets,
+    /// ends of streams, connection attempts, and the answers to those, all wait and go on then. The
+    /// other direction is not concerned. What has arrived by now can still be read.
     pub fn partition(&self, from: &str, to: &str) {
         let mut state = self.0.state.lock();
         let key = (from.into(), to.into());
@@ -139,8 +142,8 @@ impl Network {
         state.refresh(|way| *way == key);
     }
 
-    /// Ends a [partition](Self::partition): what was held arrives now, in its order, or when its delay is over.
-    /// Does nothing about [`isolate`](Self::isolate).
+    /// Ends a [partition](Self::partition): what was held arrives now, in its order, or when its
+    /// delay is over. Does nothing about [`isolate`](Self::isolate).
     pub fn heal(&self, from: &str, to: &str) {
         let key = (from.into(), to.into());
         self.release(|state| {
@@ -149,7 +152,8 @@ impl Network {
         });
     }
 
-    /// Partitions a host from all others, in both directions, until [`rejoin`](Self::rejoin). It still reaches itself.
+    /// Partitions a host from all others, in both directions, until [`rejoin`](Self::rejoin). It
+    /// still reaches itself.
     pub fn isolate(&self, name: &str) {
         let mut state = self.0.state.lock();
         state.isolated.insert(name.into());
@@ -194,7 +198,8 @@ impl Network {
         state.way(&from.into(), &to.into()).route.clone()
     }
 
-    /// Does something that opens routes, and wakes those who wait for that when no lock is held any more.
+    /// Does something that opens routes, and wakes those who wait for that when no lock is held any
+    /// more.
     fn release(&self, open: impl FnOnce(&mut State) -> Vec<Arc<Route>>) {
         let opened = open(&mut self.0.state.lock());
         for route in opened {
@@ -246,8 +251,8 @@ impl State {
         })
     }
 
-    /// Holds or opens each of the chosen routes, as it should be now. Gives those that were opened, to be woken
-    /// when no lock is held.
+    /// Holds or opens each of the chosen routes, as it should be now. Gives those that were opened,
+    /// to be woken when no lock is held.
     fn refresh(&self, chosen: impl Fn(&(Name, Name)) -> bool) -> Vec<Arc<Route>> {
         let mut opened = Vec::new();
         for (key, way) in self.ways.iter().filter(|(key, _)| chosen(key)) {

@@ -13,17 +13,17 @@ use super::route::Timer;
 
 /// One end of a connection in a [`Network`](super::Network), in the place of a TCP socket.
 ///
-/// What is written at one end is read at the other, in order. A shutdown sends the end of the stream, which is
-/// read after all that was written before it. So does dropping the pipe; if there are octets then that arrived
-/// and were not read, that resets the connection, as with TCP: once the other side learns of it, what it has
-/// not read yet is lost to it.
+/// What is written at one end is read at the other, in order. A shutdown sends the end of the
+/// stream, which is read after all that was written before it. So does dropping the pipe; if there
+/// are octets then that arrived and were not read, that resets the connection, as with TCP: once
+/// the other side learns of it, what it has not read yet is lost to it.
 ///
 /// # Errors
 ///
-/// Reads and writes fail with [`ConnectionReset`](io::ErrorKind::ConnectionReset) when the connection was
-/// [cut](super::Network::cut) or reset by the other side, and writes with
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) after a shutdown, or when the news has arrived that the other end
-/// was dropped.
+/// Reads and writes fail with [`ConnectionReset`](io::ErrorKind::ConnectionReset) when the
+/// connection was [cut](super::Network::cut) or reset by the other side, and writes with
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) after a shutdown, or when the news has arrived that
+/// the other end was dropped.
 ///
 /// # Panics
 ///
@@ -162,7 +162,8 @@ impl WriteHalf {
         .await;
     }
 
-    /// Drops it without sending the end of the stream, which goes out when the other half is dropped, too.
+    /// Drops it without sending the end of the stream, which goes out when the other half is
+    /// dropped, too.
     pub(crate) fn forget(mut self) {
         self.ends = false;
     }

@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What goes over a route both ways, and is told what becomes of it. That is a [connection](super::connection), which
-/// stands above its routes, so that they know it by no more than this.
+/// What goes over a route both ways, and is told what becomes of it. That is a
+/// [connection](super::connection), which stands above its routes, so that they know it by no more
+/// than this.
 pub(super) trait Traveller: Send + Sync {
     /// Looks again whether something has arrived.
     fn wake_all(&self);
@@ -47,8 +48,8 @@ struct State {
 pub(super) struct Due {
     /// `None`: at once.
     pub(super) at: Option<Instant>,
-    /// How many partitions there had been when it was sent. The time alone does not tell what was sent
-    /// before a partition from what was sent after it: a paused clock shows the same for both.
+    /// How many partitions there had been when it was sent. The time alone does not tell what was
+    /// sent before a partition from what was sent after it: a paused clock shows the same for both.
     partitions: u64,
 }
 

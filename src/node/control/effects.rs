@@ -17,8 +17,8 @@ use crate::proto::generation::Generations;
 use crate::proto::{Message, NodeId, PortId};
 
 impl Rules {
-    /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of groups
-    /// what has changed.
+    /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of
+    /// groups what has changed.
     pub(super) fn carry_out(&mut self, node: &Arc<Inner>, effects: Vec<Effect>) {
         for effect in effects {
             self.perform(node, effect);
@@ -44,7 +44,8 @@ impl Rules {
                 node.monitor(&port, Action::call(died));
             }
             Effect::Connect(id, addresses, version) => {
-                // Only for the version that is greeted with anyway: nodes that speak several do better then.
+                // Only for the version that is greeted with anyway: nodes that speak several do
+                // better then.
                 let first = node.handshake.first_version();
                 if let Some(version) = version.filter(|version| *version == first) {
                     node.versions.expect(&addresses, version);

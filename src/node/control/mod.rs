@@ -1,8 +1,8 @@
 //! The control plane: carries out what the rules of [`mesh`](crate::mesh) decide.
 //!
-//! The rules are told what happens, under one lock that no message between ports ever takes, and their
-//! effects are carried out in their order before it is given back. What is for the program (followers of
-//! groups, answers and changes of the database) is kept here beside them.
+//! The rules are told what happens, under one lock that no message between ports ever takes, and
+//! their effects are carried out in their order before it is given back. What is for the program
+//! (followers of groups, answers and changes of the database) is kept here beside them.
 
 mod database;
 mod effects;
@@ -278,8 +278,8 @@ impl Control {
         }
     }
 
-    /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made on
-    /// demand.
+    /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made
+    /// on demand.
     pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
         let connect = match node.handshake.generations {
             Generations::Only(2) => Connect::OnDemand,

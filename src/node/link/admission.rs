@@ -193,8 +193,8 @@ impl Drop for Proving {
     }
 }
 
-/// Decides what becomes of a connection, by what the peer claims to be: refused, or gone on with, if
-/// need be with the right to prove ourselves on it.
+/// Decides what becomes of a connection, by what the peer claims to be: refused, or gone on with,
+/// if need be with the right to prove ourselves on it.
 fn decide(
     node: &Arc<Inner>,
     greeted: &Greeted,

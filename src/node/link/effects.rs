@@ -69,8 +69,8 @@ impl Peer {
         self.carry_out(node, state, effects);
     }
 
-    /// Carries out what the rules have decided, in that order. The lock is held until something is to be
-    /// told that others have to say about.
+    /// Carries out what the rules have decided, in that order. The lock is held until something is
+    /// to be told that others have to say about.
     pub(super) fn carry_out(
         self: &Arc<Self>,
         node: &Arc<Inner>,

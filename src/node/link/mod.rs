@@ -196,8 +196,8 @@ impl Peer {
         })
     }
 
-    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` after it was
-    /// sent does not matter any more.
+    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` after
+    /// it was sent does not matter any more.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -217,8 +217,8 @@ impl Peer {
         })
     }
 
-    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to; the
-    /// first time, to the present one.
+    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to;
+    /// the first time, to the present one.
     pub(crate) fn forward(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -273,7 +273,8 @@ impl Peer {
         let _ = self.decide(node, |rules| rules.tell_missing(&port));
     }
 
-    /// Monitors a port there, or with an empty name the node. The action is taken, unless that fails.
+    /// Monitors a port there, or with an empty name the node. The action is taken, unless that
+    /// fails.
     pub(crate) fn monitor(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -316,8 +317,8 @@ impl Peer {
         self.state.lock().rules.monitors_port(name)
     }
 
-    /// A port there died, as the node tells us: its monitors fire, in the order of its messages. The
-    /// caller is the link's reader.
+    /// A port there died, as the node tells us: its monitors fire, in the order of its messages.
+    /// The caller is the link's reader.
     pub(crate) fn port_died(&self, node: &Arc<Inner>, name: &str, reason: &Reason) {
         let due = self.state.lock().rules.died(name);
         for action in due {

@@ -12,7 +12,8 @@ use crate::peering::{Peering, Taken, Wake};
 pub(super) enum Cause {
     /// A message was sent.
     Sent,
-    /// Something came by the link, so the next message that is sent need not be gathered with others.
+    /// Something came by the link, so the next message that is sent need not be gathered with
+    /// others.
     Came,
 }
 
@@ -63,7 +64,8 @@ impl Peer {
         self.wake_writer(&state, wake);
     }
 
-    /// The writer sleeps. Keeps no larger buffer than this for what is to be written next, in octets.
+    /// The writer sleeps. Keeps no larger buffer than this for what is to be written next, in
+    /// octets.
     pub(super) fn writer_sleeps(&self, octets: usize) {
         self.state.lock().rules.outbox().writer_sleeps(octets);
     }
@@ -87,8 +89,8 @@ impl Peer {
         Some(taken)
     }
 
-    /// Runs a turn of the link's reader, which writes at its end what was sent meanwhile: the answer to a
-    /// lone message needs no other task.
+    /// Runs a turn of the link's reader, which writes at its end what was sent meanwhile: the
+    /// answer to a lone message needs no other task.
     pub(super) fn read_turn<T>(&self, link: &Arc<Link>, turn: impl FnOnce() -> T) -> T {
         let result = thread::reading(link, turn);
         self.flush(link, Cause::Came);

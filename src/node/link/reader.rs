@@ -19,12 +19,12 @@ use crate::node::{FastPath, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
 
-/// After so many octets of input, what was sent meanwhile is written, so that answers do not wait for the
-/// end of a large block.
+/// After so many octets of input, what was sent meanwhile is written, so that answers do not wait
+/// for the end of a large block.
 const FLUSHED: usize = 16 * 1024;
 
-/// Behind a message that is not yet complete and already longer than this, in octets, so many are taken
-/// the usual way: trying to read such a message at once is in vain most of the time.
+/// Behind a message that is not yet complete and already longer than this, in octets, so many are
+/// taken the usual way: trying to read such a message at once is in vain most of the time.
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
 

@@ -25,7 +25,8 @@ impl Peers {
         self.0.get(id).map(|peer| peer.clone())
     }
 
-    /// The peer of this ID, which is new if there was none: `life` gives the number of its first life.
+    /// The peer of this ID, which is new if there was none: `life` gives the number of its first
+    /// life.
     pub(crate) fn get_or_add(&self, id: &str, life: impl FnOnce() -> u64) -> Arc<Peer> {
         if let Some(peer) = self.get(id) {
             return peer;

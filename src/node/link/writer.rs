@@ -20,8 +20,8 @@ const SPARE_SIZE: usize = 1024 * 1024;
 /// Nor one of more than this while there is nothing to write.
 const IDLE_SIZE: usize = 4 * 1024;
 
-/// Lets the tasks go first that are ready by now. Unlike tokio's `yield_now`, which means to let the system
-/// go first too, this asks it nothing.
+/// Lets the tasks go first that are ready by now. Unlike tokio's `yield_now`, which means to let
+/// the system go first too, this asks it nothing.
 async fn step_aside() {
     let mut stepped = false;
     std::future::poll_fn(|cx| {
@@ -82,8 +82,8 @@ async fn write_all(socket: &WriteHalf, mut octets: &[u8]) -> std::io::Result<()>
 impl Drop for Writer {
     fn drop(&mut self) {
         let socket = self.link.socket.lock().take();
-        // This half sends the end of the stream when it is dropped; if the other side has closed the
-        // connection, what closes ours does that as well.
+        // This half sends the end of the stream when it is dropped; if the other side has closed
+        // the connection, what closes ours does that as well.
         if self.link.closed_there.load(Ordering::Relaxed)
             && let Some(socket) = socket.and_then(Arc::into_inner)
         {
@@ -92,8 +92,8 @@ impl Drop for Writer {
     }
 }
 
-/// What the writer does when there is nothing to write. Who waits for room goes first, and finds the
-/// buffers as they are: the other tasks, and then the future that the runtime itself runs.
+/// What the writer does when there is nothing to write. Who waits for room goes first, and finds
+/// the buffers as they are: the other tasks, and then the future that the runtime itself runs.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// Lets the tasks go first that are ready by now.

@@ -84,8 +84,8 @@ impl PortCell {
         Some(Death { watchers, awaited })
     }
 
-    /// Kills the port, behind the messages that were sent to it before; its own code kills it at once.
-    /// Killing a dead port does nothing.
+    /// Kills the port, behind the messages that were sent to it before; its own code kills it at
+    /// once. Killing a dead port does nothing.
     pub(crate) fn kill(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
         let mut state = self.state.lock();
         let own = Running::is_here(self);

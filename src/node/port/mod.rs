@@ -113,8 +113,8 @@ impl PortCell {
         }
     }
 
-    /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to the
-    /// caller; nothing else of the node is touched. `shared`: the message is a part of a block.
+    /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to
+    /// the caller; nothing else of the node is touched. `shared`: the message is a part of a block.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         node: &Inner,
@@ -171,8 +171,8 @@ impl PortCell {
         self.die_of(node, Reason::new(["overflow".to_owned(), text]));
     }
 
-    /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may have
-    /// changed.
+    /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may
+    /// have changed.
     pub(crate) fn has_room(&self, most: usize) -> bool {
         let mut state = self.state.lock();
         let room = state.queue.len() < most || !state.alive;
@@ -237,8 +237,8 @@ impl PortCell {
         Some(notify)
     }
 
-    /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and the
-    /// port is dead.
+    /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and
+    /// the port is dead.
     pub(crate) fn take(
         &self,
         node: &Inner,

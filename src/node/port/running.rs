@@ -184,8 +184,8 @@ impl PortCell {
         self.conclude(node, outcome, batch)
     }
 
-    /// Has the handler that is known take a message straight from its octets, if that can be done and
-    /// comes to the same as [`handle`](Self::handle) does.
+    /// Has the handler that is known take a message straight from its octets, if that can be done
+    /// and comes to the same as [`handle`](Self::handle) does.
     fn handle_encoded(
         &self,
         context: &Context,
@@ -272,9 +272,9 @@ impl PortCell {
         self.run.epoch()
     }
 
-    /// Gives the caller the port as if it took a message out of its queue, and the handler for `tag`,
-    /// which is right as long as the epoch stays the same. `None` unless the port is idle and has a
-    /// handler for the tag that is quick.
+    /// Gives the caller the port as if it took a message out of its queue, and the handler for
+    /// `tag`, which is right as long as the epoch stays the same. `None` unless the port is idle
+    /// and has a handler for the tag that is quick.
     pub(crate) fn claim(&self, tag: &[u8]) -> Option<(Slot, Epoch)> {
         let state = self.state.lock();
         if !state.alive || !state.queue.is_empty() {
@@ -291,8 +291,8 @@ impl PortCell {
         self.run.start().then_some((slot, epoch))
     }
 
-    /// FastPath the port again, for a handler that is right for this epoch. False if the port is not idle,
-    /// or the epoch is over.
+    /// FastPath the port again, for a handler that is right for this epoch. False if the port is
+    /// not idle, or the epoch is over.
     #[inline]
     pub(crate) fn claim_again(&self, epoch: Epoch) -> bool {
         self.run.claim(epoch)
@@ -322,8 +322,8 @@ impl PortCell {
         jobs::schedule(node, Job::Run(self.clone()));
     }
 
-    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with the
-    /// rest of the batch.
+    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with
+    /// the rest of the batch.
     pub(crate) fn drive(
         self: &Arc<Self>,
         node: &Arc<Inner>,

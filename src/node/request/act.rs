@@ -85,8 +85,8 @@ impl NodeRequest<'_> {
     }
 }
 
-/// Whether there is a request of that name. Only nodes of generation 2 ask so, so it is about its verbs,
-/// and about the functions that the asker may call.
+/// Whether there is a request of that name. Only nodes of generation 2 ask so, so it is about its
+/// verbs, and about the functions that the asker may call.
 fn can(node: &Inner, source: Source<'_>, name: &str) -> bool {
     let is_verb = |verb: Verb| verb.told_by_can(Generation::Gen2);
     Verb::parse(name).is_some_and(is_verb)

@@ -1,8 +1,8 @@
 //! What the node port does (PROTOCOL.md, "Node requests").
 //!
 //! A message to the node port takes three steps, each in a module of its own: it is read
-//! ([`NodeRequest`]), it is decided whether its source may make the request ([`may`]), and it is carried
-//! out. Whichever fails says so with a [`RequestError`]. Which requests there are is in
+//! ([`NodeRequest`]), it is decided whether its source may make the request ([`may`]), and it is
+//! carried out. Whichever fails says so with a [`RequestError`]. Which requests there are is in
 //! [`proto::verb`](crate::proto::verb).
 
 mod act;
@@ -39,8 +39,8 @@ pub(crate) struct Origin<'a> {
 pub(crate) enum Source<'a> {
     /// Another node.
     Peer(&'a Origin<'a>),
-    /// This one. Another node may have had us send it, by `snd` and by the replies that it asks for: that
-    /// looks the same.
+    /// This one. Another node may have had us send it, by `snd` and by the replies that it asks
+    /// for: that looks the same.
     Local,
 }
 
@@ -87,8 +87,8 @@ const MON1: &[u8] = Verb::Mon1.name().as_bytes();
 const MON0: &[u8] = Verb::Mon0.name().as_bytes();
 
 /// Performs the first message in `octets`, which are in that framing, if it is one of the commonest
-/// requests and can be read at once, and returns its length. Otherwise `octets` is as it was. Everybody
-/// [`may`] make these requests.
+/// requests and can be read at once, and returns its length. Otherwise `octets` is as it was.
+/// Everybody [`may`] make these requests.
 ///
 /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
 pub(crate) fn perform_quick(

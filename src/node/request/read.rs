@@ -5,8 +5,8 @@ use super::error::{Missing, RequestError};
 use crate::proto::verb::{Fate, Verb};
 use crate::proto::{Message, Reason};
 
-/// A request, read as far as its source's right to make it depends on it, and no further: the rest is read
-/// by what carries it out.
+/// A request, read as far as its source's right to make it depends on it, and no further: the rest
+/// is read by what carries it out.
 #[derive(Debug)]
 pub(super) enum NodeRequest<'a> {
     /// Nothing is to be done.
@@ -30,8 +30,8 @@ pub(super) enum NodeRequest<'a> {
     Forward(Message),
     /// Send several such messages on, an element for each.
     ForwardAll(Message),
-    /// Our node ID. Here as below, the message is the reply to be completed: its destination, then its
-    /// first elements. Without a destination nobody wants the answer.
+    /// Our node ID. Here as below, the message is the reply to be completed: its destination, then
+    /// its first elements. Without a destination nobody wants the answer.
     Info(Message),
     /// The IDs of all nodes that we know.
     KnownNodes(Message),
@@ -97,7 +97,8 @@ impl<'a> NodeRequest<'a> {
             Some(Verb::Database(_)) if matches!(source, Source::Peer(_)) => {
                 NodeRequest::Database(message)
             }
-            // Nodes speak of the database to each other only: from ourselves it is a name like any other.
+            // Nodes speak of the database to each other only: from ourselves it is a name like any
+            // other.
             Some(Verb::Database(_)) | None => NodeRequest::Call {
                 function: name,
                 args,

@@ -5,9 +5,9 @@ use super::read::NodeRequest;
 use super::{Inner, Source};
 use crate::mesh::CONNECT;
 
-/// Decides whether the source may make the request. A node that is configured `secure` runs nothing for
-/// others, nor for itself: another node can have us send a request, by `snd` and by the replies that it
-/// asks for. What the program does by calling the node's functions is no request.
+/// Decides whether the source may make the request. A node that is configured `secure` runs nothing
+/// for others, nor for itself: another node can have us send a request, by `snd` and by the replies
+/// that it asks for. What the program does by calling the node's functions is no request.
 pub(super) fn may(
     node: &Inner,
     source: Source<'_>,

@@ -45,8 +45,9 @@ fn schedules_that_failed_once() {
     }
 }
 
-/// Two and three nodes, links that are cut, delayed and opened from both sides at once, in any order: no
-/// hole, no reordering, nothing after a loss before the monitor fired, each monitor exactly once.
+/// Two and three nodes, links that are cut, delayed and opened from both sides at once, in any
+/// order: no hole, no reordering, nothing after a loss before the monitor fired, each monitor
+/// exactly once.
 #[test]
 fn the_guarantee_holds() {
     let schedules = match std::env::var("AEMP_SCHEDULES") {

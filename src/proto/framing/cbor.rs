@@ -4,16 +4,16 @@
 //! 82 47 'aBcD.b1' 44 'ping'   84 40 44 'mon1' 47 'aBcD.c2' 01   80
 //! ```
 //!
-//! Generation 2 of AEMP prefers it to JSON. A message is a CBOR array (RFC 8949), its first element is the
-//! name of the destination port without node part (empty for the node port), the empty array is a
-//! keepalive. Nothing stands between two messages.
+//! Generation 2 of AEMP prefers it to JSON. A message is a CBOR array (RFC 8949), its first element
+//! is the name of the destination port without node part (empty for the node port), the empty array
+//! is a keepalive. Nothing stands between two messages.
 //!
 //! # Octets and text
 //!
 //! CBOR tells strings of text from strings of octets, Perl does not: a Perl string is a sequence of
-//! characters. CBOR::XS writes it as octets, one a character, as long as Perl holds it that way, and as
-//! text if Perl holds it as UTF-8, which depends on where it came from: "café" may be sent either way,
-//! and both are the same string to the Perl that receives them. So it is here:
+//! characters. CBOR::XS writes it as octets, one a character, as long as Perl holds it that way,
+//! and as text if Perl holds it as UTF-8, which depends on where it came from: "café" may be sent
+//! either way, and both are the same string to the Perl that receives them. So it is here:
 //!
 //! | | as `&str` | as `String` | as bytes |
 //! |---|---|---|---|
@@ -24,10 +24,10 @@
 //!
 //! Octets that happen to be UTF-8 are not taken for text: to Perl they are not.
 //!
-//! Strings are written as octets if they are ASCII and as text otherwise. Perl sees equal strings in either
-//! case, ASCII strings are held as Perl holds its own, and another program of this crate can borrow
-//! them all. `serialize_bytes` (`serde_bytes`) writes octets, and so does a string in a newtype struct
-//! named [`OCTETS`].
+//! Strings are written as octets if they are ASCII and as text otherwise. Perl sees equal strings
+//! in either case, ASCII strings are held as Perl holds its own, and another program of this crate
+//! can borrow them all. `serialize_bytes` (`serde_bytes`) writes octets, and so does a string in a
+//! newtype struct named [`OCTETS`].
 //!
 //! # Other values
 //!
@@ -45,42 +45,45 @@
 //!
 //! # What is sound
 //!
-//! [`CborScanner`] finds the messages in the octets that came so far and checks them on the way, for what
-//! RFC 8949 calls well-formed, for text that is UTF-8, and for the unassigned simple values, which are
-//! an error. A message may have the tag 55799, its destination no
-//! tag at all. CBOR::XS (measured: 1.86, as the Perl nodes use it), takes the same, but for these
-//! differences:
+//! [`CborScanner`] finds the messages in the octets that came so far and checks them on the way,
+//! for what RFC 8949 calls well-formed, for text that is UTF-8, and for the unassigned simple
+//! values, which are an error. A message may have the tag 55799, its destination no tag at all.
+//! CBOR::XS (measured: 1.86, as the Perl nodes use it), takes the same, but for these differences:
 //!
-//! - Text that is not UTF-8: CBOR::XS takes it as it is. Here an error, as a Rust string can not hold it.
+//! - Text that is not UTF-8: CBOR::XS takes it as it is. Here an error, as a Rust string can not
+//!   hold it.
 //! - Chunks of octets in a text and of text in octets, and a character split over two chunks:
 //!   CBOR::XS takes them. Here an error.
-//! - Behind the octets 1F, 3F and DF, which nothing sound begins with, and behind an announced length
-//!   of any size, CBOR::XS waits for more. Here an error at once.
-//! - A message that is no array, or whose first element is no string or number: sound to CBOR::XS, but
-//!   names no port. Here an error.
-//! - A map's key that is undefined, and tags 25, 28 and 29 (shared strings and values) that refer to
-//!   nothing: errors to CBOR::XS. Sound to the scanner; an error for who reads such a value.
-//! - CBOR::XS runs code for some tags: it makes numbers and dates objects of Perl classes (2 to 5, 30, 0,
-//!   1, 32), and of tag 26 any object the sender wants to have. Here no tag does anything but those above.
+//! - Behind the octets 1F, 3F and DF, which nothing sound begins with, and behind an announced
+//!   length of any size, CBOR::XS waits for more. Here an error at once.
+//! - A message that is no array, or whose first element is no string or number: sound to CBOR::XS,
+//!   but names no port. Here an error.
+//! - A map's key that is undefined, and tags 25, 28 and 29 (shared strings and values) that refer
+//!   to nothing: errors to CBOR::XS. Sound to the scanner; an error for who reads such a value.
+//! - CBOR::XS runs code for some tags: it makes numbers and dates objects of Perl classes (2 to 5,
+//!   30, 0, 1, 32), and of tag 26 any object the sender wants to have. Here no tag does anything
+//!   but those above.
 //!
-//! Alike in both: 512 levels of nesting pass and 513 do not, and tags count for nothing there; equal keys
-//! are fine; numbers and lengths may be longer than they need to be.
+//! Alike in both: 512 levels of nesting pass and 513 do not, and tags count for nothing there;
+//! equal keys are fine; numbers and lengths may be longer than they need to be.
 //!
-//! What CBOR::XS makes of some values, and Rust does not: -2^64 is read as 0 and other integers below
-//! -2^63 as positive ones; tag 3 is read as -n where it means -1-n; whole floats from 0 to 2^32-1 are
-//! written as integers; `\1` and `\0` are written as the numbers with tag 22098, not as `true` and `false`.
+//! What CBOR::XS makes of some values, and Rust does not: -2^64 is read as 0 and other integers
+//! below -2^63 as positive ones; tag 3 is read as -n where it means -1-n; whole floats from 0 to
+//! 2^32-1 are written as integers; `\1` and `\0` are written as the numbers with tag 22098, not as
+//! `true` and `false`.
 //!
 //! # JSON
 //!
-//! [`cbor_to_json`] and [`json_to_cbor`] turn the elements of a message from one framing to the other,
-//! without recursion, so that a Perl node that gets them in either sees the same. Two things have no JSON:
-//! NaN and the infinities, which become `null`, and references (tags 25, 29), which are an error.
+//! [`cbor_to_json`] and [`json_to_cbor`] turn the elements of a message from one framing to the
+//! other, without recursion, so that a Perl node that gets them in either sees the same. Two things
+//! have no JSON: NaN and the infinities, which become `null`, and references (tags 25, 29), which
+//! are an error.
 //!
 //! # Why no library does this
 //!
-//! None reads octets as text, not even ASCII, nor an integer as a float, and both is what Perl sends
-//! every day. Measured besides (one core of a machine with 2, a message of 50 octets: port, tag, integer,
-//! string, float, list of two; nanoseconds):
+//! None reads octets as text, not even ASCII, nor an integer as a float, and both is what Perl
+//! sends every day. Measured besides (one core of a machine with 2, a message of 50 octets: port,
+//! tag, integer, string, float, list of two; nanoseconds):
 //!
 //! | | find and check | read into `&str`s and numbers | write |
 //! |---|---|---|---|
@@ -90,10 +93,10 @@
 //! | `cbor4ii` 1.2.4 | 39 | 73 | 37 |
 //! | `minicbor-serde` 0.7.2 | 118 | 65 to 76 | 87 |
 //!
-//! What they pass over unread, `cbor4ii` does not check for UTF-8 or wrong chunks, and `minicbor-serde`
-//! takes unassigned simple values, keys without values and tags without anything. `ciborium` is the
-//! strictest (it takes chunks in chunks), and so the judge in the tests. None stops in the middle of a
-//! message and goes on later: the scanner is needed in any case.
+//! What they pass over unread, `cbor4ii` does not check for UTF-8 or wrong chunks, and
+//! `minicbor-serde` takes unassigned simple values, keys without values and tags without anything.
+//! `ciborium` is the strictest (it takes chunks in chunks), and so the judge in the tests. None
+//! stops in the middle of a message and goes on later: the scanner is needed in any case.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -20,8 +20,9 @@ mod transcode;
 
 /// A framing format, as it is named in the greeting.
 ///
-/// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first. Each sends
-/// in the first of the other's list that it knows, so the two directions of a link may differ.
+/// PROTOCOL.md, Greeting: each side lists the formats that it can read and write, best first. Each
+/// sends in the first of the other's list that it knows, so the two directions of a link may
+/// differ.
 ///
 /// ```
 /// use aemp::proto::Framing;

@@ -102,9 +102,9 @@ impl Handshake {
     }
 
     /// The same handshake, but with a stop between the greetings and the tokens, until
-    /// [`resume`](Self::resume) is called. There a caller that runs several connections decides what
-    /// becomes of this one, and there TLS begins (PROTOCOL.md, "Handshake", step 3): nothing has been
-    /// proved yet, in either direction.
+    /// [`resume`](Self::resume) is called. There a caller that runs several connections decides
+    /// what becomes of this one, and there TLS begins (PROTOCOL.md, "Handshake", step 3): nothing
+    /// has been proved yet, in either direction.
     ///
     /// ```
     /// use aemp::proto::handshake::{Handshake, Local};
@@ -134,8 +134,8 @@ impl Handshake {
         matches!(self.state, State::Paused(_))
     }
 
-    /// Goes on after a [pause](Self::pausing): our token is sent to `out`, unless it is withheld, and
-    /// what the peer has sent meanwhile is taken. Otherwise nothing happens.
+    /// Goes on after a [pause](Self::pausing): our token is sent to `out`, unless it is withheld,
+    /// and what the peer has sent meanwhile is taken. Otherwise nothing happens.
     ///
     /// # Errors
     ///
@@ -282,8 +282,8 @@ impl Handshake {
         }
     }
 
-    /// Whether the other side's greeting can change what ours says. Unless it can, there is no reason to
-    /// wait for it.
+    /// Whether the other side's greeting can change what ours says. Unless it can, there is no
+    /// reason to wait for it.
     ///
     /// ```
     /// use aemp::proto::handshake::{Handshake, Local, NONCE_LEN};

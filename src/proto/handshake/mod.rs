@@ -94,8 +94,8 @@ pub struct Local {
     pub version: Option<u32>,
     /// The methods that we may prove ourselves with.
     pub auth_offer: Vec<AuthMethod>,
-    /// The methods that the peer may prove itself with, the most welcome first. A greeting names those that
-    /// the generations know which it is for.
+    /// The methods that the peer may prove itself with, the most welcome first. A greeting names
+    /// those that the generations know which it is for.
     pub auth_accept: Vec<AuthMethod>,
     /// The framings that we accept and send, the most welcome first.
     pub framings: Vec<Framing>,
@@ -138,8 +138,8 @@ impl Local {
         }
     }
 
-    /// The same, for a peer that is known to greet with that version: there is nothing to wait for. The
-    /// greeting still says which generations we speak.
+    /// The same, for a peer that is known to greet with that version: there is nothing to wait for.
+    /// The greeting still says which generations we speak.
     ///
     /// ```
     /// use aemp::proto::{greeting::GENERATIONS_KEY, handshake::Local};

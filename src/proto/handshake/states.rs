@@ -161,8 +161,8 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is too long, no greeting, of a version that we don't speak, or from
-    /// our own node ID.
+    /// [`HandshakeError`]: the line is too long, no greeting, of a version that we don't speak, or
+    /// from our own node ID.
     ///
     /// See [`new`](Self::new) for an example.
     pub fn recv(
@@ -235,8 +235,8 @@ impl AwaitGreeting {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is too long, no greeting, of another version, or from our own node
-    /// ID.
+    /// [`HandshakeError`]: the line is too long, no greeting, of another version, or from our own
+    /// node ID.
     ///
     /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, AwaitNonce>, HandshakeError> {
@@ -315,8 +315,8 @@ impl AwaitNonce {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: a line that is too long or not UTF-8, an echo, our own node ID, nothing in
-    /// common, or no secret.
+    /// [`HandshakeError`]: a line that is too long or not UTF-8, an echo, our own node ID, nothing
+    /// in common, or no secret.
     ///
     /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, Authenticate>, HandshakeError> {
@@ -369,8 +369,8 @@ impl AwaitNonce {
     }
 }
 
-/// Both greetings are exchanged, and what is in common is chosen; nothing is proved yet. TLS begins here
-/// (PROTOCOL.md, "Handshake", step 3).
+/// Both greetings are exchanged, and what is in common is chosen; nothing is proved yet. TLS begins
+/// here (PROTOCOL.md, "Handshake", step 3).
 ///
 /// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]

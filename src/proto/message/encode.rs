@@ -79,13 +79,13 @@ fn encode_by_json<T: Serialize + ?Sized>(
     json_in(out, framing, &json)
 }
 
-/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in that
-/// framing.
+/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in
+/// that framing.
 ///
 /// # Errors
 ///
-/// [`EncodeError::Framing`] if the framing does not hold it, or `json` is no array; `out` is as it was
-/// then.
+/// [`EncodeError::Framing`] if the framing does not hold it, or `json` is no array; `out` is as it
+/// was then.
 ///
 /// ```
 /// use aemp::proto::{Framing, message::json_in};
@@ -143,7 +143,8 @@ pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result
     }
 }
 
-/// Appends `args` as a message within a node: an array in CBOR, which is the quickest to write and to read.
+/// Appends `args` as a message within a node: an array in CBOR, which is the quickest to write and
+/// to read.
 ///
 /// # Errors
 ///

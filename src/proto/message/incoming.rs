@@ -94,12 +94,13 @@ impl Incoming {
         }
     }
 
-    /// Takes the next message off the start of `block`, which holds everything that came and was not
-    /// taken yet. After `None`, call again with the same octets and more behind them.
+    /// Takes the next message off the start of `block`, which holds everything that came and was
+    /// not taken yet. After `None`, call again with the same octets and more behind them.
     ///
     /// # Errors
     ///
-    /// [`FramingError`] if the octets are no sequence of messages. The stream can't be read on then.
+    /// [`FramingError`] if the octets are no sequence of messages. The stream can't be read on
+    /// then.
     ///
     /// See [`Incoming`] for an example.
     pub fn next(&mut self, block: &mut BytesMut) -> Result<Option<Arrived>, FramingError> {

@@ -1,8 +1,8 @@
 //! Values to JSON text, as serde_json writes it, with an eye on strings: these are copied in runs.
 //!
-//! serde_json looks at the octets of a string one by one, which is most of the time that sending a long
-//! one takes. Everything else is as in serde_json, which the tests compare with, and which writes the
-//! floats and the keys of maps that are no strings.
+//! serde_json looks at the octets of a string one by one, which is most of the time that sending a
+//! long one takes. Everything else is as in serde_json, which the tests compare with, and which
+//! writes the floats and the keys of maps that are no strings.
 
 use std::io;
 

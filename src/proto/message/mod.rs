@@ -1,12 +1,12 @@
 //! Messages: octets until someone wants them typed.
 //!
 //! A message is a list of values. On the wire the destination port's name stands before them
-//! (PROTOCOL.md, "Messages"). A [`Message`] keeps the octets of the list as they came, in JSON or in CBOR;
-//! reading it deserialises straight from these octets into the types that are asked for. Which of the two
-//! it is makes no difference to who reads it.
+//! (PROTOCOL.md, "Messages"). A [`Message`] keeps the octets of the list as they came, in JSON or
+//! in CBOR; reading it deserialises straight from these octets into the types that are asked for.
+//! Which of the two it is makes no difference to who reads it.
 //!
-//! Reading is as lenient as Perl code is: elements beyond the ones asked for are ignored, and missing
-//! ones are `None` where an `Option` is asked for.
+//! Reading is as lenient as Perl code is: elements beyond the ones asked for are ignored, and
+//! missing ones are `None` where an `Option` is asked for.
 
 mod args;
 mod element;
@@ -57,7 +57,8 @@ pub struct Message {
     /// The text of a JSON array, or the elements in CBOR one behind the other; known to be valid.
     octets: Bytes,
     format: Format,
-    /// How many elements of the array don't belong to this message any more. In CBOR they are taken off.
+    /// How many elements of the array don't belong to this message any more. In CBOR they are taken
+    /// off.
     skip: u32,
 }
 
@@ -118,8 +119,8 @@ impl Message {
     }
 
     /// Makes a message of elements in CBOR, without an array around them: what
-    /// [`Frame::elements`](cbor::Frame::elements) gives. Elements that are not sound are errors to who
-    /// reads the message.
+    /// [`Frame::elements`](cbor::Frame::elements) gives. Elements that are not sound are errors to
+    /// who reads the message.
     ///
     /// ```
     /// use aemp::Message;
@@ -136,7 +137,8 @@ impl Message {
         }
     }
 
-    /// Makes a message of a framed JSON text whose first element, the destination, ends before `at`.
+    /// Makes a message of a framed JSON text whose first element, the destination, ends before
+    /// `at`.
     ///
     /// `at` is an offset into `frame`, behind the destination and its closing quote.
     ///
@@ -365,8 +367,8 @@ impl Message {
         }
     }
 
-    /// The message in octets of its own, if they are few. A message from the network is a part of the
-    /// block that it was read in, and keeps all of that alive.
+    /// The message in octets of its own, if they are few. A message from the network is a part of
+    /// the block that it was read in, and keeps all of that alive.
     ///
     /// ```
     /// let message = aemp::Message::encode(&("test", 123))?;

@@ -1,7 +1,7 @@
 //! Types for values as Perl has them.
 //!
-//! A Perl scalar is a number and a string at once, and which of the two it is sent as depends on how it
-//! was used last. These types take either.
+//! A Perl scalar is a number and a string at once, and which of the two it is sent as depends on
+//! how it was used last. These types take either.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -36,7 +36,8 @@ pub struct Num<T>(pub T);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text(pub String);
 
-/// Octets, which travel as a string of the characters U+0000 to U+00FF (PROTOCOL.md, "JSON framing").
+/// Octets, which travel as a string of the characters U+0000 to U+00FF (PROTOCOL.md, "JSON
+/// framing").
 ///
 /// ```
 /// use aemp::proto::message::Octets;

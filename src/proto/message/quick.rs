@@ -1,10 +1,11 @@
 //! Messages read in one pass, straight from a link's octets.
 //!
 //! The usual way of a message is the framing's scanner ([`Incoming`](super::Incoming)), which
-//! checks every octet and finds the end, and then [`Message::args`](super::Message::args), which reads
-//! the elements into types. For a message that is wholly there, and whose reader wants all of it typed,
-//! the second finds the end as well. [`Head::find`] and [`Quick::read`] do that. They give up wherever
-//! they can't be certain to come to the same result as the usual way, which then does it.
+//! checks every octet and finds the end, and then [`Message::args`](super::Message::args), which
+//! reads the elements into types. For a message that is wholly there, and whose reader wants all of
+//! it typed, the second finds the end as well. [`Head::find`] and [`Quick::read`] do that. They
+//! give up wherever they can't be certain to come to the same result as the usual way, which then
+//! does it.
 
 use std::cell::Cell;
 
@@ -15,8 +16,8 @@ use crate::proto::framing::cbor;
 use crate::proto::framing::json::plain_run;
 use crate::proto::{Framing, Limits};
 
-/// The start of a message: the port's name and the tag, if both are plain strings, and in JSON nothing
-/// but a comma stands between them.
+/// The start of a message: the port's name and the tag, if both are plain strings, and in JSON
+/// nothing but a comma stands between them.
 ///
 /// ```
 /// use aemp::proto::{Framing, message::Head};
@@ -111,7 +112,8 @@ fn plain(rest: &[u8]) -> Option<&[u8]> {
     (rest.get(run) == Some(&b'"')).then(|| &rest[..run])
 }
 
-/// The short string at `at`, if it is all ASCII and no tag stands before it, and the position behind it.
+/// The short string at `at`, if it is all ASCII and no tag stands before it, and the position
+/// behind it.
 #[inline]
 fn plain_item(octets: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let (start, len) = match *octets.get(at)? {
@@ -143,8 +145,8 @@ enum More {
 }
 
 impl RestAt {
-    /// The rest of a message whose first `at` octets are the [same](Head::octets) as those of another one
-    /// in that framing: no need to find its head.
+    /// The rest of a message whose first `at` octets are the [same](Head::octets) as those of
+    /// another one in that framing: no need to find its head.
     ///
     /// ```
     /// use aemp::proto::{Framing, message::{Head, RestAt}};
@@ -171,8 +173,8 @@ impl RestAt {
         Some(RestAt { more, at })
     }
 
-    /// The elements behind the tag, to be [read](Quick::read). The comma before them is overwritten;
-    /// [`restore`](Self::restore) undoes that if they could not be read.
+    /// The elements behind the tag, to be [read](Quick::read). The comma before them is
+    /// overwritten; [`restore`](Self::restore) undoes that if they could not be read.
     ///
     /// `plain`: all octets are [plain](are_plain), which matters for JSON.
     ///
@@ -251,9 +253,9 @@ enum Rest<'a> {
 }
 
 impl<'a> Quick<'a> {
-    /// Reads the elements into a type, as [`Message::args`](super::Message::args) does. `None` if the
-    /// message is not complete, broken, beyond the limits, or does not fit the type, and in a few cases
-    /// that only the scanner can judge: it has to be read the usual way then.
+    /// Reads the elements into a type, as [`Message::args`](super::Message::args) does. `None` if
+    /// the message is not complete, broken, beyond the limits, or does not fit the type, and in a
+    /// few cases that only the scanner can judge: it has to be read the usual way then.
     #[inline]
     pub fn read<T: Deserialize<'a>>(&self) -> Option<T> {
         match self.rest {
@@ -319,7 +321,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// Whether all octets are ASCII, but no control characters (DEL is none here) and no backslashes: nothing in them needs a second look.
+/// Whether all octets are ASCII, but no control characters (DEL is none here) and no backslashes:
+/// nothing in them needs a second look.
 ///
 /// ```
 /// use aemp::proto::message::are_plain;
@@ -347,7 +350,8 @@ fn brackets(read: &[u8]) -> usize {
     memchr::memchr2_iter(b'[', b'{', read).count()
 }
 
-/// How many octets could begin an array or a map, wherever they stand: no fewer than there are levels.
+/// How many octets could begin an array or a map, wherever they stand: no fewer than there are
+/// levels.
 fn containers(read: &[u8]) -> usize {
     let begins = |octet: u8| u8::from((0x80..0xc0).contains(&octet));
     // Short pieces, whose counts fit in an octet, so that many octets are counted at a time.

@@ -1,9 +1,10 @@
 //! The same work without a node: what the machine, TCP and serde_json can do, or this crate's CBOR.
 //!
-//! The sender serialises each message with serde_json into a buffer that is written when it holds 64 KiB. The receiver
-//! reads into one reused buffer and deserialises each message from it with serde_json, into the types that the node's
-//! handler has, borrowing the strings; the parser itself finds the message's end. Both run on tokio, as the node does.
-//! In CBOR all is the same with the crate's own `Serializer` and `Deserializer`.
+//! The sender serialises each message with serde_json into a buffer that is written when it holds
+//! 64 KiB. The receiver reads into one reused buffer and deserialises each message from it with
+//! serde_json, into the types that the node's handler has, borrowing the strings; the parser itself
+//! finds the message's end. Both run on tokio, as the node does. In CBOR all is the same with the
+//! crate's own `Serializer` and `Deserializer`.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -14,12 +14,13 @@ pub type Rounds = BTreeMap<String, Vec<f64>>;
 /// Who is compared with whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// This crate with the bare loops and with Perl: in the same order in every round, with processes that are kept
-    /// from figure to figure.
+    /// This crate with the bare loops and with Perl: in the same order in every round, with
+    /// processes that are kept from figure to figure.
     Table,
-    /// Two builds of this crate. They take turns at being first, so that what becomes slower or faster as time goes on
-    /// hits both alike, and have new processes in every round: two processes of one program can differ by more than two
-    /// builds do (where their memory lies, which processor they were given), and stay so for as long as they run.
+    /// Two builds of this crate. They take turns at being first, so that what becomes slower or
+    /// faster as time goes on hits both alike, and have new processes in every round: two processes
+    /// of one program can differ by more than two builds do (where their memory lies, which
+    /// processor they were given), and stay so for as long as they run.
     Pair,
 }
 
@@ -193,8 +194,8 @@ impl Bench {
         !self.amount.list
     }
 
-    /// Measures a figure, if it is to be; `take` measures it once, of one of `who`, and gives nothing for who has no such
-    /// figure. Returns the rounds.
+    /// Measures a figure, if it is to be; `take` measures it once, of one of `who`, and gives
+    /// nothing for who has no such figure. Returns the rounds.
     pub fn figure(
         &mut self,
         about: About,
@@ -216,7 +217,8 @@ impl Bench {
         self.measured.push(measured);
     }
 
-    /// Asks each in turn, round after round. A Perl node is not asked in each round; one that can't do it has no figure.
+    /// Asks each in turn, round after round. A Perl node is not asked in each round; one that can't
+    /// do it has no figure.
     pub fn rounds(
         &self,
         about: &About,

@@ -1,8 +1,8 @@
 //! The processes of a measurement: started, asked, and stopped when dropped.
 //!
-//! They may be of another build than this program, of an older one as well. So the arguments that they are given, the
-//! commands and the answers are a protocol between builds: something new may be added for a new figure, and what is there
-//! keeps its name and its meaning.
+//! They may be of another build than this program, of an older one as well. So the arguments that
+//! they are given, the commands and the answers are a protocol between builds: something new may be
+//! added for a new figure, and what is there keeps its name and its meaning.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
@@ -229,7 +229,8 @@ pub struct Setup {
     pub sinks: usize,
     /// How many nodes connect.
     pub links: usize,
-    /// The framing of the links; without one, Rust nodes use JSON, and Perl nodes what they like best.
+    /// The framing of the links; without one, Rust nodes use JSON, and Perl nodes what they like
+    /// best.
     pub framing: Option<&'static str>,
     /// The processor that both are bound to.
     pub cpu: Option<usize>,
@@ -325,7 +326,8 @@ impl Linked {
 mod tests {
     use super::*;
 
-    /// A child of an earlier build knows these and no others; see also the test of what a child understands.
+    /// A child of an earlier build knows these and no others; see also the test of what a child
+    /// understands.
     #[test]
     fn arguments_of_linked_nodes() {
         let build = Build {

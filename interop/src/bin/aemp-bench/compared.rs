@@ -15,8 +15,8 @@ pub const BEFORE: &str = "before";
 /// The name of the build that is compared.
 pub const AFTER: &str = "after";
 
-/// One figure of two builds. Ratios are of single rounds, in which one was measured right behind the other, and above 1
-/// where the later build is better, whichever way that is for this figure.
+/// One figure of two builds. Ratios are of single rounds, in which one was measured right behind
+/// the other, and above 1 where the later build is better, whichever way that is for this figure.
 #[derive(Debug, Clone, Serialize)]
 pub struct Compared {
     /// What was measured.
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn ratios_are_of_single_rounds() {
-        // The machine became slower from round to round; in each of them the later build was a tenth slower, but for one.
+        // The machine became slower from round to round; in each of them the later build was a
+        // tenth slower, but for one.
         let rounds = rounds(&[100.0, 50.0, 10.0], &[90.0, 45.0, 20.0]);
         let one = Compared::new("x", "/s", Better::Higher, &rounds, 0.95).unwrap();
         assert_eq!((one.before, one.after), (50.0, 45.0));

@@ -1,5 +1,5 @@
-//! Links opened to a node, as fast as it takes them: the handshake of this crate without a node behind it, so that the
-//! node at the other end is what is measured.
+//! Links opened to a node, as fast as it takes them: the handshake of this crate without a node
+//! behind it, so that the node at the other end is what is measured.
 
 use std::time::Instant;
 
@@ -32,7 +32,8 @@ pub struct Options {
     at_once: u64,
 }
 
-/// Opens links, each under a node ID of its own, and closes each as soon as the other side has proved itself.
+/// Opens links, each under a node ID of its own, and closes each as soon as the other side has
+/// proved itself.
 pub async fn open(options: Options) -> Result<(), Failure> {
     let start = Instant::now();
     let mut all = tokio::task::JoinSet::new();

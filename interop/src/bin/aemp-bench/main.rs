@@ -1,8 +1,9 @@
-//! `aemp-bench`: how fast nodes of this crate are, beside real Perl nodes and beside what the machine can do at all; or
-//! beside nodes of another build.
+//! `aemp-bench`: how fast nodes of this crate are, beside real Perl nodes and beside what the
+//! machine can do at all; or beside nodes of another build.
 //!
-//! Every measurement is made between processes that speak the same lines of JSON with this program ([`child`]): Rust
-//! nodes ([`node`]), the same work without a node ([`bare`]), and real Perl nodes (`interop/perl/bench.pl`).
+//! Every measurement is made between processes that speak the same lines of JSON with this program
+//! ([`child`]): Rust nodes ([`node`]), the same work without a node ([`bare`]), and real Perl nodes
+//! (`interop/perl/bench.pl`).
 
 mod bare;
 mod bench;
@@ -49,12 +50,14 @@ enum What {
     },
     /// Compare two builds of this crate, round by round in turn
     ///
-    /// BEFORE and AFTER are executables aemp-bench of two builds, or the folders (target/release) that they are in. Each
-    /// figure of this crate's nodes is taken of children of both: before, after; after, before; and so on, each time with
-    /// new processes. Printed are the medians of both, and the median, the least and the greatest of the ratios of single
-    /// rounds: above 1 the build AFTER is better, in rates as in times and sizes.
+    /// BEFORE and AFTER are executables aemp-bench of two builds, or the folders (target/release)
+    /// that they are in. Each figure of this crate's nodes is taken of children of both: before,
+    /// after; after, before; and so on, each time with new processes. Printed are the medians of
+    /// both, and the median, the least and the greatest of the ratios of single rounds: above 1 the
+    /// build AFTER is better, in rates as in times and sizes.
     ///
-    /// Exit status: 0 if no median ratio is below the bound, 1 if one is, 2 if something could not be measured.
+    /// Exit status: 0 if no median ratio is below the bound, 1 if one is, 2 if something could not
+    /// be measured.
     Pair(pair::Options),
     #[command(flatten)]
     Child(roles::Role),

@@ -27,7 +27,8 @@ pub struct Options {
     /// Only figures whose name, or whose section's name, contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// How often each figure is taken of each build; an even number is fair to both [default: 6, quick: 4]
+    /// How often each figure is taken of each build; an even number is fair to both [default: 6,
+    /// quick: 4]
     #[arg(long, value_name = "N", value_parser = plan::rounds)]
     pub rounds: Option<usize>,
     /// A figure whose median ratio is below this is marked, and the exit status is 1

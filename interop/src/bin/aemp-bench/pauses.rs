@@ -1,4 +1,5 @@
-//! How often the machine takes the processor away from who uses it: what no program's slowest answers can be better than.
+//! How often the machine takes the processor away from who uses it: what no program's slowest
+//! answers can be better than.
 
 use std::time::{Duration, Instant};
 

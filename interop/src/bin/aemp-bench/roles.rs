@@ -1,7 +1,9 @@
-//! The processes of a measurement: what the program is when it was started as a child of another one.
+//! The processes of a measurement: what the program is when it was started as a child of another
+//! one.
 //!
-//! That one may be of another build (see [`crate::pair`]). So the names of roles and arguments, the commands and the
-//! answers are a protocol between builds: something new may be added, and what is there keeps its name and its meaning.
+//! That one may be of another build (see [`crate::pair`]). So the names of roles and arguments, the
+//! commands and the answers are a protocol between builds: something new may be added, and what is
+//! there keeps its name and its meaning.
 
 use clap::Subcommand;
 
@@ -37,8 +39,8 @@ pub enum Role {
     Ports(node::PortsOptions),
 }
 
-/// Runs it as a task, as programs do their work: what wakes the future of `block_on` itself has the runtime ask
-/// the system once more.
+/// Runs it as a task, as programs do their work: what wakes the future of `block_on` itself has the
+/// runtime ask the system once more.
 async fn task(
     work: impl Future<Output = Result<(), Failure>> + Send + 'static,
 ) -> Result<(), Failure> {

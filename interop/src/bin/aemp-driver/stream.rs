@@ -26,8 +26,9 @@ pub struct Stream {
     task: AbortHandle,
 }
 
-/// Begins an epoch: the monitor first, then the numbers from 0. Numbers are sent under the lock that
-/// `held` is of, so that none goes out between the end of an epoch and the monitor of the next.
+/// Begins an epoch: the monitor first, then the numbers from 0. Numbers are sent under the lock
+/// that `held` is of, so that none goes out between the end of an epoch and the monitor of the
+/// next.
 fn begin(held: &mut State, node: Node, id: u64, to: PortId, state: Arc<Mutex<State>>) {
     let (epoch, port, next, mut fired) = (held.epoch, to.clone(), node.clone(), false);
     held.monitor = Some(node.mon(&to, move |reason| {

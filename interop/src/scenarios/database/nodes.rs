@@ -20,8 +20,9 @@ pub(super) fn settled(global: &Node, slaves: &[&Node]) -> Result<()> {
     Ok(())
 }
 
-/// A node. Rust nodes alone are told to speak generation 2 only: else they would form a full mesh as well, in the
-/// way of the generations before. With Perl nodes around them they speak whatever they like.
+/// A node. Rust nodes alone are told to speak generation 2 only: else they would form a full mesh
+/// as well, in the way of the generations before. With Perl nodes around them they speak whatever
+/// they like.
 pub(super) fn spec(ctx: &Ctx, name: &str) -> Spec {
     match ctx.pairing.generation() {
         None => only_2nd(name),

@@ -23,8 +23,8 @@ pub const SCENARIO: Scenario = Scenario {
 /// How many changes.
 const CHANGES: u64 = 300;
 
-/// The changes, in order: key, and value or none for a delete. Three keys; every seventh change deletes. The
-/// values are texts: a Perl node that compares values makes texts of its numbers.
+/// The changes, in order: key, and value or none for a delete. Three keys; every seventh change
+/// deletes. The values are texts: a Perl node that compares values makes texts of its numbers.
 fn changes() -> impl Iterator<Item = (String, Option<String>)> {
     (0..CHANGES).map(|n| {
         let key = format!("k{}", n % 3);

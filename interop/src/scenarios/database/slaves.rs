@@ -19,8 +19,8 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 fn slaves(ctx: &mut Ctx) -> Result<()> {
-    // Rust nodes that speak all generations connect with each other at once, and go on hoping for a node
-    // that the database does not know.
+    // Rust nodes that speak all generations connect with each other at once, and go on hoping for a
+    // node that the database does not know.
     let (alice, slaves) = star_of(
         ctx,
         &[(Side::B, "bob"), (Side::A, "carol"), (Side::B, "dora")],

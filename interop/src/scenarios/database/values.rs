@@ -58,7 +58,8 @@ fn values(ctx: &mut Ctx) -> Result<()> {
         }
 
         ctx.step(format!("{} changes one and deletes three", one.name()));
-        // a text: a Perl node compares an old value with a new one as texts, which makes numbers texts
+        // a text: a Perl node compares an old value with a new one as texts, which makes numbers
+        // texts
         one.db_set(&family, "number", json!("eight"))?;
         wanted.insert("number".to_owned(), json!("eight"));
         one.db_del(&family, &["list", "null", "never set", "0"])?;

@@ -2,15 +2,15 @@
 //!
 //! What holds once all has been said, and is tested:
 //!
-//! - A global node sees the keys of its slaves (it is one of its own) and of the slaves of every global
-//!   node that it is connected to, and no others. The value of a key is that of one of these holders, so
-//!   with one holder it is certain; which one of several it is may differ between global nodes, as it does
-//!   between those of Perl: what arrives last is seen.
+//! - A global node sees the keys of its slaves (it is one of its own) and of the slaves of every
+//!   global node that it is connected to, and no others. The value of a key is that of one of these
+//!   holders, so with one holder it is certain; which one of several it is may differ between
+//!   global nodes, as it does between those of Perl: what arrives last is seen.
 //! - An ordinary node sees exactly what its master sees.
 //! - Questions are answered with that, and the changes that a monitor was told add up to it.
 //!
-//! And at all times: a monitor is never told of a key as new that it has, or as changed or deleted that
-//! it has not; nor of a change that is none; nothing is said to who is not connected.
+//! And at all times: a monitor is never told of a key as new that it has, or as changed or deleted
+//! that it has not; nor of a change that is none; nothing is said to who is not connected.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

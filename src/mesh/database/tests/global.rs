@@ -204,8 +204,8 @@ fn a_delete_uncovers_the_value_of_another() {
         json!(["g_upd", "f", {}, ["k"]]),
         &[chg(json!({}), json!(["k"]))],
     );
-    // Two slaves; the later value is covered by the same as the earlier one, which other nodes don't
-    // see: they are told.
+    // Two slaves; the later value is covered by the same as the earlier one, which other nodes
+    // don't see: they are told.
     step(
         "a",
         json!(["g_upd", "f", {"k": 1}]),

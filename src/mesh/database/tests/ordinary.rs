@@ -161,7 +161,8 @@ fn monitors_hear_of_every_change_once() {
     assert!(hear(&mut state, "t", json!(["g_chg2", "f", {"k": 1}])).is_empty());
     assert!(hear(&mut state, "t", json!(["g_chg1", "f", {}])).is_empty());
     assert!(hear(&mut state, "s", json!(["g_chg1", "g", {"k": 1}])).is_empty());
-    // A new master knows the same, or something else. What it says before it tells all is part of that.
+    // A new master knows the same, or something else. What it says before it tells all is part of
+    // that.
     down(&mut state, "s");
     assert!(hear(&mut state, "t", json!(["g_chg2", "f", {"z": 1}, ["l"]])).is_empty());
     assert!(hear(&mut state, "t", json!(["g_chg1", "f", {"l": 2}])).is_empty());

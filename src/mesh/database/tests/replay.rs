@@ -1,8 +1,8 @@
-//! What real nodes said to each other, played from either end: the state machine hears what the other
-//! end said and has to say what the recorded node said, in this order.
+//! What real nodes said to each other, played from either end: the state machine hears what the
+//! other end said and has to say what the recorded node said, in this order.
 //!
-//! What the program of the recorded node did is told by what the node said: a `g_db_keys` is a question,
-//! a `g_upd` that nothing else explains a change of its own keys.
+//! What the program of the recorded node did is told by what the node said: a `g_db_keys` is a
+//! question, a `g_upd` that nothing else explains a change of its own keys.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,8 +13,8 @@ use super::*;
 
 const KINDS: [Kind; 3] = [Kind::Family, Kind::Keys, Kind::Values];
 
-/// A message as it is compared: Perl's lists of keys and values have no order, and an empty family is
-/// a hash or undefined, as it happens.
+/// A message as it is compared: Perl's lists of keys and values have no order, and an empty family
+/// is a hash or undefined, as it happens.
 fn plain(mut said: Vec<Value>) -> Vec<Value> {
     if said[0] == "g_reply"
         && let Value::Array(list) = &mut said[2]
@@ -27,8 +27,8 @@ fn plain(mut said: Vec<Value>) -> Vec<Value> {
     said
 }
 
-/// Not compared: how often a seed is told to become a global node, and that a node of Perl looks for its
-/// seed, because the first of these messages waits for the connection to the seed.
+/// Not compared: how often a seed is told to become a global node, and that a node of Perl looks
+/// for its seed, because the first of these messages waits for the connection to the seed.
 fn counts(said: &[Value], peer: &str) -> bool {
     *said != [json!("g_slave")] && *said != [json!("g_find"), json!(peer)]
 }
@@ -382,8 +382,8 @@ fn an_ordinary_node_and_its_master() {
     }
 }
 
-/// The values are those of whoever set them last, or are uncovered; a node that is killed takes its keys
-/// along.
+/// The values are those of whoever set them last, or are uncovered; a node that is killed takes its
+/// keys along.
 #[test]
 fn two_nodes_with_the_same_keys_and_their_master() {
     // From when the first says what the second is told, by the clock of each recording.
@@ -419,7 +419,8 @@ fn global_nodes() {
             assert!(global.value(GLOBALS, peer).is_some());
         }
     }
-    // The connector is global and has the other one for a master, which this crate's nodes don't do.
+    // The connector is global and has the other one for a master, which this crate's nodes don't
+    // do.
     let player = play("eg_receiver", &[("two-globals-json", 0.0)]);
     let global = player.state.global.unwrap();
     assert!(global.value(LISTENERS, "eg_sender").is_some());

@@ -137,7 +137,8 @@ async fn connecting_through_a_partition_hangs_and_goes_on() {
         network.heal(from, to);
         dial.await.unwrap();
     }
-    // One that got through to `b` and then back, and two of which one was given up when it had come as far as `b`.
+    // One that got through to `b` and then back, and two of which one was given up when it had come
+    // as far as `b`.
     assert_eq!(network.traffic("a", "b").connections, 3);
     for _ in 0..3 {
         let (mut far, _) = listener.accept().await.unwrap();

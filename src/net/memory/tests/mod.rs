@@ -62,8 +62,8 @@ fn everything_can_be_sent_to_other_threads() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However it is written and read, through whatever there is in between, the same octets arrive, then the end, and no
-    /// more of them are ever on their way than there may be.
+    /// However it is written and read, through whatever there is in between, the same octets
+    /// arrive, then the end, and no more of them are ever on their way than there may be.
     #[test]
     fn octets_arrive_in_order(
         capacity in 1..300_usize,
@@ -265,7 +265,8 @@ async fn halves_end_as_those_of_a_socket() {
     assert_eq!(read(&mut far, 1).await.unwrap(), b"");
 }
 
-/// A writer that waits and senders on other threads share a half; each writes whole records, one at a time.
+/// A writer that waits and senders on other threads share a half; each writes whole records, one at
+/// a time.
 #[test]
 fn several_write_to_one_half() {
     const RECORD: usize = 7;

@@ -128,7 +128,8 @@ impl World {
         }
     }
 
-    /// Both sides have greeted: a side that is connected already refuses, and the connector proves itself.
+    /// Both sides have greeted: a side that is connected already refuses, and the connector proves
+    /// itself.
     pub(super) fn greeted(&mut self, n: usize, side: usize, key: (usize, usize)) {
         let now = self.now;
         let serial = self.connections[n].serials[side];

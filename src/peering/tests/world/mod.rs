@@ -1,14 +1,14 @@
-//! Nodes that talk over connections, without anything real: every node has the rules of its peers and
-//! the thinnest shell that carries their effects out, and each step of every shell, of every connection
-//! and of the program comes when the schedule says so.
+//! Nodes that talk over connections, without anything real: every node has the rules of its peers
+//! and the thinnest shell that carries their effects out, and each step of every shell, of every
+//! connection and of the program comes when the schedule says so.
 //!
 //! What is checked:
 //!
 //! - Messages to a port arrive in the order in which they were sent, orders to kill among them.
-//! - Between two messages that arrive while a monitor on that port, or on its node, is in force, none is
-//!   missing.
-//! - What was sent between the start of a monitor and its firing does not go over a link that came up
-//!   after that. (What actions send counts as sent after all that is due.)
+//! - Between two messages that arrive while a monitor on that port, or on its node, is in force,
+//!   none is missing.
+//! - What was sent between the start of a monitor and its firing does not go over a link that came
+//!   up after that. (What actions send counts as sent after all that is due.)
 //! - Each monitor fires once, unless it was ended before.
 //! - While nobody cuts anything, no link is lost, and of several connections one is kept.
 //! - Once nothing is disturbed any more, whoever wants a link has one, both ends have the same, and

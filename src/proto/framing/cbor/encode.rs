@@ -68,8 +68,8 @@ pub fn write_start(out: &mut Vec<u8>, name: &str, elements: usize) {
     head::write_str(out, name);
 }
 
-/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in CBOR
-/// framing.
+/// Appends the message in the JSON array `json`, destination and all, as it goes over a link in
+/// CBOR framing.
 ///
 /// # Errors
 ///

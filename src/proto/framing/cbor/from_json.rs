@@ -8,9 +8,9 @@ use crate::proto::framing::json::unescape;
 /// Appends the elements of the JSON array `json` as items, without an array around them, and gives
 /// their number.
 ///
-/// Strings, numbers and lengths are written as [`Serializer`](super::Serializer) writes them. Integers
-/// beyond 64 bits become strings of their digits, as JSON::XS reads them, and `-0` is the float -0.0,
-/// as everywhere in this crate.
+/// Strings, numbers and lengths are written as [`Serializer`](super::Serializer) writes them.
+/// Integers beyond 64 bits become strings of their digits, as JSON::XS reads them, and `-0` is the
+/// float -0.0, as everywhere in this crate.
 ///
 /// # Errors
 ///

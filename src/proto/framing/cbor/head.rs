@@ -127,7 +127,8 @@ pub(super) const FALSE: u8 = 0xf4;
 pub(super) const TRUE: u8 = 0xf5;
 pub(super) const NULL: u8 = 0xf6;
 
-/// The octets of the shortest head of the kind `major` with the number `value`, and how many they are.
+/// The octets of the shortest head of the kind `major` with the number `value`, and how many they
+/// are.
 #[inline]
 pub(super) fn encode(major: u8, value: u64) -> ([u8; 9], usize) {
     let mut head = [0; 9];

@@ -48,11 +48,11 @@ impl CborScanner {
     ///
     /// `buf` starts where the last frame ended (at first: at the start of the stream) and holds
     /// everything that came since. After `None`, call again with the same octets and more behind
-    /// them. What earlier calls looked at is not looked at again, except for the at most 8 octets of a
-    /// head or a character that is cut off at the buffer's end.
+    /// them. What earlier calls looked at is not looked at again, except for the at most 8 octets
+    /// of a head or a character that is cut off at the buffer's end.
     ///
-    /// Frames and errors do not depend on how the stream is cut into calls. Nothing is allocated for
-    /// a length that is only announced.
+    /// Frames and errors do not depend on how the stream is cut into calls. Nothing is allocated
+    /// for a length that is only announced.
     ///
     /// # Errors
     ///

@@ -38,7 +38,8 @@ impl<'de> Sequence<'de> {
         Self(Deserializer::new(items))
     }
 
-    /// The same for elements that nest at most `depth` levels deep, see [`Deserializer::max_depth`].
+    /// The same for elements that nest at most `depth` levels deep, see
+    /// [`Deserializer::max_depth`].
     ///
     /// ```
     /// use aemp::proto::framing::cbor::Sequence;

@@ -21,9 +21,9 @@ use super::to_json::RAW_VALUE;
 /// ```
 pub const OCTETS: &str = "$aemp::octets";
 
-/// A newtype struct of this name that holds octets is written as these octets, which have to be one item.
-/// What it holds is asked to serialise by a serializer that is not human-readable, and says by that whom
-/// it meets: this one, and not one that would make something else of the octets.
+/// A newtype struct of this name that holds octets is written as these octets, which have to be one
+/// item. What it holds is asked to serialise by a serializer that is not human-readable, and says
+/// by that whom it meets: this one, and not one that would make something else of the octets.
 ///
 /// ```
 /// use aemp::proto::framing::cbor::{self, Serializer};
@@ -50,8 +50,8 @@ enum Mode {
     Octets,
     /// Octets as they are: see [`ITEM`].
     Item,
-    /// The items of a list behind what is there already, which is the start of a message with the head
-    /// at this place.
+    /// The items of a list behind what is there already, which is the start of a message with the
+    /// head at this place.
     Message(usize),
 }
 
@@ -89,9 +89,9 @@ impl<'a> Serializer<'a> {
         Self { out, mode }
     }
 
-    /// A serializer of the elements of the message whose start was written: its head, one octet at `at`,
-    /// says that there is one element. A list adds its items to them; anything else is written as an
-    /// item, without that it is counted.
+    /// A serializer of the elements of the message whose start was written: its head, one octet at
+    /// `at`, says that there is one element. A list adds its items to them; anything else is
+    /// written as an item, without that it is counted.
     pub(super) fn message(out: &'a mut Vec<u8>, at: usize) -> Self {
         let mode = Mode::Message(at);
         Self { out, mode }

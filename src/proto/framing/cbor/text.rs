@@ -81,8 +81,8 @@ struct Open {
     key: bool,
 }
 
-/// Goes on behind the item at `at`, without recursion. Whatever passes here the scanner lets pass, too,
-/// but for the limits.
+/// Goes on behind the item at `at`, without recursion. Whatever passes here the scanner lets pass,
+/// too, but for the limits.
 pub(super) fn skip(input: &[u8], at: &mut usize) -> Result<(), CborError> {
     let mut open: Vec<Open> = Vec::new();
     // How many items are left, in the innermost container of indefinite length if there is one.

@@ -14,8 +14,8 @@ const LONGEST_NUMBER: usize = 256;
 /// Appends the elements of a message, `items`, as the text of a JSON array.
 ///
 /// Octet strings become text by Latin-1, one character an octet. Integers and floats stay what they
-/// are; NaN and the infinities, which JSON does not have, become `null`. Tags are dropped, but for big
-/// numbers, which are written in full. Keys of maps are made strings as Perl does.
+/// are; NaN and the infinities, which JSON does not have, become `null`. Tags are dropped, but for
+/// big numbers, which are written in full. Keys of maps are made strings as Perl does.
 ///
 /// # Errors
 ///

@@ -45,8 +45,8 @@ fn less(eight: u64, bound: u64) -> u64 {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
 
-/// How many octets at the start of `rest` are literal: can stand in a string as they are (and are ASCII,
-/// if that is asked for).
+/// How many octets at the start of `rest` are literal: can stand in a string as they are (and are
+/// ASCII, if that is asked for).
 #[inline(always)]
 fn run(rest: &[u8], ascii: bool) -> usize {
     const BLOCK: usize = 64;

@@ -14,9 +14,9 @@ const HEADER: [u8; 2] = [5, 11];
 ///
 /// # Errors
 ///
-/// [`StorableError`] if `json` is not the text of a JSON array, or more than Storable holds; `out` is
-/// as it was then. What only [`JsonScanner`](crate::proto::framing::json::JsonScanner) would find wrong
-/// with it, such as bad escapes, may pass.
+/// [`StorableError`] if `json` is not the text of a JSON array, or more than Storable holds; `out`
+/// is as it was then. What only [`JsonScanner`](crate::proto::framing::json::JsonScanner) would
+/// find wrong with it, such as bad escapes, may pass.
 ///
 /// ```
 /// use aemp::proto::framing::storable::json_to_storable;
@@ -182,7 +182,8 @@ fn write_key(out: &mut Vec<u8>, key: &str, flags: bool) -> Option<()> {
     Some(())
 }
 
-/// A number or a word. Perl writes whole numbers of up to 32 bits as such and all others as strings.
+/// A number or a word. Perl writes whole numbers of up to 32 bits as such and all others as
+/// strings.
 fn scalar(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
     match text {
         b"true" => return integer(out, 1),

@@ -185,8 +185,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The key behind a value, and whether there is such a pair at all: a hash with a fixed set of keys
-    /// has pairs that only reserve their key.
+    /// The key behind a value, and whether there is such a pair at all: a hash with a fixed set of
+    /// keys has pairs that only reserve their key.
     pub(super) fn key(&mut self, flags: bool) -> Result<(Cow<'a, str>, bool), StorableError> {
         let at = self.at;
         let flags = if flags { self.octet()? } else { 0 };

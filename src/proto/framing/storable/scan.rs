@@ -2,8 +2,8 @@
 
 use super::super::{FramingError, Limits};
 
-/// One complete message found by [`StorableScanner::next`]. All positions count from the start of the
-/// buffer that was given to that call.
+/// One complete message found by [`StorableScanner::next`]. All positions count from the start of
+/// the buffer that was given to that call.
 ///
 /// See [`StorableScanner`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct Frame {
 
 /// Finds the messages in a stream of Storable images with their lengths.
 ///
-/// It checks the lengths, and of an image the start: its format and that it is an array. The rest is
-/// checked by [`storable_to_json`](super::storable_to_json).
+/// It checks the lengths, and of an image the start: its format and that it is an array. The rest
+/// is checked by [`storable_to_json`](super::storable_to_json).
 ///
 /// ```
 /// use aemp::proto::framing::{Limits, storable::{StorableScanner, storable_to_json}};
@@ -62,9 +62,9 @@ impl StorableScanner {
     ///
     /// # Errors
     ///
-    /// If a length is larger than [`Limits::max_message`] or not written as Perl writes it, or behind it
-    /// no array in network order starts. The scanner can not go on then; it gives the same error from
-    /// then on.
+    /// If a length is larger than [`Limits::max_message`] or not written as Perl writes it, or
+    /// behind it no array in network order starts. The scanner can not go on then; it gives the
+    /// same error from then on.
     ///
     /// ```
     /// use aemp::proto::{Limits, framing::storable::StorableScanner};

@@ -16,7 +16,8 @@ use super::mark::{Cursor, Item};
 ///
 /// # Errors
 ///
-/// [`StorableError`] if the image is broken or holds what no message holds; `out` is as it was then.
+/// [`StorableError`] if the image is broken or holds what no message holds; `out` is as it was
+/// then.
 ///
 /// ```
 /// use aemp::proto::{Limits, framing::storable::storable_to_json};
@@ -87,7 +88,8 @@ struct Level<'a> {
     tags: RangeInclusive<u32>,
     /// Where in `keys` the present pair's key belongs.
     key: usize,
-    /// How long `out` was before the present pair, if that is not there, and whether it was the first.
+    /// How long `out` was before the present pair, if that is not there, and whether it was the
+    /// first.
     not_there: Option<(usize, bool)>,
     /// Where to go on, if this is a repetition.
     resume: Option<Place<'a>>,

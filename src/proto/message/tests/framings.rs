@@ -51,7 +51,8 @@ where
 {
     match (json.args::<T>(), cbor.args::<T>()) {
         (Ok(json), Ok(cbor)) => assert_eq!(json, cbor),
-        // In CBOR whole floats are integers as well, and strings are borrowed where JSON has escapes.
+        // In CBOR whole floats are integers as well, and strings are borrowed where JSON has
+        // escapes.
         (Err(_), _) => {}
         (Ok(_), Err(error)) => panic!("{error}: {cbor:?}"),
     }
@@ -255,8 +256,8 @@ proptest! {
         }
     }
 
-    /// A whole message is sent as its elements would be, with or without octets of its own, and one more
-    /// string behind them makes it one longer.
+    /// A whole message is sent as its elements would be, with or without octets of its own, and one
+    /// more string behind them makes it one longer.
     #[cfg(feature = "node")]
     #[test]
     fn whole_messages_are_sent_alike(

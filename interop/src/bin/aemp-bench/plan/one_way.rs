@@ -8,7 +8,8 @@ use crate::child::{Setup, Who, rate};
 use crate::failure::Failure;
 use crate::figures::Bound;
 
-/// The names of the sizes, the octets of the text (0: the usual one), and how many messages are sent.
+/// The names of the sizes, the octets of the text (0: the usual one), and how many messages are
+/// sent.
 const SIZES: [(&str, usize, u64); 3] = [
     ("small", 0, 4_000_000),
     ("1 KiB", 1024, 1_000_000),

@@ -25,7 +25,8 @@ pub fn local(bench: &mut Bench) -> Result<(), Failure> {
     let bounds = [Bound::Absolute(5e6), Bound::TimesPerl(100.0)];
     let count = bench.count(8_000_000);
     for (what, threads) in [("tag and number", 1), ("small", 1), ("small", 2)] {
-        // Perl sends what it has without encoding it: what it is makes no difference. It has one thread.
+        // Perl sends what it has without encoding it: what it is makes no difference. It has one
+        // thread.
         let who = bench.those(|who| who.is_rust() || who.is_perl() && threads == 1);
         let about = About::rate(format!("local snd, {what}, {threads} thread(s)"));
         let about = about.bounds(&bounds[..if threads == 1 { 2 } else { 1 }]);

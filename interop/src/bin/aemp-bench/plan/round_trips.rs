@@ -36,15 +36,16 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     calls(bench, &mut teams, &everybody)
 }
 
-/// Round trips while other messages go the same way: half as many as go at the most, measured with the same processes.
+/// Round trips while other messages go the same way: half as many as go at the most, measured with
+/// the same processes.
 fn under_load(
     bench: &mut Bench,
     teams: &mut Teams,
     idle: Option<Rounds>,
     one: impl Fn(&mut Teams, &Who) -> Result<Option<f64>, Failure>,
 ) -> Result<(), Failure> {
-    // One in a thousand waits for a pause of the machine. In a table that is seen beside idle round trips and beside the
-    // pauses; of two builds it would tell which one had more of them.
+    // One in a thousand waits for a pause of the machine. In a table that is seen beside idle round
+    // trips and beside the pauses; of two builds it would tell which one had more of them.
     let (name, part) = match bench.mode() {
         Mode::Table => ("round trip under half load, p99.9 / idle", "p999_us"),
         Mode::Pair => ("round trip under half load, p99", "p99_us"),

@@ -6,8 +6,8 @@ use super::super::{Element, ElementKind};
 use super::state::{CborScanner, Level, State, syntax};
 
 impl CborScanner {
-    /// Takes the item at `at` if it is of the sorts that nearly all are, a number or a short string,
-    /// and complete. Gives its length.
+    /// Takes the item at `at` if it is of the sorts that nearly all are, a number or a short
+    /// string, and complete. Gives its length.
     #[inline(always)]
     pub(super) fn short(&mut self, buf: &[u8], at: usize) -> Option<usize> {
         let &first = buf.get(at)?;
@@ -47,7 +47,8 @@ impl CborScanner {
         Some(len)
     }
 
-    /// Takes the item whose head stands at `before`; `at` is behind the head. Is the message complete?
+    /// Takes the item whose head stands at `before`; `at` is behind the head. Is the message
+    /// complete?
     #[inline(always)]
     pub(super) fn take(
         &mut self,
@@ -195,7 +196,8 @@ impl CborScanner {
         self.seen += 1;
     }
 
-    /// An item that was noted ends, and perhaps what it is the last item of. Is the message complete?
+    /// An item that was noted ends, and perhaps what it is the last item of. Is the message
+    /// complete?
     #[inline(always)]
     pub(super) fn count(&mut self, end: usize) -> bool {
         self.tagged = false;
