@@ -93,6 +93,7 @@
 //! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |
+//! | test without sockets, in virtual time | [`net::memory`], [`Builder::network`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!

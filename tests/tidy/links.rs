@@ -14,6 +14,49 @@ fn no_link_is_dead() {
     );
 }
 
+/// The folders whose files documents name in code spans.
+const NAMED: &[&str] = &["src/", "tests/", "interop/", "docs/", "fixtures/", "scripts/"];
+
+#[test]
+fn documents_name_files_that_exist() {
+    let documents = files::ending(".md");
+    report(
+        "the rule that files are named as they are called",
+        gone(&documents, &files::all()),
+    );
+}
+
+/// Code spans that are paths, as far as such a file or folder is not there.
+fn gone(documents: &[File], paths: &[String]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for document in documents {
+        for line in lines(&document.text) {
+            for span in line.text.split('`').skip(1).step_by(2) {
+                let is_path = NAMED.iter().any(|folder| span.starts_with(folder))
+                    && !span.contains([' ', '*', '{', '<', ':']);
+                let path = span.trim_end_matches('/');
+                let below = format!("{path}/");
+                let is_there = |other: &String| other == path || other.starts_with(&below);
+                if is_path && !paths.iter().any(is_there) {
+                    let place = format!("{}:{}", document.path, line.number);
+                    faults.push(format!("{place}: there is no `{span}`"));
+                }
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn files_that_are_gone_are_seen() {
+    let of = |text: &str| {
+        let (path, text) = ("docs/a.md".to_owned(), text.to_owned());
+        gone(&[File { path, text }], &["src/a/b.rs".to_owned()]).len()
+    };
+    assert_eq!(of("`src/a/b.rs`, `src/a/`, `src/a`, `b.rs`, `cargo test src/x`"), 0);
+    assert_eq!(of("`src/b.rs` and `src/a/b`"), 2);
+}
+
 /// The dead links of the documents. `paths` are those of all files.
 fn dead(documents: &[File], paths: &[String]) -> Vec<String> {
     let anchors: BTreeMap<&str, Vec<String>> = documents

@@ -69,65 +69,59 @@ impl Peer {
         self.carry_out(node, state, effects);
     }
 
-    /// Carries out what the rules have decided, in that order. The lock is held until something is
-    /// to be told that others have to say about.
+    /// Carries out what the rules have decided: first, still under the lock, what changes the link or
+    /// the attempt that they speak of; then, in that order, what others are told.
     pub(super) fn carry_out(
         self: &Arc<Self>,
         node: &Arc<Inner>,
-        state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, State>,
         effects: Vec<Effect>,
     ) {
-        let mut locked = Some(state);
-        for effect in effects {
-            let mut held = locked.take();
+        for effect in &effects {
             match effect {
                 Effect::Attempt(serial) => {
-                    let attempt = Attempt::begin(node, self, serial);
-                    held.get_or_insert_with(|| self.state.lock()).attempt = Some(attempt);
-                    locked = held;
+                    state.attempt = Some(Attempt::begin(node, self, *serial));
                 }
                 Effect::EndAttempt => {
-                    let state = held.get_or_insert_with(|| self.state.lock());
                     if let Some(attempt) = state.attempt.take() {
                         attempt.end();
                     }
-                    locked = held;
                 }
                 Effect::Close => {
-                    let state = held.get_or_insert_with(|| self.state.lock());
                     if let Some(link) = state.link.take() {
                         link.end.end();
                     }
                     self.framing.store(Framing::Json as u8, Ordering::Relaxed);
-                    locked = held;
                 }
-                Effect::Changed => {
-                    self.change.notify_waiters();
-                    locked = held;
-                }
+                Effect::Changed
+                | Effect::TellUp
+                | Effect::Ended(_)
+                | Effect::Settle
+                | Effect::Forget => {}
+            }
+        }
+        let link = state.link.clone();
+        drop(state);
+        for effect in effects {
+            match effect {
+                Effect::Attempt(_) | Effect::EndAttempt | Effect::Close => {}
+                Effect::Changed => self.change.notify_waiters(),
                 Effect::TellUp => {
-                    let link = held.as_ref().and_then(|state| state.link.clone());
-                    drop(held);
-                    if let Some(link) = link {
-                        self.tell_up(node, &link);
+                    if let Some(link) = &link {
+                        self.tell_up(node, link);
                     }
                 }
                 Effect::Ended(life) => {
-                    drop(held);
                     if let Some(relay) = &node.relay {
                         relay.ended(self, life);
                     }
                 }
                 Effect::Settle => {
-                    drop(held);
                     let peer = self.clone();
                     let settle = move |node: &Arc<Inner>| peer.settle(node);
                     jobs::schedule(node, Job::Call(Box::new(settle)));
                 }
-                Effect::Forget => {
-                    drop(held);
-                    node.peers.forget(self);
-                }
+                Effect::Forget => node.peers.forget(self),
             }
         }
     }
