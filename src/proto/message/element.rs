@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::args::{self, ArgsError};
 use crate::proto::framing::cbor;
 
-/// An element of a message in the octets in which it came: see [`Message::elements`](super::Message::elements).
+/// An element of a message in the octets in which it came: see
+/// [`Message::elements`](super::Message::elements).
 ///
 /// It serialises as what it is. Between links of the same framing it stays the same octet by octet.
 ///
