@@ -1,6 +1,9 @@
 //! A loss that is not settled yet: which monitors are still to fire.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 
 use super::terms::{Effect, Sender};
 use crate::proto::Reason;
@@ -16,7 +19,7 @@ pub(super) struct Failing<A> {
     pub(super) told_up: bool,
     pub(super) reason: Reason,
     pub(super) next: Turn,
-    pub(super) watched: HashSet<Box<str>>,
+    pub(super) watched: HashSet<Box<str>, RandomState>,
     /// The monitors that are still to fire, by port.
     pub(super) due: BTreeMap<Box<str>, Vec<Monitor<A>>>,
     /// The port whose monitors fire now.

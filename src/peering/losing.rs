@@ -1,6 +1,7 @@
 //! How a link, or the attempt to get one, is lost, and how that is told.
 
-use std::collections::HashSet;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 
 use super::failing::{Failing, Monitor, Turn};
 use super::outbox::Outbox;
@@ -37,7 +38,7 @@ pub(crate) enum Step<A> {
     /// The node could not be reached.
     TellUnreachable,
     /// The other node monitors these ports here no more.
-    Unwatch(HashSet<Box<str>>),
+    Unwatch(HashSet<Box<str>, RandomState>),
     /// These actions are due, as [`Sender::Action`].
     Fire(Vec<A>, Reason),
     /// Tell everybody that the node is down.
@@ -70,7 +71,7 @@ impl<A> Peering<A> {
             Phase::Up(up) => (Effect::Close, Some(up.link.serial), up.told),
             _ => (Effect::EndAttempt, None, true),
         };
-        self.phase = Phase::Failing(Failing {
+        self.phase = Phase::Failing(Box::new(Failing {
             link,
             told_up,
             reason,
@@ -81,7 +82,7 @@ impl<A> Peering<A> {
             watched: std::mem::take(&mut self.watched),
             due: self.monitors.drain().collect(),
             firing: None,
-        });
+        }));
         let mut effects = vec![close, Effect::Changed, Effect::Ended(ended)];
         if told_up {
             effects.push(Effect::Settle);
@@ -128,7 +129,9 @@ impl<A> Peering<A> {
         if afterwards == Afterwards::Stop {
             // What the actions have sent and set meanwhile is lost as well.
             self.waiting = Waiting::default();
-            let left: Vec<Monitor<A>> = self.monitors.drain().flat_map(|(_, list)| list).collect();
+            let left = self.monitors.drain().flat_map(|(_, list)| list);
+            let mut left: Vec<Monitor<A>> = left.collect();
+            left.sort_unstable_by_key(|(serial, _)| *serial);
             if !left.is_empty() {
                 return Step::Fire(actions(left), failing.reason.clone());
             }

@@ -1,5 +1,7 @@
 //! Who monitors what: ports there from here, and ports here from there.
 
+use hashbrown::hash_map::EntryRef;
+
 use super::state::{Peering, Phase};
 use super::terms::{Sender, Sent, Wake, WithPort};
 use crate::proto::{Generation, PortId, Reason, Verb};
@@ -43,13 +45,19 @@ impl<A> Peering<A> {
             failing.add(name, [(serial, action)]);
             return Monitored::Set(Wake::Nobody);
         }
-        let first = !self.monitors.contains_key(name);
-        let list = self.monitors.entry(name.into()).or_default();
-        list.push((serial, action));
+        match self.monitors.entry_ref(name) {
+            EntryRef::Occupied(mut others) => {
+                others.get_mut().push((serial, action));
+                return Monitored::Set(self.wake_without_link());
+            }
+            EntryRef::Vacant(place) => {
+                place.insert_with_key(name.into(), vec![(serial, action)]);
+            }
+        }
         // The node port is monitored without a word: it dies with the link.
-        Monitored::Set(match first && !name.is_empty() {
-            true => self.request(&(Verb::Mon1, name)),
-            false => self.wake_without_link(),
+        Monitored::Set(match name.is_empty() {
+            true => self.wake_without_link(),
+            false => self.request(&(Verb::Mon1, name)),
         })
     }
 
@@ -78,9 +86,9 @@ impl<A> Peering<A> {
     }
 
     /// A port there died, as the node says. Its monitors are due, in the order of its messages.
-    pub(crate) fn died(&mut self, name: &str) -> Vec<A> {
+    pub(crate) fn died(&mut self, name: &str) -> impl Iterator<Item = A> + use<A> {
         let due = self.monitors.remove(name).into_iter().flatten();
-        due.map(|(_, action)| action).collect()
+        due.map(|(_, action)| action)
     }
 
     /// The other node monitors a port here.

@@ -25,13 +25,13 @@ pub(crate) struct Outbox {
     sent_at_pause: u64,
 }
 
-/// What the writer gets.
-#[derive(Debug, PartialEq, Eq)]
+/// What the writer gets into its buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// These octets are to be written.
-    Octets(Vec<u8>),
-    /// Nothing: here is the spare buffer again.
-    Nothing(Vec<u8>),
+    /// What is to be written.
+    Octets,
+    /// Nothing: it is empty.
+    Nothing,
 }
 
 impl Outbox {
@@ -126,18 +126,18 @@ impl Outbox {
         self.pause();
     }
 
-    /// The writer takes what is to be written, and leaves `spare` to gather what follows. What it
-    /// took before is written.
-    pub(crate) fn take(&mut self, spare: Vec<u8>) -> Taken {
+    /// The writer takes what is to be written, in exchange for its empty buffer, which gathers what
+    /// follows. What it took before is written.
+    pub(crate) fn take(&mut self, buffer: &mut Vec<u8>) -> Taken {
         if self.flushing {
             // Who does that wakes the writer if something is left.
-            return Taken::Nothing(spare);
+            return Taken::Nothing;
         }
-        let taken = std::mem::replace(&mut self.queued, spare);
-        self.in_flight = taken.len();
-        match taken.is_empty() {
-            true => Taken::Nothing(taken),
-            false => Taken::Octets(taken),
+        std::mem::swap(&mut self.queued, buffer);
+        self.in_flight = buffer.len();
+        match buffer.is_empty() {
+            true => Taken::Nothing,
+            false => Taken::Octets,
         }
     }
 
@@ -233,14 +233,14 @@ mod tests {
                         prop_assert_eq!(outbox.append_with(fail), Err(()));
                         Wake::Nobody
                     }
-                    Op::Take => match outbox.take(Vec::new()) {
-                        Taken::Octets(taken) => {
+                    Op::Take => {
+                        let mut taken = Vec::new();
+                        if outbox.take(&mut taken) == Taken::Octets {
                             prop_assert!(flushing.is_none());
-                            written.extend(taken);
-                            Wake::Nobody
                         }
-                        Taken::Nothing(_) => Wake::Nobody,
-                    },
+                        written.extend(taken);
+                        Wake::Nobody
+                    }
                     Op::BeginFlush if flushing.is_none() => match outbox.begin_flush() {
                         Ok(taken) => {
                             flushing = Some(taken);
@@ -274,9 +274,9 @@ mod tests {
                 written.extend(&taken);
                 outbox.end_flush(taken, all);
             }
-            if let Taken::Octets(taken) = outbox.take(Vec::new()) {
-                written.extend(taken);
-            }
+            let mut taken = Vec::new();
+            outbox.take(&mut taken);
+            written.extend(taken);
             prop_assert_eq!(written, sent);
             prop_assert_eq!(outbox.sent(), messages);
         }
@@ -292,12 +292,16 @@ mod tests {
             Wake::Nobody,
             "it is gathered with the first"
         );
-        assert_eq!(outbox.take(Vec::new()), Taken::Octets(b"xx".to_vec()));
-        assert_eq!(outbox.take(Vec::new()), Taken::Nothing(Vec::new()));
+        let take = |outbox: &mut Outbox| {
+            let mut taken = Vec::new();
+            (outbox.take(&mut taken), taken)
+        };
+        assert_eq!(take(&mut outbox), (Taken::Octets, b"xx".to_vec()));
+        assert_eq!(take(&mut outbox), (Taken::Nothing, Vec::new()));
         assert_eq!(send(&mut outbox), Wake::Writer, "it is one of a burst");
         outbox.pause();
-        outbox.take(Vec::new());
-        outbox.take(Vec::new());
+        take(&mut outbox);
+        take(&mut outbox);
         outbox.pause();
         assert_eq!(send(&mut outbox), Wake::Sender);
     }

@@ -1,7 +1,9 @@
 //! What is known of another node.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
 use super::failing::{Failing, Monitor};
 use super::outbox::Outbox;
@@ -17,9 +19,9 @@ pub(crate) struct Peering<A> {
     /// What is to be written on the link.
     pub(super) outbox: Outbox,
     /// The monitors on ports there, by the port's name.
-    pub(super) monitors: HashMap<Box<str>, Vec<Monitor<A>>>,
+    pub(super) monitors: HashMap<Box<str>, Vec<Monitor<A>>, RandomState>,
     /// The ports here that the other node monitors.
-    pub(super) watched: HashSet<Box<str>>,
+    pub(super) watched: HashSet<Box<str>, RandomState>,
     /// How often a link came up.
     pub(super) links: u64,
     /// The number of the present life. A life ends when the link, or the attempt to get one, is
@@ -36,7 +38,7 @@ pub(super) enum Phase<A> {
     /// An attempt of this number is under way.
     Connecting(u64),
     Up(Up),
-    Failing(Failing<A>),
+    Failing(Box<Failing<A>>),
 }
 
 /// The present link.
@@ -53,8 +55,8 @@ impl<A> Peering<A> {
             phase: Phase::Idle,
             waiting: Waiting::default(),
             outbox: Outbox::default(),
-            monitors: HashMap::new(),
-            watched: HashSet::new(),
+            monitors: HashMap::default(),
+            watched: HashSet::default(),
             links: 0,
             life,
             proving: None,

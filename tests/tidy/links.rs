@@ -15,7 +15,14 @@ fn no_link_is_dead() {
 }
 
 /// The folders whose files documents name in code spans.
-const NAMED: &[&str] = &["src/", "tests/", "interop/", "docs/", "fixtures/", "scripts/"];
+const NAMED: &[&str] = &[
+    "src/",
+    "tests/",
+    "interop/",
+    "docs/",
+    "fixtures/",
+    "scripts/",
+];
 
 #[test]
 fn documents_name_files_that_exist() {
@@ -53,7 +60,10 @@ fn files_that_are_gone_are_seen() {
         let (path, text) = ("docs/a.md".to_owned(), text.to_owned());
         gone(&[File { path, text }], &["src/a/b.rs".to_owned()]).len()
     };
-    assert_eq!(of("`src/a/b.rs`, `src/a/`, `src/a`, `b.rs`, `cargo test src/x`"), 0);
+    assert_eq!(
+        of("`src/a/b.rs`, `src/a/`, `src/a`, `b.rs`, `cargo test src/x`"),
+        0
+    );
     assert_eq!(of("`src/b.rs` and `src/a/b`"), 2);
 }
 

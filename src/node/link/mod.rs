@@ -413,3 +413,14 @@ impl Peer {
         self.state.lock().rules.retire()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_and_its_link_are_small() {
+        assert!(size_of::<Peer>() <= 320, "{}", size_of::<Peer>());
+        assert!(size_of::<Link>() <= 304, "{}", size_of::<Link>());
+    }
+}

@@ -76,14 +76,15 @@ impl Peer {
         state.rules.is_link(link.facts.serial).then_some(state)
     }
 
-    /// Gives the writer of `link` what is to be written. `None`: it is not the link any more.
-    pub(super) fn take_output(&self, link: &Link, spare: Vec<u8>) -> Option<Taken> {
+    /// Gives the writer of `link` what is to be written, in exchange for its empty buffer. `None`: it
+    /// is not the link any more.
+    pub(super) fn take_output(&self, link: &Link, buffer: &mut Vec<u8>) -> Option<Taken> {
         let mut state = self.of_link(link)?;
         let outbox = state.rules.outbox();
         let before = outbox.in_flight();
-        let taken = outbox.take(spare);
+        let taken = outbox.take(buffer);
         drop(state);
-        if before > 0 || matches!(taken, Taken::Octets(_)) {
+        if before > 0 || taken == Taken::Octets {
             self.change.notify_waiters();
         }
         Some(taken)

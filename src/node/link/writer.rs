@@ -127,59 +127,48 @@ impl Writer {
 
     async fn write(&self, socket: &WriteHalf) -> std::io::Result<()> {
         let keepalive = idle(&self.node, &self.link).keepalive;
-        let mut spare = Vec::new();
+        let mut buffer = Vec::new();
         let mut step = Step::Sleep;
-        while let Some(taken) = self.peer.take_output(&self.link, spare) {
-            let mut taken = match taken {
-                Taken::Octets(taken) => taken,
-                Taken::Nothing(buffer) => {
-                    spare = buffer;
-                    step = match step {
-                        Step::Aside => {
-                            step_aside().await;
-                            Step::Yield
-                        }
-                        Step::Yield => {
-                            tokio::task::yield_now().await;
-                            Step::Sleep
-                        }
-                        Step::Sleep => {
-                            spare.shrink_to(IDLE_SIZE);
-                            self.sleep(keepalive).await;
-                            Step::Sleep
-                        }
-                    };
-                    continue;
+        while let Some(taken) = self.peer.take_output(&self.link, &mut buffer) {
+            if taken == Taken::Octets {
+                step = match buffer.capacity() > IDLE_SIZE {
+                    true => Step::Aside,
+                    false => Step::Sleep,
+                };
+                write_all(socket, &buffer).await?;
+                let sent = &self.link.traffic.sent_octets;
+                sent.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+                buffer.clear();
+                if buffer.capacity() > SPARE_SIZE {
+                    buffer = Vec::new();
                 }
-            };
-            step = match taken.capacity() > IDLE_SIZE {
-                true => Step::Aside,
-                false => Step::Sleep,
-            };
-            write_all(socket, &taken).await?;
-            let sent = &self.link.traffic.sent_octets;
-            sent.fetch_add(taken.len() as u64, Ordering::Relaxed);
-            taken.clear();
-            if taken.capacity() > SPARE_SIZE {
-                taken = Vec::new();
+                crate::node::give_buffer(&mut buffer);
+                continue;
             }
-            crate::node::give_buffer(&mut taken);
-            spare = taken;
+            match step {
+                Step::Aside => {
+                    step = Step::Yield;
+                    step_aside().await;
+                }
+                Step::Yield => {
+                    step = Step::Sleep;
+                    tokio::task::yield_now().await;
+                }
+                Step::Sleep => {
+                    buffer.shrink_to(IDLE_SIZE);
+                    self.peer.writer_sleeps(IDLE_SIZE);
+                    let ready = self.link.ready.notified();
+                    match keepalive {
+                        None => ready.await,
+                        Some(after) => {
+                            if timeout(after, ready).await.is_err() {
+                                self.peer.poke();
+                            }
+                        }
+                    }
+                }
+            }
         }
         Ok(())
-    }
-
-    /// Waits until there is something to write, or a keepalive is due.
-    async fn sleep(&self, keepalive: Option<Duration>) {
-        self.peer.writer_sleeps(IDLE_SIZE);
-        let ready = self.link.ready.notified();
-        match keepalive {
-            None => ready.await,
-            Some(after) => {
-                if timeout(after, ready).await.is_err() {
-                    self.peer.poke();
-                }
-            }
-        }
     }
 }

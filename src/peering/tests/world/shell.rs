@@ -7,7 +7,7 @@ use rand::RngExt as _;
 
 use super::program::{Does, MonitorId};
 use super::{Check, PORTS, World};
-use crate::peering::{Afterwards, Effect, Peering, Sender, Step, Taken, Which};
+use crate::peering::{Afterwards, Effect, Peering, Sender, Step, Which};
 use crate::proto::Reason;
 
 /// What one node knows of another.
@@ -144,7 +144,9 @@ impl World {
             peer.rules.outbox().end_flush(taken, written);
         } else if choice == 0 {
             peer.flushing = peer.rules.outbox().begin_flush().ok();
-        } else if let Taken::Octets(octets) = peer.rules.outbox().take(Vec::new()) {
+        } else {
+            let mut octets = Vec::new();
+            peer.rules.outbox().take(&mut octets);
             pipe.extend(octets);
         }
     }
