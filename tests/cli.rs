@@ -1,5 +1,8 @@
 //! The command, as a user runs it. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "cli/output.rs"]
+mod output;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

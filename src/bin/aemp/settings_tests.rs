@@ -5,9 +5,7 @@ use serde_json::json;
 
 fn line(rc: &mut RcFile, words: &[&str]) -> Result<String, SettingsError> {
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    let mut out = Vec::new();
-    run(&words, rc, &mut out)?;
-    Ok(String::from_utf8(out).unwrap())
+    run(&words, rc)
 }
 
 /// The configuration after some lines, without `version`.
