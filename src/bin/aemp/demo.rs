@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use aemp::config::RcFile;
 use aemp::{Mailbox, Node, NodeEvent, NodeEvents, PortId, Reason};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::time::timeout_at;
@@ -249,7 +250,7 @@ impl Drop for PerlReceiver {
 struct HomeDir(std::path::PathBuf);
 
 impl HomeDir {
-    fn new(secret: &str) -> std::io::Result<Self> {
+    fn new(secret: &str) -> Result<Self, Failure> {
         let name = format!(
             "aemp-demo-{}-{:x}",
             std::process::id(),
@@ -257,8 +258,10 @@ impl HomeDir {
         );
         let home = HomeDir(std::env::temp_dir().join(name));
         std::fs::create_dir(&home.0)?;
-        let rc = serde_json::json!({ "version": 1, "secret": secret });
-        std::fs::write(home.0.join(".perl-anyevent-mp"), rc.to_string())?;
+        // Saved as the command saves its own, so that only we can read the secret.
+        let mut rc = RcFile::load(home.0.join(".perl-anyevent-mp"))?;
+        rc.root_mut().insert("secret".to_owned(), secret.into());
+        rc.save()?;
         Ok(home)
     }
 }

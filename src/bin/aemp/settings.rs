@@ -3,7 +3,7 @@
 //! Each takes the arguments it needs and leaves the rest, which is read as the next subcommand:
 //! `gensecret profile seed nodeid anon/ binds '*:4040'`.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use aemp::config::{self, Arguments, ConfigError, Origin, RcFile};
 use serde_json::{Map, Value};
@@ -286,8 +286,8 @@ impl Line {
             }
             Command::SetCert => {
                 let file = self.next_text("the name of a PEM file (key and certificate)")?;
-                let pem = std::fs::read_to_string(&file)
-                    .map_err(|source| SettingsError::File { file, source })?;
+                let pem =
+                    read_text(&file).map_err(|source| SettingsError::File { file, source })?;
                 self.set("cert", Value::from(pem))
             }
             Command::GenSecret => {
@@ -429,6 +429,17 @@ impl Line {
             value,
             expected,
         }
+    }
+}
+
+/// Reads a file of text, as long as it fits into the configuration.
+fn read_text(file: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let most = RcFile::MAX_OCTETS;
+    let file = std::fs::File::open(file)?.take(most as u64 + 1);
+    match io::BufReader::new(file).read_to_string(&mut text)? {
+        octets if octets > most => Err(io::ErrorKind::FileTooLarge.into()),
+        _ => Ok(text),
     }
 }
 

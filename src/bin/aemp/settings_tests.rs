@@ -160,6 +160,12 @@ fn certificates_are_read_from_a_file() {
     assert_eq!(after(&[&["setcert", file]]), json!({"cert": "-----BEGIN"}));
     assert_eq!(after(&[&["cert", file, "delcert"]]), json!({}));
     assert!(fault(&["setcert", "no/such/file"]).starts_with("no/such/file: "));
+    if cfg!(target_os = "linux") {
+        assert_eq!(
+            fault(&["setcert", "/dev/zero"]),
+            "/dev/zero: file too large"
+        );
+    }
 }
 
 #[test]
