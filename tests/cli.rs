@@ -1,6 +1,12 @@
 //! The command, as a user runs it. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/rc_file.rs"]
+mod rc_file;
+
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,7 +58,17 @@ impl Home {
             "version": 1, "secret": "geheim", "generation": 1,
             "profile": { "aemp": { "binds": [], "seeds": [seed] } },
         });
-        std::fs::write(self.rc(), rc.to_string()).unwrap();
+        self.write(&rc.to_string());
+    }
+
+    /// Writes the configuration file as it should be: only its owner can read it.
+    fn write(&self, rc: &str) {
+        std::fs::write(self.rc(), rc).unwrap();
+        self.set_mode(0o600);
+    }
+
+    fn set_mode(&self, mode: u32) {
+        std::fs::set_permissions(self.rc(), PermissionsExt::from_mode(mode)).unwrap();
     }
 
     /// Runs a node and waits until it listens.
@@ -213,7 +229,7 @@ fn settings_of_generation_2_are_kept() {
         "version": 1, "eval": "1", "norc": 1, "nodeid": "shop/%n/%u", "secure": 0,
         "profile": { "p": { "secure": true, "nodeid": "shop/" } },
     });
-    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    home.write(&rc.to_string());
     home.aemp(&["secure", "1", "setsecret", "geheim"]).success();
     let mut wanted = rc;
     wanted["secure"] = 1.into();
@@ -364,7 +380,7 @@ fn signals_end_a_node_cleanly() {
 fn a_node_is_a_bridge() {
     let home = Home::new();
     let rc = json!({ "version": 1, "secret": "geheim" });
-    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    home.write(&rc.to_string());
     let middle = home.run_with(&["run", "nodeid", "middle", "binds", "127.0.0.1:0", "bridge"]);
     let start = |id: &str, generation: &str| {
         home.run_with(&[
@@ -386,7 +402,7 @@ fn a_node_is_a_bridge() {
         "version": 1, "secret": "geheim", "generation": 0,
         "profile": { "aemp": { "binds": ["127.0.0.1:0"], "seeds": [middle.listener] } },
     });
-    std::fs::write(home.rc(), rc.to_string()).unwrap();
+    home.write(&rc.to_string());
     let time = stdout(home.aemp(&["cal", "new", "time"]).success());
     let time: Value = serde_json::from_str(&time).unwrap();
     assert!(time.as_f64().is_some(), "{time}");

@@ -27,6 +27,33 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
+    /// What should be the configuration file is no regular file. (A link to one is fine.)
+    #[error("{}: the configuration has to be a regular file, and this is {what}", path.display())]
+    NotRegular {
+        /// What is there.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The configuration file is longer than any that this crate reads or writes.
+    #[error("{}: the configuration has more than {most} octets, which are the most", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most octets it may have.
+        most: usize,
+    },
+    /// The configuration file is of another version than this crate knows.
+    #[error(
+        "{}: the configuration is of version {version}, and this aemp knows version 1 only",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its member `version` as JSON, cut short if it is long.
+        version: String,
+    },
     /// The configuration file is not (relaxed) JSON.
     #[error("{}:{line}:{column}: {message}", path.display())]
     Parse {

@@ -1,5 +1,7 @@
 //! The configuration file that Perl's `aemp` and this crate share.
 
+mod read;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -91,14 +93,27 @@ impl Default for RcFile {
 }
 
 impl RcFile {
+    /// The most octets that a configuration file may have.
+    ///
+    /// ```
+    /// assert_eq!(aemp::config::RcFile::MAX_OCTETS, 1024 * 1024);
+    /// ```
+    pub const MAX_OCTETS: usize = read::MAX_OCTETS;
+
     /// Reads the file, for example the one of [`Environment::rc_path`]. No path, or a file that
     /// does not exist, is an empty configuration.
     ///
+    /// A file that holds a secret and that others than its owner can read or write is used, but
+    /// logged at level 2, once, with the command that mends it.
+    ///
     /// # Errors
     ///
-    /// The file exists and cannot be read, is not relaxed JSON (with line and column), or is not an
+    /// The file exists and cannot be read, is no regular file (or a link to one), has more than
+    /// [`MAX_OCTETS`](Self::MAX_OCTETS), is not relaxed JSON (with line and column), or is not an
     /// object. (Perl starts without any configuration in these cases, and would overwrite the file
-    /// at the next change.)
+    /// at the next change.) Or its `version` is another than 1. (No release of Perl's has written
+    /// another, or looks at it. So whoever wrote that file knows settings that would be
+    /// misunderstood here.)
     ///
     /// ```
     /// use aemp::config::RcFile;
@@ -113,22 +128,22 @@ impl RcFile {
         let Some(path) = path.into() else {
             return Ok(RcFile::default());
         };
-        let octets = match fs::read(&path) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(RcFile {
-                    path: Some(path),
-                    ..RcFile::default()
-                });
-            }
-            Err(source) => return Err(ConfigError::Read { path, source }),
+        let Some((octets, metadata)) = read::read(&path)? else {
+            return Ok(RcFile {
+                path: Some(path),
+                ..RcFile::default()
+            });
         };
         match relaxed::parse_bytes(&octets) {
-            Ok(Value::Object(root)) => Ok(RcFile {
-                path: Some(path),
-                root,
-                dirty: false,
-            }),
+            Ok(Value::Object(root)) => {
+                read::warn_of_exposure(&path, &metadata, &root);
+                check_version(&path, root.get("version"))?;
+                Ok(RcFile {
+                    path: Some(path),
+                    root,
+                    dirty: false,
+                })
+            }
             Ok(_) => Err(ConfigError::Shape {
                 file: path.display().to_string(),
                 what: "the configuration".to_owned(),
@@ -264,7 +279,8 @@ impl RcFile {
     ///
     /// # Errors
     ///
-    /// There is no path, or the system refuses one of the steps; the file is then as it was.
+    /// There is no path, the configuration is too long to be read again, or the system refuses one
+    /// of the steps; the file is then as it was.
     ///
     /// ```
     /// use aemp::config::RcFile;
@@ -285,8 +301,15 @@ impl RcFile {
         }
         let path = self.path.as_deref().ok_or(ConfigError::NoFile)?;
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let json = self.to_json();
+        if json.len() > Self::MAX_OCTETS {
+            return Err(ConfigError::TooLarge {
+                path: target,
+                most: Self::MAX_OCTETS,
+            });
+        }
         let fresh = fresh_name(&target);
-        write_private(&fresh, self.to_json().as_bytes())
+        write_private(&fresh, json.as_bytes())
             .and_then(|()| keep_previous(&target))
             .and_then(|()| fs::rename(&fresh, &target))
             .map_err(|source| {
@@ -310,6 +333,25 @@ impl RcFile {
             what,
             expected: "an object",
         }
+    }
+}
+
+/// Refuses a version that nobody has told us about. All releases of Perl's write 1 and look at
+/// none; a file without one was written by hand.
+fn check_version(path: &Path, version: Option<&Value>) -> Result<(), ConfigError> {
+    let is_known = match version {
+        None | Some(Value::Null) => true,
+        Some(Value::Number(number)) => number.as_f64() == Some(1.0),
+        // As everywhere in the file, a text is as good as a number: Perl does not tell them apart.
+        Some(Value::String(text)) => text == "1",
+        Some(_) => false,
+    };
+    match version {
+        Some(version) if !is_known => Err(ConfigError::Version {
+            path: path.to_owned(),
+            version: version.to_string().chars().take(20).collect(),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -361,17 +403,22 @@ fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
 }
 
 /// Keeps the present contents under the name with `~`: a second link to them, or a copy where links
-/// are not to be had.
+/// are not to be had. A copy as well where others can get at the contents: only the owner can read
+/// the copy, and a link would leave the secret where it was.
 fn keep_previous(target: &Path) -> io::Result<()> {
     let backup = with_suffix(target, "~");
     match fs::remove_file(&backup) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    match fs::hard_link(target, &backup) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) => write_private(&backup, &fs::read(target)?),
+    let linked = match fs::metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(metadata) if !read::is_private(&metadata) => None,
+        _ => fs::hard_link(target, &backup).ok(),
+    };
+    match linked {
+        Some(()) => Ok(()),
+        None => write_private(&backup, &fs::read(target)?),
     }
 }
 
@@ -426,9 +473,6 @@ mod tests {
             text.ends_with("rc: the configuration must be an object"),
             "{text}"
         );
-
-        let error = RcFile::load(dir.path().to_owned()).unwrap_err();
-        assert!(matches!(error, ConfigError::Read { .. }), "{error}");
 
         fs::write(&path, "{\"profile\":{\"a\":7}}").unwrap();
         let mut rc = RcFile::load(path).unwrap();
@@ -496,5 +540,90 @@ mod tests {
         let mode = fs::metadata(&real).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(fs::read_to_string(&real).unwrap().contains("secret"));
+        let backup = fs::metadata(dir.path().join("real~")).unwrap();
+        assert_eq!(backup.permissions().mode() & 0o777, 0o600);
+        rc.root_mut().insert("secret".into(), "y".into());
+        rc.save().unwrap();
+        let backup = fs::read_to_string(dir.path().join("real~")).unwrap();
+        assert!(backup.contains("\"x\""), "{backup}");
+    }
+
+    #[test]
+    fn the_length_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rc");
+        let padded = |octets: usize| "{\"nodeid\":\"n\"}".to_owned() + &" ".repeat(octets - 14);
+        fs::write(&path, padded(RcFile::MAX_OCTETS)).unwrap();
+        let mut rc = RcFile::load(path.clone()).unwrap();
+        assert_eq!(rc.root()["nodeid"], "n");
+
+        fs::write(&path, padded(RcFile::MAX_OCTETS + 1)).unwrap();
+        let text = RcFile::load(path.clone()).unwrap_err().to_string();
+        assert!(
+            text.ends_with(
+                "rc: the configuration has more than 1048576 octets, which are the most"
+            ),
+            "{text}"
+        );
+
+        // What could not be read again is not written.
+        let long = "c".repeat(RcFile::MAX_OCTETS);
+        rc.root_mut().insert("cert".into(), long.into());
+        assert!(matches!(rc.save(), Err(ConfigError::TooLarge { .. })));
+        assert_eq!(fs::read(&path).unwrap().len(), RcFile::MAX_OCTETS + 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "left-overs");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("fifo"))
+            .status();
+        assert!(made.unwrap().success());
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("link")).unwrap();
+        for (path, what) in [
+            (at("."), "a directory"),
+            (at("fifo"), "a FIFO (named pipe)"),
+            (at("socket"), "a socket"),
+            (at("link"), "a device"),
+        ] {
+            let text = RcFile::load(path.clone()).unwrap_err().to_string();
+            let wanted = format!(
+                "{}: the configuration has to be a regular file, and this is {what}",
+                path.display()
+            );
+            assert_eq!(text, wanted);
+        }
+    }
+
+    #[test]
+    fn versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rc");
+        let load = |version: &str| {
+            fs::write(&path, format!("{{ {version} }}")).unwrap();
+            RcFile::load(path.clone())
+        };
+        for known in [
+            "",
+            "\"version\": 1",
+            "\"version\": \"1\"",
+            "\"version\": null",
+        ] {
+            assert!(load(known).is_ok(), "{known}");
+        }
+        for unknown in ["99", "0", "1.5", "\"2\"", "[1]", "true"] {
+            let text = load(&format!("\"version\": {unknown}"))
+                .unwrap_err()
+                .to_string();
+            let wanted = format!(
+                "rc: the configuration is of version {unknown}, and this aemp knows version 1 only"
+            );
+            assert!(text.ends_with(&wanted), "{text}");
+        }
     }
 }

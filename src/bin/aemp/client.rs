@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Failure;
+use crate::output;
 use crate::settings::read_arguments;
 
 /// How long `snd`, `cal` and `eval` may take.
@@ -54,8 +55,7 @@ pub(crate) async fn snd(port: String, args: Vec<String>) -> Result<(), Failure> 
     match reply.tag().as_deref() {
         Some("sent") => {
             // The blank is Perl's.
-            println!("{} ", text.join(" "));
-            Ok(())
+            Ok(output::line(format_args!("{} ", text.join(" ")))?)
         }
         _ => Err(text.join(" ").into()),
     }
@@ -65,9 +65,8 @@ pub(crate) async fn cal(port: String, args: Vec<String>) -> Result<(), Failure> 
     let (port, args) = message(port, args)?;
     let node = join().await?;
     let reply: Vec<Box<serde_json::value::RawValue>> = node.cal(&port, &args, Some(LIMIT)).await?;
-    println!("{}", bare(&Message::encode(&reply)?));
     node.shutdown().await;
-    Ok(())
+    Ok(output::line(bare(&Message::encode(&reply)?))?)
 }
 
 pub(crate) async fn mon(port: String) -> Result<(), Failure> {
@@ -75,12 +74,12 @@ pub(crate) async fn mon(port: String) -> Result<(), Failure> {
     let (done, reason) = tokio::sync::oneshot::channel();
     node.mon(port, move |reason| drop(done.send(reason)));
     let reason = reason.await?;
+    node.shutdown().await;
     // The blank is Perl's.
     match reason.is_normal() {
-        true => println!(),
-        false => println!("{reason} "),
+        true => output::line("")?,
+        false => output::line(format_args!("{reason} "))?,
     }
-    node.shutdown().await;
     Ok(())
 }
 
@@ -94,11 +93,10 @@ pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failu
         return Err("the reply is empty".into());
     };
     match error.as_str() {
-        Some("") => println!("{}", bare(&Message::from_values(results))),
-        Some(error) => return Err(error.trim_end().into()),
-        None => return Err(error.to_string().into()),
+        Some("") => Ok(output::line(bare(&Message::from_values(results)))?),
+        Some(error) => Err(error.trim_end().into()),
+        None => Err(error.to_string().into()),
     }
-    Ok(())
 }
 
 pub(crate) async fn stats(target: String) -> Result<(), Failure> {
@@ -108,9 +106,8 @@ pub(crate) async fn stats(target: String) -> Result<(), Failure> {
     let (mut stats,): (Value,) = node.cal(&target, &request, Some(LIMIT)).await?;
     let round_trip = node.round_trip(&target, LIMIT).await?;
     stats["round_trip_seconds"] = round_trip.as_secs_f64().into();
-    println!("{stats:#}");
     node.shutdown().await;
-    Ok(())
+    Ok(output::line(format_args!("{stats:#}"))?)
 }
 
 pub(crate) async fn trace(first: String) -> Result<(), Failure> {
@@ -133,7 +130,7 @@ pub(crate) async fn trace(first: String) -> Result<(), Failure> {
                 line.push(' ');
                 line.push_str(other);
             }
-            println!("{line}");
+            output::line(line)?;
             for other in others {
                 if asked.insert(other.clone()) {
                     waiting += 1;

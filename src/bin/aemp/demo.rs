@@ -1,14 +1,15 @@
 //! `aemp demo`: the tutorial, played on 127.0.0.1 and checked step by step.
 
-use std::io::Write as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use aemp::config::RcFile;
 use aemp::{Mailbox, Node, NodeEvent, NodeEvents, PortId, Reason};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::time::timeout_at;
 
 use crate::Failure;
+use crate::output::{self, OutputError};
 use crate::perl::Perl;
 
 /// The whole must fit in here.
@@ -21,8 +22,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn say(&self, text: impl std::fmt::Display) {
-        println!("{:5.2}s  {text}", self.started.elapsed().as_secs_f64());
+    fn say(&self, text: impl std::fmt::Display) -> Result<(), OutputError> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        output::line(format_args!("{seconds:5.2}s  {text}"))
     }
 
     /// Waits for a step's end; running out of time fails it.
@@ -35,7 +37,7 @@ impl Stage {
         let end = tokio::time::Instant::from_std(self.started + LIMIT);
         match timeout_at(end, work).await {
             Ok(Ok(result)) => {
-                self.say(format_args!("ok: {what}"));
+                self.say(format_args!("ok: {what}"))?;
                 Ok(result)
             }
             Ok(Err(error)) => Err(format!("the step failed: {what}: {error}").into()),
@@ -95,12 +97,8 @@ pub(crate) async fn demo() -> Result<(), Failure> {
         started: Instant::now(),
         step: String::new(),
     };
-    let result = play(&mut stage).await;
-    if result.is_ok() {
-        stage.say("all steps succeeded");
-    }
-    std::io::stdout().flush()?;
-    result
+    play(&mut stage).await?;
+    Ok(stage.say("all steps succeeded")?)
 }
 
 async fn play(stage: &mut Stage) -> Result<(), Failure> {
@@ -108,18 +106,18 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
 
     let seed = start("seed", secret, "127.0.0.1:0", None).await?;
     let address = seed.listeners().first().cloned().ok_or("no listener")?;
-    stage.say(format_args!("the seed listens on {address}"));
+    stage.say(format_args!("the seed listens on {address}"))?;
 
     let mut perl = match PerlReceiver::start(secret, &address) {
         Ok(perl) => {
             stage.say(format_args!(
                 "a receiver in Perl starts, too: AnyEvent::MP {}",
                 perl.release
-            ));
+            ))?;
             Some(perl)
         }
         Err(why) => {
-            stage.say(format_args!("without a receiver in Perl: {why}"));
+            stage.say(format_args!("without a receiver in Perl: {why}"))?;
             None
         }
     };
@@ -139,12 +137,12 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
     let port = stage
         .step("the sender finds the receiver's port by its group", found)
         .await?;
-    stage.say(format_args!("the port is {port}"));
+    stage.say(format_args!("the port is {port}"))?;
 
     sender.snd(&port, &("test", 1_251_555_874))?;
     let received = async { Ok(inbox.recv_tag("test").await?.args::<u64>()?) };
     let data = stage.step("the message arrives", received).await?;
-    stage.say(format_args!("Received data: {data}"));
+    stage.say(format_args!("Received data: {data}"))?;
 
     if let Some(perl) = &mut perl {
         let found = member(&sender, "eg_receivers", PerlReceiver::ID);
@@ -184,7 +182,7 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
     let down = until(&mut events, |e| !e.is_up() && *e.node() == "eg_receiver");
     let event = stage.step("the receiver's node is lost", down).await?;
     if let NodeEvent::Down { reason, .. } = event {
-        stage.say(format_args!("eg_receiver is down ({reason})"));
+        stage.say(format_args!("eg_receiver is down ({reason})"))?;
     }
 
     let (second, mut inbox) = receiver(secret, &address).await?;
@@ -252,7 +250,7 @@ impl Drop for PerlReceiver {
 struct HomeDir(std::path::PathBuf);
 
 impl HomeDir {
-    fn new(secret: &str) -> std::io::Result<Self> {
+    fn new(secret: &str) -> Result<Self, Failure> {
         let name = format!(
             "aemp-demo-{}-{:x}",
             std::process::id(),
@@ -260,8 +258,10 @@ impl HomeDir {
         );
         let home = HomeDir(std::env::temp_dir().join(name));
         std::fs::create_dir(&home.0)?;
-        let rc = serde_json::json!({ "version": 1, "secret": secret });
-        std::fs::write(home.0.join(".perl-anyevent-mp"), rc.to_string())?;
+        // Saved as the command saves its own, so that only we can read the secret.
+        let mut rc = RcFile::load(home.0.join(".perl-anyevent-mp"))?;
+        rc.root_mut().insert("secret".to_owned(), secret.into());
+        rc.save()?;
         Ok(home)
     }
 }

@@ -1,7 +1,11 @@
 //! The command `aemp`: runs nodes, talks to nodes, edits the configuration shared with Perl.
 
+// These macros panic when the text can't be written: `output` writes all there is to write.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod client;
 mod demo;
+mod output;
 mod perl;
 mod run;
 mod settings;
@@ -11,7 +15,8 @@ use std::process::ExitCode;
 use aemp::config::{Environment, RcFile};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// What a subcommand fails with: the text goes to standard error, the exit status is 1.
+/// What a subcommand fails with: the text goes to standard error, the exit status is 1. But see
+/// [`output::end`] for a failure to write the output.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SETTINGS_HELP: &str = "\
@@ -118,14 +123,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    aemp::log::init_from_env();
-    match perform(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("aemp: {failure}");
-            ExitCode::FAILURE
+    match Cli::try_parse() {
+        Ok(cli) => {
+            aemp::log::init_from_env();
+            output::end(perform(cli.command))
         }
+        Err(said) => output::end_with_clap(&said),
     }
 }
 
@@ -142,8 +145,10 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Gensecret { more } => configure("gensecret", more),
         Command::Setsecret { secret } => configure("setsecret", secret),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "aemp", &mut std::io::stdout());
-            Ok(())
+            // clap_complete panics when what it writes to fails, and memory does not.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "aemp", &mut script);
+            Ok(output::print(&String::from_utf8(script)?)?)
         }
         Command::Settings(arguments) => match arguments.split_first() {
             Some((name, rest)) if settings::is_settings_command(name) => {
@@ -160,8 +165,10 @@ fn perform(command: Command) -> Result<(), Failure> {
 fn configure(command: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
     arguments.insert(0, command.to_owned());
     let mut rc = RcFile::load(Environment::from_process().rc_path())?;
-    settings::run(&arguments, &mut rc, &mut std::io::stdout())?;
-    Ok(rc.save()?)
+    let shown = settings::run(&arguments, &mut rc)?;
+    // What was asked for is done, even if nobody can be shown the rest.
+    rc.save()?;
+    Ok(output::print(&shown)?)
 }
 
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

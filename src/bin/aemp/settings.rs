@@ -3,7 +3,7 @@
 //! Each takes the arguments it needs and leaves the rest, which is read as the next subcommand:
 //! `gensecret profile seed nodeid anon/ binds '*:4040'`.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _};
 
 use aemp::config::{self, Arguments, ConfigError, Origin, RcFile};
 use serde_json::{Map, Value};
@@ -52,9 +52,6 @@ pub enum SettingsError {
     /// The configuration itself, or a value for it, is at fault.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The result could not be shown.
-    #[error("cannot write the output: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// What the value of a setting looks like, and so which subcommands it has.
@@ -199,14 +196,14 @@ fn read_argument(argument: &str) -> Result<Value, SettingsError> {
     })
 }
 
-/// Carries out a line of subcommands on the configuration, and shows on `out` what they show. The
-/// caller saves `rc`, which says whether that is needed.
+/// Carries out a line of subcommands on the configuration, and returns what they show. The caller
+/// saves `rc`, which says whether that is needed.
 ///
 /// # Errors
 ///
 /// The first subcommand that fails. The configuration is then as it was, also where earlier
 /// subcommands had changed it (Perl keeps and saves such halves).
-pub fn run(args: &[String], rc: &mut RcFile, out: &mut dyn Write) -> Result<(), SettingsError> {
+pub fn run(args: &[String], rc: &mut RcFile) -> Result<String, SettingsError> {
     let words: Vec<Word> = read_arguments(args)?
         .into_iter()
         .enumerate()
@@ -220,15 +217,16 @@ pub fn run(args: &[String], rc: &mut RcFile, out: &mut dyn Write) -> Result<(), 
         rc: rc.clone(),
         profile: None,
         command: String::new(),
+        shown: String::new(),
     };
     while let Some(word) = line.words.next() {
         let name = text_of(&word.value).unwrap_or_else(|| word.value.to_string());
         let command = find(&name).ok_or_else(|| SettingsError::UnknownCommand(name.clone()))?;
         line.command = name;
-        line.carry_out(command, out)?;
+        line.carry_out(command)?;
     }
     *rc = line.rc;
-    Ok(())
+    Ok(line.shown)
 }
 
 /// An argument, and whether it was given as plain text rather than as JSON.
@@ -244,10 +242,12 @@ struct Line {
     /// The profile that is edited; `None` for the global part.
     profile: Option<String>,
     command: String,
+    /// What the subcommands show.
+    shown: String,
 }
 
 impl Line {
-    fn carry_out(&mut self, command: Command, out: &mut dyn Write) -> Result<(), SettingsError> {
+    fn carry_out(&mut self, command: Command) -> Result<(), SettingsError> {
         match command {
             Command::Set(key, kind, what) => {
                 let word = self.words.next().ok_or_else(|| self.missing(what))?;
@@ -286,8 +286,8 @@ impl Line {
             }
             Command::SetCert => {
                 let file = self.next_text("the name of a PEM file (key and certificate)")?;
-                let pem = std::fs::read_to_string(&file)
-                    .map_err(|source| SettingsError::File { file, source })?;
+                let pem =
+                    read_text(&file).map_err(|source| SettingsError::File { file, source })?;
                 self.set("cert", Value::from(pem))
             }
             Command::GenSecret => {
@@ -314,7 +314,7 @@ impl Line {
                 for (key, value) in self.rc.profile(&name)?.into_iter().flatten() {
                     shown.set(key.clone(), value.clone(), Origin::Profile(name.clone()));
                 }
-                out.write_all(shown.to_json().as_bytes())?;
+                self.shown.push_str(&shown.to_json());
                 Ok(())
             }
             Command::ShowConfig => {
@@ -328,7 +328,7 @@ impl Line {
                 }
                 let given = Arguments::from_list(rest)?;
                 let found = config::find_profile(&self.rc, Some(&name), &given.settings)?;
-                out.write_all(found.to_json().as_bytes())?;
+                self.shown.push_str(&found.to_json());
                 Ok(())
             }
         }
@@ -429,6 +429,17 @@ impl Line {
             value,
             expected,
         }
+    }
+}
+
+/// Reads a file of text, as long as it fits into the configuration.
+fn read_text(file: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let most = RcFile::MAX_OCTETS;
+    let file = std::fs::File::open(file)?.take(most as u64 + 1);
+    match io::BufReader::new(file).read_to_string(&mut text)? {
+        octets if octets > most => Err(io::ErrorKind::FileTooLarge.into()),
+        _ => Ok(text),
     }
 }
 

@@ -5,9 +5,7 @@ use serde_json::json;
 
 fn line(rc: &mut RcFile, words: &[&str]) -> Result<String, SettingsError> {
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    let mut out = Vec::new();
-    run(&words, rc, &mut out)?;
-    Ok(String::from_utf8(out).unwrap())
+    run(&words, rc)
 }
 
 /// The configuration after some lines, without `version`.
@@ -162,6 +160,12 @@ fn certificates_are_read_from_a_file() {
     assert_eq!(after(&[&["setcert", file]]), json!({"cert": "-----BEGIN"}));
     assert_eq!(after(&[&["cert", file, "delcert"]]), json!({}));
     assert!(fault(&["setcert", "no/such/file"]).starts_with("no/such/file: "));
+    if cfg!(target_os = "linux") {
+        assert_eq!(
+            fault(&["setcert", "/dev/zero"]),
+            "/dev/zero: file too large"
+        );
+    }
 }
 
 #[test]
