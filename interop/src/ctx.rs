@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -291,7 +292,9 @@ impl Ctx {
         let folder = self.dir.join(format!("home-{unique}"));
         fs::create_dir_all(&folder).map_err(Fault::io("home folder"))?;
         let rc_file = folder.join(".perl-anyevent-mp");
-        fs::write(&rc_file, rc.to_string()).map_err(Fault::io("rc file"))?;
+        private(&rc_file)
+            .and_then(|mut file| file.write_all(rc.to_string().as_bytes()))
+            .map_err(Fault::io("rc file"))?;
         let log =
             File::create(self.dir.join(format!("{unique}.log"))).map_err(Fault::io("log file"))?;
         Ok(Home {
@@ -348,4 +351,12 @@ impl Ctx {
             .map(|octets| String::from_utf8_lossy(&octets).into_owned())
             .unwrap_or_default()
     }
+}
+
+/// A new file that nobody else can read: nodes warn of secrets that others can.
+fn private(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)
 }

@@ -1,8 +1,8 @@
 //! Streams, and the handshake over them. This room knows no node.
 //!
-//! A link runs over a [`Stream`], and does not know of what sort: TCP, or [memory]. [`greet`] takes
+//! A link runs over a `Stream`, and does not know of what sort: TCP, or [`memory`]. `greet` takes
 //! one as far as both greetings, and ends there: what becomes of the connection is for the caller
-//! to decide, who goes on with [`Greeted::prove`].
+//! to decide, who goes on with `Greeted::prove`.
 
 mod error;
 mod greet;

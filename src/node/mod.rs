@@ -99,8 +99,8 @@ use stop::Lifecycle;
 /// A node of an AEMP network, running in this process.
 ///
 /// This is a handle: clones are the same node. The node stops when [`shutdown`](Node::shutdown) is
-/// called, or when the last handle is dropped that the program got from [`Builder::start`] or
-/// [`Node::local`] (or cloned from that).
+/// called, or when the last handle is dropped that the program got from
+/// [`Builder::start`](crate::Builder::start) or [`Node::local`] (or cloned from that).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

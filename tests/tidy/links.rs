@@ -40,7 +40,8 @@ fn gone(documents: &[File], paths: &[String]) -> Vec<String> {
         for line in lines(&document.text) {
             for span in line.text.split('`').skip(1).step_by(2) {
                 let is_path = NAMED.iter().any(|folder| span.starts_with(folder))
-                    && !span.contains([' ', '*', '{', '<', ':']);
+                    && !span.contains([' ', '*', '{', '<', ':'])
+                    && !span.contains("VERSION");
                 let path = span.trim_end_matches('/');
                 let below = format!("{path}/");
                 let is_there = |other: &String| other == path || other.starts_with(&below);

@@ -69,8 +69,8 @@ impl Peer {
         self.carry_out(node, state, effects);
     }
 
-    /// Carries out what the rules have decided: first, still under the lock, what changes the link or
-    /// the attempt that they speak of; then, in that order, what others are told.
+    /// Carries out what the rules have decided: first, still under the lock, what changes the link
+    /// or the attempt that they speak of; then, in that order, what others are told.
     pub(super) fn carry_out(
         self: &Arc<Self>,
         node: &Arc<Inner>,

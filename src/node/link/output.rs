@@ -76,8 +76,8 @@ impl Peer {
         state.rules.is_link(link.facts.serial).then_some(state)
     }
 
-    /// Gives the writer of `link` what is to be written, in exchange for its empty buffer. `None`: it
-    /// is not the link any more.
+    /// Gives the writer of `link` what is to be written, in exchange for its empty buffer. `None`:
+    /// it is not the link any more.
     pub(super) fn take_output(&self, link: &Link, buffer: &mut Vec<u8>) -> Option<Taken> {
         let mut state = self.of_link(link)?;
         let outbox = state.rules.outbox();
