@@ -36,7 +36,7 @@ use element::Raw;
 
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
-use crate::proto::framing::json::{unescape, write_str};
+use crate::proto::framing::json::unescape;
 
 /// The data of one message, without its destination.
 ///
@@ -97,7 +97,7 @@ impl Message {
         if json.trim_ascii_end() != b"[" {
             json.push(b',');
         }
-        write_str(&mut json, last);
+        crate::proto::framing::json::write_str(&mut json, last);
         json.push(b']');
         Message::from_json(json.into())
     }
