@@ -31,7 +31,7 @@ pub enum LinkError {
     /// The peer sent something that is no message.
     #[error("{0}")]
     Framing(#[from] FramingError),
-    /// Nothing came from the peer in the time that it announced itself.
+    /// Nothing came from the peer for the whole time-out that it announced.
     #[error("nothing received for {0:?}, the time-out that the peer announced")]
     Silent(Duration),
     /// The address can't be parsed.

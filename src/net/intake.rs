@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-/// How much is read at once, in octets: more when reads fill that, up to the second.
+/// How much is read at once, in octets: while reads fill it, twice as much, up to [`MOST_READ`].
 const READ_SIZE: usize = 64 * 1024;
 const MOST_READ: usize = 256 * 1024;
 

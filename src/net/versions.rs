@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 /// More are not kept.
 const MOST: usize = 10_000;
 
-/// Versions that listeners turned out to speak, of those that did not greet in time, or are said to
-/// speak: the next attempt greets with the right one at once. If that is wrong by then, the one
-/// after it has it right again.
+/// What listeners speak: those that did not greet in time, as it turned out, and others, as it is
+/// said. So the next attempt greets in the right version at once. If that has changed by then, the
+/// attempt after it has it right again.
 #[derive(Default)]
 pub(crate) struct Versions(Mutex<HashMap<String, u32>>);
 

@@ -37,7 +37,7 @@ pub(crate) struct FastPath {
 /// Ports with a tag each, by what messages to them begin with.
 ///
 /// They are remembered beyond a reader's turn. That keeps nothing alive but the cells of dead ports
-/// and closed handlers, which are empty, nor the node.
+/// and closed handlers, which are empty; not even the node.
 #[derive(Default)]
 struct Known {
     table: HashTable<Entry>,

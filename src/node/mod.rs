@@ -6,9 +6,10 @@
 //!
 //! # What is kept where
 //!
-//! Nothing is shared by the nodes of a process but a count in `config::rc` that makes the names of
-//! temporary files differ. A node keeps all that it knows of the network. A thread keeps what
-//! spares the next message a look-up or an allocation, and what it is doing:
+//! Nothing is shared by the nodes of a process but two things of `config::rc`: a count that makes
+//! the names of temporary files differ, and the files that were warned about. A node keeps all that
+//! it knows of the network. A thread keeps what spares the next message a look-up or an allocation,
+//! and what it is doing:
 //!
 //! | where | what it holds | who clears it |
 //! |---|---|---|
@@ -253,9 +254,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a message, if there is so much room in what waits for the port's node, in octets, or
-    /// fewer messages than [`LOCAL_ROOM`] wait in a port of this node. Otherwise says what to wait
-    /// for.
+    /// Sends a message, if `room` allows it: octets count that wait for another node, and in a port
+    /// of this node, whatever the number in `room`, [`LOCAL_ROOM`] messages. Otherwise says what to
+    /// wait for.
     pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
         self: &Arc<Self>,
         to: &PortId,

@@ -76,7 +76,8 @@ impl Inner {
         const PATIENCE: Duration = Duration::from_secs(1);
         let peers = self.peers.all();
         let flush = async {
-            // What was to be killed before is told of before.
+            // Ports that were to be killed before the end have died, and that is told, before links
+            // are lost.
             self.lifecycle.kills.close();
             self.lifecycle.kills.wait().await;
             for peer in &peers {

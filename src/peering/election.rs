@@ -10,8 +10,8 @@ pub(crate) enum Verdict {
     Accept,
     /// Close it.
     Refuse,
-    /// Another connection is about to be decided by the other side, or the node is just going down:
-    /// wait for that.
+    /// Another connection is about to be decided by the other side, or a loss is still being
+    /// settled: wait for that.
     Wait,
     /// The peer was taken out of the table: look it up again.
     Retired,

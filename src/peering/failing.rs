@@ -18,7 +18,7 @@ pub(super) struct Failing<A> {
     /// Everybody has been told that this link had come up.
     pub(super) told_up: bool,
     pub(super) reason: Reason,
-    pub(super) next: Turn,
+    pub(super) next: ToTell,
     pub(super) watched: HashSet<Box<str>, RandomState>,
     /// The monitors that are still to fire, by port.
     pub(super) due: BTreeMap<Box<str>, Vec<Monitor<A>>>,
@@ -26,9 +26,9 @@ pub(super) struct Failing<A> {
     pub(super) firing: Option<Box<str>>,
 }
 
-/// Whose turn it is when a loss is settled.
+/// Who is told next when a loss is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ToTell {
     Unreachable,
     Watched,
     Due,

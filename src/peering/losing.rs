@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use super::failing::{Failing, Monitor, Turn};
+use super::failing::{Failing, Monitor, ToTell};
 use super::outbox::Outbox;
 use super::state::{Peering, Phase};
 use super::terms::Effect;
@@ -76,8 +76,8 @@ impl<A> Peering<A> {
             told_up,
             reason,
             next: match link {
-                Some(_) => Turn::Watched,
-                None => Turn::Unreachable,
+                Some(_) => ToTell::Watched,
+                None => ToTell::Unreachable,
             },
             watched: std::mem::take(&mut self.watched),
             due: self.monitors.drain().collect(),
@@ -99,31 +99,31 @@ impl<A> Peering<A> {
         failing.firing = None;
         loop {
             match failing.next {
-                Turn::Unreachable => {
-                    failing.next = Turn::Watched;
+                ToTell::Unreachable => {
+                    failing.next = ToTell::Watched;
                     return Step::TellUnreachable;
                 }
-                Turn::Watched => {
-                    failing.next = Turn::Due;
+                ToTell::Watched => {
+                    failing.next = ToTell::Due;
                     let watched = std::mem::take(&mut failing.watched);
                     if !watched.is_empty() {
                         return Step::Unwatch(watched);
                     }
                 }
-                Turn::Due => match failing.due.pop_first() {
+                ToTell::Due => match failing.due.pop_first() {
                     Some((name, list)) => {
                         failing.firing = Some(name);
                         return Step::Fire(actions(list), failing.reason.clone());
                     }
-                    None => failing.next = Turn::Down,
+                    None => failing.next = ToTell::Down,
                 },
-                Turn::Down => {
-                    failing.next = Turn::Nobody;
+                ToTell::Down => {
+                    failing.next = ToTell::Nobody;
                     if failing.link.is_some() {
                         return Step::TellDown(failing.reason.clone());
                     }
                 }
-                Turn::Nobody => break,
+                ToTell::Nobody => break,
             }
         }
         if afterwards == Afterwards::Stop {

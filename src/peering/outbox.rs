@@ -20,7 +20,7 @@ pub(crate) struct Outbox {
     /// The next message, if nothing waits before it, is likely to be alone: who sends it flushes
     /// it.
     lone: bool,
-    /// Messages appended since the link came up, and how many of them had been at the last pause.
+    /// Messages appended since the link came up, and how many these were at the last pause.
     sent: u64,
     sent_at_pause: u64,
 }

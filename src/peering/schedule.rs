@@ -8,7 +8,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(400);
 
 /// Two nodes that hear of each other at the same time would both connect, in vain for one of them:
 /// the one with the larger ID begins so much later.
-const SECOND: Duration = Duration::from_millis(20);
+const HEAD_START: Duration = Duration::from_millis(20);
 
 /// The first tries of a node that hears of many others are spread over this time.
 const SPREAD: Duration = Duration::from_millis(5);
@@ -66,7 +66,7 @@ impl Schedule {
     ) -> Self {
         let mut due = now + SPREAD.mul_f64(random);
         if turn == Turn::Second {
-            due += SECOND;
+            due += HEAD_START;
         }
         Schedule {
             addresses: Vec::new(),
@@ -160,8 +160,8 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(start, Turn::Second, SECS(2), SECS(30), 0.0);
         schedule.add(&["a:1".to_owned(), "b:1".to_owned()]);
-        assert_eq!(schedule.next(start, 1.0), Next::Wait(start + SECOND));
-        let (mut now, mut dialled, mut asked_at) = (start + SECOND, Vec::new(), None);
+        assert_eq!(schedule.next(start, 1.0), Next::Wait(start + HEAD_START));
+        let (mut now, mut dialled, mut asked_at) = (start + HEAD_START, Vec::new(), None);
         loop {
             match schedule.next(now, 1.0) {
                 Next::Dial(address) => {

@@ -27,7 +27,7 @@ pub(crate) enum Effect {
     /// The life of this number has ended. No other begins before [`settle`](Peering::settle) is
     /// called.
     Ended(u64),
-    /// Call [`settle`](Peering::settle), outside of whatever called this.
+    /// Call [`settle`](Peering::settle) soon, but not from within the call that gave this effect.
     Settle,
     /// Whoever waits for a change looks again.
     Changed,

@@ -46,9 +46,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](ErrorKind::AddrInUse) if there is a listener on this address,
-    /// [`AddrNotAvailable`](ErrorKind::AddrNotAvailable) if the address is another host's, and
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is none.
+    /// [`AddrInUse`](ErrorKind::AddrInUse) if there is a listener on this address, or no port is
+    /// free, [`AddrNotAvailable`](ErrorKind::AddrNotAvailable) if the address is another host's,
+    /// and [`InvalidInput`](ErrorKind::InvalidInput) if it is none.
     pub fn bind(&self, address: &str) -> io::Result<Listener> {
         let (name, port) = address
             .rsplit_once(':')

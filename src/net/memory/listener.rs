@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::network::{Network, Waiting};
+use super::network::{Dialled, Network};
 use super::pipe::Pipe;
 
 /// How many connections may wait to be accepted; who dials then waits until there is room.
@@ -16,11 +16,11 @@ pub(super) const BACKLOG: usize = 1024;
 pub struct Listener {
     network: Network,
     address: String,
-    backlog: Mutex<mpsc::Receiver<Waiting>>,
+    backlog: Mutex<mpsc::Receiver<Dialled>>,
 }
 
 impl Listener {
-    pub(super) fn new(network: Network, address: String, backlog: mpsc::Receiver<Waiting>) -> Self {
+    pub(super) fn new(network: Network, address: String, backlog: mpsc::Receiver<Dialled>) -> Self {
         Listener {
             network,
             address,

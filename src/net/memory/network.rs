@@ -23,7 +23,7 @@ pub(super) const FIRST_SOURCE: u16 = 49_152;
 pub(super) type Name = Arc<str>;
 
 /// A connection that was not accepted yet, with the address that it comes from.
-pub(super) type Waiting = (Pipe, String);
+pub(super) type Dialled = (Pipe, String);
 
 /// A network in memory. Clones are the same network. See [the module](super).
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub(super) struct State {
     hosts: BTreeMap<Name, Ports>,
     ways: BTreeMap<(Name, Name), Way>,
     isolated: BTreeSet<Name>,
-    pub(super) listeners: BTreeMap<String, mpsc::Sender<Waiting>>,
+    pub(super) listeners: BTreeMap<String, mpsc::Sender<Dialled>>,
 }
 
 /// The ports of a host to be given next.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What goes over a route both ways, and is told what becomes of it. That is a
+/// What has one of its two lanes on a route, and is told what becomes of that. It is a
 /// [connection](super::connection), which stands above its routes, so that they know it by no more
 /// than this.
 pub(super) trait Traveller: Send + Sync {

@@ -75,7 +75,7 @@ impl Rules {
             db::Effect::Send(id, message) => send(node, &id.node_port(), &message),
             db::Effect::Connect(id, addresses) => connect(node, &id, &addresses),
             db::Effect::Unknown(id) => {
-                // Where there may be gossip, it may still tell.
+                // If other generations are spoken, their gossip may still tell where it is.
                 if node.handshake.generations == Generations::Only(2)
                     && let Some(peer) = node.peers.get(id.as_str())
                 {

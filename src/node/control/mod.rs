@@ -278,8 +278,8 @@ impl Control {
         }
     }
 
-    /// A node that a stand-in is to connect to: at once, but in generation 2, where links are made
-    /// on demand.
+    /// A node that a stand-in is to connect to: at once, except in generation 2, where links are
+    /// made on demand.
     pub(crate) fn learn(&self, node: &Arc<Inner>, id: &NodeId, addresses: Vec<String>) {
         let connect = match node.handshake.generations {
             Generations::Only(2) => Connect::OnDemand,

@@ -89,7 +89,7 @@ impl Attempt {
         log_at!(9, "connecting to {} at {address}", peer.id);
         let (home, own) = (node.clone(), self.clone());
         node.spawn_task(async move {
-            // The attempt goes on, whatever became of this try; it is logged there.
+            // The attempt goes on, whatever became of this try; `dial` has logged it.
             let _ = admission::dial(home, &address, Purpose::Node).await;
             own.schedule.lock().ended(&address);
         });

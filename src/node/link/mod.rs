@@ -217,8 +217,8 @@ impl Peer {
         })
     }
 
-    /// Sends what came by another link, encoded in `framing`, in the life that this is bound to;
-    /// the first time, to the present one.
+    /// Sends what came by another link, encoded in `framing`, if the life in `bound` is the present
+    /// one. The first time, the present life is put there.
     pub(crate) fn forward(
         self: &Arc<Self>,
         node: &Arc<Inner>,
@@ -395,7 +395,7 @@ impl Peer {
         }
     }
 
-    /// The peer goes with its node, which tells nobody.
+    /// The node is dropped, and the peer with it: nobody is told.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
         let gone = State {

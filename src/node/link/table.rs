@@ -8,7 +8,8 @@ use foldhash::fast::RandomState;
 use super::Peer;
 use crate::proto::NodeId;
 
-/// What remembers a peer for the next message must not keep alive what it holds.
+/// A thread may remember a peer for the next message, beyond the end of the node: what the peer
+/// holds must not live as long.
 impl Drop for Peers {
     fn drop(&mut self) {
         for peer in self.all() {

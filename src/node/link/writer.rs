@@ -92,8 +92,9 @@ impl Drop for Writer {
     }
 }
 
-/// What the writer does when there is nothing to write. Who waits for room goes first, and finds
-/// the buffers as they are: the other tasks, and then the future that the runtime itself runs.
+/// What the writer does when there is nothing to write. Before it sleeps and gives up the memory of
+/// its buffers, whoever waits for room gets a turn, and may fill them again: first the other tasks,
+/// then the future that the runtime itself runs.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// Lets the tasks go first that are ready by now.

@@ -46,7 +46,7 @@ impl PortCell {
         drop(state);
     }
 
-    /// The port goes with its node, which tells nobody.
+    /// The node is dropped, and the port with it: nobody is told.
     pub(crate) fn abandon(&self) {
         drop(self.die());
     }

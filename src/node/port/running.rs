@@ -291,7 +291,7 @@ impl PortCell {
         self.run.start().then_some((slot, epoch))
     }
 
-    /// FastPath the port again, for a handler that is right for this epoch. False if the port is
+    /// Claims the port again, for a handler that is right for this epoch. False if the port is
     /// not idle, or the epoch is over.
     #[inline]
     pub(crate) fn claim_again(&self, epoch: Epoch) -> bool {

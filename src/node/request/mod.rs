@@ -116,7 +116,7 @@ pub(crate) fn perform_quick(
     end
 }
 
-/// Performs a request of a port of this node: at once, unless it came out of another one.
+/// Performs a request of a port of this node: at once, unless this thread is performing one.
 pub(crate) fn perform_local(node: &Arc<Inner>, message: Message) {
     thread_local! {
         static BUSY: Cell<bool> = const { Cell::new(false) };

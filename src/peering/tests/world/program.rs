@@ -10,7 +10,7 @@ use crate::peering::{Monitored, Pace, Room, Sender, Sent, Wake};
 use crate::proto::Reason;
 use crate::proto::message::encode_in;
 
-/// What a monitor's action does besides firing.
+/// What a monitor's action does, besides being noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Does {
     Nothing,
@@ -52,7 +52,7 @@ impl Monitor {
 }
 
 impl World {
-    /// Sends the next number to a port, or another shell is asked for that.
+    /// Sends the next number to a port, encoded anew as often as the link has got another framing.
     pub(super) fn send(&mut self, key: (usize, usize), port: usize, sender: Sender) {
         let peer = self.peer(key);
         let number = peer.sent[port];

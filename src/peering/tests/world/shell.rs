@@ -15,7 +15,7 @@ pub(super) struct Peer {
     pub(super) rules: Peering<MonitorId>,
     pub(super) link: Option<(usize, usize)>,
     pub(super) attempt: Option<u64>,
-    /// Links of which is still to be told.
+    /// Links that everybody is still to be told of.
     pub(super) to_tell: VecDeque<u64>,
     /// A loss is to be settled, and its actions that have not run yet.
     pub(super) settling: bool,
