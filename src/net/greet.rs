@@ -49,9 +49,13 @@ struct Conversation {
     first: First,
 }
 
-/// A connection on which both sides have greeted; the peer's nonce may be missing. Nothing is
-/// proved.
-pub(crate) struct Greeted(Conversation);
+/// A connection on which the peer has greeted; its nonce may be missing. Nothing is proved.
+pub(crate) struct Greeted {
+    conversation: Conversation,
+    /// What is to be said next, unless the connection is refused: our greeting, if theirs came
+    /// first.
+    out: Vec<u8>,
+}
 
 /// A connection on which the peer has proved itself.
 pub(crate) struct Proved {
@@ -81,28 +85,31 @@ pub(crate) async fn greet(
         conversation.handshake.greet(&mut out);
     }
     let greeted = |handshake: &Handshake| handshake.peer().is_some();
-    conversation.talk(out, greeted).await?;
-    Ok(Greeted(conversation))
+    let out = conversation.talk(out, greeted).await?;
+    Ok(Greeted { conversation, out })
 }
 
 impl Greeted {
     /// What the peer claims to be.
     pub(crate) fn peer(&self) -> Option<&Peer> {
-        self.0.handshake.peer()
+        self.conversation.handshake.peer()
     }
 
     pub(crate) fn role(&self) -> Role {
-        self.0.handshake.role()
+        self.conversation.handshake.role()
     }
 
     /// Goes on: takes the peer's proof, and sends ours unless it is withheld.
     pub(crate) async fn prove(self) -> Result<Proved, LinkError> {
-        let Greeted(mut conversation) = self;
-        conversation.talk(Vec::new(), Handshake::is_paused).await?;
-        let mut out = Vec::new();
+        let Greeted {
+            mut conversation,
+            out,
+        } = self;
+        let mut out = conversation.talk(out, Handshake::is_paused).await?;
         let resumed = conversation.handshake.resume(&mut out);
         conversation.taken(resumed, &out).await?;
-        conversation.talk(out, Handshake::is_verified).await?;
+        let out = conversation.talk(out, Handshake::is_verified).await?;
+        conversation.stream.write_all(&out).await?;
         let Conversation {
             stream,
             mut handshake,
@@ -125,23 +132,23 @@ impl Greeted {
 
 impl Conversation {
     /// Sends `out`, and then takes what comes and answers, until the handshake has come as far as
-    /// this.
+    /// this. Gives back what is to be said then.
     async fn talk(
         &mut self,
         mut out: Vec<u8>,
         far_enough: impl Fn(&Handshake) -> bool,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Vec<u8>, LinkError> {
         let mut input = [0; 1024];
         // One timer for all of it, which seldom changes.
         let timer = tokio::time::sleep_until(self.deadline);
         tokio::pin!(timer);
         loop {
+            if far_enough(&self.handshake) {
+                return Ok(out);
+            }
             if !out.is_empty() {
                 self.stream.write_all(&out).await?;
                 out.clear();
-            }
-            if far_enough(&self.handshake) {
-                return Ok(());
             }
             let listens_first = self.listens_first();
             let now = Instant::now();

@@ -95,7 +95,10 @@ pub(crate) fn build(
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
     };
-    Ok(assemble(id, settings, handshake, None, transport, random))
+    let serial = Arc::new(AtomicU64::new(1));
+    Ok(assemble(
+        id, settings, handshake, None, transport, random, serial,
+    ))
 }
 
 /// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
@@ -117,6 +120,7 @@ pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dy
         Some(relay),
         own.transport.clone(),
         own.random.clone(),
+        own.serial.clone(),
     )
 }
 
@@ -130,6 +134,7 @@ fn assemble(
     relay: Option<Arc<dyn Relay>>,
     transport: Transport,
     random: Random,
+    serial: Arc<AtomicU64>,
 ) -> Node {
     let generations = settings.generations;
     let mesh = mesh::state::Config {
@@ -159,7 +164,7 @@ fn assemble(
         lifecycle: Lifecycle::new(stop.clone()),
         events: super::events::Subscribers::default(),
         versions: Versions::default(),
-        serial: AtomicU64::new(1),
+        serial,
         random,
     });
     add_global_service(&inner);

@@ -150,7 +150,9 @@ pub(crate) struct Inner {
     pub(crate) observer: std::sync::OnceLock<Arc<dyn Observer>>,
     pub(crate) lifecycle: Lifecycle,
     events: events::Subscribers,
-    serial: AtomicU64,
+    /// How many numbers were given out. A bridge's node and its stand-ins count together, as they
+    /// compare each other's.
+    serial: Arc<AtomicU64>,
 }
 
 /// Drops what this thread remembers of ports and nodes.

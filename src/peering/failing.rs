@@ -17,13 +17,19 @@ pub(super) struct Failing<A> {
     pub(super) link: Option<u64>,
     /// Everybody has been told that this link had come up.
     pub(super) told_up: bool,
+    /// The number of the life that has ended, and whether that has been told.
+    pub(super) life: u64,
+    pub(super) told_end: bool,
     pub(super) reason: Reason,
     pub(super) next: ToTell,
     pub(super) watched: HashSet<Box<str>, RandomState>,
     /// The monitors that are still to fire, by port.
     pub(super) due: BTreeMap<Box<str>, Vec<Monitor<A>>>,
-    /// The port whose monitors fire now.
+    /// The port whose monitors fire now, of those that were due.
     pub(super) firing: Option<Box<str>>,
+    /// Monitors on ports whose others have fired already: they fire all together at last. From then
+    /// on nothing is lost, so that a loss is settled however much is sent meanwhile.
+    pub(super) again: BTreeMap<Box<str>, Vec<Monitor<A>>>,
 }
 
 /// Who is told next when a loss is settled.
@@ -40,7 +46,7 @@ impl<A> Failing<A> {
     /// What is still to fire.
     #[cfg(test)]
     pub(super) fn due(&self) -> impl Iterator<Item = &A> {
-        let lists = self.due.values();
+        let lists = self.due.values().chain(self.again.values());
         lists.flat_map(|list| list.iter().map(|(_, action)| action))
     }
 
@@ -51,27 +57,55 @@ impl<A> Failing<A> {
     }
 
     fn is_due(&self, name: &str) -> bool {
-        self.firing.as_deref() == Some(name) || self.due.contains_key(name)
+        self.firing.as_deref() == Some(name)
+            || self.due.contains_key(name)
+            || self.again.contains_key(name)
     }
 
-    /// Monitors on the port fire as well: they were set while messages to it are lost.
+    /// Monitors on the port fire as well: they were set while messages to it are lost, or cover one
+    /// that was. If the others on it have fired, or fire now, they do so at last.
     pub(super) fn add(&mut self, name: &str, monitors: impl IntoIterator<Item = Monitor<A>>) {
-        self.due.entry(name.into()).or_default().extend(monitors);
+        match self.due.get_mut(name) {
+            Some(others) => others.extend(monitors),
+            None => self.again.entry(name.into()).or_default().extend(monitors),
+        }
     }
 
     /// Takes out a monitor that has not fired yet. Messages to its port are lost all the same until
     /// it would have fired, as those before were.
     pub(super) fn remove(&mut self, name: &str, serial: u64) -> Option<A> {
-        let list = self.due.get_mut(name)?;
-        let at = list.iter().position(|(n, _)| *n == serial)?;
-        Some(list.swap_remove(at).1)
+        let is = |(n, _): &Monitor<A>| *n == serial;
+        [&mut self.due, &mut self.again]
+            .into_iter()
+            .find_map(|monitors| {
+                let list = monitors.get_mut(name)?;
+                let at = list.iter().position(is)?;
+                Some(list.swap_remove(at).1)
+            })
     }
 
     /// Everybody was told that the link of that number had come up.
     pub(super) fn told(&mut self, serial: u64) -> Vec<Effect> {
-        if self.link == Some(serial) && !std::mem::replace(&mut self.told_up, true) {
-            return vec![Effect::Settle];
+        match self.link == Some(serial) {
+            true => self.heard(|failing| &mut failing.told_up),
+            false => Vec::new(),
         }
-        Vec::new()
+    }
+
+    /// Whoever is to know that the life of that number has ended does.
+    pub(super) fn ended(&mut self, life: u64) -> Vec<Effect> {
+        match self.life == life {
+            true => self.heard(|failing| &mut failing.told_end),
+            false => Vec::new(),
+        }
+    }
+
+    /// Notes that one of the two was told that have to be before the loss is settled.
+    fn heard(&mut self, which: impl FnOnce(&mut Self) -> &mut bool) -> Vec<Effect> {
+        let first_time = !std::mem::replace(which(self), true);
+        match first_time && self.told_up && self.told_end {
+            true => vec![Effect::Settle],
+            false => Vec::new(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! How a link, or the attempt to get one, is lost, and how that is told.
 
+use std::collections::BTreeMap;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
@@ -39,7 +41,7 @@ pub(crate) enum Step<A> {
     TellUnreachable,
     /// The other node monitors these ports here no more.
     Unwatch(HashSet<Box<str>, RandomState>),
-    /// These actions are due, as [`Sender::Action`].
+    /// These actions are due, as [`Sender::Action`]. Their monitors count as fired from now on.
     Fire(Vec<A>, Reason),
     /// Tell everybody that the node is down.
     TellDown(Reason),
@@ -74,6 +76,8 @@ impl<A> Peering<A> {
         self.phase = Phase::Failing(Box::new(Failing {
             link,
             told_up,
+            life: ended,
+            told_end: false,
             reason,
             next: match link {
                 Some(_) => ToTell::Watched,
@@ -82,12 +86,17 @@ impl<A> Peering<A> {
             watched: std::mem::take(&mut self.watched),
             due: self.monitors.drain().collect(),
             firing: None,
+            again: BTreeMap::new(),
         }));
-        let mut effects = vec![close, Effect::Changed, Effect::Ended(ended)];
-        if told_up {
-            effects.push(Effect::Settle);
+        vec![close, Effect::Changed, Effect::Ended(ended)]
+    }
+
+    /// Whoever is to know that the life of that number has ended does.
+    pub(crate) fn ended(&mut self, life: u64) -> Vec<Effect> {
+        match &mut self.phase {
+            Phase::Failing(failing) => failing.ended(life),
+            _ => Vec::new(),
         }
-        effects
     }
 
     /// The next step to settle a loss, to be asked for until it is [settled](Step::Settled). The
@@ -115,7 +124,14 @@ impl<A> Peering<A> {
                         failing.firing = Some(name);
                         return Step::Fire(actions(list), failing.reason.clone());
                     }
-                    None => failing.next = ToTell::Down,
+                    None => {
+                        failing.next = ToTell::Down;
+                        let again = std::mem::take(&mut failing.again);
+                        if !again.is_empty() {
+                            let again = again.into_values().flatten().collect();
+                            return Step::Fire(actions(again), failing.reason.clone());
+                        }
+                    }
                 },
                 ToTell::Down => {
                     failing.next = ToTell::Nobody;

@@ -103,9 +103,10 @@ impl<A> Peering<A> {
 
     /// Tells the node that a port here died, if it still monitors it.
     pub(crate) fn tell_death(&mut self, name: &str, reason: &Reason) -> Sent {
-        if let Err(sent) = self.admit("", Sender::Program) {
-            return sent;
+        if self.retired {
+            return Sent::Retired;
         }
+        // Without a link nobody there knows the monitor any more.
         match self.link().map(|link| link.generation.death_verb()) {
             Some(verb) if self.watched.remove(name) => {
                 Sent::Done(self.request(&WithPort(verb, name, reason)))

@@ -24,7 +24,8 @@ pub(crate) enum Effect {
     Close,
     /// Tell everybody that the link is there, and then say [`told`](Peering::told).
     TellUp,
-    /// The life of this number has ended. No other begins before [`settle`](Peering::settle) is
+    /// The life of this number has ended: tell who is to know, and then say
+    /// [`ended`](Peering::ended). No other begins before [`settle`](Peering::settle) is
     /// called.
     Ended(u64),
     /// Call [`settle`](Peering::settle) soon, but not from within the call that gave this effect.

@@ -1,5 +1,6 @@
 //! From a connection to a link: dialling, accepting, and what is decided in between.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,9 +107,12 @@ pub(super) async fn dial(
 async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result<(), LinkError> {
     let begun = Instant::now();
     let limit = node.settings.monitor_timeout();
-    let stream = timeout(limit, node.transport.dial(address))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    let dialled = timeout(limit, node.transport.dial(address)).await;
+    let dialled = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+    let stream = dialled.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => LinkError::BadAddress,
+        _ => error.into(),
+    })?;
     let opened = Opened {
         remote: address,
         role: Role::Connector,

@@ -115,6 +115,9 @@ impl Peer {
                     if let Some(relay) = &node.relay {
                         relay.ended(self, life);
                     }
+                    let mut state = self.state.lock();
+                    let effects = state.rules.ended(life);
+                    self.carry_out(node, state, effects);
                 }
                 Effect::Settle => {
                     let peer = self.clone();
@@ -145,11 +148,12 @@ impl Peer {
     /// Tells everybody of a loss, step by step.
     fn settle(self: &Arc<Self>, node: &Arc<Inner>) {
         loop {
+            let mut state = self.state.lock();
+            // Asked under the lock: whoever stops the node later finds what is begun here.
             let afterwards = match node.is_stopping() {
                 true => Afterwards::Stop,
                 false => Afterwards::GoOn,
             };
-            let mut state = self.state.lock();
             let step = state.rules.settle(afterwards, node.next_serial());
             if let Step::Settled(effects) = step {
                 return self.carry_out(node, state, effects);

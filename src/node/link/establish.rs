@@ -18,9 +18,10 @@ impl Peer {
         if state.rules.is_retired() {
             return Err(Retired);
         }
-        if !node.is_stopping() {
-            self.want(node, state);
+        if node.is_stopping() {
+            return Ok(());
         }
+        self.want(node, state);
         let attempt = self.state.lock().attempt.clone();
         if let Some(attempt) = attempt
             && !addresses.is_empty()

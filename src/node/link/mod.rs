@@ -228,6 +228,9 @@ impl Peer {
     ) -> Result<Forwarded, Retired> {
         let mut forwarded = Forwarded::Done;
         let outcome = self.decide(node, |rules| {
+            if rules.is_retired() {
+                return Sent::Retired; // whose life nothing is bound to
+            }
             let life = *bound.get_or_init(|| rules.present_life());
             let sent = rules.forward(life, framing, encoded);
             if sent == Sent::Lost {

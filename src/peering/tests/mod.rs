@@ -5,6 +5,8 @@ mod world;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::{Afterwards, Effect, Pace, Peering, Room, Sender, Sent, Step, Which};
+use crate::proto::{Framing, Reason};
 use world::{Plan, World};
 
 /// How many schedules are run, unless `AEMP_SCHEDULES` says otherwise.
@@ -92,4 +94,44 @@ fn a_schedule_gives_the_same_history_twice() {
         assert_eq!(history(seed), history(seed));
     }
     assert_ne!(history(1), history(2));
+}
+
+/// Somebody sends to a port without a pause, and its monitor is set anew whenever it fires: the
+/// loss is settled all the same, the monitor fires twice for it at the most, and what it covers
+/// then is kept.
+#[test]
+fn a_loss_is_settled_however_much_is_sent() {
+    let mut rules = Peering::<u64>::new(1);
+    let send = |rules: &mut Peering<u64>| {
+        let mut message = b"[\"p\",1]".to_vec();
+        let (sender, framing) = (Sender::Program, Framing::Json);
+        rules.send("p", sender, framing, &mut message, Room::Any, Pace::Gather)
+    };
+    rules.monitor("p", Sender::Program, 1, 1);
+    rules.want(2);
+    send(&mut rules);
+    let effects = rules.lose(Which::Present, Reason::normal(), 3);
+    assert_eq!(effects.last(), Some(&Effect::Ended(1)));
+    assert_eq!(rules.ended(1), [Effect::Settle]);
+    let (mut fired, mut lost) = (0, 0);
+    for serial in 10.. {
+        match rules.settle(Afterwards::GoOn, serial) {
+            Step::Settled(effects) => {
+                assert!(effects.contains(&Effect::Attempt(serial)), "{effects:?}");
+                break;
+            }
+            Step::Fire(actions, _) => {
+                for _ in actions {
+                    fired += 1;
+                    lost += u32::from(send(&mut rules) == Sent::Lost);
+                    rules.monitor("p", Sender::Action, serial, serial);
+                    lost += u32::from(send(&mut rules) == Sent::Lost);
+                }
+            }
+            Step::TellUnreachable | Step::Unwatch(_) | Step::TellDown(_) => {}
+        }
+        assert!(serial < 20, "it goes on and on");
+    }
+    assert_eq!((fired, lost), (2, 2));
+    assert!(rules.monitors_port("p") && rules.queued() > 0);
 }

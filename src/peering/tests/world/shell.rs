@@ -10,13 +10,22 @@ use super::{Check, PORTS, World};
 use crate::peering::{Afterwards, Effect, Peering, Sender, Step, Which};
 use crate::proto::Reason;
 
+/// What is still to be told.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum News {
+    /// The link of that number is there.
+    Up(u64),
+    /// The life of that number has ended.
+    Ended(u64),
+}
+
 /// What one node knows of another.
 pub(super) struct Peer {
     pub(super) rules: Peering<MonitorId>,
     pub(super) link: Option<(usize, usize)>,
     pub(super) attempt: Option<u64>,
-    /// Links that everybody is still to be told of.
-    pub(super) to_tell: VecDeque<u64>,
+    /// What everybody is still to be told of, each by somebody else.
+    pub(super) to_tell: VecDeque<News>,
     /// A loss is to be settled, and its actions that have not run yet.
     pub(super) settling: bool,
     pub(super) firing: VecDeque<MonitorId>,
@@ -51,7 +60,7 @@ impl World {
                 }
                 Effect::TellUp => {
                     let link = self.peer(key).rules.link().map(|link| link.serial);
-                    self.peer(key).to_tell.extend(link);
+                    self.peer(key).to_tell.extend(link.map(News::Up));
                 }
                 Effect::Settle => self.peer(key).settling = true,
                 Effect::Forget => {
@@ -61,16 +70,20 @@ impl World {
                         peer.rules = Peering::new(serial);
                     }
                 }
-                Effect::Ended(_) | Effect::Changed => {}
+                Effect::Ended(life) => self.peer(key).to_tell.push_back(News::Ended(life)),
+                Effect::Changed => {}
             }
         }
     }
 
     /// A step of a peer's own tasks: telling, settling, writing.
     pub(super) fn work(&mut self, key: (usize, usize)) -> Check {
-        if let Some(serial) = self.peer(key).to_tell.pop_front() {
-            let (_, effects) = self.peer(key).rules.told(serial);
-            note!(self, "{key:?} has told that {serial} is up");
+        if let Some(news) = self.peer(key).to_tell.pop_front() {
+            let effects = match news {
+                News::Up(serial) => self.peer(key).rules.told(serial).1,
+                News::Ended(life) => self.peer(key).rules.ended(life),
+            };
+            note!(self, "{key:?} has told {news:?}");
             self.carry_out(key, effects);
             return Ok(());
         }
@@ -87,7 +100,13 @@ impl World {
         }
         let serial = self.serial();
         match self.peer(key).rules.settle(Afterwards::GoOn, serial) {
-            Step::Fire(actions, _) => self.peer(key).firing.extend(actions),
+            Step::Fire(actions, _) => {
+                let sent = self.peers[&key].sent;
+                for id in &actions {
+                    self.monitors[*id].ends(sent);
+                }
+                self.peer(key).firing.extend(actions);
+            }
             Step::Settled(effects) => {
                 note!(self, "{key:?} has settled its loss");
                 self.peer(key).settling = false;
