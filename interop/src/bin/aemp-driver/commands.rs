@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use aemp::{DbEntry, Monitor, Node, Port, PortId, Reason, Registration};
 use serde_json::{Map, Value, json};
-use tokio::task::AbortHandle;
 
 use crate::database::{self, Question};
 use crate::stream::Stream;
+use crate::watch::Watch;
 use crate::{functions, output, ports};
 
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub struct Driver {
     serial: u64,
     monitors: HashMap<u64, Monitor>,
     registrations: HashMap<u64, Registered>,
-    watches: HashMap<u64, AbortHandle>,
+    watches: HashMap<u64, Watch>,
     streams: HashMap<u64, Stream>,
 }
 
@@ -233,17 +233,17 @@ impl Driver {
                 let group = args.text("group")?.to_owned();
                 let mut changes = node.mon_group(&group);
                 let serial = self.next();
-                let task = tokio::spawn(async move {
+                let watch = Watch::start(|gate| async move {
                     while let Some(change) = changes.next().await {
-                        output::group(serial, &group, &change);
+                        gate.tell(|| output::group(serial, &group, &change));
                     }
                 });
-                self.watches.insert(serial, task.abort_handle());
+                self.watches.insert(serial, watch);
                 return Ok(json!({ "watch": serial }));
             }
             "grp_unmon" => {
-                if let Some(task) = self.watches.remove(&args.number("watch")?) {
-                    task.abort();
+                if let Some(watch) = self.watches.remove(&args.number("watch")?) {
+                    watch.end();
                 }
             }
             "stream" => {

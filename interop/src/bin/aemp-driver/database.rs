@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use aemp::Node;
 use serde_json::{Value, json};
-use tokio::task::AbortHandle;
 
 use crate::output;
+use crate::watch::Watch;
 
 /// Follows a family; each change is an event.
-pub fn follow(node: &Node, watch: u64, family: &str) -> AbortHandle {
+pub fn follow(node: &Node, watch: u64, family: &str) -> Watch {
     let mut changes = node.db_mon::<Value>(family);
     let family = family.to_owned();
-    let task = tokio::spawn(async move {
+    Watch::start(|gate| async move {
         let mut now: BTreeMap<String, Value> = BTreeMap::new();
         while let Some(change) = changes.next().await {
             let change = match change {
@@ -27,10 +27,9 @@ pub fn follow(node: &Node, watch: u64, family: &str) -> AbortHandle {
             }
             let set = change.added.iter().chain(&change.changed);
             now.extend(set.map(|(key, value)| (key.clone(), value.clone())));
-            output::database(watch, &family, &now, &change);
+            gate.tell(|| output::database(watch, &family, &now, &change));
         }
-    });
-    task.abort_handle()
+    })
 }
 
 /// What can be asked about a family.

@@ -7,6 +7,7 @@ mod output;
 mod peer;
 mod ports;
 mod stream;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
