@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::code::{self, Outcome};
 use super::control::Control;
 use super::funcs::{self, Functions};
+use super::limits::Met;
 use super::link::{Peers, accept_loop};
 use super::random::Random;
 use super::stop::Lifecycle;
@@ -152,6 +153,7 @@ fn assemble(
         id: id.clone(),
         runtime: Handle::current(),
         settings,
+        limits: Met::default(),
         handshake: Arc::new(handshake),
         ports: Ports::new(own_cookie, remote_cookie),
         peers: Peers::default(),

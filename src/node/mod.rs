@@ -36,6 +36,7 @@ mod funcs;
 mod groups;
 mod handler;
 mod jobs;
+mod limits;
 pub(crate) mod link;
 mod mailbox;
 mod monitor;
@@ -89,6 +90,7 @@ use crate::proto::{Framing, Message, NodeId, PortId, Reason};
 use control::Control;
 use funcs::Functions;
 use jobs::Job;
+use limits::Met;
 use link::{Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
 use port::{PortCell, Queued, Start};
@@ -134,6 +136,8 @@ pub(crate) struct Inner {
     pub(crate) id: NodeId,
     pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
+    /// Which limits were met.
+    pub(crate) limits: Met,
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,

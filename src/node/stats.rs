@@ -1,5 +1,6 @@
 //! What a node has done so far.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub struct NodeStats {
     pub groups: usize,
     /// The links, sorted by node.
     pub links: Vec<LinkStats>,
+    /// How often each limit was met, by the name of its setting; those that never were are left
+    /// out.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// A link's statistics. Counts begin with the link.
@@ -101,6 +106,7 @@ impl Node {
             ports: self.port_count(),
             groups: self.groups().len(),
             links,
+            limits: self.inner().limits.all(),
         }
     }
 

@@ -36,6 +36,7 @@ pub(crate) use table::Peers;
 
 use super::Inner;
 use super::jobs;
+use super::limits::Limit;
 use super::monitor::{self, Action};
 use super::stand_in::{Forwarded, Pair};
 use super::stats::LinkStats;
@@ -370,6 +371,7 @@ impl Peer {
     ) {
         if state.rules.unwritten() > node.settings.max_queue {
             let limit = node.settings.max_queue;
+            node.limits.met(Limit::Queue);
             let text = format!("more than {limit} octets are waiting to be sent");
             return self.lose(node, state, Which::Everything, &text);
         }

@@ -81,6 +81,7 @@ impl Reader {
             link.closed_there.store(true, Ordering::Relaxed);
         }
         if let Some(Err(error)) = result {
+            self.node.limits.ended(&error);
             let (peer, remote) = (&self.peer.id, &self.link.remote);
             match error.is_noteworthy() {
                 true => log_at!(2, "{peer} ({remote}): {error}; closing the connection"),

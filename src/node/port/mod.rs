@@ -15,6 +15,7 @@ pub(crate) use running::Running;
 use super::Inner;
 use super::handler::{Handlers, Slot};
 use super::jobs::{self, Job};
+use super::limits::Limit;
 use super::monitor::Watcher;
 use super::queue::{Given, Item, Queue};
 use super::run_word::RunWord;
@@ -166,6 +167,7 @@ impl PortCell {
     #[cold]
     pub(crate) fn overflow(self: &Arc<Self>, node: &Arc<Inner>) {
         let (most, octets) = (node.settings.max_mailbox, node.settings.max_queue);
+        node.limits.met(Limit::Mailbox);
         let text =
             format!("more than {most} messages or {octets} octets are waiting in the port's queue");
         self.die_of(node, Reason::new(["overflow".to_owned(), text]));
