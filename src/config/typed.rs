@@ -82,6 +82,9 @@ pub struct Config {
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
+    /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
+    /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
+    pub max_log_lines: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,
 }
@@ -113,6 +116,7 @@ impl Default for Config {
             max_depth: 512,
             max_queue: 64 << 20,
             max_mailbox: 1_000_000,
+            max_log_lines: 60,
             unknown: Vec::new(),
         }
     }
@@ -193,6 +197,7 @@ impl Config {
                 "max_depth" => config.max_depth = read.count()?,
                 "max_queue" => config.max_queue = read.count()?,
                 "max_mailbox" => config.max_mailbox = read.count()?,
+                "max_log_lines" => config.max_log_lines = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}
                 _ => config

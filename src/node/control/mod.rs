@@ -148,6 +148,7 @@ impl Control {
             Ok(None) => {}
             Err(problem) => log_at!(
                 2,
+                [from.as_str()],
                 "{from} said something about the mesh that is wrong: {problem}"
             ),
         }
