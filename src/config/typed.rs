@@ -82,6 +82,13 @@ pub struct Config {
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
+    /// The most connections that were accepted and have proved nothing yet (`max_handshakes`);
+    /// 1024. When one more comes, another one ends: of the host with the most of them, and rather
+    /// one that has not greeted.
+    pub max_handshakes: usize,
+    /// How long a peer may take for its greeting (`greeting_timeout`, seconds); 10 s. The whole
+    /// handshake may take as long as `monitor_timeout`.
+    pub greeting_timeout: Duration,
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
     pub max_log_lines: usize,
@@ -116,6 +123,8 @@ impl Default for Config {
             max_depth: 512,
             max_queue: 64 << 20,
             max_mailbox: 1_000_000,
+            max_handshakes: 1024,
+            greeting_timeout: Duration::from_secs(10),
             max_log_lines: 60,
             unknown: Vec::new(),
         }
@@ -197,6 +206,8 @@ impl Config {
                 "max_depth" => config.max_depth = read.count()?,
                 "max_queue" => config.max_queue = read.count()?,
                 "max_mailbox" => config.max_mailbox = read.count()?,
+                "max_handshakes" => config.max_handshakes = read.count()?,
+                "greeting_timeout" => config.greeting_timeout = read.seconds()?,
                 "max_log_lines" => config.max_log_lines = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}

@@ -8,13 +8,17 @@ mod error;
 mod greet;
 mod intake;
 pub mod memory;
+mod nonces;
 mod options;
 mod stream;
+mod unproved;
 mod versions;
 
 pub use error::LinkError;
 pub(crate) use greet::{First, Greeted, Proved, Terms, greet, greeting_patience};
 pub(crate) use intake::Intake;
+pub(crate) use nonces::Nonces;
 pub(crate) use options::{INHERITS, SocketOptions};
 pub(crate) use stream::{Listener, ReadHalf, Stream, Transport, WriteHalf};
+pub(crate) use unproved::{Entry, Unproved, host_of};
 pub(crate) use versions::Versions;

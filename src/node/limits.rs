@@ -37,6 +37,8 @@ limits! {
     Queue = "max_queue",
     /// Too much waits in a port.
     Mailbox = "max_mailbox",
+    /// A connection that had proved nothing gave way to another one.
+    Handshakes = "max_handshakes",
 }
 
 /// How often each limit of a node was met.

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
+    pub(crate) max_handshakes: usize,
+    pub(crate) greeting_timeout: Duration,
     pub(crate) nodelay: bool,
     /// Nothing is run here for other nodes.
     pub(crate) secure: bool,

@@ -111,6 +111,18 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_queue", Kind::Scalar, "", "the number of octets"),
     ("max_mailbox", Kind::Scalar, "", "the number of messages"),
     (
+        "max_handshakes",
+        Kind::Scalar,
+        "",
+        "the number of connections",
+    ),
+    (
+        "greeting_timeout",
+        Kind::Scalar,
+        "",
+        "the number of seconds",
+    ),
+    (
         "max_log_lines",
         Kind::Scalar,
         "",
