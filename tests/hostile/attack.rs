@@ -63,7 +63,8 @@ fn rest_limit() -> Duration {
 pub struct Attack {
     pub victim: Victim,
     name: String,
-    friend: Friend,
+    /// Who is linked with it all the time.
+    friend: Option<Friend>,
     release: Release,
     /// Processor seconds for an octet of an honest load.
     honest: f64,
@@ -92,13 +93,19 @@ impl Attack {
 
     /// On that node.
     pub fn on(name: &str, victim: Victim, release: Release) -> Self {
+        let mut attack = Self::alone(name, victim, release);
+        attack.friend = Some(Friend::start(attack.victim.address(), release));
+        attack
+    }
+
+    /// On a node that nobody is linked with.
+    pub fn alone(name: &str, victim: Victim, release: Release) -> Self {
         let honest = honest_cost(&victim, release);
-        let friend = Friend::start(victim.address(), release);
         let before = (victim.cpu(), victim.log_size());
         Attack {
             victim,
             name: name.to_owned(),
-            friend,
+            friend: None,
             release,
             honest,
             before,
@@ -217,10 +224,10 @@ impl Attack {
     }
 
     /// [`Attack::judge`] while these connections are kept open.
-    pub fn rest_and_keep<T>(mut self, connections: T, bar: Bar) {
-        self.rest();
-        self.judge(bar);
+    pub fn rest_and_keep<T>(self, connections: T, bar: Bar) {
+        let verdict = self.verdict(bar);
         drop(connections);
+        all_held([verdict]);
     }
 
     /// [`Attack::judge`] with something that is looked at when the node has worked all off.
@@ -230,15 +237,20 @@ impl Attack {
         self.judge(bar);
     }
 
-    /// Waits until the node has worked all off, and says whether it held.
-    pub fn judge(mut self, bar: Bar) {
+    /// Waits until the node has worked all off; it must have held.
+    pub fn judge(self, bar: Bar) {
+        all_held([self.verdict(bar)]);
+    }
+
+    /// Waits until the node has worked all off, and says how it did not hold, if so.
+    pub fn verdict(mut self, bar: Bar) -> Verdict {
         self.rest();
         if self.victim.is_alive() {
             self.honest_logins(1);
         } else {
             self.faults.push("it ended".to_owned());
         }
-        let noticed = self.friend.stop();
+        let noticed = self.friend.map(Friend::stop).unwrap_or_default();
         let (slowest, lost) = (noticed.slowest, noticed.lost);
         let mut faults = self.faults;
         if let Some(how) = &lost {
@@ -286,16 +298,31 @@ impl Attack {
                 .open(table);
             writeln!(options.unwrap(), "{line}").unwrap();
         }
+        if faults.is_empty() {
+            return Verdict(None);
+        }
         let mut log = self.victim.log();
         log.truncate(2000);
-        assert!(
-            faults.is_empty(),
-            "{}: {}\nthe log begins:\n{}",
-            self.name,
-            faults.join("; "),
-            String::from_utf8_lossy(&log).escape_debug()
-        );
+        let log = String::from_utf8_lossy(&log);
+        let (name, faults) = (&self.name, faults.join("; "));
+        Verdict(Some(format!(
+            "{name}: {faults}\nits log begins: {}",
+            log.escape_debug()
+        )))
     }
+}
+
+/// How a node did not hold, if so.
+#[must_use]
+pub struct Verdict(Option<String>);
+
+/// None of these attacks has had success.
+pub fn all_held(verdicts: impl IntoIterator<Item = Verdict>) {
+    let faults: Vec<String> = verdicts
+        .into_iter()
+        .filter_map(|verdict| verdict.0)
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Processor seconds that the node needs for an octet of small honest messages.

@@ -1,6 +1,6 @@
 //! Who has the secret, and fills the database (generation 2). The node is a global one.
 
-use crate::attack::{ANY, Attack, Bar, MIB, full, single, size};
+use crate::attack::{ANY, Attack, Bar, MIB, all_held, full, single, size};
 use crate::framing::repeated;
 use crate::peer::Peer;
 
@@ -18,7 +18,7 @@ fn slave(attack: &mut Attack, id: &str) -> Peer {
 #[test]
 fn objects_where_values_belong() {
     let octets = size(2 << 20, 20 << 20);
-    for (verb, begin, end) in [
+    let attacks = [
         ("g_upd", r#""f",{"k":["#, "]}]"),
         ("g_upd of no family", "", "]"),
         ("g_reply", r#""a","#, "]"),
@@ -27,15 +27,16 @@ fn objects_where_values_belong() {
         ("g_found", r#""n",["#, "]]"),
         ("g_chg1", r#""f",{"k":["#, "]}]"),
         ("g_db_family", r#""f","#, "]"),
-    ] {
+    ];
+    all_held(attacks.map(|(verb, begin, end)| {
         let mut attack = Attack::on_global(&format!("{{\"\":0}} in {verb}"));
         let mut vandal = slave(&mut attack, "vandal");
         let verb = verb.split(' ').next().unwrap();
         let begin = format!(r#"["","{verb}",{begin}"#);
         let message = repeated(&begin, r#"{"":0}"#, end, octets);
         attack.send(&mut vandal, &message);
-        attack.rest_and_keep(vandal, single(message.len()));
-    }
+        attack.verdict(single(message.len()))
+    }));
 }
 
 /// What is set by who is no slave is ignored.

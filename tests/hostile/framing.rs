@@ -90,8 +90,8 @@ fn cbor_of_small_elements() {
 fn cbor_of_small_maps() {
     let count = size(1 << 20, 10 << 20) / 3;
     let mut message = b"\x9a".to_vec();
-    message.extend((count as u32 + 2).to_be_bytes());
-    message.extend(b"\x40\x43kil");
+    message.extend((count as u32 + 3).to_be_bytes());
+    message.extend(b"\x40\x43kil\x41x");
     message.extend(b"\xa1\x40\x00".repeat(count));
     in_framing("CBOR, a1 40 00 in kil", "cbor", &message);
 }

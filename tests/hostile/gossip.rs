@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::attack::{ANY, Attack, Bar, MIB, full, size};
+use crate::attack::{ANY, Attack, Bar, MIB, Verdict, all_held, full, size};
 use crate::framing::repeated;
 use crate::peer::Peer;
 
@@ -66,12 +66,12 @@ fn false_nodes_of_who_has_left() {
     false_nodes("100,000 false nodes, then gone", size(1_000, 100_000), true);
 }
 
-fn told(name: &str, message: impl AsRef<str>, peak: u64) {
+fn told(name: &str, message: impl AsRef<str>, peak: u64) -> Verdict {
     let message = message.as_ref();
     let mut attack = Attack::new(name);
     let mut vandal = member(&mut attack, "vandal");
     attack.send(&mut vandal, message);
-    attack.rest_and_keep(vandal, Bar { peak, ..ANY });
+    attack.verdict(Bar { peak, ..ANY })
 }
 
 /// In quick size, what is held of small entries may not be more than that.
@@ -83,17 +83,13 @@ fn peak() -> u64 {
 fn many_groups() {
     let count = size(50_000, 1_000_000);
     let groups: Vec<String> = (0..count).map(|n| format!(r#""g{n}":["v#{n}"]"#)).collect();
-    told(
-        "1,000,000 groups in set",
-        format!(r#"["v.g","set",{{{}}}]"#, groups.join(",")),
-        peak(),
-    );
+    let set = format!(r#"["v.g","set",{{{}}}]"#, groups.join(","));
     let groups = (0..count).map(|n| format!(r#"["v.g","reg1","g{n}","v#{n}"]"#));
-    told(
-        "1,000,000 groups in reg1",
-        groups.collect::<String>(),
-        peak(),
-    );
+    let registered: String = groups.collect();
+    all_held([
+        told("1,000,000 groups in set", set, peak()),
+        told("1,000,000 groups in reg1", registered, peak()),
+    ]);
 }
 
 #[test]
@@ -108,23 +104,21 @@ fn many_addresses() {
             )
         })
         .collect();
-    told(
-        "1,000,000 addresses",
-        format!(r#"["v.g","addr",[{}]]"#, addresses.join(",")),
-        peak(),
-    );
+    let message = format!(r#"["v.g","addr",[{}]]"#, addresses.join(","));
+    all_held([told("1,000,000 addresses", message, peak())]);
 }
 
 #[test]
 fn objects_in_gossip() {
     let octets = size(2 << 20, 20 << 20);
-    for (verb, begin, end) in [
+    let attacks = [
         ("addr", "[", "]]"),
         ("nodes", r#"{"n":["#, "]}]"),
         ("set", r#"{"g":["#, "]}]"),
         ("reg1", r#""g","#, "]"),
         ("find", r#""n","#, "]"),
-    ] {
+    ];
+    all_held(attacks.map(|(verb, begin, end)| {
         told(
             &format!("{{\"\":0}} in {verb}"),
             repeated(
@@ -134,6 +128,6 @@ fn objects_in_gossip() {
                 octets,
             ),
             (40 * MIB + 3 * octets as u64).min(200_000_000),
-        );
-    }
+        )
+    }));
 }

@@ -180,7 +180,7 @@ pub struct Friend {
 }
 
 /// What the honest peer noticed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Noticed {
     /// Its longest round trip.
     pub slowest: Duration,
@@ -195,10 +195,7 @@ impl Friend {
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
         let thread = std::thread::spawn(move || {
-            let mut noticed = Noticed {
-                slowest: Duration::ZERO,
-                lost: None,
-            };
+            let mut noticed = Noticed::default();
             for n in 0.. {
                 if told.load(Ordering::Relaxed) {
                     break;
@@ -212,7 +209,7 @@ impl Friend {
                     noticed.lost = Some(error.to_string());
                     break;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(50));
             }
             noticed
         });
