@@ -93,6 +93,8 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         };
         let open = attack(&scene)?;
         ctx.step(format!("what is left of alice after: {what}"));
+        let meanwhile = timed(|| bob.sync(&alice_id));
+        let rests = rest(&alice);
         let newcomer = timed(|| scene.vandal("newcomer").map(drop));
         let served = timed(|| bob.sync(&alice_id));
         drop(open);
@@ -107,7 +109,9 @@ fn run(ctx: &mut Ctx) -> Result<()> {
             "attack": what,
             "node": ctx.side(Side::A).to_string(),
             "alive": usage.is_some(),
+            "honest peer meanwhile": meanwhile,
             "honest peer": served,
+            "comes to rest": rests,
             "link kept": lost.is_empty(),
             "newcomer": newcomer,
             "peak MB": usage.map(|usage| usage.peak / 1_000_000),
@@ -118,7 +122,9 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         ctx.note("survived", &found);
         let peak = usage.map_or(0, |usage| usage.peak);
         let holds = usage.is_some()
+            && meanwhile.is_some()
             && served.is_some()
+            && rests
             && lost.is_empty()
             && newcomer.is_some()
             && peak < MOST
@@ -130,6 +136,21 @@ fn run(ctx: &mut Ctx) -> Result<()> {
         stop(&bob);
     }
     ensure(faults.is_empty(), || faults.join("\n"))
+}
+
+/// Waits until the node has worked off what it was sent: false if that does not come to an end.
+fn rest(node: &Node) -> bool {
+    let started = Instant::now();
+    let processor = || node.usage().map_or(0.0, |usage| usage.processor);
+    while started.elapsed() < node.limit() {
+        let before = processor();
+        std::thread::sleep(Duration::from_millis(400));
+        // Reading on, however slowly, shows in a tick or more.
+        if processor() - before < 0.02 {
+            return true;
+        }
+    }
+    false
 }
 
 /// A Perl node that is busy would not end when asked to.
