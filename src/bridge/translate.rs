@@ -63,23 +63,23 @@ pub(super) fn request(
         Some(verb @ (Verb::Info | Verb::SndMultiple | Verb::Can)) if verb.known_in(to) => {
             Passage::Pass
         }
-        Some(Verb::Info) => match args.elements().is_empty() {
+        Some(Verb::Info) => match args.elements().next().is_none() {
             true => Passage::Keep,
-            false => joined(Verb::Snd, &args.elements(), Some(real.as_str())),
+            false => joined(Verb::Snd, args.elements(), Some(real.as_str())),
         },
         Some(Verb::SndMultiple) => {
             let one = |element: RawElement| {
                 let message = element.to_message()?;
-                encoded(Verb::Snd, &message.elements(), None)
+                encoded(Verb::Snd, message.elements(), None)
             };
-            let all: Option<Vec<Message>> = args.elements().into_iter().map(one).collect();
+            let all: Option<Vec<Message>> = args.elements().map(one).collect();
             all.map_or(Passage::Pass, Passage::Instead)
         }
-        Some(Verb::Can) => match (args.tag(), args.elements()) {
-            (Some(name), elements) if elements.len() > 1 => {
+        Some(Verb::Can) => match (args.tag(), args.elements().skip(1)) {
+            (Some(name), reply) if reply.clone().next().is_some() => {
                 let known = Verb::parse(&name).is_some_and(|verb| verb.told_by_can(to));
                 let known = if known { "1" } else { "" };
-                joined(Verb::Snd, &elements[1..], Some(known))
+                joined(Verb::Snd, reply, Some(known))
             }
             _ => Passage::Keep,
         },
@@ -121,11 +121,15 @@ fn about_port(
     };
     match theirs == verb {
         true => Passage::Pass,
-        false => joined(theirs, &args.elements(), None),
+        false => joined(theirs, args.elements(), None),
     }
 }
 
-fn joined(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Passage {
+fn joined<'a>(
+    verb: Verb,
+    elements: impl Iterator<Item = RawElement<'a>>,
+    last: Option<&'a str>,
+) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
         None => Passage::Drop("it can't be encoded"),
@@ -133,17 +137,21 @@ fn joined(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Passage {
 }
 
 /// A request of a verb, elements as they came, and maybe one more.
-fn encoded(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Option<Message> {
+fn encoded<'a>(
+    verb: Verb,
+    elements: impl Iterator<Item = RawElement<'a>>,
+    last: Option<&'a str>,
+) -> Option<Message> {
     /// An element of any sort.
     #[derive(Serialize)]
     #[serde(untagged)]
     enum Part<'a> {
         Verb(Verb),
         Text(&'a str),
-        Raw(&'a RawElement<'a>),
+        Raw(RawElement<'a>),
     }
     let mut all = vec![Part::Verb(verb)];
-    all.extend(elements.iter().map(Part::Raw));
+    all.extend(elements.map(Part::Raw));
     all.extend(last.map(Part::Text));
     Message::encode(&all).ok()
 }

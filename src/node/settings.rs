@@ -16,6 +16,10 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
+    pub(crate) max_hops: usize,
+    pub(crate) max_name: usize,
+    pub(crate) max_reason: usize,
+    pub(crate) max_request: usize,
     pub(crate) nodelay: bool,
     /// Nothing is run here for other nodes.
     pub(crate) secure: bool,

@@ -23,6 +23,26 @@ use serde_json::Value;
 pub struct Reason(Vec<Value>);
 
 impl Reason {
+    /// The reason that a message's elements are, and whether it was cut: of one that is longer than
+    /// `most` octets, only the values that begin within them are there, and a string among them
+    /// only as far as it fits. Nothing is built of the rest.
+    #[cfg(feature = "node")]
+    pub(crate) fn read(elements: &super::Message, most: usize) -> (Self, bool) {
+        let (mut values, mut left) = (Vec::new(), most);
+        for element in elements.elements() {
+            if element.size() <= left {
+                left -= element.size();
+                values.push(element.value());
+                continue;
+            }
+            if let Ok(text) = element.read::<std::borrow::Cow<'_, str>>() {
+                values.push(Value::from(&text[..text.floor_char_boundary(left)]));
+            }
+            return (Reason(values), true);
+        }
+        (Reason(values), false)
+    }
+
     /// A normal end: no reason.
     ///
     /// ```
