@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::mesh::reading::Bounds;
 use crate::net::SocketOptions;
 use crate::proto::Limits;
 use crate::proto::generation::Generations;
@@ -26,6 +27,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// How much of what a peer says about the mesh and the database is read at once.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            octets: self.max_request,
+            name: self.max_name,
+        }
+    }
+
     /// How long an attempt to reach a node may take, and how long a handshake.
     pub(crate) fn monitor_timeout(&self) -> Duration {
         let default = match self.generations {

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Rules;
 use crate::log::log_at;
 use crate::mesh::groups::Source;
@@ -112,7 +110,7 @@ impl Rules {
 
     /// A family that is followed as a group has other keys: the IDs of its members.
     fn group_changed(&mut self, change: &Change) {
-        let ports = |keys: &std::collections::BTreeMap<String, Value>| -> Vec<PortId> {
+        let ports = |keys: &std::collections::BTreeMap<String, db::Val>| -> Vec<PortId> {
             let keys = keys.keys().filter(|key| !key.is_empty());
             keys.map(|key| PortId::new(key.as_str())).collect()
         };

@@ -169,8 +169,11 @@ async fn every_error_has_its_text_and_one_to_blame() {
         }
     }
     assert_eq!(
-        outcome(&node, Some(Generation::Gen2), &json!(["g_set", 7])),
-        Err(("g_set: a hash was expected, not 7".to_owned(), Blame::Peer))
+        outcome(&node, Some(Generation::Gen2), &json!(["g_find", [7]])),
+        Err((
+            "g_find: a string was expected, not [7]".to_owned(),
+            Blame::Peer
+        ))
     );
     let unsendable = Message::encode(&7).map_err(crate::node::SendError::from);
     let unsendable = RequestError::from(unsendable.unwrap_err());

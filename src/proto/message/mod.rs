@@ -31,6 +31,8 @@ pub use elements::Elements;
 pub(crate) use encode::encode_local;
 pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
 pub use incoming::{Arrived, Incoming};
+#[cfg(feature = "node")]
+pub(crate) use json::write as write_json;
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
