@@ -13,6 +13,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use crate::proto::clip;
 use crate::proto::message::RawElement;
 
 /// How much a peer can have us read at once.
@@ -46,6 +47,9 @@ pub(crate) enum Unread {
 
 /// What a name, a key or a value costs besides its octets: about what it takes in memory.
 pub(crate) const EACH: usize = 64;
+
+/// So many octets of what a peer said are in the text of an error.
+const EXCERPT: usize = 80;
 
 /// Reads one message, and keeps account of it.
 pub(crate) struct Reader {
@@ -116,7 +120,7 @@ impl Reader {
         seed.deserialize(&mut deserializer).map_err(|error| {
             let text = error.to_string();
             let end = text.rfind(" at line ").unwrap_or(text.len());
-            let wrong = || Unread::Wrong(excerpt(&text[..end]).to_owned());
+            let wrong = || Unread::Wrong(clip(&text[..end], EXCERPT).to_owned());
             self.met.take().unwrap_or_else(wrong)
         })
     }
@@ -132,7 +136,7 @@ impl Reader {
         }
         let json = element.json();
         if json.starts_with(['[', '{']) {
-            let found = excerpt(&json);
+            let found = clip(&json, EXCERPT);
             return Err(Unread::Wrong(format!("a string was expected, not {found}")));
         }
         // It is no tree.
@@ -147,11 +151,6 @@ impl Reader {
             false => Err(Unread::LongName(self.bounds.name)),
         }
     }
-}
-
-/// At most 80 octets of a text.
-pub(crate) fn excerpt(text: &str) -> &str {
-    &text[..text.floor_char_boundary(80)]
 }
 
 /// The text of an element, or of what stands for a missing one.

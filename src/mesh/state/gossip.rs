@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::known::MAX_HEARSAY;
 use crate::mesh::groups::Membership;
 use crate::mesh::reading::{Bounds, Hash, Names, Reader, Unread, json_of};
 use crate::proto::message::RawElement;
@@ -93,3 +92,6 @@ impl Gossip {
 
 /// The most addresses of one node that are taken note of.
 const MAX_ADDRESSES: usize = 64;
+
+/// The most nodes that are remembered on hearsay.
+pub(super) const MAX_HEARSAY: usize = 10_000;

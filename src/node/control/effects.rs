@@ -12,7 +12,7 @@ use crate::mesh::{Change, database as db};
 use crate::node::monitor::Action;
 use crate::node::{Inner, link};
 use crate::proto::generation::Generations;
-use crate::proto::{Message, NodeId, PortId};
+use crate::proto::{Message, NodeId, PortId, clip};
 
 impl Rules {
     /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of
@@ -128,7 +128,11 @@ pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
 }
 
 fn connect(node: &Arc<Inner>, id: &NodeId, addresses: &[String]) {
-    log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
+    log_at!(
+        9,
+        "connecting to {id} with [{}]",
+        clip(&addresses.join(" "), 500)
+    );
     node.with_peer(id.as_str(), |peer| peer.connect(node, addresses));
 }
 

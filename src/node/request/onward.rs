@@ -2,15 +2,15 @@
 //!
 //! # Why every request ends
 //!
-//! Let the *weight* of a message be how many values it has, those in lists within it included; what
-//! is in a hash counts as nothing, as no message is made of it. What a request has this node send
+//! Let the *weight* of a message be how many values it has, those in lists within it included; a
+//! hash counts as one, as no message is made of what is in it. What a request has this node send
 //! on, to whichever node port, weighs less than the request:
 //!
 //! - `snd` takes off its name and the destination.
 //! - `snd_multiple` takes off its name, and each list a message: they weigh less together.
 //! - `info`, `time` and `can` take off at least their name and the destination, and put one value
 //!   behind the rest. So does `eval` on a node that has no evaluator.
-//! - `known_nodes` and `up_nodes` put values behind the rest as others choose them. A node port gets
+//! - `known_nodes` and `up_nodes` put values behind the rest that others choose. A node port gets
 //!   no such reply: `["","known_nodes","n","known_nodes","n"]` would never end where a node is
 //!   called `known_nodes`.
 //! - The answers about the database and the mesh go to ports that no message names.

@@ -26,7 +26,7 @@ pub struct ArgsError {
     pub problem: String,
 }
 
-use super::elements::JsonElements;
+use super::list::JsonElements;
 use crate::proto::framing::cbor::{self, CborError, Sequence};
 
 /// Deserialises `T` from the JSON array `json`.

@@ -14,6 +14,7 @@ mod elements;
 mod encode;
 mod incoming;
 mod json;
+mod list;
 mod perl;
 mod quick;
 
@@ -37,7 +38,8 @@ pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
 use element::Raw;
-use elements::{JsonElements, Source};
+use elements::Source;
+use list::JsonElements;
 
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
