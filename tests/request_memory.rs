@@ -215,13 +215,15 @@ async fn no_message_takes_much_memory() {
             r#"["","snd_multiple","#,
             |_| b"[\"x\"],".to_vec(),
             "[\"x\"]]",
-        ),
+        )
+        .of(long() / 4),
         shape(
             "many to be sent on to ourselves",
             r#"["","snd_multiple","#,
             |_| b"[\"\",\"snd\",\"\",\"devnull\"],".to_vec(),
             "[\"x\"]]",
-        ),
+        )
+        .of(long() / 4),
         shape("addresses", r#"["gossip","addr",["#, addresses, "\"h:1\"]]"),
         shape("nodes", r#"["gossip","nodes",{"#, lists, "\"h\":[]}]"),
         shape(

@@ -1,7 +1,7 @@
 //! What becomes of a request to a stand-in's node port (docs/bridge.md, "What passes, what does
 //! not").
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use crate::mesh::CONNECT;
 use crate::proto::message::RawElement;
@@ -67,6 +67,9 @@ pub(super) fn request(
             true => Passage::Keep,
             false => joined(Verb::Snd, args.elements(), Some(real.as_str())),
         },
+        Some(Verb::SndMultiple) if args.elements().nth(MOST_AT_ONCE).is_some() => {
+            Passage::Drop("it is too many messages in one")
+        }
         Some(Verb::SndMultiple) => {
             let one = |element: RawElement| {
                 let message = element.to_message()?;
@@ -92,6 +95,9 @@ pub(super) fn request(
         }
     }
 }
+
+/// So many messages in one are taken apart.
+const MOST_AT_ONCE: usize = 10_000;
 
 fn spawns_gossip(args: &Message) -> bool {
     args.without_tag().tag().as_deref() == Some(CONNECT)
@@ -127,8 +133,8 @@ fn about_port(
 
 fn joined<'a>(
     verb: Verb,
-    elements: impl Iterator<Item = RawElement<'a>>,
-    last: Option<&'a str>,
+    elements: impl Iterator<Item = RawElement<'a>> + Clone,
+    last: Option<&str>,
 ) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
@@ -139,21 +145,35 @@ fn joined<'a>(
 /// A request of a verb, elements as they came, and maybe one more.
 fn encoded<'a>(
     verb: Verb,
-    elements: impl Iterator<Item = RawElement<'a>>,
-    last: Option<&'a str>,
+    elements: impl Iterator<Item = RawElement<'a>> + Clone,
+    last: Option<&str>,
 ) -> Option<Message> {
-    /// An element of any sort.
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Part<'a> {
-        Verb(Verb),
-        Text(&'a str),
-        Raw(RawElement<'a>),
+    let joined = Joined {
+        verb,
+        elements,
+        last,
+    };
+    Message::encode(&joined).ok()
+}
+
+struct Joined<'a, I> {
+    verb: Verb,
+    elements: I,
+    last: Option<&'a str>,
+}
+
+impl<'e, I: Iterator<Item = RawElement<'e>> + Clone> Serialize for Joined<'_, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        seq.serialize_element(&self.verb)?;
+        for element in self.elements.clone() {
+            seq.serialize_element(&element)?;
+        }
+        if let Some(last) = self.last {
+            seq.serialize_element(last)?;
+        }
+        seq.end()
     }
-    let mut all = vec![Part::Verb(verb)];
-    all.extend(elements.map(Part::Raw));
-    all.extend(last.map(Part::Text));
-    Message::encode(&all).ok()
 }
 
 #[cfg(test)]

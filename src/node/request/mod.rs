@@ -123,10 +123,14 @@ pub(crate) fn perform_quick(
     };
     let at = head.rest();
     let quick = at.open(octets, plain, node.settings.limits);
-    if let Some((name,)) = quick.read::<(&str,)>() {
+    let most = node.settings.max_name;
+    let name = quick.read::<(&str,)>().map(|(name,)| name);
+    let fits = name.is_none_or(|name| name.len() <= most);
+    if let Some(name) = name.filter(|_| fits) {
         perform(node, peer, name);
     }
-    let end = at.end(quick.used());
+    // What does not fit is refused the usual way.
+    let end = at.end(quick.used()).filter(|_| fits);
     if end.is_none() {
         at.restore(octets);
     }

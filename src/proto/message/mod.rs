@@ -278,6 +278,10 @@ impl Message {
 
     /// The elements as JSON values.
     ///
+    /// They may take a hundred times the octets of the message, as `args::<Vec<Value>>` does: a
+    /// program that takes messages of anybody does better to read what it wants
+    /// ([`args`](Self::args)), or one element after the other ([`elements`](Self::elements)).
+    ///
     /// A number that no Rust number holds, such as an integer of more than 64 bits, is a string, as
     /// JSON::XS has it.
     ///
