@@ -82,6 +82,19 @@ pub struct Config {
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
+    /// How often a message may be sent on within this node before it is dropped (`max_hops`);
+    /// 1,000. A hop that goes over the whole message, such as a reply to the node's own port,
+    /// counts as 100.
+    pub max_hops: usize,
+    /// The most octets of the name of a port, function, group, family or node in a request
+    /// (`max_name`); 65,536.
+    pub max_name: usize,
+    /// The most octets of a reason that another node gives; what is longer is cut (`max_reason`);
+    /// 65,536.
+    pub max_reason: usize,
+    /// The most octets of a message about the mesh or the database, and of what is made of it
+    /// (`max_request`); 16 MiB.
+    pub max_request: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,
 }
@@ -113,6 +126,10 @@ impl Default for Config {
             max_depth: 512,
             max_queue: 64 << 20,
             max_mailbox: 1_000_000,
+            max_hops: 1000,
+            max_name: 64 << 10,
+            max_reason: 64 << 10,
+            max_request: 16 << 20,
             unknown: Vec::new(),
         }
     }
@@ -193,6 +210,10 @@ impl Config {
                 "max_depth" => config.max_depth = read.count()?,
                 "max_queue" => config.max_queue = read.count()?,
                 "max_mailbox" => config.max_mailbox = read.count()?,
+                "max_hops" => config.max_hops = read.count()?,
+                "max_name" => config.max_name = read.count()?,
+                "max_reason" => config.max_reason = read.count()?,
+                "max_request" => config.max_request = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}
                 _ => config

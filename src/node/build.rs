@@ -70,6 +70,10 @@ pub(crate) fn build(
         },
         max_queue: config.max_queue,
         max_mailbox: config.max_mailbox,
+        max_hops: config.max_hops,
+        max_name: config.max_name,
+        max_reason: config.max_reason,
+        max_request: config.max_request,
         nodelay: config.nodelay,
         secure: config.secure,
     };

@@ -248,6 +248,31 @@ impl Inner {
         })
     }
 
+    /// Sends a message on that another node had sent, and that is not for the node port here.
+    pub(crate) fn hand_on(
+        self: &Arc<Self>,
+        to: &PortId,
+        message: Message,
+    ) -> Result<(), SendError> {
+        if !self.is_local(to) {
+            return self.snd_message(to, &message);
+        }
+        self.trace_sending(to, &message)?;
+        if self.is_stopping() {
+            return Ok(());
+        }
+        let given = |port: &Arc<PortCell>| {
+            // A part of a message must not keep all of that alive in a port's queue.
+            port.enqueue(self, Given::Read(message.into_own()), Room::Any)
+        };
+        match self.ports.with(to.name(), given) {
+            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Shows a message that is about to be sent, if somebody looks.
     pub(crate) fn trace_sending<T: Serialize + ?Sized>(
         &self,

@@ -110,6 +110,10 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_depth", Kind::Scalar, "", "the number of levels"),
     ("max_queue", Kind::Scalar, "", "the number of octets"),
     ("max_mailbox", Kind::Scalar, "", "the number of messages"),
+    ("max_hops", Kind::Scalar, "", "the number of hops"),
+    ("max_name", Kind::Scalar, "", "the number of octets"),
+    ("max_reason", Kind::Scalar, "", "the number of octets"),
+    ("max_request", Kind::Scalar, "", "the number of octets"),
 ];
 
 /// A subcommand.
