@@ -42,9 +42,11 @@ pub struct Config {
     pub services: Vec<Value>,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
-    /// Key and certificates in PEM, the text itself and not a file's name (`cert`). Kept for Perl;
-    /// a node of this crate does not use it.
+    /// Key and certificates in PEM, the text itself and not a file's name (`cert`): with it, links
+    /// go through TLS where the other node has one, too. See [`crate::net::tls`].
     pub cert: Option<String>,
+    /// Whether nodes that do not speak TLS are refused (`require_tls`); false.
+    pub require_tls: bool,
     /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds);
     /// `None`: the generation's default.
     pub monitor_timeout: Option<Duration>,
@@ -56,7 +58,8 @@ pub struct Config {
     pub network_latency: Option<Duration>,
     /// Framings offered and accepted, best first (`framing_format`); `cbor`, `json`.
     pub framing_format: Vec<String>,
-    /// Ways we are willing to authenticate ourselves (`auth_offer`).
+    /// Ways we are willing to authenticate ourselves (`auth_offer`); those that are not known here
+    /// are passed over.
     pub auth_offer: Vec<String>,
     /// Ways the other side may authenticate itself (`auth_accept`).
     pub auth_accept: Vec<String>,
@@ -111,6 +114,7 @@ impl Default for Config {
             services: Vec::new(),
             secret: None,
             cert: None,
+            require_tls: false,
             monitor_timeout: None,
             connect_interval: Duration::from_secs(2),
             network_latency: None,
@@ -195,6 +199,7 @@ impl Config {
                 "services" => config.services = read.services()?,
                 "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
                 "cert" => config.cert = Some(read.text()?),
+                "require_tls" => config.require_tls = truth(key, &setting.value, &setting.origin)?,
                 "monitor_timeout" => config.monitor_timeout = Some(read.seconds()?),
                 "connect_interval" => config.connect_interval = read.seconds()?,
                 "network_latency" => config.network_latency = Some(read.seconds()?),

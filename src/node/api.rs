@@ -77,7 +77,7 @@ impl Node {
     pub fn local() -> Node {
         let random = Random::default();
         let id = NodeId::new(format!("anon/{}", alnumbits(&random.octets::<12>())));
-        let node = super::build(id, &Config::default(), Transport::default(), random);
+        let node = super::build(id, &Config::default(), Transport::default(), None, random);
         let node = node.expect("the defaults name only what is known");
         node.become_global(); // there is nobody else to ask
         node

@@ -82,6 +82,7 @@ pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;
 pub(crate) use stand_in::{Forwarded, Observer, Relay};
 
+use crate::net::tls::Tls;
 use crate::net::{Transport, Versions};
 use crate::peering::{Room, missing_port};
 use crate::proto::handshake::Local;
@@ -145,6 +146,8 @@ pub(crate) struct Inner {
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,
+    /// How it speaks TLS, if it does.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// The versions that listeners speak.
     versions: Versions,
     pub(crate) random: Random,

@@ -101,6 +101,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
         "",
         "the list of authentication methods",
     ),
+    ("require_tls", Kind::Truth, "", "0 or 1"),
     ("secure", Kind::Truth, "", "0 or 1"),
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),

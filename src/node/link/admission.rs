@@ -158,7 +158,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
     }
     let greeted = greeted?;
     let proving = decide(node, &greeted, &opened.purpose)?;
-    let proved = greeted.prove().await?;
+    let proved = greeted.prove(node.tls.as_deref()).await?;
     if proved.first == First::We && node.handshake.is_open() {
         let version = node.handshake.first_version();
         node.versions.found(remote, version);
@@ -249,7 +249,8 @@ async fn take_over(
         send_framing: done.send_framing,
         generation: done.peer.generation,
     };
-    let link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
+    let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
+    link.tls = proved.tls;
     let link = Arc::new(link);
     let candidate = Candidate {
         role: proved.role,
