@@ -1,6 +1,8 @@
 //! Each message, as `PERL_ANYEVENT_MP_TRACE` shows it.
 
-use crate::log::TRACE_TARGET;
+use std::fmt::Display;
+
+use crate::log::{LINE, MESSAGE, Shown, TRACE_TARGET};
 use crate::proto::Message;
 
 /// Whether somebody looks.
@@ -10,7 +12,7 @@ pub(crate) fn enabled() -> bool {
 
 /// A message was sent to a port of `node`.
 pub(crate) fn sent(node: &str, message: &Message) {
-    tracing::trace!(target: TRACE_TARGET, "SND {node} <- {}", message.to_json());
+    tracing::trace!(target: TRACE_TARGET, "SND {} <- {}", name(node), whole(message.to_json()));
 }
 
 /// A message came from `node` for its destination `name`.
@@ -19,5 +21,13 @@ pub(crate) fn received(node: &str, name: &str, message: &Message) {
     let rest = message.to_json();
     let rest = rest.strip_prefix('[').unwrap_or(&rest);
     let comma = if rest == "]" { "" } else { "," };
-    tracing::trace!(target: TRACE_TARGET, "RCV {node} -> [{name}{comma}{rest}");
+    tracing::trace!(target: TRACE_TARGET, "RCV {} -> {}", self::name(node), whole(format_args!("[{name}{comma}{rest}")));
+}
+
+fn name(node: &str) -> impl Display {
+    Shown(node, LINE)
+}
+
+fn whole(message: impl Display) -> impl Display {
+    Shown(message, MESSAGE)
 }

@@ -85,7 +85,12 @@ impl PairRelay {
                 if encoded_in != Some(framing) {
                     encoded.clear();
                     if let Err(error) = encode_in(&mut encoded, framing, name, message) {
-                        log_at!(1, "a message of {} can't be passed on: {error}", from.id);
+                        log_at!(
+                            1,
+                            [from.id.as_str()],
+                            "a message of {} can't be passed on: {error}",
+                            from.id
+                        );
                         return Ok(Forwarded::Lost);
                     }
                     encoded_in = Some(framing);

@@ -40,6 +40,7 @@ impl Builder {
     /// ```
     pub async fn start(self) -> Result<Node, StartError> {
         let config = self.config()?;
+        crate::log::set_max_lines(u32::try_from(config.max_log_lines).unwrap_or(u32::MAX));
         for (key, origin) in &config.unknown {
             log_at!(
                 1,

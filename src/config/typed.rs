@@ -98,6 +98,9 @@ pub struct Config {
     /// The most octets of a message about the mesh or the database, and of what is made of it
     /// (`max_request`); 16 MiB.
     pub max_request: usize,
+    /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
+    /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
+    pub max_log_lines: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,
 }
@@ -134,6 +137,7 @@ impl Default for Config {
             max_name: 64 << 10,
             max_reason: 64 << 10,
             max_request: 16 << 20,
+            max_log_lines: 60,
             unknown: Vec::new(),
         }
     }
@@ -219,6 +223,7 @@ impl Config {
                 "max_name" => config.max_name = read.count()?,
                 "max_reason" => config.max_reason = read.count()?,
                 "max_request" => config.max_request = read.count()?,
+                "max_log_lines" => config.max_log_lines = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}
                 _ => config

@@ -483,11 +483,17 @@ impl Inner {
         match &event {
             NodeEvent::Up { node, .. } => {
                 self.control.node_up(self, node);
-                crate::log::log_at!(7, node = %node, "{node} is up ()");
+                crate::log::log_at!(7, [node.as_str()], node = node, "{node} is up ()");
             }
             NodeEvent::Down { node, reason } => {
                 self.control.node_down(self, node);
-                crate::log::log_at!(7, node = %node, %reason, "{node} is down ({reason})");
+                crate::log::log_at!(
+                    7,
+                    [node.as_str()],
+                    node = node,
+                    reason = reason,
+                    "{node} is down ({reason})"
+                );
             }
         }
         if let Some(observer) = self.observer.get() {

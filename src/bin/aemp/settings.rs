@@ -115,6 +115,12 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_name", Kind::Scalar, "", "the number of octets"),
     ("max_reason", Kind::Scalar, "", "the number of octets"),
     ("max_request", Kind::Scalar, "", "the number of octets"),
+    (
+        "max_log_lines",
+        Kind::Scalar,
+        "",
+        "the number of lines a minute",
+    ),
 ];
 
 /// A subcommand.

@@ -162,6 +162,7 @@ impl Control {
                 count(node, &unread);
                 log_at!(
                     2,
+                    [from.as_str()],
                     "{from} said something about the mesh that is wrong: {tag}: {unread}"
                 );
             }

@@ -122,10 +122,15 @@ async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result
     admit(node, stream, opened).await
 }
 
+/// The host of a socket address, which may be a name: a stranger has as many ports as it likes.
+fn host(remote: &str) -> &str {
+    remote.rsplit_once(':').map_or(remote, |(host, _)| host)
+}
+
 /// Logs why a connection did not become a link.
 fn report(remote: &str, error: &LinkError) {
     match error.is_noteworthy() {
-        true => log_at!(2, "{remote} {error}"),
+        true => log_at!(2, [host(remote)], "{remote} {error}"),
         false => log_at!(9, "{remote} {error}"),
     }
 }

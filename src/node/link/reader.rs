@@ -13,7 +13,7 @@ use super::end::Half;
 use super::output::Cause;
 use super::writer::{self, Writer};
 use super::{Link, Peer};
-use crate::log::log_at;
+use crate::log::{LINE, Shown, log_at};
 use crate::net::{Intake, LinkError, ReadHalf, Stream};
 use crate::node::{FastPath, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
@@ -55,8 +55,9 @@ pub(super) fn start(
         peer: peer.clone(),
         link,
     };
-    let span = tracing::info_span!(target: "aemp", "link", node = %node.id, peer = %peer.id,
-        remote = %writer.link.remote, generation = %writer.link.generation());
+    let span = tracing::info_span!(target: "aemp", "link", node = %Shown(&node.id, LINE),
+        peer = %Shown(&peer.id, LINE), remote = %writer.link.remote,
+        generation = %writer.link.generation());
     node.spawn_link_task(writer.run(write).instrument(span.clone()));
     node.spawn_link_task(reader.run(read).instrument(span));
 }
@@ -84,7 +85,11 @@ impl Reader {
             self.node.limits.ended(&error);
             let (peer, remote) = (&self.peer.id, &self.link.remote);
             match error.is_noteworthy() {
-                true => log_at!(2, "{peer} ({remote}): {error}; closing the connection"),
+                true => log_at!(
+                    2,
+                    [peer.as_str()],
+                    "{peer} ({remote}): {error}; closing the connection"
+                ),
                 false => log_at!(9, "{remote} {error}"),
             }
             let node = &self.node;

@@ -116,9 +116,9 @@ impl PortCell {
             let name = self.id.name();
             log_at!(
                 2,
-                node = %node.id,
-                port = %self.id,
-                %reason,
+                node = node.id,
+                port = self.id,
+                reason = reason,
                 "unmonitored local port {name} died with reason: {reason}"
             );
         }

@@ -94,7 +94,8 @@ fn report(source: Source<'_>, error: &RequestError) {
     let (from, blame) = (source.name(), error.blame(source));
     log_at!(
         2,
-        ?blame,
+        [from],
+        blame = format_args!("{blame:?}"),
         "error processing node message from {from}: {error}"
     );
 }

@@ -1,0 +1,116 @@
+//! Log lines on standard error, as AnyEvent::MP writes them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::TRACE_TARGET;
+
+/// Writes log lines to standard error as AnyEvent::MP does.
+///
+/// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a
+/// true `PERL_ANYEVENT_MP_TRACE` shows each message. Does nothing if a `tracing` subscriber is
+/// set.
+///
+/// ```no_run
+/// aemp::log::init_from_env();
+/// ```
+pub fn init_from_env() {
+    let level = std::env::var("PERL_ANYEVENT_MP_WARNLEVEL");
+    let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
+    init_with(
+        level.ok().and_then(|n| n.trim().parse().ok()).unwrap_or(5),
+        trace.is_ok_and(|value| !value.is_empty() && value != "0"),
+    );
+}
+
+/// Like [`init_from_env`] with the two settings given.
+///
+/// ```no_run
+/// aemp::log::init_with(8, true); // up to debugging, and each message
+/// ```
+pub fn init_with(level: u8, trace: bool) {
+    let _ = tracing_subscriber::registry()
+        .with(PerlLines { level, trace })
+        .try_init();
+}
+
+struct PerlLines {
+    level: u8,
+    trace: bool,
+}
+
+impl PerlLines {
+    /// The `tracing` level that has the highest of Perl's levels that are shown.
+    fn most(&self) -> Level {
+        match self.level {
+            0..=1 => Level::ERROR,
+            2..=6 => Level::WARN,
+            7 => Level::INFO,
+            8 => Level::DEBUG,
+            _ => Level::TRACE,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    level: Option<u64>,
+    message: String,
+    more: String,
+}
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "level" => self.level = Some(value),
+            _ => self.record_debug(field, &value),
+        }
+    }
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            // For other subscribers: the message says it already, or Perl's has no such thing.
+            "node" | "port" | "reason" | "blame" => Ok(()),
+            name => write!(self.more, " {name}={value:?}"),
+        };
+    }
+}
+
+impl<S: Subscriber> Layer<S> for PerlLines {
+    fn enabled(&self, meta: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        match meta.target() {
+            TRACE_TARGET => self.trace,
+            target => target.starts_with("aemp") && *meta.level() <= self.most(),
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut line = String::new();
+        if event.metadata().target() != TRACE_TARGET {
+            let level = fields.level.unwrap_or(match *event.metadata().level() {
+                Level::ERROR => 1,
+                Level::WARN => 2,
+                Level::INFO => 7,
+                Level::DEBUG => 8,
+                Level::TRACE => 9,
+            });
+            if level > u64::from(self.level) {
+                return;
+            }
+            let now = chrono::Local::now().format("%Y-%m-%d %H:%M:%S");
+            let _ = write!(line, "{now} <{level}> ");
+        }
+        line.push_str(&fields.message);
+        line.push_str(&fields.more);
+        line.push('\n');
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
