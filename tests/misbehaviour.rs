@@ -363,6 +363,40 @@ async fn bad_requests_harm_nobody() {
         .await;
 }
 
+#[tokio::test]
+async fn names_that_are_too_long_are_refused() {
+    let scene = Scene::new("long-names").await;
+    let mut peer = Scripted::connect(&scene.node).await;
+    peer.handshake("wordy", 1, PERL).await;
+    let spawn = "AnyEvent::MP::_spawn";
+    let connect = "AnyEvent::MP::Global::connect";
+    peer.send(format!(r#"["","{spawn}","wo.a","{connect}",0,"wordy"]"#))
+        .await;
+    let long = "x".repeat((64 << 10) + 1);
+    let requests = [
+        format!(r#"["","mon1","{long}"]"#),
+        format!(r#"["","mon0","{long}"]"#),
+        format!(r#"["","kil","{long}"]"#),
+        format!(r#"["","{long}"]"#),
+        format!(r#"["","{spawn}","{long}","f"]"#),
+        format!(r#"["","{spawn}","p","{long}"]"#),
+        format!(r#"["","snd","{long}{long}"]"#),
+        format!(r#"["wo.a","reg1","wordy#a","{long}"]"#),
+        format!(r#"["wo.a","find","{long}"]"#),
+    ];
+    for request in &requests {
+        peer.send(request).await;
+    }
+    peer.send(r#"["","time","wordy#reply","t"]"#).await;
+    let answered = |octets: &[u8]| String::from_utf8_lossy(octets).contains("[\"reply\",\"t\",");
+    peer.read_until("the time", answered).await;
+    let refused = scene.node.stats().limits["max_name"];
+    assert_eq!(refused, requests.len() as u64);
+    scene
+        .unharmed(&["WARN", "from wordy", "a name of 65537 octets"])
+        .await;
+}
+
 /// A Perl node is deaf after such an order.
 #[tokio::test]
 async fn an_order_to_kill_the_node_port_is_ignored() {

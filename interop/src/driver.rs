@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::{Fault, Result, short};
-use crate::process::Process;
+use crate::process::{Process, Usage};
 use crate::transcript::Transcript;
 
 /// One event or answer from a driver, as its JSON.
@@ -270,6 +270,14 @@ impl Node {
                 self.name
             ))),
         }
+    }
+
+    /// What its process has used so far. None if it has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        self.process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .usage()
     }
 
     /// Sends a signal (SIGSTOP, SIGCONT, SIGTERM ...).

@@ -15,6 +15,15 @@ pub struct Process {
     status: Option<ExitStatus>,
 }
 
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// The most memory at a time, in octets.
+    pub peak: u64,
+    /// Processor time, in seconds.
+    pub processor: f64,
+}
+
 impl Process {
     /// Starts `command` with piped standard input and output, and standard error going to `log`.
     pub fn start(mut command: Command, log: File) -> io::Result<Self> {
@@ -42,6 +51,27 @@ impl Process {
             // not waited for yet, so the ID is still this child's
             let _ = kill(Pid::from_raw(pid), signal);
         }
+    }
+
+    /// What it has used so far. None if it has ended, or if this system does not tell.
+    pub fn usage(&mut self) -> Option<Usage> {
+        if self.ended().is_some() {
+            return None;
+        }
+        let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
+        let (status, stat) = (read("status").ok()?, read("stat").ok()?);
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = peak.split_whitespace().next()?.parse().ok()?;
+        // Behind the name, which may hold anything, come the state as field 3, and user and system
+        // time as fields 14 and 15, in ticks of a hundredth of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |n: usize| fields.get(n - 3)?.parse::<u32>().ok();
+        Some(Usage {
+            peak: kib * 1024,
+            processor: f64::from(ticks(14)? + ticks(15)?) / 100.0,
+        })
     }
 
     /// The exit status, if it has ended.

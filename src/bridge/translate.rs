@@ -1,7 +1,7 @@
 //! What becomes of a request to a stand-in's node port (docs/bridge.md, "What passes, what does
 //! not").
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use crate::mesh::CONNECT;
 use crate::proto::message::RawElement;
@@ -63,23 +63,26 @@ pub(super) fn request(
         Some(verb @ (Verb::Info | Verb::SndMultiple | Verb::Can)) if verb.known_in(to) => {
             Passage::Pass
         }
-        Some(Verb::Info) => match args.elements().is_empty() {
+        Some(Verb::Info) => match args.elements().next().is_none() {
             true => Passage::Keep,
-            false => joined(Verb::Snd, &args.elements(), Some(real.as_str())),
+            false => joined(Verb::Snd, args.elements(), Some(real.as_str())),
         },
+        Some(Verb::SndMultiple) if args.elements().nth(MOST_AT_ONCE).is_some() => {
+            Passage::Drop("it is too many messages in one")
+        }
         Some(Verb::SndMultiple) => {
             let one = |element: RawElement| {
                 let message = element.to_message()?;
-                encoded(Verb::Snd, &message.elements(), None)
+                encoded(Verb::Snd, message.elements(), None)
             };
-            let all: Option<Vec<Message>> = args.elements().into_iter().map(one).collect();
+            let all: Option<Vec<Message>> = args.elements().map(one).collect();
             all.map_or(Passage::Pass, Passage::Instead)
         }
-        Some(Verb::Can) => match (args.tag(), args.elements()) {
-            (Some(name), elements) if elements.len() > 1 => {
+        Some(Verb::Can) => match (args.tag(), args.elements().skip(1)) {
+            (Some(name), reply) if reply.clone().next().is_some() => {
                 let known = Verb::parse(&name).is_some_and(|verb| verb.told_by_can(to));
                 let known = if known { "1" } else { "" };
-                joined(Verb::Snd, &elements[1..], Some(known))
+                joined(Verb::Snd, reply, Some(known))
             }
             _ => Passage::Keep,
         },
@@ -92,6 +95,9 @@ pub(super) fn request(
         }
     }
 }
+
+/// So many messages in one are taken apart.
+const MOST_AT_ONCE: usize = 10_000;
 
 fn spawns_gossip(args: &Message) -> bool {
     args.without_tag().tag().as_deref() == Some(CONNECT)
@@ -121,11 +127,15 @@ fn about_port(
     };
     match theirs == verb {
         true => Passage::Pass,
-        false => joined(theirs, &args.elements(), None),
+        false => joined(theirs, args.elements(), None),
     }
 }
 
-fn joined(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Passage {
+fn joined<'a>(
+    verb: Verb,
+    elements: impl Iterator<Item = RawElement<'a>> + Clone,
+    last: Option<&str>,
+) -> Passage {
     match encoded(verb, elements, last) {
         Some(message) => Passage::Instead(vec![message]),
         None => Passage::Drop("it can't be encoded"),
@@ -133,19 +143,37 @@ fn joined(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Passage {
 }
 
 /// A request of a verb, elements as they came, and maybe one more.
-fn encoded(verb: Verb, elements: &[RawElement], last: Option<&str>) -> Option<Message> {
-    /// An element of any sort.
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Part<'a> {
-        Verb(Verb),
-        Text(&'a str),
-        Raw(&'a RawElement<'a>),
+fn encoded<'a>(
+    verb: Verb,
+    elements: impl Iterator<Item = RawElement<'a>> + Clone,
+    last: Option<&str>,
+) -> Option<Message> {
+    let joined = Joined {
+        verb,
+        elements,
+        last,
+    };
+    Message::encode(&joined).ok()
+}
+
+struct Joined<'a, I> {
+    verb: Verb,
+    elements: I,
+    last: Option<&'a str>,
+}
+
+impl<'e, I: Iterator<Item = RawElement<'e>> + Clone> Serialize for Joined<'_, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        seq.serialize_element(&self.verb)?;
+        for element in self.elements.clone() {
+            seq.serialize_element(&element)?;
+        }
+        if let Some(last) = self.last {
+            seq.serialize_element(last)?;
+        }
+        seq.end()
     }
-    let mut all = vec![Part::Verb(verb)];
-    all.extend(elements.iter().map(Part::Raw));
-    all.extend(last.map(Part::Text));
-    Message::encode(&all).ok()
 }
 
 #[cfg(test)]

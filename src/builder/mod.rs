@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::config::{self, Arguments, Config, ConfigError, Environment, RcFile};
 use crate::net::Transport;
 use crate::net::memory::Host;
+use crate::net::tls::{CertError, Tls};
 use crate::node::Node;
 use crate::proto::generation::Generations;
 use crate::proto::{Framing, InvalidNodeId, Secret};
@@ -35,7 +36,10 @@ pub enum StartError {
     /// The node ID is none.
     #[error(transparent)]
     NodeId(#[from] InvalidNodeId),
-    /// A setting names something that this crate does not know.
+    /// The setting `cert` can't be used, or is missing.
+    #[error(transparent)]
+    Cert(#[from] CertError),
+    /// A setting names nothing that this crate knows.
     #[error("{key}: {value:?} is not known here; known are {known}")]
     Unknown {
         /// The setting.
@@ -79,6 +83,8 @@ pub struct Builder {
     no_rc: bool,
     secret: Option<Secret>,
     transport: Transport,
+    /// The program's own configuration of TLS.
+    tls: Option<std::sync::Arc<Tls>>,
 }
 
 impl Builder {
@@ -168,6 +174,53 @@ impl Builder {
     /// ```
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secret = Some(secret.into());
+        self
+    }
+
+    /// The key and the certificates of the node in PEM, the text itself: with it, links go through
+    /// TLS where the other node has one, too, and a secret is not needed. Whose certificate is in it,
+    /// or issued by one that is, is let in; see [`crate::net::tls`] and PROTOCOL.md, "TLS".
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pem = std::fs::read_to_string("fixtures/tls/perl.pem")?;
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]).cert(pem);
+    /// # if cfg!(feature = "tls") {
+    /// let node = builder.require_tls().start().await?;
+    /// # }
+    /// # Ok(()) }
+    /// ```
+    pub fn cert(self, pem: impl Into<String>) -> Self {
+        self.set("cert", pem.into())
+    }
+
+    /// Refuses nodes that do not speak TLS, whoever connects to whom.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().require_tls();
+    /// assert!(builder.config()?.require_tls);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn require_tls(self) -> Self {
+        self.set("require_tls", true)
+    }
+
+    /// Speaks TLS by these configurations of the program's own, in place of a
+    /// [certificate](Self::cert): which of the two is used for a link is drawn by lot. As client,
+    /// the name of the server is always `aemp`.
+    ///
+    /// ```
+    /// # fn configured(client: rustls::ClientConfig, server: rustls::ServerConfig) {
+    /// let builder = aemp::Node::builder().rustls(client.into(), server.into());
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn rustls(
+        mut self,
+        client: std::sync::Arc<rustls::ClientConfig>,
+        server: std::sync::Arc<rustls::ServerConfig>,
+    ) -> Self {
+        self.tls = Some(Tls::from_program(client, server).into());
         self
     }
 

@@ -8,6 +8,7 @@ use super::{Builder, StartError};
 use crate::config::{self, Config, LocalHost, format_hostport};
 use crate::log::log_at;
 use crate::net::Transport;
+use crate::net::tls::{CertError, Tls};
 use crate::node::{self, Inner, Node, Random, UnknownName};
 use crate::proto::NodeId;
 
@@ -53,7 +54,8 @@ impl Builder {
         };
         let id = NodeId::checked(&config.node_id(&config::node_name(), &random.octets())?)?;
         log_at!(8, "node {id} starting up.");
-        let node = node::build(id, &config, transport, random)?;
+        let tls = tls(self.tls, &config)?;
+        let node = node::build(id, &config, transport, tls, random)?;
         let inner = node.inner();
         log_at!(7, "starting global service.");
         listen(inner, &config).await?;
@@ -63,6 +65,19 @@ impl Builder {
         add_seeds(inner, config.seeds).await?;
         node::run_services(inner, &config.services);
         Ok(node)
+    }
+}
+
+/// How the node speaks TLS: as the program says, or by its `cert`.
+fn tls(given: Option<Arc<Tls>>, config: &Config) -> Result<Option<Arc<Tls>>, CertError> {
+    let tls = match (given, &config.cert) {
+        (Some(given), _) => Some(given),
+        (None, Some(cert)) => Some(Tls::from_cert(cert)?.into()),
+        (None, None) => None,
+    };
+    match tls.is_none() && config.require_tls {
+        true => Err(CertError::Required),
+        false => Ok(tls),
     }
 }
 

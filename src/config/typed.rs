@@ -42,9 +42,11 @@ pub struct Config {
     pub services: Vec<Value>,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
-    /// Key and certificates in PEM, the text itself and not a file's name (`cert`). Kept for Perl;
-    /// a node of this crate does not use it.
+    /// Key and certificates in PEM, the text itself and not a file's name (`cert`): with it, links
+    /// go through TLS where the other node has one, too. See [`crate::net::tls`].
     pub cert: Option<String>,
+    /// Whether nodes that do not speak TLS are refused (`require_tls`); false.
+    pub require_tls: bool,
     /// After how long without success a node counts as unreachable (`monitor_timeout`, seconds);
     /// `None`: the generation's default.
     pub monitor_timeout: Option<Duration>,
@@ -56,7 +58,8 @@ pub struct Config {
     pub network_latency: Option<Duration>,
     /// Framings offered and accepted, best first (`framing_format`); `cbor`, `json`.
     pub framing_format: Vec<String>,
-    /// Ways we are willing to authenticate ourselves (`auth_offer`).
+    /// Ways we are willing to authenticate ourselves (`auth_offer`); those that are not known here
+    /// are passed over.
     pub auth_offer: Vec<String>,
     /// Ways the other side may authenticate itself (`auth_accept`).
     pub auth_accept: Vec<String>,
@@ -89,6 +92,19 @@ pub struct Config {
     /// How long a peer may take for its greeting (`greeting_timeout`, seconds); 10 s. The whole
     /// handshake may take as long as `monitor_timeout`.
     pub greeting_timeout: Duration,
+    /// How often a message may be sent on within this node before it is dropped (`max_hops`);
+    /// 1,000. A hop that goes over the whole message, such as a reply to the node's own port,
+    /// counts as 100.
+    pub max_hops: usize,
+    /// The most octets of the name of a port, function, group, family or node in a request
+    /// (`max_name`); 65,536.
+    pub max_name: usize,
+    /// The most octets of a reason that another node gives; what is longer is cut (`max_reason`);
+    /// 65,536.
+    pub max_reason: usize,
+    /// The most octets of a message about the mesh or the database, and of what is made of it
+    /// (`max_request`); 16 MiB.
+    pub max_request: usize,
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
     pub max_log_lines: usize,
@@ -108,6 +124,7 @@ impl Default for Config {
             services: Vec::new(),
             secret: None,
             cert: None,
+            require_tls: false,
             monitor_timeout: None,
             connect_interval: Duration::from_secs(2),
             network_latency: None,
@@ -125,6 +142,10 @@ impl Default for Config {
             max_mailbox: 1_000_000,
             max_handshakes: 1024,
             greeting_timeout: Duration::from_secs(10),
+            max_hops: 1000,
+            max_name: 64 << 10,
+            max_reason: 64 << 10,
+            max_request: 16 << 20,
             max_log_lines: 60,
             unknown: Vec::new(),
         }
@@ -191,6 +212,7 @@ impl Config {
                 "services" => config.services = read.services()?,
                 "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
                 "cert" => config.cert = Some(read.text()?),
+                "require_tls" => config.require_tls = truth(key, &setting.value, &setting.origin)?,
                 "monitor_timeout" => config.monitor_timeout = Some(read.seconds()?),
                 "connect_interval" => config.connect_interval = read.seconds()?,
                 "network_latency" => config.network_latency = Some(read.seconds()?),
@@ -208,6 +230,10 @@ impl Config {
                 "max_mailbox" => config.max_mailbox = read.count()?,
                 "max_handshakes" => config.max_handshakes = read.count()?,
                 "greeting_timeout" => config.greeting_timeout = read.seconds()?,
+                "max_hops" => config.max_hops = read.count()?,
+                "max_name" => config.max_name = read.count()?,
+                "max_reason" => config.max_reason = read.count()?,
+                "max_request" => config.max_request = read.count()?,
                 "max_log_lines" => config.max_log_lines = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}

@@ -7,6 +7,7 @@
 pub(crate) mod database;
 pub(crate) mod groups;
 pub(crate) mod line;
+pub(crate) mod reading;
 mod seeds;
 pub(crate) mod state;
 

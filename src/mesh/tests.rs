@@ -34,7 +34,12 @@ fn up(state: &mut State, node: &str, generation: Generation) -> Vec<Effect> {
 
 fn hear(state: &mut State, from: &str, gossip: Value) -> Vec<Effect> {
     let list = gossip.as_array().unwrap();
-    let gossip = Gossip::parse(&Message::from_values(list)).unwrap().unwrap();
+    let gossip = Gossip::parse(
+        &Message::from_values(list),
+        crate::mesh::reading::Bounds::default(),
+    )
+    .unwrap()
+    .unwrap();
     state.handle(Input::Gossip(NodeId::new(from), gossip))
 }
 

@@ -18,7 +18,11 @@ use crate::proto::{FramingError, HandshakeError};
 pub enum LinkError {
     /// The socket failed.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+    /// TLS failed.
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Tls(super::tls::TlsError),
     /// The peer closed the connection.
     #[error("connection closed by the peer")]
     Closed,
@@ -42,6 +46,18 @@ pub enum LinkError {
     Duplicate(crate::proto::NodeId),
 }
 
+impl From<std::io::Error> for LinkError {
+    fn from(error: std::io::Error) -> Self {
+        // A stream through TLS has no other way to say what happened.
+        #[cfg(feature = "tls")]
+        let error = match error.downcast() {
+            Ok(error) => return LinkError::Tls(error),
+            Err(error) => error,
+        };
+        LinkError::Io(error)
+    }
+}
+
 impl LinkError {
     /// Whose fault it is.
     ///
@@ -54,6 +70,8 @@ impl LinkError {
     pub fn blame(&self) -> Blame {
         match self {
             LinkError::Handshake(error) => error.blame(),
+            #[cfg(feature = "tls")]
+            LinkError::Tls(error) => error.blame(),
             LinkError::Framing(_) | LinkError::HandshakeTimeout(_) => Blame::Peer,
             LinkError::BadAddress => Blame::Incompatible,
             _ => Blame::Network,
@@ -64,6 +82,9 @@ impl LinkError {
     pub(crate) fn is_noteworthy(&self) -> bool {
         match self {
             LinkError::Handshake(HandshakeError::OwnNodeId { .. }) => false,
+            // Peers that refuse us may say so by closing the connection.
+            #[cfg(feature = "tls")]
+            LinkError::Tls(_) => true,
             error => error.blame() != Blame::Network,
         }
     }

@@ -1,14 +1,16 @@
 //! The handshake over a stream, in two steps: first the greetings, and then the proofs.
 //!
 //! In between the caller decides what becomes of the connection, knowing what the peer claims to
-//! be: a greeting of another protocol is a branch there. TLS is one in [`Greeted::prove`], where
+//! be: a greeting of another protocol is a branch there. TLS begins in [`Greeted::prove`], where
 //! both nonces are known and no token is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use super::tls::{Tls, TlsInfo};
 use super::{LinkError, Stream};
 use crate::proto::Handshake;
 use crate::proto::handshake::{Established, Peer, Role};
@@ -62,6 +64,8 @@ pub(crate) struct Greeted {
 /// A connection on which the peer has proved itself.
 pub(crate) struct Proved {
     pub(crate) stream: Stream,
+    /// What is known of the TLS that the stream goes through, if it does.
+    pub(crate) tls: Option<Arc<TlsInfo>>,
     /// Our token, if it was withheld: it is to be sent before any message.
     pub(crate) token: Vec<u8>,
     pub(crate) established: Established,
@@ -101,13 +105,15 @@ impl Greeted {
         self.conversation.handshake.role()
     }
 
-    /// Goes on: takes the peer's proof, and sends ours unless it is withheld.
-    pub(crate) async fn prove(self) -> Result<Proved, LinkError> {
+    /// Goes on: with TLS if both want it; takes the peer's proof, and sends ours unless it is
+    /// withheld.
+    pub(crate) async fn prove(self, tls: Option<&Tls>) -> Result<Proved, LinkError> {
         let Greeted {
             mut conversation,
             out,
         } = self;
         let mut out = conversation.talk(out, Handshake::is_paused).await?;
+        let (mut conversation, tls) = conversation.secure(&mut out, tls).await?;
         let resumed = conversation.handshake.resume(&mut out);
         conversation.taken(resumed, &out).await?;
         let out = conversation.talk(out, Handshake::is_verified).await?;
@@ -124,6 +130,7 @@ impl Greeted {
         let established = handshake.established().ok_or(LinkError::Closed)?;
         Ok(Proved {
             stream,
+            tls,
             token,
             established,
             role,
@@ -133,6 +140,40 @@ impl Greeted {
 }
 
 impl Conversation {
+    /// Goes over to TLS, if the greetings say so.
+    #[cfg(feature = "tls")]
+    async fn secure(
+        mut self,
+        out: &mut Vec<u8>,
+        tls: Option<&Tls>,
+    ) -> Result<(Self, Option<Arc<TlsInfo>>), LinkError> {
+        let (Some((role, early)), Some(tls)) = (self.handshake.begin_tls(), tls) else {
+            return Ok((self, None));
+        };
+        // What is left of our greeting goes out as it is.
+        self.stream.write_all(&std::mem::take(out)).await?;
+        let Stream::Plain(plain) = self.stream else {
+            return Ok((self, None));
+        };
+        let begun = Instant::now();
+        let opening = super::tls::Stream::open(plain, tls, role, early);
+        let opened = tokio::time::timeout_at(self.deadline, opening).await;
+        let stream = opened.map_err(|_| LinkError::HandshakeTimeout(begun.elapsed()))??;
+        let info = Arc::new(stream.info());
+        self.stream = Stream::Tls(Box::new(stream));
+        Ok((self, Some(info)))
+    }
+
+    /// Without the feature `tls` no greeting of ours says so.
+    #[cfg(not(feature = "tls"))]
+    async fn secure(
+        self,
+        _: &mut Vec<u8>,
+        _: Option<&Tls>,
+    ) -> Result<(Self, Option<Arc<TlsInfo>>), LinkError> {
+        Ok((self, None))
+    }
+
     /// Sends `out`, and then takes what comes and answers, until the handshake has come as far as
     /// this. Gives back what is to be said then.
     async fn talk(

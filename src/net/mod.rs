@@ -1,6 +1,7 @@
 //! Streams, and the handshake over them. This room knows no node.
 //!
-//! A link runs over a `Stream`, and does not know of what sort: TCP, or [`memory`]. `greet` takes
+//! A link runs over a `Stream`, and does not know of what sort: TCP, or [`memory`], each with or
+//! without [`tls`]. `greet` takes
 //! one as far as both greetings, and ends there: what becomes of the connection is for the caller
 //! to decide, who goes on with `Greeted::prove`.
 
@@ -10,7 +11,9 @@ mod intake;
 pub mod memory;
 mod nonces;
 mod options;
+mod plain;
 mod stream;
+pub mod tls;
 mod unproved;
 mod versions;
 

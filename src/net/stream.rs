@@ -1,5 +1,5 @@
-//! What a link runs over: TCP, or a network in memory. Whoever has a stream, a half, a listener or
-//! a transport does not know which; another kind is another variant here.
+//! What a link runs over: TCP, or a network in memory, with or without TLS. Whoever has a stream, a
+//! half, a listener or a transport does not know which; another kind is another variant here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::memory;
 use super::options::{SocketOptions, bind_tcp};
+use super::plain::{Plain, PlainRead, PlainWrite};
+#[cfg(feature = "tls")]
+use super::tls;
 use crate::config::format_hostport;
 
 /// How connections are made and accepted.
@@ -35,9 +37,12 @@ impl Transport {
         match self {
             Transport::Tcp => {
                 let stream = TcpStream::connect(resolved(address)?).await?;
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::Plain(Plain::Tcp(stream)))
             }
-            Transport::Memory(host) => host.dial(address).await.map(Stream::Memory),
+            Transport::Memory(host) => {
+                let pipe = host.dial(address).await?;
+                Ok(Stream::Plain(Plain::Memory(pipe)))
+            }
         }
     }
 
@@ -72,11 +77,12 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                Ok((Stream::Tcp(stream), format_hostport(&remote)))
+                let stream = Plain::Tcp(stream);
+                Ok((Stream::Plain(stream), format_hostport(&remote)))
             }
             Listener::Memory(listener) => {
                 let (pipe, remote) = listener.accept().await?;
-                Ok((Stream::Memory(pipe), remote))
+                Ok((Stream::Plain(Plain::Memory(pipe)), remote))
             }
         }
     }
@@ -106,35 +112,43 @@ impl Listener {
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Memory(memory::Pipe),
+    Plain(Plain),
+    #[cfg(feature = "tls")]
+    Tls(Box<tls::Stream>),
 }
 
 impl Stream {
     /// The half to read from and the half to write to.
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
-            Stream::Tcp(stream) => {
-                let (read, write) = stream.into_split();
-                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            Stream::Plain(plain) => {
+                let (read, write) = plain.into_split();
+                (ReadHalf::Plain(read), WriteHalf::Plain(write))
             }
-            Stream::Memory(pipe) => {
-                let (read, write) = pipe.into_split();
-                (ReadHalf::Memory(read), WriteHalf::Memory(write))
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tls(read), WriteHalf::Tls(write))
             }
         }
     }
 
     /// Sets the options of the socket, if it is one.
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
-        self.socket()
-            .map_or(Ok(()), |socket| options.set_on(&socket))
+        match self {
+            Stream::Plain(plain) => plain.apply(options),
+            // They were set before TLS began.
+            #[cfg(feature = "tls")]
+            Stream::Tls(_) => Ok(()),
+        }
     }
 
-    fn socket(&self) -> Option<SockRef<'_>> {
+    /// Writes all of it.
+    pub(crate) async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
         match self {
-            Stream::Tcp(stream) => Some(stream.into()),
-            Stream::Memory(_) => None,
+            Stream::Plain(plain) => plain.write_all(octets).await,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.write_all(octets).await,
         }
     }
 }
@@ -146,43 +160,18 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
-            Stream::Memory(pipe) => Pin::new(pipe).poll_write(cx, octets),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Memory(pipe) => Pin::new(pipe).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
+            Stream::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         }
     }
 }
 
 /// The half of a [`Stream`] to read from.
 pub(crate) enum ReadHalf {
-    Tcp(OwnedReadHalf),
-    Memory(memory::ReadHalf),
+    Plain(PlainRead),
+    #[cfg(feature = "tls")]
+    Tls(tls::ReadHalf),
 }
 
 impl AsyncRead for ReadHalf {
@@ -192,8 +181,9 @@ impl AsyncRead for ReadHalf {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            ReadHalf::Tcp(half) => Pin::new(half).poll_read(cx, buf),
-            ReadHalf::Memory(half) => Pin::new(half).poll_read(cx, buf),
+            ReadHalf::Plain(half) => Pin::new(half).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            ReadHalf::Tls(half) => Pin::new(half).poll_read(cx, buf),
         }
     }
 }
@@ -201,20 +191,23 @@ impl AsyncRead for ReadHalf {
 /// The half of a [`Stream`] to write to, by a task and by other threads at once. Dropping it sends
 /// the end of the stream.
 pub(crate) enum WriteHalf {
-    Tcp(OwnedWriteHalf),
-    Memory(memory::WriteHalf),
+    Plain(PlainWrite),
+    #[cfg(feature = "tls")]
+    Tls(tls::WriteHalf),
 }
 
 impl WriteHalf {
-    /// Writes as much as there is room for.
+    /// Writes as much as there is room for. What was not written is to be tried again, before
+    /// anything else is.
     ///
     /// # Errors
     ///
     /// `WouldBlock` if there is no room, else those of the connection.
     pub(crate) fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
         match self {
-            WriteHalf::Tcp(half) => half.try_write(octets),
-            WriteHalf::Memory(half) => half.try_write(octets),
+            WriteHalf::Plain(half) => half.try_write(octets),
+            #[cfg(feature = "tls")]
+            WriteHalf::Tls(half) => half.try_write(octets),
         }
     }
 
@@ -222,11 +215,9 @@ impl WriteHalf {
     /// was faster.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
-            WriteHalf::Tcp(half) => half.writable().await,
-            WriteHalf::Memory(half) => {
-                half.writable().await;
-                Ok(())
-            }
+            WriteHalf::Plain(half) => half.writable().await,
+            #[cfg(feature = "tls")]
+            WriteHalf::Tls(half) => half.writable().await,
         }
     }
 
@@ -234,8 +225,9 @@ impl WriteHalf {
     /// dropped, too.
     pub(crate) fn forget(self) {
         match self {
-            WriteHalf::Tcp(half) => half.forget(),
-            WriteHalf::Memory(half) => half.forget(),
+            WriteHalf::Plain(half) => half.forget(),
+            #[cfg(feature = "tls")]
+            WriteHalf::Tls(half) => half.forget(),
         }
     }
 }
@@ -244,7 +236,7 @@ impl WriteHalf {
 mod tests {
     use std::sync::Arc;
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncReadExt as _;
 
     use super::*;
 
@@ -256,8 +248,11 @@ mod tests {
         let (mut far, remote) = listener.accept().await.unwrap();
         let host = |address: &str| address.rsplit_once(':').unwrap().0.to_owned();
         assert_eq!(host(&remote), host(&bound));
-        assert_eq!(near.socket().is_some(), matches!(near, Stream::Tcp(_)));
-        assert_eq!(listener.socket().is_some(), near.socket().is_some());
+        let Stream::Plain(plain) = &near else {
+            panic!("TLS begins later");
+        };
+        assert_eq!(plain.socket().is_some(), matches!(plain, Plain::Tcp(_)));
+        assert_eq!(listener.socket().is_some(), plain.socket().is_some());
 
         // A handshake.
         near.write_all(b"greeting").await.unwrap();

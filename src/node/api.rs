@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::net::Transport;
 use crate::peering::Room;
 use crate::proto::id::alnumbits;
-use crate::proto::message::{EncodeError, RawElement};
+use crate::proto::message::EncodeError;
 use crate::proto::{ArgsError, Message, NodeId, PortId, Reason, Verb};
 
 /// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
@@ -77,7 +77,7 @@ impl Node {
     pub fn local() -> Node {
         let random = Random::default();
         let id = NodeId::new(format!("anon/{}", alnumbits(&random.octets::<12>())));
-        let node = super::build(id, &Config::default(), Transport::default(), random);
+        let node = super::build(id, &Config::default(), Transport::default(), None, random);
         let node = node.expect("the defaults name only what is known");
         node.become_global(); // there is nobody else to ask
         node
@@ -233,8 +233,7 @@ impl Node {
     ) -> Result<(), SendError> {
         let args = Message::encode(args)?;
         let node = node.into().node_id().node_port();
-        self.inner()
-            .snd(&node, &Request(&[function], &args.elements()))
+        self.inner().snd(&node, &Request(&[function], &args))
     }
 
     /// Kills a port, here or on another node, with a reason; an empty one is a normal end. Nothing
@@ -390,9 +389,8 @@ impl Node {
         }
         let node = target.node_id();
         let name = self.inner().ports.new_remote_name();
-        let elements = args.elements();
         let words = [Verb::Spawn.name(), &name, function];
-        let request = Request(&words, &elements);
+        let request = Request(&words, &args);
         self.inner().snd(&node.node_port(), &request)?;
         Ok(node.port(&name))
     }
@@ -514,7 +512,8 @@ impl Node {
             notify.notify_one();
         });
         let _monitor = monitor.guard();
-        let request = request.with(inbox.id().as_str());
+        let request = request.with(&[inbox.id().as_str()]);
+        let request = request.map_err(SendError::from)?;
         self.inner().snd_message(&port, &request)?;
         let result = inbox.recv_unless(|| death.get().cloned());
         let result = match limit {
@@ -600,10 +599,9 @@ impl Node {
         args: &T,
     ) -> Result<(), SendError> {
         let (port, args) = (port.into(), Message::encode(args)?);
-        let elements = args.elements();
         let words = ["snd", port.as_str()];
         let node = node.into().node_id().node_port();
-        self.inner().snd(&node, &Request(&words, &elements))
+        self.inner().snd(&node, &Request(&words, &args))
     }
 
     /// Has another node evaluate an expression, in its own language. The reply to `reply` is the
@@ -787,17 +785,19 @@ impl Node {
 }
 
 /// A request: strings, then elements of a message.
-struct Request<'a>(&'a [&'a str], &'a [RawElement<'a>]);
+struct Request<'a>(&'a [&'a str], &'a Message);
 
 impl Serialize for Request<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeSeq as _;
-        let mut seq = serializer.serialize_seq(Some(self.0.len() + self.1.len()))?;
+        let elements = self.1.elements();
+        let length = self.0.len() + elements.clone().count();
+        let mut seq = serializer.serialize_seq(Some(length))?;
         for word in self.0 {
             seq.serialize_element(word)?;
         }
-        for element in self.1 {
-            seq.serialize_element(element)?;
+        for element in elements {
+            seq.serialize_element(&element)?;
         }
         seq.end()
     }

@@ -20,9 +20,10 @@ use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
 use crate::config::Config;
 use crate::log::log_at;
 use crate::mesh;
+use crate::net::tls::Tls;
 use crate::net::{Listener, Transport, Versions};
 use crate::proto::generation::Generations;
-use crate::proto::handshake::Local;
+use crate::proto::handshake::{Local, TlsUse};
 use crate::proto::id::alnumbits;
 use crate::proto::{AuthMethod, Framing, Limits, Message, NodeId};
 
@@ -35,20 +36,26 @@ pub(crate) struct UnknownName {
     pub(crate) known: String,
 }
 
+/// Those of the values that are known here. The others are passed over, as Perl does: the lists are
+/// shared with nodes that know other ones. But there must be one that is known.
 fn known<T>(
     key: &'static str,
     values: &[String],
     from_name: impl Fn(&str) -> Option<T>,
     all: &[&'static str],
 ) -> Result<Vec<T>, UnknownName> {
-    let parse = |value: &String| {
-        from_name(value).ok_or_else(|| UnknownName {
+    let found: Vec<T> = values.iter().filter_map(|value| from_name(value)).collect();
+    if found.is_empty() {
+        return Err(UnknownName {
             key,
-            value: value.clone(),
+            value: values.join(","),
             known: all.join(", "),
-        })
-    };
-    values.iter().map(parse).collect()
+        });
+    }
+    for value in values.iter().filter(|value| from_name(value).is_none()) {
+        log_at!(1, "{key}: {value:?} is not known here and has no effect");
+    }
+    Ok(found)
 }
 
 /// Puts the node of this ID together. It does not listen yet.
@@ -56,6 +63,7 @@ pub(crate) fn build(
     id: NodeId,
     config: &Config,
     transport: Transport,
+    tls: Option<Arc<Tls>>,
     random: Random,
 ) -> Result<Node, UnknownName> {
     let methods = AuthMethod::ALL.map(AuthMethod::name);
@@ -72,6 +80,10 @@ pub(crate) fn build(
         max_mailbox: config.max_mailbox,
         max_handshakes: config.max_handshakes,
         greeting_timeout: config.greeting_timeout,
+        max_hops: config.max_hops,
+        max_name: config.max_name,
+        max_reason: config.max_reason,
+        max_request: config.max_request,
         nodelay: config.nodelay,
         secure: config.secure,
     };
@@ -95,13 +107,29 @@ pub(crate) fn build(
             Framing::from_name,
             &Framing::ALL.map(Framing::name),
         )?,
+        tls: match (&tls, config.require_tls) {
+            (None, _) => TlsUse::Never,
+            (Some(_), false) => TlsUse::Offered,
+            (Some(_), true) => TlsUse::Required,
+        },
         timeout_secs: settings.idle_timeout().as_secs(),
         ..Local::new(id.clone(), config.secret.clone())
     };
-    let serial = Arc::new(AtomicU64::new(1));
-    Ok(assemble(
-        id, settings, handshake, None, transport, random, serial,
-    ))
+    let outside = Outside {
+        transport,
+        tls,
+        random,
+        serial: Arc::new(AtomicU64::new(1)),
+    };
+    Ok(assemble(id, settings, handshake, None, outside))
+}
+
+/// What a node has to do with the world by, which stand-ins share with their bridge's own node.
+struct Outside {
+    transport: Transport,
+    tls: Option<Arc<Tls>>,
+    random: Random,
+    serial: Arc<AtomicU64>,
 }
 
 /// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
@@ -116,15 +144,13 @@ pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dy
         params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
         ..(*own.handshake).clone()
     };
-    assemble(
-        id.clone(),
-        settings,
-        handshake,
-        Some(relay),
-        own.transport.clone(),
-        own.random.clone(),
-        own.serial.clone(),
-    )
+    let outside = Outside {
+        transport: own.transport.clone(),
+        tls: own.tls.clone(),
+        random: own.random.clone(),
+        serial: own.serial.clone(),
+    };
+    assemble(id.clone(), settings, handshake, Some(relay), outside)
 }
 
 /// The parameter of a greeting with which a stand-in names its bridge.
@@ -135,10 +161,14 @@ fn assemble(
     settings: Settings,
     handshake: Local,
     relay: Option<Arc<dyn Relay>>,
-    transport: Transport,
-    random: Random,
-    serial: Arc<AtomicU64>,
+    outside: Outside,
 ) -> Node {
+    let Outside {
+        transport,
+        tls,
+        random,
+        serial,
+    } = outside;
     let generations = settings.generations;
     let mesh = mesh::state::Config {
         connect_interval: settings.connect_interval,
@@ -164,6 +194,7 @@ fn assemble(
         control: Control::new(id, gossip, mesh, &random),
         listeners: RwLock::default(),
         transport,
+        tls,
         relay,
         observer: OnceLock::new(),
         lifecycle: Lifecycle::new(stop.clone()),

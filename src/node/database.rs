@@ -7,10 +7,12 @@ use std::sync::{Arc, Weak};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::control::Changes;
 use super::monitor::Action;
 use super::{Inner, Node};
+use crate::mesh::database::Val;
 use crate::mesh::{Change, Kind};
 use crate::proto::{NodeId, PortId};
 
@@ -128,9 +130,9 @@ impl<V: DeserializeOwned> DbChange<V> {
 
 fn typed<V: DeserializeOwned>(
     family: &str,
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, Val>,
 ) -> Result<BTreeMap<String, V>, DbError> {
-    let typed = |(key, value)| match serde_json::from_value(value) {
+    let typed = |(key, value): (String, Val)| match value.read() {
         Ok(value) => Ok((key, value)),
         Err(error) => Err(DbError::Value {
             family: family.to_owned(),
@@ -139,6 +141,14 @@ fn typed<V: DeserializeOwned>(
         }),
     };
     values.into_iter().map(typed).collect()
+}
+
+/// Reads a value into the type that the program asks for.
+fn read<V: DeserializeOwned>(value: &RawValue) -> Result<V, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(value.get());
+    // The framing has limited the depth already.
+    deserializer.disable_recursion_limit();
+    V::deserialize(&mut deserializer)
 }
 
 /// The changes of a family. The monitor ends when this is dropped.
@@ -305,11 +315,17 @@ impl Node {
         &self,
         family: &str,
     ) -> Result<BTreeMap<String, V>, DbError> {
-        let values = match self.ask(Kind::Family, family).await? {
-            Value::Object(values) => values.into_iter().collect(),
-            _ => BTreeMap::new(),
+        let answer = self.ask(Kind::Family, family).await?;
+        let values: BTreeMap<String, &RawValue> = answer.borrow().unwrap_or_default();
+        let typed = |(key, value): (String, &RawValue)| match read(value) {
+            Ok(value) => Ok((key, value)),
+            Err(error) => Err(DbError::Value {
+                family: family.to_owned(),
+                key,
+                error,
+            }),
         };
-        typed(family, values)
+        values.into_iter().map(typed).collect()
     }
 
     /// The keys of a family, sorted.
@@ -321,7 +337,7 @@ impl Node {
     /// See [`db_del`](Self::db_del) for an example.
     pub async fn db_keys(&self, family: &str) -> Result<Vec<String>, DbError> {
         let keys = self.ask(Kind::Keys, family).await?;
-        let mut keys: Vec<String> = serde_json::from_value(keys).unwrap_or_default();
+        let mut keys: Vec<String> = keys.read().unwrap_or_default();
         keys.sort();
         Ok(keys)
     }
@@ -340,12 +356,10 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub async fn db_values<V: DeserializeOwned>(&self, family: &str) -> Result<Vec<V>, DbError> {
-        let values = match self.ask(Kind::Values, family).await? {
-            Value::Array(values) => values,
-            _ => Vec::new(),
-        };
+        let answer = self.ask(Kind::Values, family).await?;
+        let values: Vec<&RawValue> = answer.borrow().unwrap_or_default();
         let typed = |value| {
-            serde_json::from_value(value).map_err(|error| DbError::Value {
+            read(value).map_err(|error| DbError::Value {
                 family: family.to_owned(),
                 key: String::new(),
                 error,
@@ -354,7 +368,7 @@ impl Node {
         values.into_iter().map(typed).collect()
     }
 
-    async fn ask(&self, kind: Kind, family: &str) -> Result<Value, DbError> {
+    async fn ask(&self, kind: Kind, family: &str) -> Result<Val, DbError> {
         let node = self.inner();
         let (id, answer) = node.control.db_query(node, kind, family);
         let _question = Question {

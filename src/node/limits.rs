@@ -39,6 +39,14 @@ limits! {
     Mailbox = "max_mailbox",
     /// A connection that had proved nothing gave way to another one.
     Handshakes = "max_handshakes",
+    /// A message was sent on within the node too often.
+    Hops = "max_hops",
+    /// A name is too long.
+    Name = "max_name",
+    /// A reason is too long and was cut.
+    Reason = "max_reason",
+    /// A request about the mesh or the database is too much to be read.
+    Request = "max_request",
 }
 
 /// How often each limit of a node was met.

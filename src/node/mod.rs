@@ -82,6 +82,7 @@ pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;
 pub(crate) use stand_in::{Forwarded, Observer, Relay};
 
+use crate::net::tls::Tls;
 use crate::net::{Transport, Versions};
 use crate::peering::{Room, missing_port};
 use crate::proto::handshake::Local;
@@ -146,6 +147,8 @@ pub(crate) struct Inner {
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,
+    /// How it speaks TLS, if it does.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// The versions that listeners speak.
     versions: Versions,
     pub(crate) random: Random,
@@ -247,6 +250,31 @@ impl Inner {
             let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
             self.snd_there(cache, to, encode, Room::Any).map(drop)
         })
+    }
+
+    /// Sends a message on that another node had sent, and that is not for the node port here.
+    pub(crate) fn hand_on(
+        self: &Arc<Self>,
+        to: &PortId,
+        message: Message,
+    ) -> Result<(), SendError> {
+        if !self.is_local(to) {
+            return self.snd_message(to, &message);
+        }
+        self.trace_sending(to, &message)?;
+        if self.is_stopping() {
+            return Ok(());
+        }
+        let given = |port: &Arc<PortCell>| {
+            // A part of a message must not keep all of that alive in a port's queue.
+            port.enqueue(self, Given::Read(message.into_own()), Room::Any)
+        };
+        match self.ports.with(to.name(), given) {
+            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Shows a message that is about to be sent, if somebody looks.

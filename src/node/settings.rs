@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::mesh::reading::Bounds;
 use crate::net::SocketOptions;
 use crate::proto::Limits;
 use crate::proto::generation::Generations;
@@ -18,12 +19,24 @@ pub(crate) struct Settings {
     pub(crate) max_mailbox: usize,
     pub(crate) max_handshakes: usize,
     pub(crate) greeting_timeout: Duration,
+    pub(crate) max_hops: usize,
+    pub(crate) max_name: usize,
+    pub(crate) max_reason: usize,
+    pub(crate) max_request: usize,
     pub(crate) nodelay: bool,
     /// Nothing is run here for other nodes.
     pub(crate) secure: bool,
 }
 
 impl Settings {
+    /// How much of what a peer says about the mesh and the database is read at once.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            octets: self.max_request,
+            name: self.max_name,
+        }
+    }
+
     /// How long an attempt to reach a node may take, and how long a handshake.
     pub(crate) fn monitor_timeout(&self) -> Duration {
         let default = match self.generations {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{CalError, Node};
+use crate::net::tls::TlsInfo;
 use crate::proto::NodeId;
 
 /// The function by which other nodes can read the statistics of a node of this crate.
@@ -70,6 +71,9 @@ pub struct LinkStats {
     /// The framing in which it sends.
     #[serde(default)]
     pub recv_framing: String,
+    /// The TLS that the link goes through, if it does.
+    #[serde(default)]
+    pub tls: Option<TlsInfo>,
     /// Messages handed to the link since it came up; those that waited for it are not counted.
     pub sent: u64,
     /// Octets written.

@@ -70,6 +70,11 @@ impl Secret {
         &self.octets
     }
 
+    /// What is handed in where no secret is needed.
+    pub(in crate::proto) fn none() -> Self {
+        Secret::new([])
+    }
+
     fn md6(&self) -> &[u8; 32] {
         self.md6.get_or_init(|| Md6::digest(&self.octets).into())
     }
@@ -101,13 +106,34 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMethod {
+    /// The SHA-3 of the greetings, within TLS, which has proved the rest: generation 2.
+    TlsSha3,
+    /// The MD6 of the greetings, within TLS: generations 0 and 1.
+    TlsMd6,
     /// HMAC over the greetings with SHA-3: generation 2.
     HmacSha3,
     /// HMAC over the greetings with MD6: generations 0 and 1.
     HmacMd6,
+    /// Nothing at all, within TLS. Accept it only if you mean to.
+    TlsAnon,
     /// The secret itself, in hexadecimal. Accepted by every node; send it only where nobody
     /// listens.
     Cleartext,
+}
+
+/// What the octets of a connection pass through once the greetings are exchanged.
+///
+/// ```
+/// use aemp::proto::{AuthMethod, auth::Channel};
+/// assert!(AuthMethod::TlsMd6.works_over(Channel::Tls));
+/// assert!(!AuthMethod::TlsMd6.works_over(Channel::Plain));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Nothing: they are sent as they are.
+    Plain,
+    /// TLS.
+    Tls,
 }
 
 impl AuthMethod {
@@ -115,9 +141,39 @@ impl AuthMethod {
     ///
     /// ```
     /// use aemp::proto::AuthMethod;
-    /// assert_eq!(AuthMethod::ALL[0], AuthMethod::HmacSha3);
+    /// assert_eq!(AuthMethod::ALL[0], AuthMethod::TlsSha3);
     /// ```
-    pub const ALL: [AuthMethod; 3] = [
+    pub const ALL: [AuthMethod; 6] = [
+        AuthMethod::TlsSha3,
+        AuthMethod::TlsMd6,
+        AuthMethod::HmacSha3,
+        AuthMethod::HmacMd6,
+        AuthMethod::TlsAnon,
+        AuthMethod::Cleartext,
+    ];
+
+    /// The methods that a node proves itself with, unless configured.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert!(!AuthMethod::OFFERED.contains(&AuthMethod::Cleartext));
+    /// ```
+    pub const OFFERED: [AuthMethod; 4] = [
+        AuthMethod::TlsSha3,
+        AuthMethod::TlsMd6,
+        AuthMethod::HmacSha3,
+        AuthMethod::HmacMd6,
+    ];
+
+    /// The methods that a node accepts, unless configured, the most welcome first.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert!(!AuthMethod::ACCEPTED.contains(&AuthMethod::TlsAnon));
+    /// ```
+    pub const ACCEPTED: [AuthMethod; 5] = [
+        AuthMethod::TlsSha3,
+        AuthMethod::TlsMd6,
         AuthMethod::HmacSha3,
         AuthMethod::HmacMd6,
         AuthMethod::Cleartext,
@@ -130,6 +186,9 @@ impl AuthMethod {
     /// ```
     pub fn name(self) -> &'static str {
         match self {
+            AuthMethod::TlsSha3 => "tls_sha3_512",
+            AuthMethod::TlsMd6 => "tls_md6_64_256",
+            AuthMethod::TlsAnon => "tls_anon",
             AuthMethod::HmacSha3 => "hmac_sha3_512",
             AuthMethod::HmacMd6 => "hmac_md6_64_256",
             AuthMethod::Cleartext => "cleartext",
@@ -144,9 +203,40 @@ impl AuthMethod {
     /// ```
     pub fn is_known_in(self, generation: u32) -> bool {
         match self {
-            AuthMethod::HmacSha3 => generation == 2,
-            AuthMethod::HmacMd6 => generation < 2,
-            AuthMethod::Cleartext => true,
+            AuthMethod::TlsSha3 | AuthMethod::HmacSha3 => generation == 2,
+            AuthMethod::TlsMd6 | AuthMethod::HmacMd6 => generation < 2,
+            AuthMethod::TlsAnon | AuthMethod::Cleartext => true,
+        }
+    }
+
+    /// Whether the method may be used there (PROTOCOL.md, "TLS").
+    ///
+    /// ```
+    /// use aemp::proto::{AuthMethod, auth::Channel};
+    /// // Within TLS a node of generation 2 takes HMAC as well, older ones do not.
+    /// assert!(AuthMethod::HmacSha3.works_over(Channel::Tls));
+    /// assert!(!AuthMethod::HmacMd6.works_over(Channel::Tls));
+    /// ```
+    pub fn works_over(self, channel: Channel) -> bool {
+        match self {
+            AuthMethod::TlsSha3 | AuthMethod::TlsMd6 | AuthMethod::TlsAnon => {
+                channel == Channel::Tls
+            }
+            AuthMethod::HmacMd6 => channel == Channel::Plain,
+            AuthMethod::HmacSha3 | AuthMethod::Cleartext => true,
+        }
+    }
+
+    /// Whether the method proves that one knows the secret. The others leave that to TLS.
+    ///
+    /// ```
+    /// use aemp::proto::AuthMethod;
+    /// assert!(AuthMethod::HmacSha3.needs_secret() && !AuthMethod::TlsSha3.needs_secret());
+    /// ```
+    pub fn needs_secret(self) -> bool {
+        match self {
+            AuthMethod::TlsSha3 | AuthMethod::TlsMd6 | AuthMethod::TlsAnon => false,
+            AuthMethod::HmacSha3 | AuthMethod::HmacMd6 | AuthMethod::Cleartext => true,
         }
     }
 
@@ -155,13 +245,14 @@ impl AuthMethod {
     /// ```
     /// use aemp::proto::AuthMethod;
     /// assert_eq!(AuthMethod::from_name("cleartext"), Some(AuthMethod::Cleartext));
-    /// assert_eq!(AuthMethod::from_name("tls_anon"), None);
+    /// assert_eq!(AuthMethod::from_name("magic"), None);
     /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
-    /// The token by which the sender of the greeting `own` proves that it knows the secret.
+    /// The token by which the sender of the greeting `own` proves that it knows the secret, or,
+    /// with a method that [needs](Self::needs_secret) none, that it has seen the same greetings.
     ///
     /// `own` and `peer` are the sender's and the receiver's two greeting lines, each ended by LF.
     ///
@@ -176,6 +267,15 @@ impl AuthMethod {
     /// ```
     pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
         match self {
+            AuthMethod::TlsSha3 => {
+                let hash = sha3::Sha3_512::new().chain_update(own);
+                hex(&hash.chain_update(peer).finalize())
+            }
+            AuthMethod::TlsMd6 => {
+                let hash = Md6::new().chain_update(own);
+                hex(&hash.chain_update(peer).finalize())
+            }
+            AuthMethod::TlsAnon => String::new(),
             AuthMethod::HmacSha3 => {
                 let mut mac = secret.sha3();
                 mac.update(own.as_bytes());
@@ -262,7 +362,7 @@ mod tests {
         for method in AuthMethod::ALL {
             assert_eq!(AuthMethod::from_name(method.name()), Some(method));
         }
-        assert_eq!(AuthMethod::from_name("tls_anon"), None);
+        assert_eq!(AuthMethod::from_name("tls"), None);
         assert_eq!(format!("{:?}", Secret::from("x")), "Secret(..)");
     }
 }

@@ -42,6 +42,22 @@ pub const MONITOR_KEY: &str = "mproto";
 /// ```
 pub const SERVICES_KEY: &str = "gproto";
 
+/// The greeting key of a node that wants TLS, and what it says there (PROTOCOL.md, "TLS").
+///
+/// ```
+/// use aemp::proto::{greeting::TLS_KEY, handshake::{Local, TlsUse}};
+/// let local = Local { tls: TlsUse::Offered, ..Local::new("ruth".into(), None) };
+/// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TLS_KEY), Some("1.0"));
+/// ```
+pub const TLS_KEY: &str = "tls";
+
+/// See [`TLS_KEY`].
+///
+/// ```
+/// assert_eq!(aemp::proto::greeting::TLS_VERSION, "1.0");
+/// ```
+pub const TLS_VERSION: &str = "1.0";
+
 /// A parsed first greeting line.
 ///
 /// ```
@@ -180,6 +196,25 @@ impl Greeting {
     pub fn param(&self, key: &str) -> Option<&str> {
         let found = self.params.iter().rev().find(|(k, _)| k == key);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the greeter wants TLS: what it says of it is a number with the integer part 1.
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// let wants = |tls: &str| {
+    ///     let line = format!("aemp;1;ruth;cleartext;json;{tls}");
+    ///     Greeting::parse(line.as_bytes()).unwrap().wants_tls()
+    /// };
+    /// assert!(wants("tls=1.0") && wants("tls=1") && wants("tls=1.7"));
+    /// assert!(!wants("tls=2.0") && !wants("tls=10") && !wants("tls=") && !wants("note=1"));
+    /// ```
+    pub fn wants_tls(&self) -> bool {
+        let number = self.param(TLS_KEY).unwrap_or_default().trim_start();
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        let end = digits.find(|c: char| !c.is_ascii_digit());
+        let whole = &digits[..end.unwrap_or(digits.len())];
+        whole.trim_start_matches('0') == "1"
     }
 
     /// The release of AnyEvent::MP that greets, as (major, minor), if it says so.

@@ -38,3 +38,13 @@ pub use id::{InvalidNodeId, NodeId, PortId};
 pub use message::{ArgsError, Message};
 pub use reason::Reason;
 pub use verb::Verb;
+
+/// At most so many octets of a text, in whole characters.
+#[cfg(feature = "node")]
+pub(crate) fn clip(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

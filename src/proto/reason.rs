@@ -23,6 +23,26 @@ use serde_json::Value;
 pub struct Reason(Vec<Value>);
 
 impl Reason {
+    /// The reason that a message's elements are, and whether it was cut: of one that is longer than
+    /// `most` octets, only the values that begin within them are there, and a string among them
+    /// only as far as it fits. Nothing is built of the rest.
+    #[cfg(feature = "node")]
+    pub(crate) fn read(elements: &super::Message, most: usize) -> (Self, bool) {
+        let (mut values, mut left) = (Vec::new(), most);
+        for element in elements.elements() {
+            if element.size() <= left {
+                left -= element.size();
+                values.push(element.value());
+                continue;
+            }
+            if let Ok(text) = element.read::<std::borrow::Cow<'_, str>>() {
+                values.push(Value::from(super::clip(&text, left)));
+            }
+            return (Reason(values), true);
+        }
+        (Reason(values), false)
+    }
+
     /// A normal end: no reason.
     ///
     /// ```
@@ -148,5 +168,32 @@ impl Serialize for Reason {
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Reason)
+    }
+}
+
+#[cfg(all(test, feature = "node"))]
+mod tests {
+    use super::*;
+    use crate::proto::Message;
+
+    #[test]
+    fn long_reasons_are_cut() {
+        let read = |json: &str, most| {
+            let values: Vec<Value> = serde_json::from_str(json).unwrap();
+            let (reason, cut) = Reason::read(&Message::from_values(&values), most);
+            (serde_json::to_string(&reason).unwrap(), cut)
+        };
+        let whole = |json: &str| (json.to_owned(), false);
+        let cut = |json: &str| (json.to_owned(), true);
+        let json = r#"["die","café",{"":0},1]"#;
+        assert_eq!(read(json, 99), whole(json));
+        // Octets count as they came.
+        assert_eq!(read(json, 5 + 7 + 6 + 1), whole(json));
+        assert_eq!(read(json, 5 + 7 + 6), cut(r#"["die","café",{"":0}]"#));
+        assert_eq!(read(json, 5 + 7 + 5), cut(r#"["die","café"]"#));
+        // Of a string, what fits is there, in whole characters.
+        assert_eq!(read(json, 5 + 4), cut(r#"["die","caf"]"#));
+        assert_eq!(read(json, 0), cut(r#"[""]"#));
+        assert_eq!(read("[]", 0), whole("[]"));
     }
 }

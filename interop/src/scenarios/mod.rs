@@ -16,6 +16,7 @@ mod faults;
 mod framings;
 mod groups;
 mod handshake;
+mod hostile;
 mod idle;
 mod kill;
 mod loss;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &secret::SCENARIO,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,
+        &hostile::SCENARIO,
         &idle::IDLE,
         &idle::STOPPED,
         &loss::CLOSE,

@@ -101,6 +101,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
         "",
         "the list of authentication methods",
     ),
+    ("require_tls", Kind::Truth, "", "0 or 1"),
     ("secure", Kind::Truth, "", "0 or 1"),
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),
@@ -110,6 +111,10 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_depth", Kind::Scalar, "", "the number of levels"),
     ("max_queue", Kind::Scalar, "", "the number of octets"),
     ("max_mailbox", Kind::Scalar, "", "the number of messages"),
+    ("max_hops", Kind::Scalar, "", "the number of hops"),
+    ("max_name", Kind::Scalar, "", "the number of octets"),
+    ("max_reason", Kind::Scalar, "", "the number of octets"),
+    ("max_request", Kind::Scalar, "", "the number of octets"),
     (
         "max_handshakes",
         Kind::Scalar,

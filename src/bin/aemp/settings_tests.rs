@@ -187,8 +187,8 @@ fn showing() {
         serde_json::from_str::<Value>(&shown).unwrap(),
         json!({
             "version": 1, "nodeid": "n", "seeds": ["s"], "binds": "b", "connect_interval": 2,
-            "framing_format": ["cbor", "json"], "auth_offer": ["hmac_sha3_512", "hmac_md6_64_256"],
-            "auth_accept": ["hmac_sha3_512", "hmac_md6_64_256", "cleartext"],
+            "framing_format": ["cbor", "json"], "auth_offer": ["tls_sha3_512", "tls_md6_64_256", "hmac_sha3_512", "hmac_md6_64_256"],
+            "auth_accept": ["tls_sha3_512", "tls_md6_64_256", "hmac_sha3_512", "hmac_md6_64_256", "cleartext"],
         })
     );
     assert!(

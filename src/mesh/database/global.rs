@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::{Db, Families, Family, Limits, Val};
+use super::val::Val;
+use super::values::{Db, Families, Family, Limits};
 use crate::proto::NodeId;
 
 #[derive(Default)]

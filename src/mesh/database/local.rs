@@ -1,12 +1,15 @@
 //! What any node does with the database: its own keys, questions, monitors.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
 
 use super::open::{Question, Watched};
 use super::request::{Kind, Request};
 use super::state::State;
 use super::terms::{Change, Effect};
-use super::values::{Family, Val, plain};
+use super::val::Val;
+use super::values::Family;
 use crate::mesh::line::line;
 use crate::proto::NodeId;
 use crate::proto::id::perl_counter;
@@ -89,19 +92,21 @@ impl State {
         self.tell_master(request);
     }
 
-    pub(super) fn replied(&mut self, wire: &str, result: Value) {
+    pub(super) fn replied(&mut self, wire: &str, result: Val) {
         let Some(id) = self.local.on_wire.get(wire).copied() else {
             return;
         };
         let Some(kind) = self.local.forget(id) else {
             return;
         };
-        let result = match (kind, result) {
-            (Kind::Family, result @ Value::Object(_)) => result,
-            (Kind::Family, _) => Value::Object(serde_json::Map::new()),
-            (Kind::Keys, Value::Array(list)) => list.into_iter().map(key).collect(),
-            (Kind::Values, result @ Value::Array(_)) => result,
-            (Kind::Keys | Kind::Values, _) => Value::Array(Vec::new()),
+        let is_hash = result.json().starts_with('{');
+        let is_list = result.json().starts_with('[');
+        let result = match kind {
+            Kind::Family if is_hash => result,
+            Kind::Family => Val::of(&Family::new()),
+            Kind::Keys if is_list => as_texts(&result),
+            Kind::Values if is_list => result,
+            Kind::Keys | Kind::Values => Val::of(&[(); 0]),
         };
         self.effects.push(Effect::Reply(id, result));
     }
@@ -115,7 +120,7 @@ impl State {
                 let content = self.local.content.family(&family).cloned();
                 let change = Change {
                     family,
-                    added: plain(content.unwrap_or_default()),
+                    added: content.unwrap_or_default(),
                     ..Change::default()
                 };
                 let ids = vec![id];
@@ -207,14 +212,14 @@ impl State {
         let content = &mut self.local.content;
         for (key, value) in set {
             match content.set(&family, &key, value.clone()) {
-                None => change.added.insert(key, value.to_value()),
-                Some(old) if old != value => change.changed.insert(key, value.to_value()),
+                None => change.added.insert(key, value),
+                Some(old) if old != value => change.changed.insert(key, value),
                 Some(_) => None,
             };
         }
         for key in del {
             if let Some(old) = content.remove(&family, &key) {
-                change.deleted.insert(key, old.to_value());
+                change.deleted.insert(key, old);
             }
         }
         change.family = family;
@@ -232,11 +237,17 @@ impl State {
     }
 }
 
-/// A key of a family, as text.
-fn key(value: Value) -> Value {
-    match value {
-        Value::String(_) => value,
-        Value::Null => Value::from(""),
-        other => Value::from(other.to_string()),
-    }
+/// A list with its items as texts: a string as it is, null as an empty one, and of anything else
+/// its JSON.
+fn as_texts(list: &Val) -> Val {
+    let items: Vec<&RawValue> = serde_json::from_str(list.json()).unwrap_or_default();
+    let texts = items.into_iter().map(|item| match item.get() {
+        "null" => Cow::Borrowed(""),
+        text if text.starts_with('"') => {
+            let text: Option<String> = serde_json::from_str(text).ok();
+            text.unwrap_or_default().into()
+        }
+        other => Cow::Borrowed(other),
+    });
+    Val::of(&texts.collect::<Vec<_>>())
 }

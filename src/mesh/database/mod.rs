@@ -21,6 +21,7 @@
 //! | [`observe`] | what a bridge between generations hears |
 //! | [`request`] | what is said on the wire |
 //! | [`state`], [`terms`] | what a node knows; what goes in and comes out |
+//! | [`val`] | a value |
 //! | [`values`] | keys and values, and how much of them there may be |
 //!
 //! A global node's questions to itself take the way of its slaves' questions, but for the wire.
@@ -34,6 +35,7 @@ mod request;
 mod role;
 mod state;
 mod terms;
+mod val;
 mod values;
 
 #[cfg(test)]
@@ -44,10 +46,12 @@ use serde_json::Value;
 pub(crate) use request::{Kind, Request};
 pub(crate) use state::State;
 pub(crate) use terms::{Change, Config, Effect, Input, LISTENERS, STAND_INS, Seen, Timer};
+pub(crate) use val::Val;
 pub(crate) use values::Limits;
 
 use crate::mesh::line::line;
 use crate::proto::NodeId;
+use crate::proto::verb::DatabaseVerb;
 use state::Peer;
 
 impl State {
@@ -81,6 +85,31 @@ impl State {
         self.settle_finds();
         self.keep_alive();
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether anything is done with what a node says with this verb and this first argument. What
+    /// is not listened to need not be read.
+    pub(crate) fn listens(&self, from: &NodeId, verb: DatabaseVerb, about: &str) -> bool {
+        if !self.peers.contains_key(from) {
+            return false;
+        }
+        let of_master = self.local.master.as_ref() == Some(from);
+        let watched = || self.local.watched.get(about);
+        match verb {
+            DatabaseVerb::Reply => of_master && self.local.on_wire.contains_key(about),
+            DatabaseVerb::Found => of_master && self.local.finds.contains_key(&NodeId::new(about)),
+            DatabaseVerb::Chg1 => of_master && watched().is_some(),
+            DatabaseVerb::Chg2 => of_master && watched().is_some_and(|watched| !watched.waiting),
+            DatabaseVerb::Set | DatabaseVerb::Upd => self.is_global(),
+            DatabaseVerb::Global
+            | DatabaseVerb::Slave
+            | DatabaseVerb::Find
+            | DatabaseVerb::DbFamily
+            | DatabaseVerb::DbKeys
+            | DatabaseVerb::DbValues
+            | DatabaseVerb::Mon0
+            | DatabaseVerb::Mon1 => true,
+        }
     }
 
     fn up(&mut self, node: NodeId, seed: bool) {
@@ -157,6 +186,7 @@ impl State {
                 self.change(from, family, set, del);
             }
             Request::Reply(..) | Request::Found(..) | Request::Chg1(..) | Request::Chg2 { .. } => {}
+            Request::Unheard => {}
             Request::Global => self.peer_is_global(from),
             Request::Slave(db) => {
                 self.become_global();

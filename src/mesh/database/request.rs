@@ -1,9 +1,9 @@
 //! What nodes say to each other's node ports about the database.
 
-use serde_json::Value;
-
-use super::values::{Families, Family, Val};
-use crate::proto::message::Text;
+use super::val::{Reading, Val};
+use super::values::{Families, Family};
+use crate::mesh::reading::{Bounds, Hash, Names, Reader, Unread, is_undefined, json_of};
+use crate::proto::message::RawElement;
 use crate::proto::verb::DatabaseVerb as Verb;
 use crate::proto::{Message, NodeId};
 
@@ -55,7 +55,7 @@ pub(crate) enum Request {
         id: String,
     },
     /// The answer to the question with this ID.
-    Reply(String, Value),
+    Reply(String, Val),
     /// Stop monitoring a family.
     Mon0(String),
     /// Monitor a family.
@@ -68,53 +68,138 @@ pub(crate) enum Request {
         set: Family,
         del: Vec<String>,
     },
+    /// Something that nobody here listens to, so that it was not read.
+    Unheard,
 }
 
 /// The most addresses of one node that are taken note of.
 const MAX_ADDRESSES: usize = 64;
 
 impl Request {
-    /// Reads a message to the node port. `None`: it is about something else.
+    /// Reads a message to the node port, within bounds. `None`: it is about something else.
+    /// `listens` says whether anything is done with a request of this verb and first argument;
+    /// otherwise no more is read of it.
     ///
     /// This is as lenient as Perl is: missing arguments and undefined values are empty, numbers are
     /// as good as strings, further arguments are ignored.
-    pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(
+        message: &Message,
+        bounds: Bounds,
+        listens: impl FnOnce(Verb, &str) -> bool,
+    ) -> Result<Option<Self>, (Verb, Unread)> {
         let Some(verb) = message.tag().and_then(|tag| Verb::parse(&tag)) else {
             return Ok(None);
         };
-        let mut args = message.values().into_iter().skip(1);
-        let mut next = || args.next();
-        let parsed = (|| {
-            Ok(match verb {
-                Verb::Global => Request::Global,
-                Verb::Slave => Request::Slave(next().map(families).transpose()?),
-                Verb::Set => Request::Set(families(next().unwrap_or_default())?),
+        let parsed = Request::read(verb, message, bounds, listens);
+        parsed.map(Some).map_err(|unread| (verb, unread))
+    }
+
+    fn read(
+        verb: Verb,
+        message: &Message,
+        bounds: Bounds,
+        listens: impl FnOnce(Verb, &str) -> bool,
+    ) -> Result<Self, Unread> {
+        let mut args = message.elements().skip(1);
+        let first = args.next();
+        let has_name = !matches!(verb, Verb::Global | Verb::Slave | Verb::Set);
+        let reader = Reader::new(bounds, 0)?;
+        let name = match has_name {
+            true => reader.text(first.as_ref())?,
+            false => String::new(),
+        };
+        if !listens(verb, &name) {
+            return Ok(match verb {
+                // It is said that they came.
+                Verb::Set => Request::Set(Families::new()),
                 Verb::Upd => Request::Upd {
-                    family: text(next())?,
-                    set: present(next()).map(hash).transpose()?,
-                    del: present(next()).map(list).transpose()?,
+                    family: name,
+                    set: None,
+                    del: None,
                 },
-                Verb::Find => Request::Find(NodeId::new(text(next())?)),
-                Verb::Found => {
-                    let node = NodeId::new(text(next())?);
-                    Request::Found(node, present(next()).map(list).transpose()?.map(capped))
-                }
-                Verb::DbFamily => query(Kind::Family, next(), next())?,
-                Verb::DbKeys => query(Kind::Keys, next(), next())?,
-                Verb::DbValues => query(Kind::Values, next(), next())?,
-                Verb::Reply => Request::Reply(text(next())?, next().unwrap_or_default()),
-                Verb::Mon0 => Request::Mon0(text(next())?),
-                Verb::Mon1 => Request::Mon1(text(next())?),
-                Verb::Chg1 => Request::Chg1(text(next())?, hash(next().unwrap_or_default())?),
-                Verb::Chg2 => Request::Chg2 {
-                    family: text(next())?,
-                    set: hash(next().unwrap_or_default())?,
-                    del: list(next().unwrap_or_default())?,
-                },
+                _ => Request::Unheard,
+            });
+        }
+        let reader = Reader::new(bounds, message.size())?;
+        let family = |element: Option<&RawElement<'_>>| {
+            let seed = Hash {
+                reader: &reader,
+                most: usize::MAX,
+                of: Reading(&reader),
+            };
+            reader.read(&json_of(element), seed)
+        };
+        let families = |element: Option<&RawElement<'_>>| {
+            let of = Hash {
+                reader: &reader,
+                most: usize::MAX,
+                of: Reading(&reader),
+            };
+            let seed = Hash {
+                reader: &reader,
+                most: usize::MAX,
+                of,
+            };
+            reader.read(&json_of(element), seed)
+        };
+        let list = |element: Option<&RawElement<'_>>, most| {
+            let names = Names {
+                reader: &reader,
+                most,
+            };
+            reader.read(&json_of(element), names)
+        };
+        let mut next = || args.next();
+        let query = |kind, id: Option<RawElement<'_>>| {
+            let id = reader.text(id.as_ref())?;
+            Ok(Request::Query {
+                kind,
+                family: name.clone(),
+                id,
             })
-        })();
-        let with_verb = |problem: String| format!("{verb}: {problem}");
-        parsed.map(Some).map_err(with_verb)
+        };
+        Ok(match verb {
+            Verb::Global => Request::Global,
+            Verb::Slave => match first {
+                None => Request::Slave(None),
+                first => Request::Slave(Some(families(first.as_ref())?)),
+            },
+            Verb::Set => Request::Set(families(first.as_ref())?),
+            Verb::Upd => {
+                let (set, del) = (next(), next());
+                let (set, del) = (set.as_ref(), del.as_ref());
+                let present = |element| !is_undefined(element);
+                Request::Upd {
+                    set: present(set).then(|| family(set)).transpose()?,
+                    del: present(del).then(|| list(del, usize::MAX)).transpose()?,
+                    family: name,
+                }
+            }
+            Verb::Find => Request::Find(NodeId::new(name)),
+            Verb::Found => {
+                let at = next();
+                let addresses = match is_undefined(at.as_ref()) {
+                    true => None,
+                    false => Some(list(at.as_ref(), MAX_ADDRESSES)?),
+                };
+                Request::Found(NodeId::new(name), addresses)
+            }
+            Verb::DbFamily => query(Kind::Family, next())?,
+            Verb::DbKeys => query(Kind::Keys, next())?,
+            Verb::DbValues => query(Kind::Values, next())?,
+            Verb::Reply => {
+                let result = reader.read(&json_of(next().as_ref()), Reading(&reader))?;
+                Request::Reply(name, result)
+            }
+            Verb::Mon0 => Request::Mon0(name),
+            Verb::Mon1 => Request::Mon1(name),
+            Verb::Chg1 => Request::Chg1(name, family(next().as_ref())?),
+            Verb::Chg2 => Request::Chg2 {
+                set: family(next().as_ref())?,
+                del: list(next().as_ref(), usize::MAX)?,
+                family: name,
+            },
+        })
     }
 
     /// The message that says this.
@@ -138,75 +223,18 @@ impl Request {
             Request::Mon1(family) => Message::encode(&(Verb::Mon1, family)),
             Request::Chg1(family, content) => Message::encode(&(Verb::Chg1, family, content)),
             Request::Chg2 { family, set, del } => Message::encode(&(Verb::Chg2, family, set, del)),
+            Request::Unheard => return None,
         };
         message.ok()
     }
 }
 
-fn query(kind: Kind, family: Option<Value>, id: Option<Value>) -> Result<Request, String> {
-    Ok(Request::Query {
-        kind,
-        family: text(family)?,
-        id: text(id)?,
-    })
-}
-
 /// The addresses that a value of the family `'l` lists, if it is a list.
-pub(super) fn addresses(value: &Value) -> Option<Vec<String>> {
-    list(value.clone()).ok().map(capped)
-}
-
-fn capped(mut addresses: Vec<String>) -> Vec<String> {
-    addresses.truncate(MAX_ADDRESSES);
-    addresses
-}
-
-fn present(value: Option<Value>) -> Option<Value> {
-    value.filter(|value| !value.is_null())
-}
-
-/// A string, or what Perl makes one of without complaint.
-fn text(value: Option<Value>) -> Result<String, String> {
-    match value.unwrap_or_default() {
-        Value::String(text) => Ok(text),
-        Value::Bool(flag) => Ok(u8::from(flag).to_string()),
-        other => match serde_json::from_value::<Text>(other) {
-            Ok(text) => Ok(text.0),
-            Err(error) => Err(error.to_string()),
-        },
-    }
-}
-
-fn list(value: Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(list) => list.into_iter().map(|value| text(Some(value))).collect(),
-        Value::Object(map) if map.is_empty() => Ok(Vec::new()),
-        other => Err(format!("a list was expected, not {}", excerpt(&other))),
-    }
-}
-
-fn hash(value: Value) -> Result<Family, String> {
-    Ok(object(value)?
-        .map(|(key, value)| (key, Val::from(value)))
-        .collect())
-}
-
-fn families(value: Value) -> Result<Families, String> {
-    object(value)?
-        .map(|(name, value)| Ok((name, hash(value)?)))
-        .collect()
-}
-
-fn object(value: Value) -> Result<serde_json::map::IntoIter, String> {
-    match value {
-        Value::Null => Ok(serde_json::Map::new().into_iter()),
-        Value::Object(map) => Ok(map.into_iter()),
-        Value::Array(list) if list.is_empty() => Ok(serde_json::Map::new().into_iter()),
-        other => Err(format!("a hash was expected, not {}", excerpt(&other))),
-    }
-}
-
-fn excerpt(value: &Value) -> String {
-    value.to_string().chars().take(40).collect()
+pub(super) fn addresses(value: &Val) -> Option<Vec<String>> {
+    let reader = Reader::new(Bounds::default(), 0).ok()?;
+    let names = Names {
+        reader: &reader,
+        most: MAX_ADDRESSES,
+    };
+    reader.read(value.json(), names).ok()
 }

@@ -9,7 +9,8 @@ use super::global::Global;
 use super::request::{Kind, Request, addresses};
 use super::state::State;
 use super::terms::{Effect, GLOBALS, LISTENERS, STAND_INS};
-use super::values::{Families, Family, Val};
+use super::val::Val;
+use super::values::{Families, Family};
 use crate::mesh::line::line;
 use crate::proto::verb::DatabaseVerb;
 use crate::proto::{Message, NodeId};
@@ -209,7 +210,7 @@ impl State {
             Request::Find(_) if *from == self.own => {} // see settle_finds
             Request::Find(node) => {
                 let listeners = global.value(LISTENERS, node.as_str());
-                let listeners = listeners.and_then(|value| addresses(value));
+                let listeners = listeners.and_then(addresses);
                 self.send(from, Request::Found(node, listeners));
             }
             Request::Query { kind, family, id } => self.answer(from, kind, &family, id),
@@ -240,7 +241,7 @@ impl State {
             Kind::Values => Answer::Values(content.map(|(_, value)| value).collect()),
         };
         if *from == self.own {
-            let answer = serde_json::to_value(answer).unwrap_or_default();
+            let answer = Val::of(&answer);
             self.replied(&id, answer);
         } else if let Ok(message) = Message::encode(&(DatabaseVerb::Reply, id, answer)) {
             self.effects.push(Effect::Send(from.clone(), message));

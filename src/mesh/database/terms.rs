@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::request::{Kind, Request};
+use super::val::Val;
 use super::values::Limits;
 use crate::mesh::groups::Membership;
 use crate::mesh::line::Line;
@@ -92,7 +93,7 @@ pub(crate) enum Effect {
     Unknown(NodeId),
     /// The answer to a question. Its form is that of the [`Kind`] asked for, whatever the master
     /// said.
-    Reply(u64, Value),
+    Reply(u64, Val),
     /// For these monitors: what changed.
     Changed {
         ids: Vec<u64>,
@@ -112,11 +113,11 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
     pub(crate) family: String,
-    pub(crate) added: BTreeMap<String, Value>,
+    pub(crate) added: BTreeMap<String, Val>,
     /// Keys with another value than before, and that value.
-    pub(crate) changed: BTreeMap<String, Value>,
+    pub(crate) changed: BTreeMap<String, Val>,
     /// Keys that are gone, and the last value of each.
-    pub(crate) deleted: BTreeMap<String, Value>,
+    pub(crate) deleted: BTreeMap<String, Val>,
 }
 
 impl Change {

@@ -1,60 +1,14 @@
 //! Keys and values, in families, and how much of them there may be.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
-use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
-use serde_json::Value;
-
-/// A value. It is held in several places at once (by the node that set it, merged, by a monitor),
-/// but exists once.
-#[derive(Debug, Clone)]
-pub(crate) struct Val(Arc<Value>);
+use super::val::Val;
 
 /// Keys and their values.
 pub(crate) type Family = BTreeMap<String, Val>;
 
 /// Families by name.
 pub(crate) type Families = BTreeMap<String, Family>;
-
-impl Val {
-    /// The value for those who want to keep it.
-    pub(crate) fn to_value(&self) -> Value {
-        (*self.0).clone()
-    }
-}
-
-impl From<Value> for Val {
-    fn from(value: Value) -> Self {
-        Val(Arc::new(value))
-    }
-}
-
-impl Deref for Val {
-    type Target = Value;
-    fn deref(&self) -> &Value {
-        &self.0
-    }
-}
-
-impl PartialEq for Val {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
-    }
-}
-
-impl Serialize for Val {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-/// A family as a plain map of values.
-pub(super) fn plain(family: Family) -> BTreeMap<String, Value> {
-    let plain = |(key, value): (String, Val)| (key, value.to_value());
-    family.into_iter().map(plain).collect()
-}
 
 /// The most that is kept of one node. What would go beyond it is refused and logged.
 #[derive(Debug, Clone, Copy)]
@@ -153,21 +107,8 @@ fn cost_of_name(family: &str) -> usize {
     family.len() + 96
 }
 
-fn cost(key: &str, value: &Value) -> usize {
-    key.len() + 64 + size(value)
-}
-
-fn size(value: &Value) -> usize {
-    const EACH: usize = size_of::<Value>();
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => EACH,
-        Value::String(text) => EACH + text.len(),
-        Value::Array(list) => EACH + list.iter().map(size).sum::<usize>(),
-        Value::Object(map) => {
-            let pair = |(key, value): (&String, &Value)| key.len() + EACH + size(value);
-            EACH + map.iter().map(pair).sum::<usize>()
-        }
-    }
+fn cost(key: &str, value: &Val) -> usize {
+    key.len() + 64 + value.octets()
 }
 
 #[cfg(test)]
@@ -210,7 +151,7 @@ mod tests {
         assert!(db.fits(&limits, "f", &family(&["a", "b"])));
         assert!(!db.fits(&limits, "g", &family(&["a", "b"])));
         let octets = Limits {
-            octets: db.octets + cost("b", &json!("1234")),
+            octets: db.octets + cost("b", &json!("1234").into()),
             ..limits
         };
         let set = |text| Family::from([("b".to_owned(), json!(text).into())]);
@@ -235,10 +176,10 @@ mod tests {
                 if set {
                     let old = db.set(&family, &key, value.clone().into());
                     let was = plain.insert((family, key), value);
-                    prop_assert_eq!(old.map(|old| old.to_value()), was);
+                    prop_assert_eq!(old, was.map(Val::from));
                 } else {
                     let old = db.remove(&family, &key);
-                    prop_assert_eq!(old.map(|old| old.to_value()), plain.remove(&(family, key)));
+                    prop_assert_eq!(old, plain.remove(&(family, key)).map(Val::from));
                 }
                 prop_assert_eq!(db.keys, plain.len());
             }

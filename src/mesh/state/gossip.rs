@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::mesh::groups::Membership;
+use crate::mesh::reading::{Bounds, Hash, Names, Reader, Unread, json_of};
+use crate::proto::message::RawElement;
 use crate::proto::{Message, NodeId, PortId};
 
 /// What a peer says to its gossip port here.
@@ -18,42 +20,78 @@ pub(crate) enum Gossip {
 }
 
 impl Gossip {
-    /// Reads a message to the gossip port. `None`: a tag that we don't know, which Perl ignores,
-    /// too.
-    pub(crate) fn parse(message: &Message) -> Result<Option<Self>, String> {
+    /// Reads a message to the gossip port, within bounds. `None`: a tag that we don't know, which
+    /// Perl ignores, too.
+    pub(crate) fn parse(
+        message: &Message,
+        bounds: Bounds,
+    ) -> Result<Option<Self>, (&'static str, Unread)> {
+        const TAGS: [&str; 9] = [
+            "addr", "nodes", "set", "reg0", "reg1", "find", "setup", "seedme0", "seedme1",
+        ];
         let Some(tag) = message.tag() else {
             return Ok(None);
         };
-        let args = message.without_tag();
-        let parsed = match &*tag {
-            "addr" => args.args().map(|(list,)| Gossip::Addr(capped(list))),
-            "nodes" => args.args().map(|(map,): (BTreeMap<_, Vec<_>>,)| {
-                Gossip::Nodes(
-                    map.into_iter()
-                        .map(|(id, list)| (id, capped(list)))
-                        .collect(),
-                )
-            }),
-            "set" => args.args().map(|(map,)| Gossip::Set(map)),
-            "reg0" => args.args().map(|pair| Gossip::Reg(Membership::Ends, pair)),
-            "reg1" => args
-                .args()
-                .map(|pair| Gossip::Reg(Membership::Begins, pair)),
-            "find" => args.args().map(|(node,)| Gossip::Find(node)),
-            "setup" => Ok(Gossip::Setup),
-            "seedme0" => Ok(Gossip::SeedMe(false)),
-            "seedme1" => Ok(Gossip::SeedMe(true)),
-            _ => return Ok(None),
+        let Some(tag) = TAGS.into_iter().find(|known| *known == tag) else {
+            return Ok(None);
         };
-        let with_tag = |error: crate::proto::ArgsError| format!("{tag}: {error}");
-        parsed.map(Some).map_err(with_tag)
+        let gossip = Gossip::read(tag, message, bounds);
+        gossip.map(Some).map_err(|unread| (tag, unread))
+    }
+
+    fn read(tag: &str, message: &Message, bounds: Bounds) -> Result<Self, Unread> {
+        let reader = Reader::new(bounds, message.size())?;
+        let mut args = message.elements().skip(1);
+        let first = args.next();
+        let hash = |most, names| {
+            let json = json_of(first.as_ref());
+            let reader = &reader;
+            reader.read(
+                &json,
+                Hash {
+                    reader,
+                    most,
+                    of: names,
+                },
+            )
+        };
+        let missing = || Unread::Wrong("an argument is missing".to_owned());
+        let needed = |element: Option<RawElement<'_>>| {
+            let element = element.ok_or_else(missing)?;
+            reader.text(Some(&element))
+        };
+        let addresses = Names {
+            reader: &reader,
+            most: MAX_ADDRESSES,
+        };
+        let ports = Names {
+            reader: &reader,
+            most: usize::MAX,
+        };
+        let pair = |second| Ok([needed(first)?, needed(second)?]);
+        Ok(match tag {
+            "addr" => Gossip::Addr(reader.read(&json_of(first.as_ref()), addresses)?),
+            "nodes" => {
+                let all = hash(MAX_HEARSAY, addresses)?.into_iter();
+                Gossip::Nodes(all.map(|(id, at)| (NodeId::new(id), at)).collect())
+            }
+            "set" => {
+                let ports_of = |names: Vec<String>| names.into_iter().map(PortId::new).collect();
+                let all = hash(usize::MAX, ports)?.into_iter();
+                Gossip::Set(all.map(|(group, names)| (group, ports_of(names))).collect())
+            }
+            "reg0" => Gossip::Reg(Membership::Ends, pair(args.next())?),
+            "reg1" => Gossip::Reg(Membership::Begins, pair(args.next())?),
+            "find" => Gossip::Find(NodeId::new(needed(first)?)),
+            "seedme0" => Gossip::SeedMe(false),
+            "seedme1" => Gossip::SeedMe(true),
+            _ => Gossip::Setup,
+        })
     }
 }
 
 /// The most addresses of one node that are taken note of.
 const MAX_ADDRESSES: usize = 64;
 
-fn capped(mut addresses: Vec<String>) -> Vec<String> {
-    addresses.truncate(MAX_ADDRESSES);
-    addresses
-}
+/// The most nodes that are remembered on hearsay.
+pub(super) const MAX_HEARSAY: usize = 10_000;

@@ -1,17 +1,17 @@
 //! What is made of the gossip of others.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::gossip::Gossip;
-use super::known::{MAX_HEARSAY, State};
+use super::gossip::{Gossip, MAX_HEARSAY};
+use super::known::State;
 use super::terms::{Effect, Timer};
 use crate::mesh::groups::{Membership, Source};
 use crate::mesh::line::line;
-use crate::proto::{Generation, NodeId, PortId};
+use crate::proto::{Generation, NodeId, PortId, clip};
+
+/// So many nodes that a peer knows of are named in the log.
+const MAX_NAMED: usize = 10;
 
 impl State {
     pub(super) fn gossip(&mut self, from: &NodeId, gossip: Gossip) {
@@ -21,7 +21,7 @@ impl State {
         let generation = link.gossip.unwrap_or(Generation::Gen1b);
         match gossip {
             Gossip::Addr(list) => {
-                let what = line!(from, list: "{from} told us its addresses ({}).", list.join(" "));
+                let what = line!(from, list: "{from} told us its addresses ({}).", clip(&list.join(" "), 500));
                 self.log(9, what);
                 let helps = !list.is_empty();
                 if let Some(known) = self.nodes.get_mut(from) {
@@ -82,10 +82,12 @@ impl State {
     }
 
     pub(super) fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {
-        let map = Arc::new(map);
-        let what = line!(from, map: "{from} told us it knows about {}.", json!(*map));
+        let first = map.keys().take(MAX_NAMED);
+        let first: Vec<&str> = first.map(|node| clip(node.as_str(), 99)).collect();
+        let (first, all) = (first.join(" "), map.len().to_string());
+        let what = line!(from, first, all: "{from} told us it knows about {all}: {first}.");
         self.log(9, what);
-        for (node, addresses) in &*map {
+        for (node, addresses) in &map {
             let vouched = |number: &u32| self.vouched.contains_key(&(node.clone(), *number));
             let is_vouched = || !self.vouched.is_empty() && [0, 1, 2].iter().any(vouched);
             if *node == self.own || self.is_up(node) || is_vouched() {

@@ -39,9 +39,6 @@ impl Link {
     }
 }
 
-/// The most nodes that are remembered on hearsay.
-pub(super) const MAX_HEARSAY: usize = 10_000;
-
 pub(crate) struct State {
     pub(super) own: NodeId,
     pub(super) config: Config,

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::known::{Link, MAX_HEARSAY, State};
+use super::gossip::MAX_HEARSAY;
+use super::known::{Link, State};
 use super::terms::Effect;
 use crate::mesh::CONNECT;
 use crate::proto::{Generation, Message, NodeId, PortId, Verb};

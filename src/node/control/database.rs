@@ -27,7 +27,7 @@ impl Control {
         node: &Arc<Inner>,
         kind: Kind,
         family: &str,
-    ) -> (u64, oneshot::Receiver<Value>) {
+    ) -> (u64, oneshot::Receiver<db::Val>) {
         let mut state = self.0.lock();
         let (id, answer) = state.questions.query();
         let family = family.to_owned();

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Rules;
 use crate::log::log_at;
 use crate::mesh::groups::Source;
@@ -14,7 +12,7 @@ use crate::mesh::{Change, database as db};
 use crate::node::monitor::Action;
 use crate::node::{Inner, link};
 use crate::proto::generation::Generations;
-use crate::proto::{Message, NodeId, PortId};
+use crate::proto::{Message, NodeId, PortId, clip};
 
 impl Rules {
     /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of
@@ -112,7 +110,7 @@ impl Rules {
 
     /// A family that is followed as a group has other keys: the IDs of its members.
     fn group_changed(&mut self, change: &Change) {
-        let ports = |keys: &std::collections::BTreeMap<String, Value>| -> Vec<PortId> {
+        let ports = |keys: &std::collections::BTreeMap<String, db::Val>| -> Vec<PortId> {
             let keys = keys.keys().filter(|key| !key.is_empty());
             keys.map(|key| PortId::new(key.as_str())).collect()
         };
@@ -130,7 +128,11 @@ pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
 }
 
 fn connect(node: &Arc<Inner>, id: &NodeId, addresses: &[String]) {
-    log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
+    log_at!(
+        9,
+        "connecting to {id} with [{}]",
+        clip(&addresses.join(" "), 500)
+    );
     node.with_peer(id.as_str(), |peer| peer.connect(node, addresses));
 }
 

@@ -16,9 +16,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::log::log_at;
+use crate::mesh::reading::Unread;
 use crate::mesh::state::{self, Connect, Evidence, Input, State};
 use crate::mesh::{Seen, database as db};
 use crate::node::Inner;
+use crate::node::limits::Limit;
 use crate::node::random::Random;
 use crate::proto::generation::Generations;
 use crate::proto::handshake;
@@ -62,6 +64,15 @@ impl Rules {
         for effect in self.database.handle(input) {
             self.perform_database(node, effect);
         }
+    }
+}
+
+/// Counts it if something was not read for a limit.
+fn count(node: &Inner, unread: &Unread) {
+    match unread {
+        Unread::TooMuch(_) => node.limits.met(Limit::Request),
+        Unread::LongName(_) => node.limits.met(Limit::Name),
+        Unread::Wrong(_) => {}
     }
 }
 
@@ -137,20 +148,24 @@ impl Control {
 
     /// A peer said something to the port that it spawned here.
     pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
-        let parsed = state::Gossip::parse(message);
-        match parsed {
+        match state::Gossip::parse(message, node.settings.bounds()) {
             Ok(Some(gossip)) => {
-                self.input(node, Input::Gossip(from.clone(), gossip.clone()));
                 if let Some(observer) = node.observer.get() {
+                    self.input(node, Input::Gossip(from.clone(), gossip.clone()));
                     observer.gossip(node, from, gossip);
+                } else {
+                    self.input(node, Input::Gossip(from.clone(), gossip));
                 }
             }
             Ok(None) => {}
-            Err(problem) => log_at!(
-                2,
-                [from.as_str()],
-                "{from} said something about the mesh that is wrong: {problem}"
-            ),
+            Err((tag, unread)) => {
+                count(node, &unread);
+                log_at!(
+                    2,
+                    [from.as_str()],
+                    "{from} said something about the mesh that is wrong: {tag}: {unread}"
+                );
+            }
         }
     }
 
@@ -161,23 +176,32 @@ impl Control {
         from: &NodeId,
         message: &Message,
     ) -> Result<bool, String> {
+        use crate::proto::verb::DatabaseVerb;
         use db::Request;
-        let request = Request::parse(message)?;
-        let is_one = request.is_some();
-        match request {
+        let is_stand_in = node.relay.is_some();
+        let listens = |verb, about: &str| match is_stand_in {
             // A stand-in has no part in the database.
-            Some(Request::Find(whom)) if node.relay.is_some() => {
+            true => verb == DatabaseVerb::Find,
+            false => self.0.lock().database.listens(from, verb, about),
+        };
+        let request = match Request::parse(message, node.settings.bounds(), listens) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(false),
+            Err((verb, unread)) => {
+                count(node, &unread);
+                return Err(format!("{verb}: {unread}"));
+            }
+        };
+        match request {
+            Request::Find(whom) if is_stand_in => {
                 if let Some(answer) = Request::Found(whom, None).to_message() {
                     effects::send(node, &from.node_port(), &answer);
                 }
             }
-            Some(_) if node.relay.is_some() => {}
-            Some(request) => {
-                self.database(node, db::Input::Request(from.clone(), request));
-            }
-            None => {}
+            _ if is_stand_in => {}
+            request => self.database(node, db::Input::Request(from.clone(), request)),
         }
-        Ok(is_one)
+        Ok(true)
     }
 
     /// A message waits for a node that we are not connected to.

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use crate::mesh::Change;
+use crate::mesh::database::Val;
 
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct Questions {
     last: u64,
-    queries: HashMap<u64, oneshot::Sender<Value>>,
+    queries: HashMap<u64, oneshot::Sender<Val>>,
     monitors: HashMap<u64, Arc<Changes>>,
     /// The groups whose families are monitored, each under an ID that is not among the monitors.
     followed: BTreeSet<String>,
@@ -27,7 +27,7 @@ impl Questions {
     }
 
     /// A question: its ID, and where the answer will come.
-    pub(super) fn query(&mut self) -> (u64, oneshot::Receiver<Value>) {
+    pub(super) fn query(&mut self) -> (u64, oneshot::Receiver<Val>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.id();
         if !self.closed {
@@ -36,7 +36,7 @@ impl Questions {
         (id, receiver)
     }
 
-    pub(super) fn answer(&mut self, id: u64, value: Value) {
+    pub(super) fn answer(&mut self, id: u64, value: Val) {
         if let Some(query) = self.queries.remove(&id) {
             let _ = query.send(value); // nobody may want it any more
         }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn between(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Change {
+    fn between(before: &BTreeMap<String, Val>, after: &BTreeMap<String, Val>) -> Change {
         let mut change = Change::default();
         for (key, value) in after {
             match before.get(key) {
@@ -192,7 +192,7 @@ mod tests {
         change
     }
 
-    fn apply(content: &mut BTreeMap<String, Value>, change: &Change) {
+    fn apply(content: &mut BTreeMap<String, Val>, change: &Change) {
         for key in change.deleted.keys() {
             assert!(content.remove(key).is_some());
         }
@@ -209,7 +209,7 @@ mod tests {
         #[test]
         fn joined_changes_lead_to_the_same(
             states in prop::collection::vec(
-                prop::collection::btree_map("[a-d]", (0..3_u8).prop_map(Value::from), 0..4), 2..8),
+                prop::collection::btree_map("[a-d]", (0..3_u8).prop_map(|n| Val::of(&n)), 0..4), 2..8),
         ) {
             let mut joined = Change::default();
             for pair in states.windows(2) {
@@ -224,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_misses_nothing_and_holds_little() {
         let changes = Changes::default();
-        let key = |n: usize| (n.to_string(), Value::from(n));
+        let key = |n: usize| (n.to_string(), Val::of(&n));
         for n in 0..MOST_WAITING * 2 {
             changes.push(Change {
                 added: BTreeMap::from([key(n)]),

@@ -249,7 +249,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
         ticket.greeted();
     }
     let proving = decide(node, &greeted, &purpose)?;
-    let proved = greeted.prove().await?;
+    let proved = greeted.prove(node.tls.as_deref()).await?;
     drop(ticket);
     if let Purpose::Seed(seed) = &purpose {
         let peer = &proved.established.peer;
@@ -352,7 +352,8 @@ async fn take_over(
         send_framing: done.send_framing,
         generation: done.peer.generation,
     };
-    let link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
+    let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
+    link.tls = proved.tls;
     let link = Arc::new(link);
     let candidate = Candidate {
         role: proved.role,

@@ -8,11 +8,12 @@ use parking_lot::MutexGuard;
 
 use super::attempt::Attempt;
 use super::{Link, Peer, State, thread};
+use crate::log::log_at;
 use crate::node::jobs::{self, Job};
 use crate::node::monitor::{self, Watcher};
 use crate::node::{Inner, NodeEvent};
 use crate::peering::{Afterwards, Effect, Step, Which};
-use crate::proto::{Framing, Reason};
+use crate::proto::{Framing, NodeId, Reason};
 
 impl Peer {
     /// Waits until no monitors are to fire.
@@ -134,7 +135,7 @@ impl Peer {
         if let Some(relay) = &node.relay {
             relay.up(self, link);
         }
-        crate::log::log_at!(9, "{} connected as {}", link.remote, self.id);
+        log_up(link, &self.id);
         node.tell_event(NodeEvent::Up {
             node: self.id.clone(),
             generation: link.generation(),
@@ -179,5 +180,28 @@ impl Peer {
                 Step::Settled(_) => {}
             }
         }
+    }
+}
+
+/// Logs that a link is there, and to whom.
+fn log_up(link: &Link, id: &NodeId) {
+    let remote = &link.remote;
+    let Some(tls) = &link.tls else {
+        return log_at!(9, "{remote} connected as {id}");
+    };
+    let (version, cipher) = (&tls.version, &tls.cipher);
+    match &tls.peer {
+        Some(peer) => log_at!(
+            9,
+            "{remote} connected as {id} ({version}, {cipher}, {}, SHA256 Fingerprint={}, SHA1 \
+             Fingerprint={})",
+            peer.subject,
+            peer.sha256,
+            peer.sha1
+        ),
+        None => log_at!(
+            9,
+            "{remote} connected as {id} ({version}, {cipher}, no certificate)"
+        ),
     }
 }

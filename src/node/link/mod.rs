@@ -42,6 +42,7 @@ use super::stand_in::{Forwarded, Pair};
 use super::stats::LinkStats;
 use crate::log::log_at;
 use crate::net::WriteHalf;
+use crate::net::tls::TlsInfo;
 use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
 use crate::proto::handshake::Peer as PeerInfo;
 use crate::proto::{Framing, Generation, NodeId, Reason};
@@ -74,6 +75,8 @@ pub(crate) struct Link {
     pub(crate) recv_framing: Framing,
     /// The other end's address.
     pub(crate) remote: String,
+    /// The TLS that it goes through, if it does.
+    pub(crate) tls: Option<Arc<TlsInfo>>,
     traffic: Traffic,
     /// There is something to write.
     ready: Notify,
@@ -102,6 +105,7 @@ impl Link {
             info,
             recv_framing,
             remote,
+            tls: None,
             traffic: Traffic::default(),
             ready: Notify::new(),
             socket: Mutex::default(),
@@ -188,6 +192,7 @@ impl Peer {
             provider: link.info.greeting.param("provider").map(str::to_owned),
             send_framing: link.facts.send_framing.name().to_owned(),
             recv_framing: link.recv_framing.name().to_owned(),
+            tls: link.tls.as_deref().cloned(),
             sent: state.rules.outbox().sent(),
             sent_octets: count(&link.traffic.sent_octets),
             received: count(&link.traffic.received),

@@ -7,19 +7,20 @@ use serde_json::Value;
 
 use super::Source;
 use super::error::{Missing, RequestError};
+use super::onward::Onward;
 use super::read::{NodeRequest, first};
 use super::rights::may;
 use crate::log::log_at;
 use crate::node::code::{Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
+use crate::node::limits::Limit;
 use crate::node::link::Peer;
-use crate::node::{Context, Inner, Node, Watcher, funcs};
-use crate::proto::message::RawElement;
-use crate::proto::{Generation, Message, PortId, Verb};
+use crate::node::{Context, Inner, Node, SendError, Watcher, funcs};
+use crate::proto::{Generation, Message, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
     /// Carries it out, for a source that may have it done.
-    pub(super) fn perform(self, node: &Arc<Inner>, source: Source<'_>) -> Result<(), RequestError> {
+    pub(super) fn perform(self, node: &Arc<Inner>, source: Source<'_>) -> Sending {
         match self {
             NodeRequest::Nothing => {}
             NodeRequest::Monitor(name) => {
@@ -34,12 +35,13 @@ impl NodeRequest<'_> {
             }
             NodeRequest::Died(name, reason) => {
                 if let Source::Peer(origin) = source {
+                    let reason = reason_of(node, &reason);
                     origin.peer.port_died(node, &name, &reason);
                 }
             }
             NodeRequest::Kill(name, reason) => {
                 if let Some(port) = node.ports.get(&name) {
-                    port.kill(node, reason);
+                    port.kill(node, reason_of(node, &reason));
                 }
             }
             NodeRequest::Spawn {
@@ -47,32 +49,27 @@ impl NodeRequest<'_> {
                 function,
                 args,
             } => create(node, &name, &function, args)?,
-            NodeRequest::Forward(message) => forward(node, &message)?,
-            NodeRequest::ForwardAll(messages) => {
-                for one in messages.elements() {
-                    let unfit = || RequestError::unfit(&one, "message");
-                    forward(node, &one.to_message().ok_or_else(unfit)?)?;
-                }
-            }
-            NodeRequest::Info(to) => reply(node, &to, &[node.id.as_str()])?,
+            NodeRequest::Forward(message) => return forward(node, &message),
+            NodeRequest::ForwardAll(messages) => return Ok(Onward::List(messages)),
+            NodeRequest::Info(to) => return reply(node, &to, &[node.id.as_str()]),
             NodeRequest::KnownNodes(to) => {
-                let known = Node::from_inner(node.clone()).known_nodes();
-                reply(node, &to, &known)?;
+                let known = || Node::from_inner(node.clone()).known_nodes();
+                reply_list(node, &to, known)?;
             }
-            NodeRequest::UpNodes(to) => reply(node, &to, &node.peers.up())?,
+            NodeRequest::UpNodes(to) => reply_list(node, &to, || node.peers.up())?,
             NodeRequest::Can(name, to) => {
                 // As Perl has its truth values: the framings of the time knew no others.
                 let known = match can(node, source, &name) {
                     true => "1",
                     false => "",
                 };
-                reply(node, &to, &[known])?;
+                return reply(node, &to, &[known]);
             }
             NodeRequest::Time(to) => {
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                reply(node, &to, &[now.unwrap_or_default().as_secs_f64()])?;
+                return reply(node, &to, &[now.unwrap_or_default().as_secs_f64()]);
             }
-            NodeRequest::Eval(args) => evaluate(node, &args)?,
+            NodeRequest::Eval(args) => return evaluate(node, &args),
             NodeRequest::Database(message) => {
                 if let Source::Peer(origin) = source {
                     let done = node.control.request(node, &origin.peer.id, message);
@@ -81,7 +78,7 @@ impl NodeRequest<'_> {
             }
             NodeRequest::Call { function, args } => call(node, source, function, args)?,
         }
-        Ok(())
+        Ok(Onward::Nothing)
     }
 }
 
@@ -134,46 +131,91 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Sends the message of a `snd` request on: its destination, then its data, octet by octet.
-fn forward(node: &Arc<Inner>, message: &Message) -> Result<(), RequestError> {
-    reply::<Value>(node, message, &[])
+/// What carrying a request out leads to.
+pub(super) type Sending = Result<Onward, RequestError>;
+
+/// The reason that a request names.
+fn reason_of(node: &Inner, values: &Message) -> Reason {
+    let (reason, cut) = Reason::read(values, node.settings.max_reason);
+    if cut {
+        node.limits.met(Limit::Reason);
+    }
+    reason
 }
 
-/// A message that a request carries, with values behind it.
-struct With<'a, T>(&'a [RawElement<'a>], &'a [T]);
+/// The first of some messages to be sent on. `None` if there is none.
+pub(super) fn first_part(messages: &Message) -> Result<Option<Message>, RequestError> {
+    let Some(first) = messages.elements().next() else {
+        return Ok(None);
+    };
+    let unfit = || RequestError::unfit(&first, "message");
+    messages.first_message().ok_or_else(unfit).map(Some)
+}
 
-impl<T: Serialize> Serialize for With<'_, T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq as _;
-        let mut seq = serializer.serialize_seq(Some(self.0.len() + self.1.len()))?;
-        for element in self.0 {
-            seq.serialize_element(element)?;
-        }
-        for value in self.1 {
-            seq.serialize_element(value)?;
-        }
-        seq.end()
+/// Sends the message of a `snd` request on: its destination, then its data, octet by octet.
+pub(super) fn forward(node: &Arc<Inner>, message: &Message) -> Sending {
+    let Some(port) = destination(node, message)? else {
+        return Ok(Onward::Nothing);
+    };
+    let message = message.without_tag();
+    if is_own_node_port(node, &port) {
+        return Ok(Onward::Part(message));
     }
+    node.hand_on(&port, message)?;
+    Ok(Onward::Nothing)
+}
+
+fn is_own_node_port(node: &Inner, port: &PortId) -> bool {
+    port.is_node_port() && node.is_local(port)
+}
+
+/// The port that a message is to be sent to, which is its first element. `None` if there is none:
+/// nobody wants it.
+fn destination(node: &Inner, message: &Message) -> Result<Option<PortId>, RequestError> {
+    let Some(port) = message.elements().next() else {
+        return Ok(None);
+    };
+    // A node and a port have such a name each.
+    let most = node.settings.max_name.saturating_mul(2);
+    if port.size() > most {
+        node.limits.met(Limit::Name);
+        return Err(RequestError::LongName(port.size(), most));
+    }
+    let read = port.read();
+    let port = read.map_err(|_| RequestError::unfit(&port, "port ID to reply to"))?;
+    Ok(Some(port))
 }
 
 /// Sends the reply that a request asks for: its port, its first elements, then the values.
-fn reply<T: Serialize>(
-    node: &Arc<Inner>,
-    args: &Message,
-    values: &[T],
-) -> Result<(), RequestError> {
-    let elements = args.elements();
-    let Some((port, first)) = elements.split_first() else {
-        return Ok(()); // nobody wants an answer
+fn reply<T: Serialize>(node: &Arc<Inner>, to: &Message, values: &[T]) -> Sending {
+    let Some(port) = destination(node, to)? else {
+        return Ok(Onward::Nothing);
     };
-    let port: PortId = port
-        .read()
-        .map_err(|_| RequestError::unfit(port, "port ID to reply to"))?;
-    Ok(node.snd(&port, &With(first, values))?)
+    let message = to.without_tag().with(values).map_err(SendError::from)?;
+    if is_own_node_port(node, &port) {
+        return Ok(Onward::Made(message));
+    }
+    node.hand_on(&port, message)?;
+    Ok(Onward::Nothing)
 }
 
-fn evaluate(node: &Arc<Inner>, args: &Message) -> Result<(), RequestError> {
-    let text = first(args, Missing::Expression)?;
+/// Sends a list that others have chosen, if that is for a port: see [`onward`](super::onward).
+fn reply_list<T: Serialize>(
+    node: &Arc<Inner>,
+    to: &Message,
+    list: impl FnOnce() -> Vec<T>,
+) -> Result<(), RequestError> {
+    match destination(node, to)? {
+        None => Ok(()),
+        Some(port) if port.is_node_port() => Err(RequestError::ListForNodePort),
+        // The list may be far longer than the request: nothing is made of it for nobody.
+        Some(port) if node.is_local(&port) && node.ports.get(port.name()).is_none() => Ok(()),
+        Some(_) => reply(node, to, &list()).map(drop),
+    }
+}
+
+fn evaluate(node: &Arc<Inner>, args: &Message) -> Sending {
+    let text = first(args, Missing::Expression, usize::MAX)?;
     let evaluator = node.functions.evaluator.read().clone();
     let result = match evaluator {
         Some(evaluator) => {
@@ -217,7 +259,7 @@ fn call(
     };
     match source {
         // On a reader's thread, where nothing else runs: in the order of the requests.
-        Source::Peer(_) => call(node),
+        Source::Peer(_) | Source::Relayed(_) => call(node),
         Source::Local => jobs::schedule(node, Job::Call(Box::new(call))),
     }
     Ok(())

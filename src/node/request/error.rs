@@ -1,7 +1,8 @@
 //! Why a request was not performed, and whose fault it is.
 
 use super::Source;
-use crate::node::SendError;
+use crate::node::limits::Limit;
+use crate::node::{Inner, SendError};
 use crate::proto::handshake::Blame;
 use crate::proto::message::RawElement;
 
@@ -31,6 +32,15 @@ pub(crate) enum RequestError {
     /// The port to be spawned, of this name, is there already.
     #[error("port {0} exists already and can't be spawned")]
     NameTaken(String),
+    /// A name has more octets than there may be.
+    #[error("a name of {0} octets is longer than {1}")]
+    LongName(usize, usize),
+    /// It was sent on within this node as often as it may be.
+    #[error("dropped a message that this node sent itself {0} times")]
+    TooManyHops(usize),
+    /// The reply is a list that others have chosen, and would go to a node port.
+    #[error("a list of nodes is no reply for a node port")]
+    ListForNodePort,
     /// The request is about the database and can't be read.
     #[error("{0}")]
     Database(String),
@@ -54,9 +64,18 @@ pub(crate) enum Missing {
 
 impl RequestError {
     pub(super) fn unfit(element: &RawElement<'_>, wanted: &'static str) -> Self {
-        RequestError::Unfit {
-            found: element.json().chars().take(40).collect(),
-            wanted,
+        // The whole of it may be large.
+        let found = match element.size() {
+            0..=4096 => element.json().chars().take(40).collect(),
+            size => format!("something of {size} octets"),
+        };
+        RequestError::Unfit { found, wanted }
+    }
+
+    /// Counts it if it is that a limit was met.
+    pub(super) fn count(&self, node: &Inner) {
+        if let RequestError::LongName(..) = self {
+            node.limits.met(Limit::Name);
         }
     }
 
@@ -72,11 +91,13 @@ impl RequestError {
             | RequestError::Unfit { .. }
             | RequestError::NamelessPort
             | RequestError::NameTaken(_)
+            | RequestError::LongName(..)
+            | RequestError::TooManyHops(_)
+            | RequestError::ListForNodePort
             | RequestError::Database(_) => Blame::Peer,
         };
         match source {
-            Source::Peer(_) => of_a_peer,
-            // Whoever had us send it, we did.
+            Source::Peer(_) | Source::Relayed(_) => of_a_peer,
             Source::Local => Blame::Us,
         }
     }

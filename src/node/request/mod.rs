@@ -3,10 +3,12 @@
 //! A message to the node port takes three steps, each in a module of its own: it is read
 //! ([`NodeRequest`]), it is decided whether its source may make the request ([`may`]), and it is
 //! carried out. Whichever fails says so with a [`RequestError`]. Which requests there are is in
-//! [`proto::verb`](crate::proto::verb).
+//! [`proto::verb`](crate::proto::verb). What a request has this node send itself is performed right
+//! behind it: [`onward`] has that, and why it ends.
 
 mod act;
 mod error;
+mod onward;
 mod read;
 mod rights;
 
@@ -25,6 +27,7 @@ use crate::proto::verb::Fate;
 use crate::proto::{Framing, Generation, Message, PortId, Verb};
 use act::{create, monitor, unmonitor};
 use error::RequestError;
+use onward::{Onward, Way};
 use read::NodeRequest;
 use rights::may;
 
@@ -39,8 +42,9 @@ pub(crate) struct Origin<'a> {
 pub(crate) enum Source<'a> {
     /// Another node.
     Peer(&'a Origin<'a>),
-    /// This one. Another node may have had us send it, by `snd` and by the replies that it asks
-    /// for: that looks the same.
+    /// This one, as that node had it send it, by `snd` and by the replies that it asked for.
+    Relayed(&'a Origin<'a>),
+    /// This one: its program.
     Local,
 }
 
@@ -50,7 +54,7 @@ impl Source<'_> {
         match self {
             Source::Peer(origin) => verb.fate(origin.generation),
             // A kill may be in the words of either generation that has one.
-            Source::Local => {
+            Source::Relayed(_) | Source::Local => {
                 let fate = verb.fate(Generation::Gen2);
                 fate.or_else(|| verb.fate(Generation::Gen1b))
             }
@@ -60,16 +64,29 @@ impl Source<'_> {
     /// What log lines call it.
     fn name(&self) -> &str {
         match self {
-            Source::Peer(origin) => origin.peer.id.as_str(),
+            Source::Peer(origin) | Source::Relayed(origin) => origin.peer.id.as_str(),
             Source::Local => "this node",
+        }
+    }
+
+    /// Whom that is from which a request of this source has this node send itself.
+    fn onward(self) -> Self {
+        match self {
+            Source::Peer(origin) | Source::Relayed(origin) => Source::Relayed(origin),
+            Source::Local => Source::Local,
         }
     }
 }
 
-/// Performs a request.
+/// Performs a request, and whatever it has this node send itself.
 pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
-    if let Err(error) = dispatch(node, source, &message) {
-        report(source, &error);
+    match dispatch(node, source, &message) {
+        Ok(Onward::Nothing) => {}
+        Ok(onward) => {
+            drop(message); // what is sent on has the octets that it needs
+            Way::new(node, source.onward()).go(onward);
+        }
+        Err(error) => report(source, &error),
     }
 }
 
@@ -107,10 +124,14 @@ pub(crate) fn perform_quick(
     };
     let at = head.rest();
     let quick = at.open(octets, plain, node.settings.limits);
-    if let Some((name,)) = quick.read::<(&str,)>() {
+    let most = node.settings.max_name;
+    let name = quick.read::<(&str,)>().map(|(name,)| name);
+    let fits = name.is_none_or(|name| name.len() <= most);
+    if let Some(name) = name.filter(|_| fits) {
         perform(node, peer, name);
     }
-    let end = at.end(quick.used());
+    // What does not fit is refused the usual way.
+    let end = at.end(quick.used()).filter(|_| fits);
     if end.is_none() {
         at.restore(octets);
     }
@@ -132,11 +153,19 @@ pub(crate) fn perform_local(node: &Arc<Inner>, message: Message) {
     BUSY.set(false);
 }
 
-fn dispatch(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Result<(), RequestError> {
+/// Performs one request. What it has this node send itself is still to be done.
+fn dispatch(
+    node: &Arc<Inner>,
+    source: Source<'_>,
+    message: &Message,
+) -> Result<Onward, RequestError> {
     let Some(name) = message.tag() else {
-        return Ok(()); // empty messages are keepalives
+        return Ok(Onward::Nothing); // empty messages are keepalives
     };
-    let request = NodeRequest::read(source, message, &name)?;
+    let most = node.settings.max_name;
+    let request = read::named(&name, most)
+        .and_then(|name| NodeRequest::read(source, message, name, most))
+        .inspect_err(|error| error.count(node))?;
     may(node, source, &request)?;
     request.perform(node, source)
 }

@@ -2,8 +2,8 @@
 
 use super::Source;
 use super::error::{Missing, RequestError};
+use crate::proto::Message;
 use crate::proto::verb::{Fate, Verb};
-use crate::proto::{Message, Reason};
 
 /// A request, read as far as its source's right to make it depends on it, and no further: the rest
 /// is read by what carries it out.
@@ -16,9 +16,10 @@ pub(super) enum NodeRequest<'a> {
     /// It does so no longer.
     Unmonitor(String),
     /// The sender's port of this name died.
-    Died(String, Reason),
+    /// The reason's values come last, here as below.
+    Died(String, Message),
     /// Our port of this name is to be killed.
-    Kill(String, Reason),
+    Kill(String, Message),
     /// A port is to be created.
     Spawn {
         name: String,
@@ -50,12 +51,15 @@ pub(super) enum NodeRequest<'a> {
 }
 
 impl<'a> NodeRequest<'a> {
-    /// Reads a message whose first element is `name`.
+    /// Reads a message whose first element is `name`. No other name in it has more octets than
+    /// `most`.
     pub(super) fn read(
         source: Source<'_>,
         message: &'a Message,
         name: &'a str,
+        most: usize,
     ) -> Result<Self, RequestError> {
+        let port_name = |args: &Message| first(args, Missing::PortName, most);
         let args = message.without_tag();
         Ok(match Verb::parse(name) {
             Some(Verb::Empty | Verb::Devnull) => NodeRequest::Nothing,
@@ -63,7 +67,7 @@ impl<'a> NodeRequest<'a> {
             Some(Verb::Mon0) => NodeRequest::Unmonitor(port_name(&args)?),
             Some(verb @ (Verb::Kil | Verb::Kil0 | Verb::Kil1)) => {
                 let port = port_name(&args)?;
-                let reason = Reason::from(args.into_without_tag().values());
+                let reason = args.into_without_tag();
                 match source.fate(verb) {
                     Some(Fate::Died) => NodeRequest::Died(port, reason),
                     Some(Fate::Kill) => NodeRequest::Kill(port, reason),
@@ -76,7 +80,7 @@ impl<'a> NodeRequest<'a> {
                     return Err(RequestError::NamelessPort);
                 }
                 let init = args.into_without_tag();
-                let function = first(&init, Missing::InitFunction)?;
+                let function = first(&init, Missing::InitFunction, most)?;
                 NodeRequest::Spawn {
                     name: port,
                     function,
@@ -89,7 +93,7 @@ impl<'a> NodeRequest<'a> {
             Some(Verb::KnownNodes) => NodeRequest::KnownNodes(args),
             Some(Verb::UpNodes) => NodeRequest::UpNodes(args),
             Some(Verb::Can) => {
-                let name = first(&args, Missing::Verb)?;
+                let name = first(&args, Missing::Verb, most)?;
                 NodeRequest::Can(name, args.into_without_tag())
             }
             Some(Verb::Time) => NodeRequest::Time(args),
@@ -115,12 +119,16 @@ impl<'a> NodeRequest<'a> {
     }
 }
 
-fn port_name(args: &Message) -> Result<String, RequestError> {
-    first(args, Missing::PortName)
+/// The name, if it has at most so many octets.
+pub(super) fn named(name: &str, most: usize) -> Result<&str, RequestError> {
+    match name.len() <= most {
+        true => Ok(name),
+        false => Err(RequestError::LongName(name.len(), most)),
+    }
 }
 
-/// The first element, if it is a string or a number.
-pub(super) fn first(args: &Message, what: Missing) -> Result<String, RequestError> {
+/// The first element, if it is a string or a number, and has at most so many octets.
+pub(super) fn first(args: &Message, what: Missing, most: usize) -> Result<String, RequestError> {
     let text = args.tag().ok_or(RequestError::Missing(what))?;
-    Ok(text.into_owned())
+    Ok(named(&text, most)?.to_owned())
 }

@@ -29,7 +29,7 @@ pub(super) fn may(
         | NodeRequest::Database(_) => false,
         // The mesh of generations 0 and 1 is made of such ports.
         NodeRequest::Spawn { function, .. } => {
-            matches!(source, Source::Local) || function != CONNECT
+            !matches!(source, Source::Peer(_)) || function != CONNECT
         }
         NodeRequest::Eval(_) | NodeRequest::Call { .. } => true,
     };

@@ -6,6 +6,7 @@ use super::states::{
     Authenticate, AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step,
     Verified,
 };
+use super::tls::TlsRole;
 use super::{HandshakeError, Local};
 
 /// A handshake in any state. See the [module](super) for the loop that drives it.
@@ -150,6 +151,38 @@ impl Handshake {
         self.recv(&[], out).map(drop)
     }
 
+    /// Begins TLS, if both greetings ask for it (PROTOCOL.md, "TLS"): says which side of it we are,
+    /// and gives the octets that came behind the peer's greeting, which are the first ones of TLS.
+    /// The handshake then always [pauses](Self::pausing), and what it takes and gives after
+    /// [`resume`](Self::resume) passes through TLS.
+    ///
+    /// `None` while it is not paused, and if no TLS follows.
+    ///
+    /// ```
+    /// use aemp::proto::handshake::{Handshake, Local, TlsRole, TlsUse};
+    /// let local = |node: &str| Local { tls: TlsUse::Offered, ..Local::new(node.into(), None) };
+    /// let mut a = Handshake::connect(local("a").into(), &[9; 66], "127.0.0.1:4040");
+    /// let mut b = Handshake::accept(local("b").into(), &[2; 66], "127.0.0.1:50000");
+    /// let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
+    /// a.greet(&mut from_a);
+    /// b.recv(&from_a, &mut from_b)?;
+    /// from_b.extend_from_slice(b"ClientHello");
+    /// a.recv(&from_b, &mut Vec::new())?;
+    ///
+    /// assert_eq!(a.begin_tls(), Some((TlsRole::Server, b"ClientHello".to_vec())));
+    /// assert_eq!(b.begin_tls(), Some((TlsRole::Client, Vec::new())));
+    /// let mut token = Vec::new();
+    /// a.resume(&mut token)?;
+    /// assert!(token.starts_with(b"tls_sha3_512;"));
+    /// # Ok::<(), aemp::proto::HandshakeError>(())
+    /// ```
+    pub fn begin_tls(&mut self) -> Option<(TlsRole, Vec<u8>)> {
+        match &mut self.state {
+            State::Paused(state) => state.tls().map(|role| (role, state.take_rest())),
+            _ => None,
+        }
+    }
+
     /// Whether nothing was sent yet: [`greet`](Self::greet) would send our greeting.
     ///
     /// See [`connect`](Self::connect) for an example.
@@ -212,9 +245,9 @@ impl Handshake {
                 },
                 State::Nonce(state) => match state.recv(input)? {
                     Step::Pending(state) => (State::Nonce(state), false),
-                    Step::Next(state) => match self.between {
-                        Between::GoOn => (State::Token(begin(self.role, state, out)), true),
-                        Between::Pause => (State::Paused(state), false),
+                    Step::Next(state) => match (self.between, state.tls()) {
+                        (Between::GoOn, None) => (State::Token(begin(self.role, state, out)), true),
+                        (Between::Pause, _) | (_, Some(_)) => (State::Paused(state), false),
                     },
                 },
                 State::Paused(mut state) => {

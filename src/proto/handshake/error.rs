@@ -93,6 +93,9 @@ pub enum HandshakeError {
         /// What we send.
         ours: String,
     },
+    /// The peer does not speak TLS, and we refuse to talk without.
+    #[error("the other side does not speak TLS, which our require_tls demands")]
+    TlsRequired,
     /// No secret is configured.
     #[error("no shared secret is configured (try `aemp gensecret`)")]
     NoSecret,
@@ -108,6 +111,12 @@ pub enum HandshakeError {
     /// The peer's token is wrong.
     #[error("authentication failed: the other side does not have our shared secret ({method})")]
     WrongToken {
+        /// The method that the peer used.
+        method: String,
+    },
+    /// The peer's token is right for other greetings than those that we sent and received.
+    #[error("authentication failed: the greetings were altered on the way ({method})")]
+    AlteredGreeting {
         /// The method that the peer used.
         method: String,
     },
@@ -130,6 +139,7 @@ impl HandshakeError {
             HandshakeError::Greeting(_)
             | HandshakeError::Version { .. }
             | HandshakeError::Generation { .. }
+            | HandshakeError::TlsRequired
             | HandshakeError::NoCommonAuth { .. }
             | HandshakeError::NoCommonFraming { .. } => Blame::Incompatible,
             _ => Blame::Peer,

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Every state is consumed by the call that leaves it. [`Handshake`] drives them all; it stops at
-//! `Authenticate` for a caller that [asks](Handshake::pausing) for that.
+//! `Authenticate` where TLS [begins](Handshake::begin_tls), and for a caller that
+//! [asks](Handshake::pausing) for that.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -41,6 +42,7 @@ mod drive;
 mod error;
 mod lines;
 mod states;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -51,9 +53,11 @@ pub use states::{
     Authenticate, AwaitGreeting, AwaitNonce, AwaitToken, Established, Opening, Peer, Role, Step,
     Verified,
 };
+pub use tls::{TlsRole, TlsUse};
 
+use crate::proto::auth::Channel;
 use crate::proto::generation::Generations;
-use crate::proto::greeting::{GENERATIONS_KEY, MONITOR_KEY, SERVICES_KEY};
+use crate::proto::greeting::{GENERATIONS_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION};
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
 /// The most octets that a line of the handshake may have, its end included.
@@ -99,8 +103,10 @@ pub struct Local {
     pub auth_accept: Vec<AuthMethod>,
     /// The framings that we accept and send, the most welcome first.
     pub framings: Vec<Framing>,
-    /// The shared secret. Without one no handshake succeeds.
+    /// The shared secret. Without one no handshake succeeds without TLS.
     pub secret: Option<Secret>,
+    /// Whether we speak TLS.
+    pub tls: TlsUse,
     /// The idle time-out that a generation 0 greeting announces, in whole seconds.
     pub timeout_secs: u64,
     /// Further `KEY=VALUE` pairs of the greeting.
@@ -115,24 +121,25 @@ pub struct Local {
 pub const PROVIDER: &str = concat!("aemp-rs-", env!("CARGO_PKG_VERSION"));
 
 impl Local {
-    /// The defaults: every generation, HMAC offered, HMAC and cleartext accepted, CBOR
+    /// The defaults: every generation, no TLS, HMAC offered, HMAC and cleartext accepted, CBOR
     /// preferred to JSON.
     ///
     /// ```
     /// use aemp::proto::{AuthMethod, handshake::Local};
     /// let local = Local::new("ruth".into(), Some("geheim".into()));
-    /// assert_eq!(local.auth_offer, [AuthMethod::HmacSha3, AuthMethod::HmacMd6]);
-    /// assert_eq!(local.auth_accept, AuthMethod::ALL);
+    /// assert_eq!(local.auth_offer, AuthMethod::OFFERED);
+    /// assert_eq!(local.auth_accept, AuthMethod::ACCEPTED);
     /// ```
     pub fn new(node: NodeId, secret: Option<Secret>) -> Self {
         Local {
             node,
             generations: Generations::Auto,
             version: None,
-            auth_offer: vec![AuthMethod::HmacSha3, AuthMethod::HmacMd6],
-            auth_accept: AuthMethod::ALL.to_vec(),
+            auth_offer: AuthMethod::OFFERED.to_vec(),
+            auth_accept: AuthMethod::ACCEPTED.to_vec(),
             framings: vec![Framing::Cbor, Framing::Json],
             secret,
+            tls: TlsUse::Never,
             timeout_secs: 12,
             params: Vec::new(),
         }
@@ -218,12 +225,16 @@ impl Local {
             let known = Generations::KNOWN.map(|number| number.to_string());
             params.push((GENERATIONS_KEY.to_owned(), known.join(",")));
         }
+        if self.tls != TlsUse::Never {
+            params.push((TLS_KEY.to_owned(), TLS_VERSION.to_owned()));
+        }
         params.extend(self.params.iter().cloned());
         let accepted: Vec<AuthMethod> = self
             .auth_accept
             .iter()
             .copied()
             .filter(|method| self.generations_in(version).any(|n| method.is_known_in(n)))
+            .filter(|method| self.tls != TlsUse::Never || method.works_over(Channel::Plain))
             .collect();
         Greeting {
             version,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 
 use super::lines::Lines;
+use super::tls::{TlsRole, channel};
 use super::{HandshakeError, Local};
-use crate::proto::{AuthMethod, Framing, Generation, Greeting};
+use crate::proto::auth::Channel;
+use crate::proto::{AuthMethod, Framing, Generation, Greeting, Secret};
 
 /// Which side opened the connection.
 ///
@@ -336,18 +338,22 @@ impl AwaitNonce {
                 nonce: engine.decode(&line).unwrap_or(line),
             });
         }
-        let offered = |name: &String| {
-            AuthMethod::from_name(name).filter(|method| local.auth_offer.contains(method))
+        let tls = local.tls.role(theirs, &self.said.lines, &self.heard)?;
+        let secret = secret_of(local);
+        let usable = |method: &AuthMethod| {
+            local.auth_offer.contains(method) && method.works_over(channel(tls))
         };
-        let method =
-            theirs
-                .auths
-                .iter()
-                .find_map(offered)
-                .ok_or_else(|| HandshakeError::NoCommonAuth {
-                    theirs: theirs.auths.join(","),
-                    ours: super::names(&local.auth_offer, |method| method.name()).join(","),
-                })?;
+        let named = theirs.auths.iter();
+        let named = named.filter_map(|name| AuthMethod::from_name(name).filter(usable));
+        let mut methods = named.clone();
+        let method = methods.find(|method| secret.is_some() || !method.needs_secret());
+        let method = method.ok_or_else(|| match named.count() {
+            0 => HandshakeError::NoCommonAuth {
+                theirs: theirs.auths.join(","),
+                ours: super::names(&local.auth_offer, |method| method.name()).join(","),
+            },
+            _ => HandshakeError::NoSecret,
+        })?;
         let known = |name: &String| Framing::from_name(name).filter(|f| local.framings.contains(f));
         let framing = theirs.framings.iter().find_map(known).ok_or_else(|| {
             HandshakeError::NoCommonFraming {
@@ -355,18 +361,21 @@ impl AwaitNonce {
                 ours: super::names(&local.framings, |framing| framing.name()).join(","),
             }
         })?;
-        let secret = local.secret.as_ref().filter(|s| !s.as_bytes().is_empty());
-        let token = method.token(
-            secret.ok_or(HandshakeError::NoSecret)?,
-            &self.said.lines,
-            &self.heard,
-        );
+        let none = Secret::none();
+        let token = method.token(secret.unwrap_or(&none), &self.said.lines, &self.heard);
         Ok(Step::Next(Authenticate {
             token: format!("{method};{token};{}\n", framing.name()).into_bytes(),
             send_framing: framing,
+            tls,
             greeted: self,
         }))
     }
+}
+
+/// The secret, unless it is empty, which is as good as none.
+fn secret_of(local: &Local) -> Option<&Secret> {
+    let secret = local.secret.as_ref();
+    secret.filter(|secret| !secret.as_bytes().is_empty())
 }
 
 /// Both greetings are exchanged, and what is in common is chosen; nothing is proved yet. TLS begins
@@ -378,6 +387,7 @@ pub struct Authenticate {
     greeted: AwaitNonce,
     token: Vec<u8>,
     send_framing: Framing,
+    tls: Option<TlsRole>,
 }
 
 impl Authenticate {
@@ -386,6 +396,20 @@ impl Authenticate {
     /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.greeted.peer
+    }
+
+    /// Which side of TLS we are; `None`: no TLS follows.
+    ///
+    /// See [`begin_tls`](super::Handshake::begin_tls) for an example.
+    pub fn tls(&self) -> Option<TlsRole> {
+        self.tls
+    }
+
+    /// Takes the octets that came behind the greeting: the first ones of TLS.
+    ///
+    /// See [`begin_tls`](super::Handshake::begin_tls) for an example.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.greeted.lines).into_rest()
     }
 
     /// Keeps octets that came already, for the next state.
@@ -411,6 +435,7 @@ impl Authenticate {
             greeted: self.greeted,
             withheld,
             send_framing: self.send_framing,
+            channel: channel(self.tls),
         }
     }
 }
@@ -423,6 +448,7 @@ pub struct AwaitToken {
     greeted: AwaitNonce,
     withheld: Vec<u8>,
     send_framing: Framing,
+    channel: Channel,
 }
 
 impl AwaitToken {
@@ -459,13 +485,21 @@ impl AwaitToken {
         } = &self.greeted;
         let method = AuthMethod::from_name(method)
             .filter(|method| local.auth_accept.contains(method))
+            .filter(|method| method.works_over(self.channel))
             .ok_or_else(|| HandshakeError::MethodRefused {
                 method: clip(method),
             })?;
-        let secret = local.secret.as_ref().ok_or(HandshakeError::NoSecret)?;
+        let none = Secret::none();
+        let secret = match (secret_of(local), method.needs_secret()) {
+            (Some(secret), _) => secret,
+            (None, false) => &none,
+            (None, true) => return Err(HandshakeError::NoSecret),
+        };
         if !method.verify(secret, heard, &said.lines, token.as_bytes()) {
-            return Err(HandshakeError::WrongToken {
-                method: method.name().to_owned(),
+            let name = method.name().to_owned();
+            return Err(match method.needs_secret() {
+                true => HandshakeError::WrongToken { method: name },
+                false => HandshakeError::AlteredGreeting { method: name },
             });
         }
         let recv_framing = Framing::from_name(framing)

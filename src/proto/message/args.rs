@@ -26,20 +26,25 @@ pub struct ArgsError {
     pub problem: String,
 }
 
+use super::list::JsonElements;
 use crate::proto::framing::cbor::{self, CborError, Sequence};
 
-/// Deserialises `T` from the JSON array `json` without its first `skip` elements.
-pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8], skip: usize) -> Result<T, ArgsError> {
+/// Deserialises `T` from the JSON array `json`.
+pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, ArgsError> {
     let at = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     // The framing has limited the depth already, to what the configuration allows.
     deserializer.disable_recursion_limit();
-    let whole = Whole {
-        skip,
-        at: &at,
-        marker: std::marker::PhantomData,
-    };
-    let result = deserializer.deserialize_seq(whole);
+    let result = deserializer.deserialize_seq(Whole::new(&at));
+    result.map_err(|error| problem(error, at.get()))
+}
+
+/// Deserialises `T` from what is left of a JSON array.
+pub(super) fn read_elements<'de, T: Deserialize<'de>>(
+    elements: JsonElements<'de>,
+) -> Result<T, ArgsError> {
+    let at = Cell::new(0);
+    let result = Whole::new(&at).visit_seq(elements);
     result.map_err(|error| problem(error, at.get()))
 }
 
@@ -48,15 +53,12 @@ pub(super) fn read_items<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<T
     let at = Cell::new(0);
     // The framing has limited the depth here, too.
     let elements = Sequence::new(items).max_depth(usize::MAX);
-    let whole = Whole {
-        skip: 0,
-        at: &at,
-        marker: std::marker::PhantomData,
-    };
-    whole.visit_seq(elements).map_err(|error| ArgsError {
-        element: at.get().max(1),
-        problem: error.to_string(),
-    })
+    Whole::new(&at)
+        .visit_seq(elements)
+        .map_err(|error| ArgsError {
+            element: at.get().max(1),
+            problem: error.to_string(),
+        })
 }
 
 /// Deserialises `T` from one JSON text.
@@ -91,12 +93,7 @@ pub(super) fn read_first<'de, T: Deserialize<'de>>(
     deserializer: &mut cbor::Deserializer<'de>,
     n: usize,
 ) -> Result<T, CborError> {
-    let whole = Whole {
-        skip: 0,
-        at: &Cell::new(0),
-        marker: std::marker::PhantomData,
-    };
-    deserializer.read_list(n, whole)
+    deserializer.read_list(n, Whole::new(&Cell::new(0)))
 }
 
 /// Deserialises `T` from a list of elements, of which there may be more.
@@ -104,17 +101,21 @@ pub(super) fn read_first<'de, T: Deserialize<'de>>(
 pub(super) fn read_rest<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    deserializer.deserialize_seq(Whole {
-        skip: 0,
-        at: &Cell::new(0),
-        marker: std::marker::PhantomData,
-    })
+    deserializer.deserialize_seq(Whole::new(&Cell::new(0)))
 }
 
 struct Whole<'a, T> {
-    skip: usize,
+    /// The element that is being read, counted from 1.
     at: &'a Cell<usize>,
     marker: std::marker::PhantomData<T>,
+}
+
+impl<'a, T> Whole<'a, T> {
+    #[inline]
+    fn new(at: &'a Cell<usize>) -> Self {
+        let marker = std::marker::PhantomData;
+        Whole { at, marker }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<'_, T> {
@@ -126,11 +127,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<'_, T> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
-        for _ in 0..self.skip {
-            if seq.next_element::<IgnoredAny>()?.is_none() {
-                break;
-            }
-        }
         let value = T::deserialize(Elements {
             seq: &mut seq,
             at: self.at,
@@ -394,7 +390,16 @@ mod tests {
     use std::collections::HashMap;
 
     fn of<'de, T: Deserialize<'de>>(json: &'de str, skip: usize) -> Result<T, ArgsError> {
-        read(json.as_bytes(), skip)
+        let mut left = json.as_bytes();
+        for _ in 0..skip {
+            left = &left[JsonElements::new(left).behind_first()..];
+        }
+        let of_what_is_left = read_elements(JsonElements::new(left));
+        if skip == 0 {
+            let of_all: Result<T, ArgsError> = read(left);
+            assert_eq!(of_all.is_ok(), of_what_is_left.is_ok(), "{json}");
+        }
+        of_what_is_left
     }
 
     #[test]

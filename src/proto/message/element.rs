@@ -17,10 +17,10 @@ use crate::proto::framing::cbor;
 /// ```
 /// use aemp::Message;
 /// let message = Message::encode(&("test", [1, 2]))?;
-/// let elements = message.elements();
-/// assert_eq!(elements[1].json(), "[1,2]");
-/// assert_eq!(elements[1].read::<(u8, u8)>()?, (1, 2));
-/// assert_eq!(Message::encode(&elements)?.to_json(), r#"["test",[1,2]]"#);
+/// let last = message.elements().last().unwrap();
+/// assert_eq!(last.json(), "[1,2]");
+/// assert_eq!(last.read::<(u8, u8)>()?, (1, 2));
+/// assert_eq!(Message::encode(&[last])?.to_json(), "[[1,2]]");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -28,14 +28,15 @@ pub struct RawElement<'a>(pub(super) Raw<'a>);
 
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
-    Json(&'a RawValue),
+    /// The text of one value.
+    Json(&'a str),
     /// One item.
     Cbor(&'a [u8]),
 }
 
 impl<'a> RawElement<'a> {
-    pub(super) fn of_json(raw: &'a RawValue) -> Self {
-        RawElement(Raw::Json(raw))
+    pub(super) fn of_json(text: &'a str) -> Self {
+        RawElement(Raw::Json(text))
     }
 
     pub(super) fn of_cbor(item: &'a [u8]) -> Self {
@@ -48,8 +49,22 @@ impl<'a> RawElement<'a> {
     /// See [`RawElement`] for an example.
     pub fn json(&self) -> Cow<'a, str> {
         match self.0 {
-            Raw::Json(raw) => raw.get().into(),
+            Raw::Json(text) => text.into(),
             Raw::Cbor(item) => json_of(item).unwrap_or_else(|_| "null".to_owned()).into(),
+        }
+    }
+
+    /// How many octets the element takes in the message.
+    ///
+    /// ```
+    /// let message = aemp::Message::encode(&("test", [1, 2]))?;
+    /// assert_eq!(message.elements().next().unwrap().size(), r#""test""#.len());
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn size(&self) -> usize {
+        match self.0 {
+            Raw::Json(text) => text.len(),
+            Raw::Cbor(item) => item.len(),
         }
     }
 
@@ -62,7 +77,7 @@ impl<'a> RawElement<'a> {
     /// See [`RawElement`] for an example.
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T, ArgsError> {
         match self.0 {
-            Raw::Json(raw) => args::read_value(raw.get()),
+            Raw::Json(text) => args::read_value(text),
             Raw::Cbor(item) => args::read_item(item),
         }
     }
@@ -78,7 +93,10 @@ fn json_of(item: &[u8]) -> Result<String, cbor::CborError> {
 impl Serialize for RawElement<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Raw::Json(raw) => raw.serialize(serializer),
+            Raw::Json(text) => {
+                let raw: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
+                raw.serialize(serializer)
+            }
             Raw::Cbor(item) => serializer.serialize_newtype_struct(cbor::ITEM, &Item(item)),
         }
     }

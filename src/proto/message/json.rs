@@ -15,7 +15,7 @@ use crate::proto::framing::json::write_str;
 
 /// Appends `value` to `out`. If that fails, `out` has parts of it.
 #[inline]
-pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
     value.serialize(Writer { out })
 }
 

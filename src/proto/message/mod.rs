@@ -10,9 +10,11 @@
 
 mod args;
 mod element;
+mod elements;
 mod encode;
 mod incoming;
 mod json;
+mod list;
 mod perl;
 mod quick;
 
@@ -25,14 +27,19 @@ use serde_json::value::RawValue;
 
 pub use args::ArgsError;
 pub use element::RawElement;
+pub use elements::Elements;
 #[cfg(feature = "node")]
 pub(crate) use encode::encode_local;
 pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
 pub use incoming::{Arrived, Incoming};
+#[cfg(feature = "node")]
+pub(crate) use json::write as write_json;
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 
 use element::Raw;
+use elements::Source;
+use list::JsonElements;
 
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
@@ -55,11 +62,10 @@ use crate::proto::framing::json::unescape;
 #[derive(Clone)]
 pub struct Message {
     /// The text of a JSON array, or the elements in CBOR one behind the other; known to be valid.
+    /// Elements that don't belong to this message any more are taken off: the rest of an array
+    /// begins with the comma or the bracket behind them.
     octets: Bytes,
     format: Format,
-    /// How many elements of the array don't belong to this message any more. In CBOR they are taken
-    /// off.
-    skip: u32,
 }
 
 /// What a message's octets are.
@@ -89,17 +95,42 @@ impl Message {
         Ok(Message::from_json(json.into()))
     }
 
-    /// The message with a string behind its elements.
+    /// The message with values behind its elements, in new octets.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if a value does not serialise.
     #[cfg(feature = "node")]
-    pub(crate) fn with(&self, last: &str) -> Self {
-        let mut json = self.to_json().into_owned().into_bytes();
-        json.truncate(json.trim_ascii_end().len().saturating_sub(1));
-        if json.trim_ascii_end() != b"[" {
-            json.push(b',');
+    pub(crate) fn with<T: Serialize>(&self, values: &[T]) -> Result<Self, EncodeError> {
+        let mut octets = Vec::with_capacity(self.octets.len() + 64);
+        if self.format == Format::Cbor {
+            let mut array = Vec::new();
+            encode_local(&mut array, values)?;
+            octets.extend_from_slice(&self.octets);
+            octets.extend_from_slice(cbor::items_of(&array).unwrap_or_default());
+            return Ok(Message::from_cbor(octets.into()));
         }
-        crate::proto::framing::json::write_str(&mut json, last);
-        json.push(b']');
-        Message::from_json(json.into())
+        octets.push(b'[');
+        if let Some(elements) = JsonElements::new(&self.octets).peek() {
+            let elements = elements.trim_ascii_end();
+            octets.extend_from_slice(elements.strip_suffix(b"]").unwrap_or(elements));
+        }
+        for value in values {
+            if octets.len() > 1 {
+                octets.push(b',');
+            }
+            json::write(&mut octets, value)?;
+        }
+        octets.push(b']');
+        Ok(Message::from_json(octets.into()))
+    }
+
+    /// The message in octets of its own. One from the network is a part of the block that it was
+    /// read in or of a longer message, and keeps all of that alive.
+    #[cfg(feature = "node")]
+    pub(crate) fn into_own(mut self) -> Self {
+        self.octets = Bytes::copy_from_slice(&self.octets);
+        self
     }
 
     /// Makes a message of what [`encode_local`] wrote.
@@ -114,7 +145,6 @@ impl Message {
         Message {
             octets,
             format: Format::Json,
-            skip: 0,
         }
     }
 
@@ -133,7 +163,6 @@ impl Message {
         Message {
             octets: elements,
             format: Format::Cbor,
-            skip: 0,
         }
     }
 
@@ -184,11 +213,7 @@ impl Message {
         if self.format == Format::Cbor {
             return cbor::tag_of(&self.octets);
         }
-        if self.skip > 0 {
-            let first: Option<&RawValue> = self.json_elements().first().copied();
-            return first.and_then(|raw| tag_of(raw.get().as_bytes()));
-        }
-        tag_of(self.octets[1..].trim_ascii_start())
+        tag_of(JsonElements::new(&self.octets).peek()?)
     }
 
     /// The message without its first element.
@@ -210,14 +235,15 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn into_without_tag(mut self) -> Message {
-        match self.format {
-            Format::Json => self.skip += 1,
+        let first = match self.format {
+            Format::Json => JsonElements::new(&self.octets).behind_first(),
             Format::Cbor => {
                 let mut elements = Sequence::new(&self.octets);
                 let first = elements.next_item().ok().flatten();
-                self.octets.advance(first.map_or(0, <[u8]>::len));
+                first.map_or(0, <[u8]>::len)
             }
-        }
+        };
+        self.octets.advance(first);
         self
     }
 
@@ -244,12 +270,17 @@ impl Message {
     /// ```
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
         match self.format {
-            Format::Json => args::read(&self.octets, self.skip as usize),
+            Format::Json if self.is_whole_json() => args::read(&self.octets),
+            Format::Json => args::read_elements(JsonElements::new(&self.octets)),
             Format::Cbor => args::read_items(&self.octets),
         }
     }
 
     /// The elements as JSON values.
+    ///
+    /// They may take a hundred times the octets of the message, as `args::<Vec<Value>>` does: a
+    /// program that takes messages of anybody does better to read what it wants
+    /// ([`args`](Self::args)), or one element after the other ([`elements`](Self::elements)).
     ///
     /// A number that no Rust number holds, such as an integer of more than 64 bits, is a string, as
     /// JSON::XS has it.
@@ -260,35 +291,38 @@ impl Message {
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn values(&self) -> Vec<Value> {
-        let elements = self.elements();
-        let value = |element: &RawElement<'_>| value_of(&element.json());
-        elements.iter().map(value).collect()
+        self.elements().map(|element| element.value()).collect()
     }
 
-    /// The elements, each just as it came.
+    /// The elements, each just as it came, one after the other.
     ///
     /// ```
     /// let message = aemp::Message::encode(&("test", [1, 2]))?;
-    /// let texts: Vec<_> = message.elements().iter().map(|raw| raw.json()).collect();
+    /// let texts: Vec<_> = message.elements().map(|raw| raw.json()).collect();
     /// assert_eq!(texts, ["\"test\"", "[1,2]"]);
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
-    pub fn elements(&self) -> Vec<RawElement<'_>> {
-        match self.format {
-            Format::Json => {
-                let elements = self.json_elements().into_iter();
-                elements.map(RawElement::of_json).collect()
-            }
-            Format::Cbor => {
-                let mut elements = Sequence::new(&self.octets);
-                let next = || elements.next_item().ok().flatten();
-                std::iter::from_fn(next).map(RawElement::of_cbor).collect()
-            }
-        }
+    pub fn elements(&self) -> Elements<'_> {
+        Elements(match self.format {
+            Format::Json => Source::Json(JsonElements::new(&self.octets)),
+            Format::Cbor => Source::Cbor(Sequence::new(&self.octets)),
+        })
     }
 
-    fn json_elements(&self) -> Vec<&RawValue> {
-        self.args().unwrap_or_default()
+    /// The message that the first element is, if that is an array. It shares the octets of this
+    /// one.
+    #[cfg(feature = "node")]
+    pub(crate) fn first_message(&self) -> Option<Message> {
+        match self.elements().next()?.0 {
+            Raw::Json(text) if text.starts_with('[') => {
+                Some(Message::from_json(self.octets.slice_ref(text.as_bytes())))
+            }
+            Raw::Json(_) => None,
+            Raw::Cbor(item) => {
+                let items = cbor::items_of(item)?;
+                Some(Message::from_cbor(self.octets.slice_ref(items)))
+            }
+        }
     }
 
     /// The message as the text of a JSON array.
@@ -303,7 +337,7 @@ impl Message {
             return String::from_utf8_lossy(&self.octets);
         }
         let mut json = String::from("[");
-        for (n, element) in self.elements().iter().enumerate() {
+        for (n, element) in self.elements().enumerate() {
             if n > 0 {
                 json.push(',');
             }
@@ -315,7 +349,7 @@ impl Message {
 
     /// Whether the octets are the message in JSON.
     fn is_whole_json(&self) -> bool {
-        self.format == Format::Json && self.skip == 0
+        self.format == Format::Json && self.octets.first() == Some(&b'[')
     }
 
     /// Appends the message to the port `name`, as it goes over a link in that framing.
@@ -339,14 +373,14 @@ impl Message {
         framing: Framing,
         name: &str,
     ) -> Result<(), EncodeError> {
-        if !self.is_whole_json() {
+        if self.format == Format::Cbor {
             return encode_in(out, framing, name, self);
         }
         // It is sound: only the destination has to be put before the elements.
         let start = out.len();
+        out.reserve(self.octets.len() + name.len() + 8);
         encode_to(out, name, &())?;
-        let elements = self.octets.get(1..).unwrap_or_default();
-        if elements.trim_ascii_start() != b"]" {
+        if let Some(elements) = JsonElements::new(&self.octets).peek() {
             out.pop();
             out.push(b',');
             out.extend_from_slice(elements);
@@ -397,21 +431,27 @@ impl Message {
 
 /// Here, as the element stands below the message that it is a part of.
 impl RawElement<'_> {
+    /// The element as a JSON value: see [`Message::values`].
+    pub(crate) fn value(&self) -> Value {
+        value_of(&self.json())
+    }
+
     /// The message that the element is, if it is an array.
     ///
     /// ```
     /// use aemp::Message;
     /// let message = Message::encode(&(1, [2, 3]))?;
-    /// let elements = message.elements();
-    /// assert!(elements[0].to_message().is_none());
-    /// assert_eq!(elements[1].to_message().unwrap().to_json(), "[2,3]");
+    /// let mut elements = message.elements();
+    /// assert!(elements.next().unwrap().to_message().is_none());
+    /// assert_eq!(elements.next().unwrap().to_message().unwrap().to_json(), "[2,3]");
     /// # Ok::<(), aemp::proto::message::EncodeError>(())
     /// ```
     pub fn to_message(&self) -> Option<Message> {
         match self.0 {
-            Raw::Json(raw) if raw.get().starts_with('[') => Some(Message::from_json(
-                Bytes::copy_from_slice(raw.get().as_bytes()),
-            )),
+            Raw::Json(text) if text.starts_with('[') => {
+                let octets = Bytes::copy_from_slice(text.as_bytes());
+                Some(Message::from_json(octets))
+            }
             Raw::Json(_) => None,
             Raw::Cbor(item) => {
                 cbor::items_of(item).map(|items| Message::from_cbor(Bytes::copy_from_slice(items)))

@@ -46,7 +46,7 @@ pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, Stri
 
 /// A port and the rest of a message: `[TO, X..]`.
 fn forward(message: &Message) -> Result<(PortId, Vec<RawElement<'_>>), String> {
-    let mut elements = message.elements();
+    let mut elements: Vec<RawElement<'_>> = message.elements().collect();
     if elements.is_empty() {
         return Err("there is no port to send to".to_owned());
     }

@@ -73,7 +73,7 @@ struct Way {
 struct Watch {
     node: usize,
     family: String,
-    told: Option<BTreeMap<String, Value>>,
+    told: Option<BTreeMap<String, Val>>,
 }
 
 struct Network {
@@ -148,7 +148,7 @@ impl Network {
                     }
                 }
                 Effect::Reply(id, answer) => {
-                    assert!(self.answers.insert(id, answer).is_none());
+                    assert!(self.answers.insert(id, answer.read().unwrap()).is_none());
                 }
                 Effect::Unknown(node) => assert_ne!(index(&node), at),
                 Effect::After(_, timer) => drop(self.timers.insert(at, timer)),
@@ -220,7 +220,8 @@ impl Network {
                 Input::Down(node)
             }
             Event::Said(message) => {
-                Input::Request(node, Request::parse(&message).unwrap().unwrap())
+                let request = heard(&self.nodes[to], &node, &message);
+                Input::Request(node, request)
             }
         };
         self.input(to, input);

@@ -131,7 +131,7 @@ proptest! {
                 match effect {
                     Effect::Send(node, message) => {
                         prop_assert!(up.contains(&node), "said to {node}, which is not up");
-                        prop_assert!(matches!(Request::parse(&message), Ok(Some(_))), "{message:?}");
+                        prop_assert!(matches!(read(&message), Ok(Some(_))), "{message:?}");
                     }
                     Effect::Connect(node, addresses) => {
                         prop_assert!(node != "me" && node != "" && !up.contains(&node));
@@ -140,7 +140,7 @@ proptest! {
                     Effect::Unknown(node) => {
                         prop_assert!(node != "me" && !up.contains(&node));
                     }
-                    Effect::Reply(_, answer) => prop_assert!(answer.is_array(), "{answer}"),
+                    Effect::Reply(_, answer) => prop_assert!(answer.json().starts_with('['), "{answer:?}"),
                     Effect::Changed { ids, .. } => prop_assert!(!ids.is_empty()),
                     Effect::After(delay, _) => {
                         prop_assert!((0.6..=30.0).contains(&delay.as_secs_f64()));

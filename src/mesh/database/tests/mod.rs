@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Change, Config, Effect, Input, Kind, Limits, Request, State};
+use super::{Change, Config, Effect, Input, Kind, Limits, Request, State, Val};
+use crate::mesh::reading::Bounds;
 use crate::proto::{Message, NodeId};
 
 fn state(own: &str) -> State {
@@ -30,12 +31,28 @@ fn limited(own: &str, limits: Limits) -> State {
 
 /// A peer says this; an array.
 fn hear(state: &mut State, from: &str, message: Value) -> Vec<Effect> {
-    let request = parse(message).unwrap().unwrap();
-    state.handle(Input::Request(NodeId::new(from), request))
+    let (from, message) = (
+        NodeId::new(from),
+        Message::from_values(message.as_array().unwrap()),
+    );
+    let request = heard(state, &from, &message);
+    state.handle(Input::Request(from, request))
 }
 
 fn parse(message: Value) -> Result<Option<Request>, String> {
-    Request::parse(&Message::from_values(message.as_array().unwrap()))
+    read(&Message::from_values(message.as_array().unwrap()))
+}
+
+/// What a node reads of what a peer says.
+fn heard(state: &State, from: &NodeId, message: &Message) -> Request {
+    let listens = |verb, about: &str| state.listens(from, verb, about);
+    let request = Request::parse(message, Bounds::default(), listens);
+    request.unwrap().unwrap()
+}
+
+fn read(message: &Message) -> Result<Option<Request>, String> {
+    let request = Request::parse(message, Bounds::default(), |_, _| true);
+    request.map_err(|(verb, unread)| format!("{verb}: {unread}"))
 }
 
 /// What is sent, each with its receiver in front.
@@ -112,7 +129,7 @@ fn global(own: &str, others: &[&str]) -> State {
 fn family(state: &mut State, family: &str) -> Value {
     let effects = query(state, 99, Kind::Family, family);
     match &effects[..] {
-        [Effect::Reply(99, answer)] => answer.clone(),
+        [Effect::Reply(99, answer)] => answer.read().unwrap(),
         other => panic!("{other:?}"),
     }
 }

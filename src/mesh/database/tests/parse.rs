@@ -54,7 +54,7 @@ fn requests_are_read_as_leniently_as_perl_does() {
         ),
         (
             json!(["g_reply", 7]),
-            Request::Reply("7".to_owned(), Value::Null),
+            Request::Reply("7".to_owned(), Value::Null.into()),
         ),
         (
             json!(["g_chg1", "f", null]),

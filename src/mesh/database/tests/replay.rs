@@ -43,7 +43,7 @@ struct Player {
     ids: u64,
     answers: u64,
     /// What monitors were told, all changes applied.
-    told: BTreeMap<String, BTreeMap<String, Value>>,
+    told: BTreeMap<String, BTreeMap<String, Val>>,
     /// What it keeps locally, as far as the recording shows.
     keys: BTreeSet<(String, String)>,
     /// What peers keep: that can't be what the program did.
@@ -234,7 +234,7 @@ fn prepare(player: &mut Player, question: &[Value], later: &[&Line]) {
     let now: BTreeMap<String, Value> = match &player.state.global {
         Some(global) => global
             .family(family)
-            .map(|(k, v)| (k.clone(), v.to_value()))
+            .map(|(k, v)| (k.clone(), v.read().unwrap()))
             .collect(),
         None => BTreeMap::new(),
     };
@@ -342,9 +342,9 @@ fn play_with(mut player: Player, captures: &[(&str, f64)]) -> Player {
                 prepare(&mut player, &line.said, &later);
             }
             player.hears(peer, &line.said);
-            let request = Request::parse(&Message::from_values(&line.said));
             let from = NodeId::new(peer.as_str());
-            player.input(Input::Request(from, request.unwrap().unwrap()));
+            let request = heard(&player.state, &from, &Message::from_values(&line.said));
+            player.input(Input::Request(from, request));
         }
     }
     for (peer, said) in &player.said {

@@ -1,0 +1,166 @@
+//! A connection without TLS: a socket, or a pipe of a network in memory.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::memory;
+use super::options::SocketOptions;
+
+/// A connection by which octets go as they are.
+#[derive(Debug)]
+pub(crate) enum Plain {
+    Tcp(TcpStream),
+    Memory(memory::Pipe),
+}
+
+impl Plain {
+    /// The half to read from and the half to write to.
+    pub(crate) fn into_split(self) -> (PlainRead, PlainWrite) {
+        match self {
+            Plain::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (PlainRead::Tcp(read), PlainWrite::Tcp(write))
+            }
+            Plain::Memory(pipe) => {
+                let (read, write) = pipe.into_split();
+                (PlainRead::Memory(read), PlainWrite::Memory(write))
+            }
+        }
+    }
+
+    /// Sets the options of the socket, if it is one.
+    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
+        self.socket()
+            .map_or(Ok(()), |socket| options.set_on(&socket))
+    }
+
+    pub(super) fn socket(&self) -> Option<SockRef<'_>> {
+        match self {
+            Plain::Tcp(stream) => Some(stream.into()),
+            Plain::Memory(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Plain::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Plain::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
+            Plain::Memory(pipe) => Pin::new(pipe).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Plain::Memory(pipe) => Pin::new(pipe).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Plain::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The half of a [`Plain`] to read from.
+pub(crate) enum PlainRead {
+    Tcp(OwnedReadHalf),
+    Memory(memory::ReadHalf),
+}
+
+impl AsyncRead for PlainRead {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            PlainRead::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            PlainRead::Memory(half) => Pin::new(half).poll_read(cx, buf),
+        }
+    }
+}
+
+/// The half of a [`Plain`] to write to, by a task and by other threads at once. Dropping it sends
+/// the end of the stream.
+pub(crate) enum PlainWrite {
+    Tcp(OwnedWriteHalf),
+    Memory(memory::WriteHalf),
+}
+
+impl PlainWrite {
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room, else those of the connection.
+    pub(crate) fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            PlainWrite::Tcp(half) => half.try_write(octets),
+            PlainWrite::Memory(half) => half.try_write(octets),
+        }
+    }
+
+    /// The same for several pieces, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    #[cfg(feature = "tls")]
+    pub(super) fn try_write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            PlainWrite::Tcp(half) => half.try_write_vectored(pieces),
+            PlainWrite::Memory(half) => {
+                let first = pieces.iter().find(|piece| !piece.is_empty());
+                first.map_or(Ok(0), |piece| half.try_write(piece))
+            }
+        }
+    }
+
+    /// Waits until a write is worth trying. It may give `WouldBlock` all the same, if somebody else
+    /// was faster.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            PlainWrite::Tcp(half) => half.writable().await,
+            PlainWrite::Memory(half) => {
+                half.writable().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Drops it without sending the end of the stream, which goes out when the other half is
+    /// dropped, too.
+    pub(crate) fn forget(self) {
+        match self {
+            PlainWrite::Tcp(half) => half.forget(),
+            PlainWrite::Memory(half) => half.forget(),
+        }
+    }
+}
