@@ -85,6 +85,14 @@ pub struct Config {
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
+    /// The most octets that all other nodes together may make the node hold (`max_memory`): parts
+    /// of messages that have not come whole, what waits to be sent to them, their part of the
+    /// database and of the groups; 512 MiB. A node may hold no more of it than is free then, so a
+    /// single one at most half.
+    pub max_memory: usize,
+    /// The most nodes that others can have this one try to reach, those that it has links to
+    /// included (`max_nodes`); 10,000.
+    pub max_nodes: usize,
     /// The most connections that were accepted and have proved nothing yet (`max_handshakes`);
     /// 1024. When one more comes, another one ends: of the host with the most of them, and rather
     /// one that has not greeted.
@@ -140,6 +148,8 @@ impl Default for Config {
             max_depth: 512,
             max_queue: 64 << 20,
             max_mailbox: 1_000_000,
+            max_memory: 512 << 20,
+            max_nodes: 10_000,
             max_handshakes: 1024,
             greeting_timeout: Duration::from_secs(10),
             max_hops: 1000,
@@ -228,6 +238,8 @@ impl Config {
                 "max_depth" => config.max_depth = read.count()?,
                 "max_queue" => config.max_queue = read.count()?,
                 "max_mailbox" => config.max_mailbox = read.count()?,
+                "max_memory" => config.max_memory = read.count()?,
+                "max_nodes" => config.max_nodes = read.count()?,
                 "max_handshakes" => config.max_handshakes = read.count()?,
                 "greeting_timeout" => config.greeting_timeout = read.seconds()?,
                 "max_hops" => config.max_hops = read.count()?,

@@ -26,6 +26,8 @@ pub(crate) struct Groups {
     members: BTreeMap<String, Arc<BTreeSet<PortId>>>,
     /// What each [`Source`] says.
     said: [BTreeMap<String, BTreeSet<PortId>>; 2],
+    /// How much memory each node's part of the gossip takes, in octets.
+    held: BTreeMap<NodeId, usize>,
     /// The members that are ports of ours, in the order of registration.
     local: BTreeMap<String, Vec<PortId>>,
     /// The groups that somebody follows, and those of them whose members have changed.
@@ -33,7 +35,17 @@ pub(crate) struct Groups {
     changed: BTreeSet<String>,
 }
 
+/// What a member costs, about: all that is kept for a group with a single one.
+pub(crate) fn cost(group: &str, port: &PortId) -> usize {
+    3 * group.len() + 2 * port.as_str().len() + 700
+}
+
 impl Groups {
+    /// How much memory the members take that are on a node, as far as gossip knows them, in octets.
+    pub(crate) fn held_by(&self, node: &NodeId) -> usize {
+        self.held.get(node).copied().unwrap_or_default()
+    }
+
     pub(crate) fn members(&self, group: &str) -> Vec<PortId> {
         let members = self.members.get(group);
         members
@@ -89,9 +101,21 @@ impl Groups {
             .entry(group.to_owned())
             .or_default();
         for port in &remove {
-            said.remove(port);
+            if said.remove(port) && source == Source::Gossip {
+                let node = NodeId::new(port.node());
+                if let Some(held) = self.held.get_mut(&node) {
+                    *held -= cost(group, port);
+                    if *held == 0 {
+                        self.held.remove(&node);
+                    }
+                }
+            }
         }
-        said.extend(add.iter().cloned());
+        for port in &add {
+            if said.insert(port.clone()) && source == Source::Gossip {
+                *self.held.entry(NodeId::new(port.node())).or_default() += cost(group, port);
+            }
+        }
         if said.is_empty() {
             self.said[source as usize].remove(group);
         }
@@ -186,6 +210,8 @@ mod tests {
                     }
                 }
                 groups.change(source, "g", added, removed);
+                let all: usize = said[0].iter().map(|port| cost("g", port)).sum();
+                prop_assert_eq!(groups.held_by(&NodeId::new("n")), all);
                 let after: BTreeSet<PortId> = said.iter().flatten().cloned().collect();
                 prop_assert_eq!(groups.members("g"), after.iter().cloned().collect::<Vec<_>>());
                 let change = (before != after).then(|| ("g".to_owned(), Arc::new(after)));

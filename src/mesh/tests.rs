@@ -361,6 +361,35 @@ fn a_seed_that_is_ourselves_is_told_and_forgotten() {
 }
 
 #[test]
+fn a_node_has_no_more_in_groups_than_there_is_room() {
+    let mut state = state(false);
+    up(&mut state, "b", Generation::Gen1b);
+    let b = NodeId::new("b");
+    let group = |n: usize| (format!("g{n}"), vec![b.port("p")]);
+    state.room = 100_000;
+    let many = (0..100_000).map(group).collect();
+    let effects = state.handle(Input::Gossip(b.clone(), Gossip::Set(many)));
+    let held = state.groups.held_by(&b);
+    assert!((99_000..=100_000).contains(&held), "{held}");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Log(2, _)))
+    );
+    // Another one is not concerned, and everything goes with the node.
+    up(&mut state, "c", Generation::Gen1b);
+    state.room = 100_000;
+    let one = [("h".to_owned(), vec![NodeId::new("c").port("p")])].into();
+    state.handle(Input::Gossip(NodeId::new("c"), Gossip::Set(one)));
+    assert_eq!(state.groups.members("h").len(), 1);
+    state.handle(Input::Down(b.clone()));
+    assert_eq!(
+        (state.groups.held_by(&b), state.groups.names().len()),
+        (0, 1)
+    );
+}
+
+#[test]
 fn who_only_claims_to_be_a_node_is_looked_at_again() {
     let mut state = state(false);
     let seed = |evidence| Input::SeedIs("s1".into(), NodeId::new("b"), Generation::Gen2, evidence);

@@ -38,6 +38,17 @@ pub enum LinkError {
     /// Nothing came from the peer for the whole time-out that it announced.
     #[error("nothing received for {0:?}, the time-out that the peer announced")]
     Silent(Duration),
+    /// What the peer has sent of a message would take too much memory.
+    #[error(
+        "{held} octets of a message that is not complete are more than its share of the {most} \
+         (max_memory) that all nodes have"
+    )]
+    Memory {
+        /// What the message takes by now, in octets.
+        held: usize,
+        /// What all peers may take together, in octets.
+        most: usize,
+    },
     /// The address can't be parsed.
     #[error("not a resolved address")]
     BadAddress,
@@ -72,7 +83,9 @@ impl LinkError {
             LinkError::Handshake(error) => error.blame(),
             #[cfg(feature = "tls")]
             LinkError::Tls(error) => error.blame(),
-            LinkError::Framing(_) | LinkError::HandshakeTimeout(_) => Blame::Peer,
+            LinkError::Framing(_) | LinkError::HandshakeTimeout(_) | LinkError::Memory { .. } => {
+                Blame::Peer
+            }
             LinkError::BadAddress => Blame::Incompatible,
             _ => Blame::Network,
         }

@@ -49,6 +49,11 @@ impl Intake {
         std::mem::take(&mut self.rest)
     }
 
+    /// How much memory is kept with the link, in octets.
+    pub(crate) fn held(&self) -> usize {
+        self.rest.capacity()
+    }
+
     /// Waits for input. Gives what was [kept](Self::keep) with the new octets behind it, and how
     /// many these are: none at the end of the stream.
     pub(crate) async fn fill(

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::code::{self, Outcome};
 use super::control::Control;
 use super::funcs::{self, Functions};
+use super::held::Memory;
 use super::limits::Met;
 use super::link::{Admission, Peers, accept_loop};
 use super::random::Random;
@@ -78,6 +79,8 @@ pub(crate) fn build(
         },
         max_queue: config.max_queue,
         max_mailbox: config.max_mailbox,
+        max_memory: config.max_memory,
+        max_nodes: config.max_nodes,
         max_handshakes: config.max_handshakes,
         greeting_timeout: config.greeting_timeout,
         max_hops: config.max_hops,
@@ -181,6 +184,7 @@ fn assemble(
     let remote_cookie = alnumbits(&random.octets::<12>());
     let gossip = alnumbits(&random.octets::<9>());
     let stop = CancellationToken::new();
+    let memory = Memory::new(settings.max_memory);
     let inner = Arc::new(Inner {
         id: id.clone(),
         runtime: Handle::current(),
@@ -189,7 +193,8 @@ fn assemble(
         limits: Met::default(),
         handshake: Arc::new(handshake),
         ports: Ports::new(own_cookie, remote_cookie),
-        peers: Peers::default(),
+        peers: Peers::new(memory.clone()),
+        memory,
         functions: Functions::default(),
         control: Control::new(id, gossip, mesh, &random),
         listeners: RwLock::default(),

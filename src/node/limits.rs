@@ -37,6 +37,10 @@ limits! {
     Queue = "max_queue",
     /// Too much waits in a port.
     Mailbox = "max_mailbox",
+    /// A node would make us hold more than its share.
+    Memory = "max_memory",
+    /// A node had us send to more nodes that there is no link to.
+    Nodes = "max_nodes",
     /// A connection that had proved nothing gave way to another one.
     Handshakes = "max_handshakes",
     /// A message was sent on within the node too often.
@@ -64,6 +68,7 @@ impl Met {
         match error {
             LinkError::Framing(FramingError::TooLong { .. }) => self.met(Limit::Message),
             LinkError::Framing(FramingError::TooDeep { .. }) => self.met(Limit::Depth),
+            LinkError::Memory { .. } => self.met(Limit::Memory),
             _ => {}
         }
     }

@@ -35,6 +35,7 @@ mod fast_path;
 mod funcs;
 mod groups;
 mod handler;
+mod held;
 mod jobs;
 mod limits;
 pub(crate) mod link;
@@ -90,6 +91,7 @@ use crate::proto::message::{EncodeError, encode_in, encode_local};
 use crate::proto::{Framing, Message, NodeId, PortId, Reason};
 use control::Control;
 use funcs::Functions;
+use held::Memory;
 use jobs::Job;
 use limits::Met;
 use link::{Admission, Outcome, Peer, Peers, Retired};
@@ -143,6 +145,8 @@ pub(crate) struct Inner {
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,
+    /// What other nodes make this one hold.
+    pub(crate) memory: Arc<Memory>,
     pub(crate) functions: Functions,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,

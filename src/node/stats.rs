@@ -42,6 +42,9 @@ pub struct NodeStats {
     pub groups: usize,
     /// The links, sorted by node.
     pub links: Vec<LinkStats>,
+    /// Octets that other nodes make this one hold, of the setting `max_memory`.
+    #[serde(default)]
+    pub held_octets: usize,
     /// How many connections were accepted and have proved nothing yet.
     #[serde(default)]
     pub unproved: usize,
@@ -84,6 +87,10 @@ pub struct LinkStats {
     pub received_octets: u64,
     /// Octets that wait to be written.
     pub queued_octets: usize,
+    /// Octets that the node makes this one hold, those that wait to be written included; in steps
+    /// of 64 KiB.
+    #[serde(default)]
+    pub held_octets: usize,
     /// How often a link to the node had to be made again.
     pub reconnects: u64,
 }
@@ -113,6 +120,7 @@ impl Node {
             ports: self.port_count(),
             groups: self.groups().len(),
             links,
+            held_octets: self.inner().memory.used(),
             unproved: self.inner().admission.unproved(),
             limits: self.inner().limits.all(),
         }

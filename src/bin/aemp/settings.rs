@@ -115,6 +115,8 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_name", Kind::Scalar, "", "the number of octets"),
     ("max_reason", Kind::Scalar, "", "the number of octets"),
     ("max_request", Kind::Scalar, "", "the number of octets"),
+    ("max_memory", Kind::Scalar, "", "the number of octets"),
+    ("max_nodes", Kind::Scalar, "", "the number of nodes"),
     (
         "max_handshakes",
         Kind::Scalar,

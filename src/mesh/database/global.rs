@@ -28,6 +28,13 @@ struct Shard {
     slave: bool,
     /// The families that it monitors.
     monitors: BTreeSet<String>,
+    /// How much memory these take, in octets.
+    monitors_held: usize,
+}
+
+/// What it takes to monitor a family: its name exists twice.
+fn cost_of_monitor(family: &str) -> usize {
+    2 * family.len() + 256
 }
 
 struct Entry {
@@ -55,6 +62,12 @@ impl Global {
     /// Everything that a node holds.
     pub(super) fn all_held(&self, node: &NodeId) -> Option<&Families> {
         Some(self.shards.get(node)?.db.families())
+    }
+
+    /// How much memory it takes what a node told us, and what it monitors, in octets.
+    pub(super) fn held_by(&self, node: &NodeId) -> usize {
+        let held = |shard: &Shard| shard.db.held() + shard.monitors_held;
+        self.shards.get(node).map_or(0, held)
     }
 
     pub(super) fn value(&self, family: &str, key: &str) -> Option<&Val> {
@@ -203,10 +216,14 @@ impl Global {
     pub(super) fn monitor(&mut self, node: &NodeId, family: &str, limits: Option<&Limits>) -> bool {
         let shard = self.shards.entry(node.clone()).or_default();
         if !shard.monitors.contains(family) {
-            if limits.is_some_and(|limits| shard.monitors.len() >= limits.monitors) {
+            let cost = cost_of_monitor(family);
+            let too_much =
+                |limits: &Limits| shard.monitors.len() >= limits.monitors || cost > limits.room;
+            if limits.is_some_and(too_much) {
                 return false;
             }
             shard.monitors.insert(family.to_owned());
+            shard.monitors_held += cost;
         }
         let monitors = self.monitors.entry(family.to_owned()).or_default();
         monitors.insert(node.clone());
@@ -215,14 +232,19 @@ impl Global {
 
     pub(super) fn unmonitor(&mut self, node: &NodeId, family: &str) {
         if let Some(shard) = self.shards.get_mut(node) {
-            shard.monitors.remove(family);
+            if shard.monitors.remove(family) {
+                shard.monitors_held -= cost_of_monitor(family);
+            }
         }
         self.remove_monitor(node, family);
     }
 
     pub(super) fn unmonitor_all(&mut self, node: &NodeId) {
         let shard = self.shards.get_mut(node);
-        let monitors = shard.map(|shard| std::mem::take(&mut shard.monitors));
+        let monitors = shard.map(|shard| {
+            shard.monitors_held = 0;
+            std::mem::take(&mut shard.monitors)
+        });
         for family in monitors.unwrap_or_default() {
             self.remove_monitor(node, &family);
         }

@@ -135,6 +135,17 @@ impl State {
         }
     }
 
+    /// How much memory it takes what a node told us, in octets.
+    pub(crate) fn held_by(&self, node: &NodeId) -> usize {
+        let global = self.global.as_ref();
+        global.map_or(0, |global| global.held_by(node))
+    }
+
+    /// With the next request of a node that may grow by so many octets.
+    pub(crate) fn make_room(&mut self, octets: usize) {
+        self.config.limits.room = octets;
+    }
+
     fn is_seed(&mut self, node: &NodeId) {
         let Some(peer) = self.peers.get_mut(node) else {
             return;

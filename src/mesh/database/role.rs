@@ -116,7 +116,11 @@ impl State {
             return;
         };
         let limits = (*node != self.own).then_some(&self.config.limits);
+        let before = global.held_by(node);
         let told = global.update(node, &family, set, del, limits);
+        let grown = global.held_by(node).saturating_sub(before);
+        let room = &mut self.config.limits.room;
+        *room = room.saturating_sub(grown);
         self.keepalive.dirty |= matches!(&*family, GLOBALS | LISTENERS | STAND_INS);
         if told.refused {
             let what =

@@ -20,6 +20,9 @@ pub(crate) struct Limits {
     pub(crate) octets: usize,
     /// Families that a node monitors at us. Default: 100,000.
     pub(crate) monitors: usize,
+    /// Octets, as [`Global::held_by`](super::global::Global::held_by) counts them, by which that
+    /// may still grow: it is set before each request, and what a request adds is taken off.
+    pub(crate) room: usize,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             keys: 1_000_000,
             octets: 256 << 20,
             monitors: 100_000,
+            room: usize::MAX,
         }
     }
 }
@@ -67,7 +71,16 @@ impl Db {
                 None => keys += 1,
             }
         }
-        set.is_empty() || (keys <= limits.keys && octets <= limits.octets)
+        let growth = octets.saturating_sub(self.octets);
+        set.is_empty()
+            || (keys <= limits.keys
+                && octets <= limits.octets
+                && growth.saturating_mul(COPIES) <= limits.room)
+    }
+
+    /// How much memory it takes, and the merged database with it.
+    pub(super) fn held(&self) -> usize {
+        self.octets.saturating_mul(COPIES)
     }
 
     /// Sets a key; the value that it had.
@@ -101,6 +114,9 @@ impl Db {
         Some(old)
     }
 }
+
+/// The keys exist here and in the merged database.
+const COPIES: usize = 2;
 
 /// What a family costs besides its keys.
 fn cost_of_name(family: &str) -> usize {
@@ -157,6 +173,11 @@ mod tests {
         let set = |text| Family::from([("b".to_owned(), json!(text).into())]);
         assert!(db.fits(&octets, "f", &set("1234")));
         assert!(!db.fits(&octets, "f", &set("12345")));
+        // Nor beyond what there is room for, twice: here and merged.
+        let room = |room| Limits { room, ..limits };
+        let growth = 2 * cost("b", &json!("1234").into());
+        assert!(db.fits(&room(growth), "f", &set("1234")));
+        assert!(!db.fits(&room(growth - 1), "f", &set("1234")));
         // What is replaced makes room.
         db.set("f", "b", json!("1234").into());
         assert!(db.fits(&octets, "f", &set("1234")));

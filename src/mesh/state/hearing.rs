@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::gossip::{Gossip, MAX_HEARSAY};
 use super::known::State;
 use super::terms::{Effect, Timer};
-use crate::mesh::groups::{Membership, Source};
+use crate::mesh::groups::{self, Membership, Source};
 use crate::mesh::line::line;
 use crate::proto::{Generation, NodeId, PortId, clip};
 
@@ -44,7 +44,7 @@ impl State {
             Gossip::Set(map) => {
                 for (group, mut ports) in map {
                     ports.retain(|port| port.node() == from.as_str());
-                    self.groups.change(Source::Gossip, &group, ports, vec![]);
+                    self.join(from, &group, ports);
                 }
             }
             Gossip::Reg(membership, pair) => {
@@ -60,7 +60,7 @@ impl State {
                     return; // a node speaks for its own ports only
                 }
                 match membership {
-                    Membership::Begins => self.groups.change(Source::Gossip, &group, port, vec![]),
+                    Membership::Begins => self.join(from, &group, port),
                     Membership::Ends => self.groups.change(Source::Gossip, &group, vec![], port),
                 }
             }
@@ -79,6 +79,25 @@ impl State {
                 }
             }
         }
+    }
+
+    /// A node's ports are members of a group, as far as there is room.
+    fn join(&mut self, from: &NodeId, group: &str, mut ports: Vec<PortId>) {
+        let (before, mut room) = (ports.len(), self.room);
+        ports.retain(|port| {
+            let left = room.checked_sub(groups::cost(group, port));
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
+        if ports.len() < before {
+            let group = clip(group, 99);
+            let what = line!(from, group: "{from} has more ports in the group {group} than we want to hold.");
+            self.log(2, what);
+        }
+        let held = self.groups.held_by(from);
+        self.groups.change(Source::Gossip, group, ports, vec![]);
+        let grown = self.groups.held_by(from).saturating_sub(held);
+        self.room = self.room.saturating_sub(grown);
     }
 
     pub(super) fn told_of(&mut self, from: &NodeId, map: BTreeMap<NodeId, Vec<String>>) {

@@ -52,6 +52,9 @@ pub(crate) struct State {
     pub(super) name: Box<dyn FnMut() -> String + Send>,
     pub(super) random: Box<dyn FnMut() -> f64 + Send>,
     pub(super) effects: Vec<Effect>,
+    /// By how many octets a node's part of the groups may still grow: it is set before each
+    /// message, and what that adds is taken off.
+    pub(crate) room: usize,
     /// The stand-ins of our bridge, by their generation.
     pub(super) vouched: BTreeMap<(NodeId, u32), Vec<String>>,
 }
@@ -75,6 +78,7 @@ impl State {
             name,
             random,
             effects: Vec::new(),
+            room: usize::MAX,
             vouched: BTreeMap::new(),
         }
     }

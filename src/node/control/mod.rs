@@ -9,7 +9,7 @@ mod effects;
 mod groups;
 mod questions;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use crate::mesh::reading::Unread;
 use crate::mesh::state::{self, Connect, Evidence, Input, State};
 use crate::mesh::{Seen, database as db};
 use crate::node::Inner;
+use crate::node::held::{Level, STEP};
 use crate::node::limits::Limit;
 use crate::node::random::Random;
 use crate::proto::generation::Generations;
@@ -42,6 +43,8 @@ struct Rules {
     questions: Questions,
     followers: Followers,
     seen: ForBridge,
+    /// What is kept of what the nodes said, if it is worth counting.
+    held: HashMap<NodeId, Level>,
 }
 
 /// What a bridge is to hear of the database, in order. It is told without any lock.
@@ -97,6 +100,7 @@ impl Control {
             questions: Questions::default(),
             followers: Followers::default(),
             seen: ForBridge::default(),
+            held: HashMap::new(),
         }))
     }
 
@@ -108,6 +112,28 @@ impl Control {
     /// The same for the database.
     fn database(&self, node: &Arc<Inner>, input: db::Input) {
         self.0.lock().database(node, input);
+    }
+
+    /// Has a node say something that is kept, as far as there is room in its account.
+    fn held(&self, node: &Arc<Inner>, from: &NodeId, say: impl FnOnce(&mut Rules)) {
+        let Some(peer) = node.peers.get(from.as_str()) else {
+            return; // its link is lost
+        };
+        let mut state = self.0.lock();
+        let room = peer.account.room();
+        state.gossip.room = room;
+        state.database.make_room(room);
+        say(&mut state);
+        let now = state.gossip.groups.held_by(from) + state.database.held_by(from);
+        match state.held.get_mut(from) {
+            Some(level) => level.force(now),
+            None if now >= STEP => {
+                let mut level = peer.account.level();
+                level.force(now);
+                state.held.insert(from.clone(), level);
+            }
+            None => {}
+        }
     }
 
     pub(crate) fn node_up(&self, node: &Arc<Inner>, id: &NodeId) {
@@ -144,17 +170,20 @@ impl Control {
         let mut state = self.0.lock();
         state.input(node, Input::Down(id.clone()));
         state.database(node, db::Input::Down(id.clone()));
+        state.held.remove(id);
     }
 
     /// A peer said something to the port that it spawned here.
     pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
         match state::Gossip::parse(message, node.settings.bounds()) {
             Ok(Some(gossip)) => {
-                if let Some(observer) = node.observer.get() {
-                    self.input(node, Input::Gossip(from.clone(), gossip.clone()));
+                let observer = node.observer.get();
+                let seen = observer.map(|observer| (observer, gossip.clone()));
+                self.held(node, from, |state| {
+                    state.input(node, Input::Gossip(from.clone(), gossip));
+                });
+                if let Some((observer, gossip)) = seen {
                     observer.gossip(node, from, gossip);
-                } else {
-                    self.input(node, Input::Gossip(from.clone(), gossip));
                 }
             }
             Ok(None) => {}
@@ -199,7 +228,9 @@ impl Control {
                 }
             }
             _ if is_stand_in => {}
-            request => self.database(node, db::Input::Request(from.clone(), request)),
+            request => self.held(node, from, |state| {
+                state.database(node, db::Input::Request(from.clone(), request));
+            }),
         }
         Ok(true)
     }

@@ -61,6 +61,8 @@ impl Peer {
     ) {
         let reason = Reason::transport_error(self.id.as_str(), text);
         let effects = state.rules.lose(which, reason, node.next_serial());
+        let unwritten = state.rules.unwritten();
+        state.queue.force(unwritten);
         self.carry_out(node, state, effects);
     }
 

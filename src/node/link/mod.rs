@@ -35,6 +35,7 @@ pub(crate) use admission::{Admission, accept_loop, dial_seed};
 pub(crate) use table::Peers;
 
 use super::Inner;
+use super::held::{Account, Level};
 use super::jobs;
 use super::limits::Limit;
 use super::monitor::{self, Action};
@@ -52,6 +53,8 @@ use end::End;
 /// Another node.
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
+    /// What it makes us hold.
+    pub(crate) account: Arc<Account>,
     state: Mutex<State>,
     /// Tells who waits that something has changed.
     change: Notify,
@@ -66,6 +69,8 @@ struct State {
     link: Option<Arc<Link>>,
     /// The attempt that the rules speak of.
     attempt: Option<Arc<Attempt>>,
+    /// What is not written yet.
+    queue: Level,
 }
 
 /// A connection that messages flow on.
@@ -145,14 +150,16 @@ pub(crate) enum Outcome {
 }
 
 impl Peer {
-    pub(crate) fn new(id: NodeId, life: u64) -> Self {
+    pub(crate) fn new(id: NodeId, life: u64, account: Arc<Account>) -> Self {
         Peer {
             id,
             state: Mutex::new(State {
                 rules: Peering::new(life),
                 link: None,
                 attempt: None,
+                queue: account.level(),
             }),
+            account,
             change: Notify::new(),
             framing: AtomicU8::new(Framing::Json as u8),
         }
@@ -198,6 +205,7 @@ impl Peer {
             received: count(&link.traffic.received),
             received_octets: count(&link.traffic.received_octets),
             queued_octets: state.rules.unwritten(),
+            held_octets: self.account.used(),
             reconnects: state.rules.reconnects(),
         })
     }
@@ -371,13 +379,23 @@ impl Peer {
     fn follow_up(
         self: &Arc<Self>,
         node: &Arc<Inner>,
-        state: parking_lot::MutexGuard<'_, State>,
+        mut state: parking_lot::MutexGuard<'_, State>,
         wake: Wake,
     ) {
-        if state.rules.unwritten() > node.settings.max_queue {
+        let unwritten = state.rules.unwritten();
+        if unwritten > node.settings.max_queue {
             let limit = node.settings.max_queue;
             node.limits.met(Limit::Queue);
             let text = format!("more than {limit} octets are waiting to be sent");
+            return self.lose(node, state, Which::Everything, &text);
+        }
+        if state.queue.set(unwritten).is_err() {
+            node.limits.met(Limit::Memory);
+            let most = node.memory.most();
+            let text = format!(
+                "{unwritten} octets are waiting to be sent, more than its share of the {most} \
+                 (max_memory) that all nodes have"
+            );
             return self.lose(node, state, Which::Everything, &text);
         }
         match wake {
@@ -412,6 +430,7 @@ impl Peer {
             rules: Peering::retired(0),
             link: None,
             attempt: None,
+            queue: self.account.level(),
         };
         let held = std::mem::replace(&mut *state, gone);
         drop(state);

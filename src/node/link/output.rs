@@ -83,6 +83,8 @@ impl Peer {
         let outbox = state.rules.outbox();
         let before = outbox.in_flight();
         let taken = outbox.take(buffer);
+        let unwritten = state.rules.unwritten();
+        state.queue.force(unwritten);
         drop(state);
         if before > 0 || taken == Taken::Octets {
             self.change.notify_waiters();
@@ -123,6 +125,8 @@ impl Peer {
             return;
         };
         let wake = state.rules.outbox().end_flush(taken, written);
+        let unwritten = state.rules.unwritten();
+        state.queue.force(unwritten);
         drop(state);
         let sent_octets = &link.traffic.sent_octets;
         sent_octets.fetch_add(written as u64, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use super::writer::{self, Writer};
 use super::{Link, Peer};
 use crate::log::{LINE, Shown, log_at};
 use crate::net::{Intake, LinkError, ReadHalf, Stream};
+use crate::node::held::{Full, Level};
 use crate::node::{FastPath, Inner, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
@@ -46,6 +47,7 @@ pub(super) fn start(
         link: link.clone(),
         incoming: Incoming::new(link.recv_framing, node.settings.limits),
         intake: Intake::new(&rest),
+        input: peer.account.level(),
         large: 0,
     };
     let write = Arc::new(write);
@@ -68,6 +70,8 @@ struct Reader {
     link: Arc<Link>,
     incoming: Incoming,
     intake: Intake,
+    /// What the intake holds of a message that is not complete.
+    input: Level,
     /// So many messages more are expected to be [`LARGE`].
     large: u32,
 }
@@ -117,6 +121,13 @@ impl Reader {
             let handed_out = self.hand_out_all(&mut block);
             self.intake.keep(block);
             handed_out?;
+            self.input.set(self.intake.held()).map_err(|Full| {
+                let held = self.intake.held();
+                LinkError::Memory {
+                    held,
+                    most: self.node.memory.most(),
+                }
+            })?;
             self.wait_for_other_side().await;
             let fill = self.intake.fill(socket);
             let (filled, read) = match silence {

@@ -6,6 +6,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::Peer;
+use crate::node::held::Memory;
 use crate::proto::NodeId;
 
 /// A thread may remember a peer for the next message, beyond the end of the node: what the peer
@@ -18,12 +19,27 @@ impl Drop for Peers {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct Peers(DashMap<Box<str>, Arc<Peer>, RandomState>);
+pub(crate) struct Peers {
+    table: DashMap<Box<str>, Arc<Peer>, RandomState>,
+    /// What they all may make us hold.
+    memory: Arc<Memory>,
+}
 
 impl Peers {
+    pub(crate) fn new(memory: Arc<Memory>) -> Self {
+        Peers {
+            table: DashMap::default(),
+            memory,
+        }
+    }
+
+    /// How many there are: those that we have links to, and those that we try to reach.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Peer>> {
-        self.0.get(id).map(|peer| peer.clone())
+        self.table.get(id).map(|peer| peer.clone())
     }
 
     /// The peer of this ID, which is new if there was none: `life` gives the number of its first
@@ -32,21 +48,21 @@ impl Peers {
         if let Some(peer) = self.get(id) {
             return peer;
         }
-        let entry = self.0.entry(id.into());
-        let add = || Arc::new(Peer::new(NodeId::new(id), life()));
+        let entry = self.table.entry(id.into());
+        let add = || Arc::new(Peer::new(NodeId::new(id), life(), self.memory.account()));
         entry.or_insert_with(add).clone()
     }
 
     /// Drops a peer that holds nothing any more.
     pub(crate) fn forget(&self, peer: &Arc<Peer>) {
-        self.0.remove_if(peer.id.as_str(), |_, present| {
+        self.table.remove_if(peer.id.as_str(), |_, present| {
             Arc::ptr_eq(present, peer) && peer.retire()
         });
     }
 
     /// All of them, sorted by ID.
     pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
-        let mut all: Vec<Arc<Peer>> = self.0.iter().map(|peer| peer.clone()).collect();
+        let mut all: Vec<Arc<Peer>> = self.table.iter().map(|peer| peer.clone()).collect();
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all
     }

@@ -161,7 +161,16 @@ pub(super) fn forward(node: &Arc<Inner>, message: &Message) -> Sending {
     if is_own_node_port(node, &port) {
         return Ok(Onward::Part(message));
     }
-    node.hand_on(&port, message)?;
+    hand_on(node, &port, message)
+}
+
+/// Sends it to a port, unless that is on one node too many that we would have to look for.
+fn hand_on(node: &Arc<Inner>, port: &PortId, message: Message) -> Sending {
+    let most = node.settings.max_nodes;
+    if !node.is_local(port) && node.peers.len() >= most && node.peers.get(port.node()).is_none() {
+        return Err(RequestError::TooManyNodes(most));
+    }
+    node.hand_on(port, message)?;
     Ok(Onward::Nothing)
 }
 
@@ -195,8 +204,7 @@ fn reply<T: Serialize>(node: &Arc<Inner>, to: &Message, values: &[T]) -> Sending
     if is_own_node_port(node, &port) {
         return Ok(Onward::Made(message));
     }
-    node.hand_on(&port, message)?;
-    Ok(Onward::Nothing)
+    hand_on(node, &port, message)
 }
 
 /// Sends a list that others have chosen, if that is for a port: see [`onward`](super::onward).

@@ -41,6 +41,9 @@ pub(crate) enum RequestError {
     /// The reply is a list that others have chosen, and would go to a node port.
     #[error("a list of nodes is no reply for a node port")]
     ListForNodePort,
+    /// A message is for a node that we would have to look for, and there are so many already.
+    #[error("there are links to, or attempts to reach, {0} nodes already (max_nodes)")]
+    TooManyNodes(usize),
     /// The request is about the database and can't be read.
     #[error("{0}")]
     Database(String),
@@ -74,8 +77,10 @@ impl RequestError {
 
     /// Counts it if it is that a limit was met.
     pub(super) fn count(&self, node: &Inner) {
-        if let RequestError::LongName(..) = self {
-            node.limits.met(Limit::Name);
+        match self {
+            RequestError::LongName(..) => node.limits.met(Limit::Name),
+            RequestError::TooManyNodes(_) => node.limits.met(Limit::Nodes),
+            _ => {}
         }
     }
 
@@ -94,6 +99,7 @@ impl RequestError {
             | RequestError::LongName(..)
             | RequestError::TooManyHops(_)
             | RequestError::ListForNodePort
+            | RequestError::TooManyNodes(_)
             | RequestError::Database(_) => Blame::Peer,
         };
         match source {

@@ -8,6 +8,7 @@ fn a_peer_can_make_us_hold_only_so_much() {
         keys: 3,
         octets: 2000,
         monitors: 2,
+        ..Limits::default()
     };
     let mut state = limited("s", limits);
     state.handle(Input::BecomeGlobal);
