@@ -92,8 +92,9 @@ pub struct Config {
     /// The most octets of a reason that another node gives; what is longer is cut (`max_reason`);
     /// 65,536.
     pub max_reason: usize,
-    /// The most octets of a message about the mesh or the database, and of what is made of it
-    /// (`max_request`); 16 MiB.
+    /// The most octets of a message about the mesh or the database (`max_request`); 16 MiB. What is
+    /// kept of it may take twice as many, where each key and each value counts as 64 octets besides
+    /// its own.
     pub max_request: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,
