@@ -9,6 +9,7 @@ pub(crate) mod groups;
 pub(crate) mod line;
 mod seeds;
 pub(crate) mod state;
+pub(crate) mod told;
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ limits! {
     Queue = "max_queue",
     /// Too much waits in a port.
     Mailbox = "max_mailbox",
+    /// A connection waited for others to be made, or a node that was told of was not to be waited for.
+    Dials = "max_dials",
 }
 
 /// How often each limit of a node was met.

@@ -110,6 +110,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_depth", Kind::Scalar, "", "the number of levels"),
     ("max_queue", Kind::Scalar, "", "the number of octets"),
     ("max_mailbox", Kind::Scalar, "", "the number of messages"),
+    ("max_dials", Kind::Scalar, "", "the number of connections"),
     (
         "max_log_lines",
         Kind::Scalar,
