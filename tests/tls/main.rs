@@ -4,6 +4,7 @@
 mod certs;
 mod path;
 mod peer;
+mod recording;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;

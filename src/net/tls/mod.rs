@@ -1,8 +1,8 @@
 //! TLS as nodes of AnyEvent::MP use it (PROTOCOL.md, "TLS").
 //!
 //! The nodes of a network share one PEM file with a key and certificates. It is the identity of
-//! each of them, and it is all that they trust: who shows a certificate of that file, or one that is
-//! issued by one, is let in. Both sides show theirs. Names in certificates mean nothing.
+//! each of them, and it is all that they trust: who shows a certificate of that file, or one that
+//! is issued by one, is let in. Both sides show theirs. Names in certificates mean nothing.
 //!
 //! | file | what it does |
 //! |---|---|

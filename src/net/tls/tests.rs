@@ -133,28 +133,41 @@ fn all(verdict: Result<(), CertificateFault>) -> [Result<(), CertificateFault>; 
 
 #[test]
 fn a_certificate_of_the_pem_is_trusted_and_others_are_not() {
-    let (own, other) = (
-        Made::self_signed(ca("AnyEvent::MP")),
-        Made::self_signed(ca("AnyEvent::MP")),
-    );
+    let gencert = || {
+        let mut params = ca("AnyEvent::MP");
+        params.use_authority_key_identifier_extension = true;
+        Made::self_signed(params)
+    };
+    let (own, other) = (gencert(), gencert());
+    let unknown = || Err(CertificateFault::UnknownIssuer);
     both("gencert's", (&own, &[], &[&own]), all(Ok(())));
     both("one of two", (&own, &[], &[&other, &own]), all(Ok(())));
-    // The name is the same, the key is not: there is an issuer of that name, who did not sign it.
-    both(
-        "another of that name",
-        (&other, &[], &[&own]),
-        all(Err(CertificateFault::BadSignature)),
-    );
+    // The names are the same, the keys are not.
+    both("another one", (&other, &[], &[&own]), all(unknown()));
     both(
         "shown does not help",
         (&other, &[&other], &[&own]),
-        all(Err(CertificateFault::BadSignature)),
+        all(unknown()),
+    );
+    let unmarked = [Made::self_signed(ca("same")), Made::self_signed(ca("same"))];
+    let [first, second] = &unmarked;
+    both(
+        "without marks of their keys",
+        (second, &[], &[first]),
+        all(unknown()),
+    );
+    let forged = Made::issued(params("forged"), second);
+    let bad = Err(CertificateFault::BadSignature);
+    both(
+        "signed by another of the name",
+        (&forged, &[], &[first]),
+        all(bad),
     );
     let stranger = Made::self_signed(ca("stranger"));
     both(
         "a stranger",
         (&stranger, &[&stranger], &[&own]),
-        all(Err(CertificateFault::UnknownIssuer)),
+        all(unknown()),
     );
     let plain = Made::self_signed(params("no CA at all"));
     both(
