@@ -2,6 +2,7 @@
 #![cfg(feature = "tls")]
 
 mod certs;
+mod command;
 mod path;
 mod peer;
 mod recording;

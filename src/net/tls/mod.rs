@@ -6,14 +6,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`info`] | what is known of the TLS of a link |
-//! | [`error`] | why TLS failed, why a `cert` can't be used |
-//! | [`certificate`] | certificates: who, until when, and their fingerprints |
-//! | [`identity`] | reads the PEM file |
-//! | [`chain`] | the rule: whether a certificate is to be trusted |
-//! | [`verifier`] | the same for rustls |
-//! | [`context`] | the settings of rustls, which may change while a node runs |
-//! | [`session`] | a stream through TLS, and its halves |
+//! | `info` | what is known of the TLS of a link |
+//! | `error` | why TLS failed, why a `cert` can't be used |
+//! | `certificate` | certificates: who, until when, and their fingerprints |
+//! | `identity` | reads the PEM file |
+//! | `chain` | the rule: whether a certificate is to be trusted |
+//! | `verifier` | the same for rustls |
+//! | `context` | the settings of rustls, which may change while a node runs |
+//! | `session` | a stream through TLS, and its halves |
 //!
 //! The cryptography is `ring`'s: it builds with a C compiler alone, runs wherever Rust does, and
 //! its licence asks for nothing that the rest does not.
