@@ -7,7 +7,7 @@ use crate::net::tls::CertError;
 impl Node {
     /// Uses another `cert` from now on: key and certificates in PEM, the text itself. New links use
     /// it on both sides; those that are up stay as they are, until they are
-    /// [closed](Node::disconnect) or lost.
+    /// lost.
     ///
     /// # Errors
     ///
