@@ -93,6 +93,7 @@
 //! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |
+//! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | [`net::memory`], [`Builder::network`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
@@ -143,8 +144,9 @@
 //!
 //! # Features
 //!
-//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `cli`
-//! (default): the command `aemp`, and [`log`]'s subscriber.
+//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`
+//! (default): [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is
+//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber.
 
 #[cfg(feature = "node")]
 mod bridge;

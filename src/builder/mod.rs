@@ -178,8 +178,8 @@ impl Builder {
     }
 
     /// The key and the certificates of the node in PEM, the text itself: with it, links go through
-    /// TLS where the other node has one, too, and a secret is not needed. Whose certificate is in it,
-    /// or issued by one that is, is let in; see [`crate::net::tls`] and PROTOCOL.md, "TLS".
+    /// TLS where the other node has one, too, and a secret is not needed. Whose certificate is in
+    /// it, or issued by one that is, is let in; see [`crate::net::tls`] and PROTOCOL.md, "TLS".
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -40,7 +40,7 @@ impl Plain {
             .map_or(Ok(()), |socket| options.set_on(&socket))
     }
 
-    pub(super) fn socket(&self) -> Option<SockRef<'_>> {
+    fn socket(&self) -> Option<SockRef<'_>> {
         match self {
             Plain::Tcp(stream) => Some(stream.into()),
             Plain::Memory(_) => None,

@@ -20,10 +20,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("Conventions", "says how the document is written"),
     ("Layers", "an overview of the sections that follow"),
     (
-        "TLS",
-        "no release that was recorded had it, and aemp does not speak it",
-    ),
-    (
         "Constants",
         "the values of the sections before it once more, in one table",
     ),

@@ -1,9 +1,9 @@
 //! The rule of whom to trust, which is the one that OpenSSL follows when it is given the PEM of a
 //! network as its only store.
 //!
-//! A certificate is trusted if a chain leads from it to a self-signed one in that PEM. Unlike on the
-//! web, the certificate that is shown may be that self-signed one, with all marks of a CA: it is
-//! what Perl's `gencert` makes.
+//! A certificate is trusted if a chain leads from it to a self-signed one in that PEM. Unlike on
+//! the web, the certificate that is shown may be that self-signed one, with all marks of a CA: it
+//! is what Perl's `gencert` makes.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -79,7 +79,7 @@ impl Search<'_> {
         let mut found = false;
         for issuer in self.trusted.iter().chain(self.shown) {
             let is_itself = issuer.as_raw() == certificate.as_raw();
-            if is_itself || !same_name(issuer.subject(), certificate.issuer()) {
+            if is_itself || !may_have_issued(issuer, certificate) {
                 continue;
             }
             *signatures = match signatures.checked_sub(1) {
@@ -90,6 +90,8 @@ impl Search<'_> {
                 .and_then(|()| self.follow(issuer, above, depth + 1, signatures));
             match step {
                 Ok(()) => return Ok(()),
+                // One of the same name that signs itself has another key: it is a stranger.
+                Err(CertificateFault::BadSignature) if is_self_issued => {}
                 Err(first) if !found => (found, fault) = (true, first),
                 Err(_) => {}
             }
@@ -196,6 +198,28 @@ fn signed_by(
     }
     let verified = certificate.verify_signature(Some(issuer.public_key()));
     verified.map_err(|_| CertificateFault::BadSignature)
+}
+
+/// Whether one certificate is issued by the other, by what they say of it.
+fn may_have_issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
+    let wanted =
+        certificate
+            .iter_extensions()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
+                _ => None,
+            });
+    let own = issuer
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(key) => Some(key),
+            _ => None,
+        });
+    let same_key = match (wanted, own) {
+        (Some(wanted), Some(own)) => wanted.0 == own.0,
+        _ => true,
+    };
+    same_key && same_name(issuer.subject(), certificate.issuer())
 }
 
 /// Whether two names are the same, however their texts are encoded and in either case.

@@ -1,0 +1,12 @@
+//! Links through TLS: who is let in and who is not, what goes wrong on the way, and what passes.
+#![cfg(feature = "tls")]
+
+mod certs;
+mod command;
+mod path;
+mod peer;
+mod recording;
+#[path = "../support/mod.rs"]
+mod support;
+mod traffic;
+mod trust;
