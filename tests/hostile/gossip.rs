@@ -91,9 +91,11 @@ fn peak() -> u64 {
 #[test]
 fn many_groups() {
     let count = size(50_000, 1_000_000);
-    let groups: Vec<String> = (0..count).map(|n| format!(r#""g{n}":["v#{n}"]"#)).collect();
+    let groups: Vec<String> = (0..count)
+        .map(|n| format!(r#""g{n}":["vandal#{n}"]"#))
+        .collect();
     let set = format!(r#"["v.g","set",{{{}}}]"#, groups.join(","));
-    let groups = (0..count).map(|n| format!(r#"["v.g","reg1","g{n}","v#{n}"]"#));
+    let groups = (0..count).map(|n| format!(r#"["v.g","reg1","g{n}","vandal#{n}"]"#));
     let registered: String = groups.collect();
     all_held([
         told("1,000,000 groups in set", set, peak()),

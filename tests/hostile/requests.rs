@@ -70,7 +70,7 @@ fn a_request_that_is_answered_to_a_node_port() {
 
 #[test]
 fn names_with_control_characters() {
-    let victim = Victim::start("victim", &[]);
+    let victim = Victim::verbose("victim");
     let mut attack = Attack::on("control characters in names", victim, Release::Perl130);
     let mut vandal = attack.vandal("vandal");
     let noise = r"x\u001b[2J\nFORGED\r\u007f\u0008\u009b1m\u202ey";
