@@ -63,6 +63,10 @@ impl Victim {
         let mut command = command(&folder);
         command.args(["run", "profile", "none", "nodeid", id, "secret", SECRET]);
         command.args(["binds", address]).args(settings);
+        if !crate::attack::full() {
+            // Small enough for floods in quick size to run over it.
+            command.args(["max_memory", &(64 << 20).to_string()]);
+        }
         if let Some(level) = level {
             command.env("PERL_ANYEVENT_MP_WARNLEVEL", level);
         }
