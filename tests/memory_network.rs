@@ -106,6 +106,8 @@ impl World {
 
     async fn start(&self, id: &str) -> Node {
         let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
+        // The log of all nodes is compared: nothing of it may be held back.
+        let builder = builder.set("max_log_lines", 1_000_000);
         let builder = builder.generation(self.generations).seeds(SEEDS);
         let binds = match id.starts_with("seed") {
             true => format!("{id}:4040"),

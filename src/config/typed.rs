@@ -85,6 +85,13 @@ pub struct Config {
     pub max_queue: usize,
     /// The most messages that may wait in one port's mailbox (`max_mailbox`); 1,000,000.
     pub max_mailbox: usize,
+    /// The most connections that were accepted and have proved nothing yet (`max_handshakes`);
+    /// 1024. When one more comes, another one ends: of the host with the most of them, and rather
+    /// one that has not greeted.
+    pub max_handshakes: usize,
+    /// How long a peer may take for its greeting (`greeting_timeout`, seconds); 10 s. The whole
+    /// handshake may take as long as `monitor_timeout`.
+    pub greeting_timeout: Duration,
     /// How often a message may be sent on within this node before it is dropped (`max_hops`);
     /// 1,000. A hop that goes over the whole message, such as a reply to the node's own port,
     /// counts as 100.
@@ -133,6 +140,8 @@ impl Default for Config {
             max_depth: 512,
             max_queue: 64 << 20,
             max_mailbox: 1_000_000,
+            max_handshakes: 1024,
+            greeting_timeout: Duration::from_secs(10),
             max_hops: 1000,
             max_name: 64 << 10,
             max_reason: 64 << 10,
@@ -219,6 +228,8 @@ impl Config {
                 "max_depth" => config.max_depth = read.count()?,
                 "max_queue" => config.max_queue = read.count()?,
                 "max_mailbox" => config.max_mailbox = read.count()?,
+                "max_handshakes" => config.max_handshakes = read.count()?,
+                "greeting_timeout" => config.greeting_timeout = read.seconds()?,
                 "max_hops" => config.max_hops = read.count()?,
                 "max_name" => config.max_name = read.count()?,
                 "max_reason" => config.max_reason = read.count()?,

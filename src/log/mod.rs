@@ -41,9 +41,8 @@ macro_rules! log_at {
             use $crate::log::{LINE, Shown};
             // What has an address of its own in each place that logs.
             static KIND: u8 = $level;
-            let source = [$($source)?];
-            match format_args!($text $(, $arg)*) {
-                line if $crate::log::may_log(&KIND, &source, line) => {
+            match ([$($source)?], format_args!($text $(, $arg)*)) {
+                (source, line) if $crate::log::may_log(&KIND, &source, line) => {
                     $crate::log::event!($level, $($field = %Shown(&$value, LINE),)*
                         "{}", Shown(line, LINE));
                 }

@@ -1,8 +1,8 @@
 //! Text as it may be shown: nothing that controls a terminal, nothing without end.
 //!
 //! What comes from other nodes is text of their choice. In a log it must neither begin a line of
-//! its own nor reorder, hide or colour what stands around it, and a name of 30 MB must not cost
-//! 30 MB again. So each line and each field passes through here, and nothing else writes to the log.
+//! its own nor reorder, hide or colour what stands around it, and a name of 30 MB must not cost 30
+//! MB again. So each line and each field passes through here, and nothing else writes to the log.
 
 use std::fmt::{self, Write};
 

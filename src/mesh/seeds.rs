@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::state::Evidence;
 use crate::proto::NodeId;
 
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Seeds {
 #[derive(Debug, Default)]
 struct Seed {
     node: Option<NodeId>,
+    /// The node has proved itself there, or has said that it listens there.
+    proved: bool,
     /// It is of generation 2, where each seed is tried by itself.
     single: bool,
     /// The time to the next try, in units of the first.
@@ -35,14 +38,19 @@ impl Seeds {
         true
     }
 
-    pub(crate) fn forget(&mut self, seed: &str) {
-        self.known.remove(seed);
+    /// False if it was not known.
+    pub(crate) fn forget(&mut self, seed: &str) -> bool {
         self.round.retain(|s| s != seed);
+        self.known.remove(seed).is_some()
     }
 
     /// What was found at a seed's address. `single`: it is of generation 2.
-    pub(crate) fn is(&mut self, seed: &str, node: NodeId, single: bool) {
+    pub(crate) fn is(&mut self, seed: &str, node: NodeId, single: bool, evidence: Evidence) {
         if let Some(known) = self.known.get_mut(seed) {
+            known.proved = match evidence {
+                Evidence::Proved => true,
+                Evidence::Claimed => known.proved && known.node.as_ref() == Some(&node),
+            };
             known.node = Some(node);
             known.single = single;
         }
@@ -83,7 +91,8 @@ impl Seeds {
         let Some(known) = self.known.get(seed) else {
             return false;
         };
-        !known.node.as_ref().is_some_and(is_up) && self.dialing.insert(seed.to_owned())
+        let reached = known.proved && known.node.as_ref().is_some_and(is_up);
+        !reached && self.dialing.insert(seed.to_owned())
     }
 
     pub(crate) fn ended(&mut self, seed: &str) {
@@ -114,9 +123,10 @@ impl Seeds {
         self.known.get(seed).is_some_and(|seed| seed.wait == wait)
     }
 
-    /// The node that was found at a seed's address.
-    pub(crate) fn node_at(&self, seed: &str) -> Option<&NodeId> {
-        self.known.get(seed)?.node.as_ref()
+    /// The node that is at a seed's address for certain.
+    pub(crate) fn node_proved_at(&self, seed: &str) -> Option<&NodeId> {
+        let known = self.known.get(seed).filter(|seed| seed.proved)?;
+        known.node.as_ref()
     }
 
     /// A seed was reached: the next time it is waited for anew.

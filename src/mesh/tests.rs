@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::state::{Config, Effect, Gossip, Input, State, Timer};
+use super::state::{Config, Effect, Evidence, Gossip, Input, State, Timer};
 use crate::mesh::groups::Membership;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
@@ -187,6 +187,7 @@ fn the_master_is_a_seed_or_else_the_last_node() {
         "127.0.0.1:9".into(),
         NodeId::new("a"),
         Generation::Gen1b,
+        Evidence::Proved,
     ));
     let effects = up(&mut state, "a", Generation::Gen1b);
     assert!(is_sent(&effects, "b", json!(["seedme0"])));
@@ -271,6 +272,7 @@ fn seeds_are_tried_round_and_round() {
         "s2".into(),
         NodeId::new("b"),
         Generation::Gen1b,
+        Evidence::Proved,
     ));
     up(&mut state, "b", Generation::Gen1b);
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
@@ -310,7 +312,12 @@ fn a_seed_of_generation_2_is_tried_again_at_once_and_then_less_and_less() {
     let mut state = state(false);
     state.handle(Input::Seeds(vec!["s1".into()]));
     assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
-    let found = Input::SeedIs("s1".into(), NodeId::new("g"), Generation::Gen2);
+    let found = Input::SeedIs(
+        "s1".into(),
+        NodeId::new("g"),
+        Generation::Gen2,
+        Evidence::Proved,
+    );
     state.handle(found);
     let up = up(&mut state, "g", Generation::Gen2);
     assert!(up.is_empty(), "there is no gossip: {up:?}");
@@ -343,13 +350,45 @@ fn a_seed_that_is_ourselves_is_told_and_forgotten() {
     let mut state = state(false);
     state.handle(Input::Seeds(vec!["s1".into()]));
     let effects = state.handle(Input::SeedIsOurselves("s1".into()));
-    assert!(matches!(effects[..], [Effect::OwnSeed]), "{effects:?}");
+    let [Effect::OwnSeed, Effect::After(later, again)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
+    // Not for ever: somebody may have had that address for a moment.
+    assert_eq!(later.as_secs(), 300);
+    state.handle(Input::Timer(again.clone()));
+    assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
+}
+
+#[test]
+fn who_only_claims_to_be_a_node_is_looked_at_again() {
+    let mut state = state(false);
+    let seed = |evidence| Input::SeedIs("s1".into(), NodeId::new("b"), Generation::Gen2, evidence);
+    state.handle(Input::Seeds(vec!["s1".into()]));
+    up(&mut state, "b", Generation::Gen2);
+    assert_eq!(dials(&state.handle(Input::Timer(Timer::SeedTry))), ["s1"]);
+    state.handle(seed(Evidence::Claimed));
+    let effects = state.handle(Input::SeedEnded("s1".into()));
+    let again = |effect: &Effect| match effect {
+        Effect::After(wait, timer @ Timer::SeedAgain(..)) if wait.as_secs() < 10 => {
+            Some(timer.clone())
+        }
+        _ => None,
+    };
+    let again = effects.iter().find_map(again).expect("another try soon");
+    assert_eq!(dials(&state.handle(Input::Timer(again))), ["s1"]);
+    state.handle(seed(Evidence::Proved));
+    assert!(state.handle(Input::SeedEnded("s1".into())).is_empty());
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
 }
 
 /// Whatever happens, in whatever order.
 fn membership() -> impl Strategy<Value = Membership> {
     prop_oneof![Just(Membership::Begins), Just(Membership::Ends)]
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    prop_oneof![Just(Evidence::Proved), Just(Evidence::Claimed)]
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -394,11 +433,9 @@ fn input() -> impl Strategy<Value = Input> {
         }),
         node().prop_map(Input::Want),
         list().prop_map(move |l| Input::Seeds(texts(l))),
-        (list(), node(), generation()).prop_map(|(l, n, generation)| Input::SeedIs(
-            l.concat(),
-            n,
-            generation
-        )),
+        (list(), node(), generation(), evidence()).prop_map(|(l, n, generation, evidence)| {
+            Input::SeedIs(l.concat(), n, generation, evidence)
+        }),
         list().prop_map(|l| Input::SeedEnded(l.concat())),
         list().prop_map(|l| Input::SeedIsOurselves(l.concat())),
         (0u64..9).prop_map(|n| Input::Timer(Timer::SeedRound(n))),

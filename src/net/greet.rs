@@ -20,6 +20,8 @@ use crate::proto::handshake::{Established, Peer, Role};
 pub(crate) struct Terms {
     /// The time for all of it.
     pub(crate) limit: Duration,
+    /// The time for the peer's greeting.
+    pub(crate) greeting: Duration,
     /// How long a connector waits for the listener to greet first, in case that may be of use.
     pub(crate) patience: Duration,
 }
@@ -240,7 +242,7 @@ impl Conversation {
     fn patience(&self) -> Duration {
         match self.handshake.peer() {
             None if self.listens_first() => self.terms.patience,
-            None => self.terms.limit,
+            None => self.terms.limit.min(self.terms.greeting),
             Some(peer) => {
                 let usual = peer.generation.default_handshake_timeout();
                 self.terms.limit.min(usual)

@@ -13,7 +13,7 @@ use super::code::{self, Outcome};
 use super::control::Control;
 use super::funcs::{self, Functions};
 use super::limits::Met;
-use super::link::{Peers, accept_loop};
+use super::link::{Admission, Peers, accept_loop};
 use super::random::Random;
 use super::stop::Lifecycle;
 use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
@@ -78,6 +78,8 @@ pub(crate) fn build(
         },
         max_queue: config.max_queue,
         max_mailbox: config.max_mailbox,
+        max_handshakes: config.max_handshakes,
+        greeting_timeout: config.greeting_timeout,
         max_hops: config.max_hops,
         max_name: config.max_name,
         max_reason: config.max_reason,
@@ -182,6 +184,7 @@ fn assemble(
     let inner = Arc::new(Inner {
         id: id.clone(),
         runtime: Handle::current(),
+        admission: Admission::new(settings.max_handshakes),
         settings,
         limits: Met::default(),
         handshake: Arc::new(handshake),

@@ -37,6 +37,8 @@ limits! {
     Queue = "max_queue",
     /// Too much waits in a port.
     Mailbox = "max_mailbox",
+    /// A connection that had proved nothing gave way to another one.
+    Handshakes = "max_handshakes",
     /// A message was sent on within the node too often.
     Hops = "max_hops",
     /// A name is too long.

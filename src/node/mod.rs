@@ -92,7 +92,7 @@ use control::Control;
 use funcs::Functions;
 use jobs::Job;
 use limits::Met;
-use link::{Outcome, Peer, Peers, Retired};
+use link::{Admission, Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
 use port::{PortCell, Queued, Start};
 use ports::Ports;
@@ -137,6 +137,7 @@ pub(crate) struct Inner {
     pub(crate) id: NodeId,
     pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
+    pub(crate) admission: Admission,
     /// Which limits were met.
     pub(crate) limits: Met,
     pub(crate) handshake: Arc<Local>,

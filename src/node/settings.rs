@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_queue: usize,
     pub(crate) max_mailbox: usize,
+    pub(crate) max_handshakes: usize,
+    pub(crate) greeting_timeout: Duration,
     pub(crate) max_hops: usize,
     pub(crate) max_name: usize,
     pub(crate) max_reason: usize,

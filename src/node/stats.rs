@@ -42,6 +42,9 @@ pub struct NodeStats {
     pub groups: usize,
     /// The links, sorted by node.
     pub links: Vec<LinkStats>,
+    /// How many connections were accepted and have proved nothing yet.
+    #[serde(default)]
+    pub unproved: usize,
     /// How often each limit was met, by the name of its setting; those that never were are left
     /// out.
     #[serde(default)]
@@ -110,6 +113,7 @@ impl Node {
             ports: self.port_count(),
             groups: self.groups().len(),
             links,
+            unproved: self.inner().admission.unproved(),
             limits: self.inner().limits.all(),
         }
     }

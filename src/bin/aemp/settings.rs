@@ -116,6 +116,18 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_reason", Kind::Scalar, "", "the number of octets"),
     ("max_request", Kind::Scalar, "", "the number of octets"),
     (
+        "max_handshakes",
+        Kind::Scalar,
+        "",
+        "the number of connections",
+    ),
+    (
+        "greeting_timeout",
+        Kind::Scalar,
+        "",
+        "the number of seconds",
+    ),
+    (
         "max_log_lines",
         Kind::Scalar,
         "",

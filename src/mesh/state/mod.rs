@@ -27,9 +27,7 @@ mod terms;
 
 pub(crate) use gossip::Gossip;
 pub(crate) use known::State;
-pub(crate) use terms::{Config, Connect, Effect, Input, Timer};
-
-use crate::proto::Generation;
+pub(crate) use terms::{Config, Connect, Effect, Evidence, Input, Timer};
 
 impl State {
     /// Takes an input; the effects are to be carried out in their order.
@@ -46,8 +44,8 @@ impl State {
             Input::Want(node) => self.want(&node),
             Input::Listeners(listeners) => self.listeners = listeners,
             Input::Seeds(seeds) => self.add_seeds(seeds),
-            Input::SeedIs(seed, node, generation) => {
-                self.seeds.is(&seed, node, generation == Generation::Gen2);
+            Input::SeedIs(seed, node, generation, evidence) => {
+                self.seed_is(&seed, node, generation, evidence);
             }
             Input::SeedEnded(seed) => self.seed_ended(&seed),
             Input::SeedIsOurselves(seed) => self.seed_is_ourselves(&seed),
@@ -57,6 +55,7 @@ impl State {
                     self.seed_again(seed);
                 }
             }
+            Input::Timer(Timer::SeedReturns(seed)) => self.add_seeds(vec![seed]),
             Input::Timer(Timer::SeedRound(n)) if n == self.seed_round => self.seed_round(),
             Input::Timer(Timer::SeedRound(_)) => {}
             Input::Timer(Timer::Broadcast(node)) => self.broadcast(&node),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::known::State;
-use super::terms::{Effect, Timer};
-use crate::proto::NodeId;
+use super::terms::{Effect, Evidence, Timer};
+use crate::proto::{Generation, NodeId};
 
 impl State {
     pub(super) fn add_seeds(&mut self, seeds: Vec<String>) {
@@ -67,19 +67,42 @@ impl State {
         self.effects.push(Effect::After(after, timer));
     }
 
+    /// Somebody was found at a seed's address. Who only claims to be a node is believed for as long
+    /// as it takes to look again, unless that node itself has said that it listens there.
+    pub(super) fn seed_is(
+        &mut self,
+        seed: &str,
+        node: NodeId,
+        generation: Generation,
+        evidence: Evidence,
+    ) {
+        let said = self.nodes.get(&node).filter(|known| known.first_hand);
+        let said = said.and_then(|known| known.addresses.as_ref());
+        let listens = said.is_some_and(|addresses| addresses.iter().any(|at| at == seed));
+        let evidence = match listens {
+            true => Evidence::Proved,
+            false => evidence,
+        };
+        self.seeds
+            .is(seed, node, generation == Generation::Gen2, evidence);
+    }
+
+    /// The seed is this very node. That was not proved, as nobody proves anything to itself, so it
+    /// is forgotten for some time only.
     pub(super) fn seed_is_ourselves(&mut self, seed: &str) {
+        const SOME_TIME: Duration = Duration::from_secs(300);
         self.seeds.ended(seed);
-        self.seeds.forget(seed);
-        self.effects.push(Effect::OwnSeed);
+        if self.seeds.forget(seed) {
+            self.effects.push(Effect::OwnSeed);
+            let again = Timer::SeedReturns(seed.to_owned());
+            self.effects.push(Effect::After(SOME_TIME, again));
+        }
     }
 
     pub(super) fn seed_ended(&mut self, seed: &str) {
         self.seeds.ended(seed);
-        if self
-            .seeds
-            .node_at(seed)
-            .is_some_and(|node| self.is_up(node))
-        {
+        let found = self.seeds.node_proved_at(seed);
+        if found.is_some_and(|node| self.is_up(node)) {
             return;
         }
         let (all, longest) = (self.config.seeds_are_single, self.config.monitor_timeout);

@@ -23,8 +23,8 @@ pub(crate) enum Input {
     Want(NodeId),
     Listeners(Vec<String>),
     Seeds(Vec<String>),
-    /// A seed's address, who is there, and the generation of the link.
-    SeedIs(String, NodeId, Generation),
+    /// A seed's address, who is there, the generation of the link, and how that is known.
+    SeedIs(String, NodeId, Generation, Evidence),
     /// An attempt to connect to a seed is over.
     SeedEnded(String),
     /// It is over, as the seed is this very node.
@@ -35,6 +35,15 @@ pub(crate) enum Input {
     Unvouch(NodeId, u32),
     /// A stand-in is told of a node by its bridge: where it listens.
     Learn(NodeId, Vec<String>, Connect),
+}
+
+/// How it is known which node is at a seed's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// It has proved itself there.
+    Proved,
+    /// Somebody there claims to be that node, to which there is a link already.
+    Claimed,
 }
 
 /// When to connect to a node.
@@ -54,6 +63,8 @@ pub(crate) enum Timer {
     SeedTry,
     /// Connect to this seed.
     SeedAgain(String, u64),
+    /// Try a seed again that was this very node.
+    SeedReturns(String),
     /// Pass on a node's addresses.
     Broadcast(NodeId),
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::log::log_at;
 use crate::mesh::reading::Unread;
-use crate::mesh::state::{self, Connect, Input, State};
+use crate::mesh::state::{self, Connect, Evidence, Input, State};
 use crate::mesh::{Seen, database as db};
 use crate::node::Inner;
 use crate::node::limits::Limit;
@@ -227,10 +227,16 @@ impl Control {
     }
 
     /// A connection to a seed got the seed's greeting.
-    pub(crate) fn seed_greeted(&self, node: &Arc<Inner>, seed: &str, peer: &handshake::Peer) {
+    pub(crate) fn seed_is(
+        &self,
+        node: &Arc<Inner>,
+        seed: &str,
+        peer: &handshake::Peer,
+        evidence: Evidence,
+    ) {
         let id = peer.greeting.node.clone();
         let mut state = self.0.lock();
-        let found = Input::SeedIs(seed.to_owned(), id.clone(), peer.generation);
+        let found = Input::SeedIs(seed.to_owned(), id.clone(), peer.generation, evidence);
         state.input(node, found);
         state.database(node, db::Input::IsSeed(id));
     }

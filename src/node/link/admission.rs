@@ -4,21 +4,89 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::{Link, Peer, attempt, reader};
 use crate::log::log_at;
+use crate::mesh::state::Evidence;
 use crate::net::{
-    First, Greeted, INHERITS, LinkError, Listener, Proved, Stream, Terms, greet, greeting_patience,
+    Entry, First, Greeted, INHERITS, LinkError, Listener, Nonces, Proved, Stream, Terms, Unproved,
+    greet, greeting_patience, host_of,
 };
 use crate::node::Inner;
+use crate::node::limits::Limit;
 use crate::peering::{Candidate, LinkFacts, Verdict};
 use crate::proto::handshake::Role;
 use crate::proto::{Handshake, HandshakeError};
 
-/// How many connections may be in their handshake at the same time; more wait in the backlog.
-const MAX_HANDSHAKES: usize = 1024;
+/// The accepted connections that have proved nothing yet, over all listeners of a node.
+pub(crate) struct Admission {
+    /// What is sent ends a connection.
+    unproved: Mutex<Unproved<oneshot::Sender<()>>>,
+    start: Instant,
+    nonces: Nonces,
+}
+
+impl Admission {
+    /// At most so many connections at a time.
+    pub(crate) fn new(max_handshakes: usize) -> Self {
+        Admission {
+            unproved: Mutex::new(Unproved::new(max_handshakes)),
+            start: Instant::now(),
+            nonces: Nonces::default(),
+        }
+    }
+
+    /// How many connections have proved nothing yet.
+    pub(crate) fn unproved(&self) -> usize {
+        self.unproved.lock().len()
+    }
+}
+
+/// A place among the connections that have proved nothing.
+struct Ticket {
+    node: Arc<Inner>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Gets one, as soon as there is room: another connection may have to end for it. Besides the
+    /// ticket this gives what says that this connection has to.
+    async fn get(node: &Arc<Inner>, remote: &str) -> (Ticket, oneshot::Receiver<()>) {
+        let host = host_of(remote);
+        loop {
+            let (end, ended) = oneshot::channel();
+            let admission = &node.admission;
+            let now = admission.start.elapsed();
+            let entry = admission.unproved.lock().enter(now, &host, |_| end);
+            match entry {
+                Entry::Wait(wait) => tokio::time::sleep(wait).await,
+                Entry::Enter(number, ends) => {
+                    if let Some(ends) = ends {
+                        node.limits.met(Limit::Handshakes);
+                        // It may just have ended by itself.
+                        let _ = ends.send(());
+                    }
+                    let node = node.clone();
+                    return (Ticket { node, number }, ended);
+                }
+            }
+        }
+    }
+
+    /// The peer has greeted.
+    fn greeted(&self) {
+        self.node.admission.unproved.lock().greeted(self.number);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.node.admission.unproved.lock().leave(self.number);
+    }
+}
 
 /// What a connection was made for.
 #[derive(Debug, Clone)]
@@ -36,17 +104,24 @@ pub(crate) async fn accept_loop(node: Arc<Inner>, listener: Listener) {
     if INHERITS && let Err(error) = listener.apply(&node.settings.socket_options()) {
         log_at!(1, "can't set the options of a listener: {error}");
     }
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
-        let Ok(permit) = handshakes.clone().acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, remote)) => {
+                let (ticket, ended) = Ticket::get(&node, &remote).await;
                 let home = node.clone();
                 node.spawn_task(async move {
-                    let _permit = permit;
-                    serve(home, stream, remote).await;
+                    tokio::select! {
+                        () = serve(home.clone(), stream, &remote, ticket) => {}
+                        Ok(()) = ended => {
+                            let most = home.settings.max_handshakes;
+                            log_at!(
+                                2,
+                                [host_of(&remote).as_str()],
+                                "{remote} gives way to others: more than {most} connections \
+                                 (max_handshakes) have proved nothing"
+                            );
+                        }
+                    }
                 });
             }
             Err(error) => {
@@ -59,16 +134,17 @@ pub(crate) async fn accept_loop(node: Arc<Inner>, listener: Listener) {
 }
 
 /// Serves a connection that was accepted.
-async fn serve(node: Arc<Inner>, stream: Stream, remote: String) {
+async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
     let opened = Opened {
-        remote: &remote,
+        remote,
         role: Role::Listener,
         purpose: Purpose::Accepted,
         // A listener waits for the greeting as long as for everything else.
         patience: node.settings.monitor_timeout(),
+        ticket: Some(ticket),
     };
     if let Err(error) = admit(&node, stream, opened).await {
-        report(&remote, &error);
+        report(remote, &error);
     }
 }
 
@@ -76,7 +152,9 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: String) {
 pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
     match result {
-        Err(LinkError::Handshake(HandshakeError::OwnNodeId { .. })) => {
+        Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
+            if node.admission.nonces.is_ours(&nonce) =>
+        {
             node.control.seed_is_ourselves(&node, &seed);
         }
         Ok(()) | Err(_) => node.control.seed_ended(&node, &seed),
@@ -118,19 +196,15 @@ async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result
         role: Role::Connector,
         purpose,
         patience: greeting_patience(begun.elapsed()),
+        ticket: None,
     };
     admit(node, stream, opened).await
-}
-
-/// The host of a socket address, which may be a name: a stranger has as many ports as it likes.
-fn host(remote: &str) -> &str {
-    remote.rsplit_once(':').map_or(remote, |(host, _)| host)
 }
 
 /// Logs why a connection did not become a link.
 fn report(remote: &str, error: &LinkError) {
     match error.is_noteworthy() {
-        true => log_at!(2, [host(remote)], "{remote} {error}"),
+        true => log_at!(2, [host_of(remote).as_str()], "{remote} {error}"),
         false => log_at!(9, "{remote} {error}"),
     }
 }
@@ -142,17 +216,26 @@ struct Opened<'a> {
     purpose: Purpose,
     /// How long to wait for the other side to greet first, in case that may be of use.
     patience: Duration,
+    /// The place of a connection that was accepted, until it has proved itself.
+    ticket: Option<Ticket>,
 }
 
 /// Does the handshake on a connection, and makes a link of it unless another one is kept.
 async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<(), LinkError> {
-    let Opened { remote, role, .. } = opened;
+    let Opened {
+        remote,
+        role,
+        purpose,
+        patience,
+        ticket,
+    } = opened;
     if role == Role::Connector || !INHERITS {
         stream.apply(&node.settings.socket_options())?;
     }
     let terms = Terms {
         limit: node.settings.monitor_timeout(),
-        patience: opened.patience,
+        greeting: node.settings.greeting_timeout,
+        patience,
     };
     let greeted = greet(stream, begin(node, remote, role), terms).await;
     if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &greeted
@@ -162,8 +245,16 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
         node.versions.found(remote, *theirs);
     }
     let greeted = greeted?;
-    let proving = decide(node, &greeted, &opened.purpose)?;
+    if let Some(ticket) = &ticket {
+        ticket.greeted();
+    }
+    let proving = decide(node, &greeted, &purpose)?;
     let proved = greeted.prove(node.tls.as_deref()).await?;
+    drop(ticket);
+    if let Purpose::Seed(seed) = &purpose {
+        let peer = &proved.established.peer;
+        node.control.seed_is(node, seed, peer, Evidence::Proved);
+    }
     if proved.first == First::We && node.handshake.is_open() {
         let version = node.handshake.first_version();
         node.versions.found(remote, version);
@@ -183,7 +274,10 @@ fn begin(node: &Arc<Inner>, remote: &str, role: Role) -> Handshake {
     }
     match role {
         Role::Connector => Handshake::connect(local, &nonce, remote),
-        Role::Listener => Handshake::accept(local, &nonce, remote),
+        Role::Listener => {
+            node.admission.nonces.sent(nonce);
+            Handshake::accept(local, &nonce, remote)
+        }
     }
 }
 
@@ -217,13 +311,17 @@ fn decide(
     if node.relay.as_ref().is_some_and(|relay| relay.refuses(&id)) {
         return Err(LinkError::Duplicate(id));
     }
-    if let Purpose::Seed(seed) = purpose {
-        node.control.seed_greeted(node, seed, peer);
+    if id == node.id {
+        // The handshake refuses it when its nonce is there, by which we know ourselves.
+        return Ok(None);
     }
     let known = node.peers.get(id.as_str());
     if let Some(known) = known.filter(|peer| peer.is_up()) {
         // If that link is dead, it is noticed now, and the next try succeeds.
         known.poke();
+        if let Purpose::Seed(seed) = purpose {
+            node.control.seed_is(node, seed, peer, Evidence::Claimed);
+        }
         return Err(HandshakeError::AlreadyConnected { node: id }.into());
     }
     if greeted.role() == Role::Listener || peer.is_perl() {

@@ -31,7 +31,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub(crate) use admission::{accept_loop, dial_seed};
+pub(crate) use admission::{Admission, accept_loop, dial_seed};
 pub(crate) use table::Peers;
 
 use super::Inner;

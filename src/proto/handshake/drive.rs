@@ -237,11 +237,11 @@ impl Handshake {
             (self.state, moved) = match state {
                 State::Opening(state) => match state.recv(input, out)? {
                     Step::Pending(state) => (State::Opening(state), false),
-                    Step::Next(state) => (State::Nonce(state), true),
+                    Step::Next(state) => (State::Nonce(named(self.role, state)?), true),
                 },
                 State::Greeting(state) => match state.recv(input)? {
                     Step::Pending(state) => (State::Greeting(state), false),
-                    Step::Next(state) => (State::Nonce(state), true),
+                    Step::Next(state) => (State::Nonce(named(self.role, state)?), true),
                 },
                 State::Nonce(state) => match state.recv(input)? {
                     Step::Pending(state) => (State::Nonce(state), false),
@@ -334,6 +334,18 @@ impl Handshake {
     /// See [`accept`](Self::accept) for an example.
     pub fn role(&self) -> Role {
         self.role
+    }
+}
+
+/// Who connects to us and has our ID is refused at once. Where we connected, the nonce is awaited,
+/// by which we know ourselves.
+fn named(role: Role, state: AwaitNonce) -> Result<AwaitNonce, HandshakeError> {
+    match role {
+        Role::Listener if state.has_our_id() => Err(HandshakeError::OwnNodeId {
+            node: state.peer().greeting.node.clone(),
+            nonce: Vec::new(),
+        }),
+        Role::Listener | Role::Connector => Ok(state),
     }
 }
 

@@ -64,6 +64,9 @@ pub enum HandshakeError {
     OwnNodeId {
         /// Our node ID.
         node: NodeId,
+        /// The nonce of the other side, if we connected to it: if we sent that ourselves, on
+        /// another connection, it is us.
+        nonce: Vec<u8>,
     },
     /// A node of that ID is connected already.
     #[error("{node} is already connected, not connecting again")]

@@ -163,8 +163,7 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is too long, no greeting, of a version that we don't speak, or
-    /// from our own node ID.
+    /// [`HandshakeError`]: the line is too long, no greeting, or of a version that we don't speak.
     ///
     /// See [`new`](Self::new) for an example.
     pub fn recv(
@@ -237,8 +236,7 @@ impl AwaitGreeting {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: the line is too long, no greeting, of another version, or from our own
-    /// node ID.
+    /// [`HandshakeError`]: the line is too long, no greeting, or of another version.
     ///
     /// See [`Opening::new`] for an example.
     pub fn recv(mut self, octets: &[u8]) -> Result<Step<Self, AwaitNonce>, HandshakeError> {
@@ -273,11 +271,6 @@ impl AwaitGreeting {
         })?;
         // The greeting was parsed, so the line is UTF-8.
         let heard = String::from_utf8_lossy(&line).into_owned() + "\n";
-        // Our own greeting may be an echo: tell that apart from a node that has our name.
-        let echo = self.said.lines.starts_with(&heard);
-        if theirs.node == self.local.node && !echo {
-            return Err(HandshakeError::OwnNodeId { node: theirs.node });
-        }
         Ok(AwaitNonce {
             local: self.local,
             said: self.said,
@@ -313,6 +306,11 @@ impl AwaitNonce {
         &self.peer
     }
 
+    /// Whether the peer has our node ID, and it is not our own greeting that came back.
+    pub(super) fn has_our_id(&self) -> bool {
+        self.peer.greeting.node == self.local.node && !self.said.lines.starts_with(&self.heard)
+    }
+
     /// Takes octets; the nonce line leads on.
     ///
     /// # Errors
@@ -334,8 +332,10 @@ impl AwaitNonce {
             return Err(HandshakeError::Echo);
         }
         if theirs.node == local.node {
+            let engine = base64::engine::general_purpose::STANDARD;
             return Err(HandshakeError::OwnNodeId {
                 node: local.node.clone(),
+                nonce: engine.decode(&line).unwrap_or(line),
             });
         }
         let tls = local.tls.role(theirs, &self.said.lines, &self.heard)?;
