@@ -303,6 +303,13 @@ mod tests {
             arrives(json!(["snd_multiple", ["y#a", 1], ["y#b"]]), Gen0, Gen2),
             [json!(["snd", "y#a", 1]), json!(["snd", "y#b"])]
         );
+        let many = |n: usize| {
+            let mut request = vec![json!("snd_multiple")];
+            request.resize(n + 1, json!(["y#a"]));
+            pass(Value::Array(request), Gen0, Gen2)
+        };
+        assert!(matches!(many(MOST_AT_ONCE), Passage::Instead(all) if all.len() == MOST_AT_ONCE));
+        assert!(matches!(many(MOST_AT_ONCE + 1), Passage::Drop(_)));
         for (verb, known) in [("kil0", "1"), ("info", "1"), ("kil1", ""), ("can", "")] {
             assert_eq!(
                 arrives(json!(["can", verb, "y#r", "t"]), Gen2, Gen1b),

@@ -102,8 +102,9 @@ pub struct Config {
     /// The most octets of a reason that another node gives; what is longer is cut (`max_reason`);
     /// 65,536.
     pub max_reason: usize,
-    /// The most octets of a message about the mesh or the database, and of what is made of it
-    /// (`max_request`); 16 MiB.
+    /// The most octets of a message about the mesh or the database (`max_request`); 16 MiB. What is
+    /// kept of it may take twice as many, where each key and each value counts as 64 octets besides
+    /// its own.
     pub max_request: usize,
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].

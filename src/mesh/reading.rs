@@ -19,8 +19,10 @@ use crate::proto::message::RawElement;
 /// How much a peer can have us read at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Octets of a message, and of what is made of it. Default: 16 MiB.
+    /// Octets of a message. Default: 16 MiB.
     pub(crate) octets: usize,
+    /// Octets of what is kept of it. Default: 32 MiB.
+    pub(crate) kept: usize,
     /// Octets of a name. Default: 64 KiB.
     pub(crate) name: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             octets: 16 << 20,
+            kept: 32 << 20,
             name: 64 << 10,
         }
     }
@@ -67,7 +70,7 @@ impl Reader {
         }
         Ok(Reader {
             bounds,
-            left: Cell::new(bounds.octets),
+            left: Cell::new(bounds.kept),
             met: Cell::new(None),
         })
     }
@@ -84,20 +87,20 @@ impl Reader {
                 self.left.set(left);
                 Ok(())
             }
-            None => Err(self.over(Unread::TooMuch(self.bounds.octets))),
+            None => Err(self.too_much()),
         }
     }
 
     /// A bound was run over.
-    pub(crate) fn over<E: de::Error>(&self, bound: Unread) -> E {
+    fn over<E: de::Error>(&self, bound: Unread) -> E {
         let error = E::custom(&bound);
         self.met.set(Some(bound));
         error
     }
 
-    /// The same, for a value.
+    /// More was to be kept than may be.
     pub(crate) fn too_much<E: de::Error>(&self) -> E {
-        self.over(Unread::TooMuch(self.bounds.octets))
+        self.over(Unread::TooMuch(self.bounds.kept))
     }
 
     fn name<E: de::Error>(&self, name: &str) -> Result<String, E> {
@@ -289,15 +292,24 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Hash<'_, S> {
 mod tests {
     use super::*;
 
-    fn reader(octets: usize, name: usize) -> Reader {
-        Reader::new(Bounds { octets, name }, 0).unwrap()
+    fn reader(kept: usize, name: usize) -> Reader {
+        let bounds = Bounds {
+            octets: 9,
+            kept,
+            name,
+        };
+        Reader::new(bounds, 9).unwrap()
     }
 
     #[test]
     fn what_is_beyond_the_bounds_is_not_read() {
-        assert!(Reader::new(Bounds { octets: 9, name: 9 }, 9).is_ok());
-        let unread = Reader::new(Bounds { octets: 9, name: 9 }, 10).err();
-        assert_eq!(unread, Some(Unread::TooMuch(9)));
+        let one_octet = Bounds {
+            octets: 1,
+            ..Bounds::default()
+        };
+        assert!(Reader::new(one_octet, 1).is_ok());
+        let unread = Reader::new(one_octet, 2).err();
+        assert_eq!(unread, Some(Unread::TooMuch(1)));
 
         let one = reader(EACH + 3, 9);
         let names = Names {

@@ -33,6 +33,8 @@ impl Settings {
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             octets: self.max_request,
+            // Names and values cost something besides their octets.
+            kept: self.max_request.saturating_mul(2),
             name: self.max_name,
         }
     }

@@ -305,7 +305,10 @@ mod tests {
     #[test]
     fn a_value_is_charged_before_it_is_kept() {
         let json = r#"[{"":0},{"":0},{"":0}]"#;
-        let bounds = |octets| Bounds { octets, name: 9 };
+        let bounds = |kept| Bounds {
+            kept,
+            ..Bounds::default()
+        };
         let enough = EACH + json.len();
         let reader = Reader::new(bounds(enough), 0).unwrap();
         assert_eq!(

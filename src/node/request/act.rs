@@ -123,8 +123,8 @@ pub(super) fn create(
     let function = node
         .functions
         .get(function)
-        .ok_or_else(|| RequestError::UnknownFunction(function.to_owned()))?;
-    let taken = || RequestError::NameTaken(name.to_owned());
+        .ok_or_else(|| RequestError::unknown(function))?;
+    let taken = || RequestError::taken(name);
     let port = node.new_spawned_port(name).ok_or_else(taken)?;
     let init = move |node: &Arc<Inner>| funcs::initialise(node, &port, &function, args);
     jobs::schedule(node, Job::Call(Box::new(init)));
@@ -242,7 +242,7 @@ fn call(
     args: Message,
 ) -> Result<(), RequestError> {
     let Some(function) = node.functions.get(name) else {
-        return Err(RequestError::UnknownFunction(name.to_owned()));
+        return Err(RequestError::unknown(name));
     };
     let context = Context::new(node, node.id.node_port());
     let name = name.to_owned();

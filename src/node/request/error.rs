@@ -3,6 +3,7 @@
 use super::Source;
 use crate::node::limits::Limit;
 use crate::node::{Inner, SendError};
+use crate::proto::clip;
 use crate::proto::handshake::Blame;
 use crate::proto::message::RawElement;
 
@@ -62,7 +63,15 @@ pub(crate) enum Missing {
     Expression,
 }
 
+/// So many octets of a name are in the text of an error.
+const NAMED: usize = 200;
+
 impl RequestError {
+    /// A port of that name is there already.
+    pub(super) fn taken(name: &str) -> Self {
+        RequestError::NameTaken(clip(name, NAMED).to_owned())
+    }
+
     pub(super) fn unfit(element: &RawElement<'_>, wanted: &'static str) -> Self {
         // The whole of it may be large.
         let found = match element.size() {
@@ -70,6 +79,11 @@ impl RequestError {
             size => format!("something of {size} octets"),
         };
         RequestError::Unfit { found, wanted }
+    }
+
+    /// A name that is no verb and no function's.
+    pub(super) fn unknown(name: &str) -> Self {
+        RequestError::UnknownFunction(clip(name, NAMED).to_owned())
     }
 
     /// Counts it if it is that a limit was met.

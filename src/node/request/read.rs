@@ -71,7 +71,7 @@ impl<'a> NodeRequest<'a> {
                 match source.fate(verb) {
                     Some(Fate::Died) => NodeRequest::Died(port, reason),
                     Some(Fate::Kill) => NodeRequest::Kill(port, reason),
-                    None => return Err(RequestError::UnknownFunction(name.to_owned())),
+                    None => return Err(RequestError::unknown(name)),
                 }
             }
             Some(Verb::Spawn) => {

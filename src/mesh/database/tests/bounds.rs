@@ -63,3 +63,16 @@ fn a_peer_can_make_us_hold_only_so_much() {
     let more = json!(["g_chg2", "f", {"m": 1, "n": 1}, []]);
     assert!(changes(&hear(&mut state, "s", more)).is_empty());
 }
+
+#[test]
+fn a_hundred_thousand_keys_come_in_one_message() {
+    let mut state = state("s");
+    state.handle(Input::BecomeGlobal);
+    up(&mut state, "a", false);
+    let value = Value::from("x".repeat(100));
+    let keys = (0..100_000).map(|n| (format!("a#port.{n}"), value.clone()));
+    let keys: serde_json::Map<String, Value> = keys.collect();
+    hear(&mut state, "a", json!(["g_slave", {"f": keys}]));
+    let global = state.global.as_ref().unwrap();
+    assert_eq!(global.family("f").count(), 100_000);
+}
