@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aemp::proto::handshake::{AwaitGreeting, Established, Local, Role};
+use aemp::proto::handshake::{AwaitGreeting, Established, Local, Role, TlsUse};
 use aemp::proto::message::{Incoming, encode_in};
 use aemp::proto::{Framing, Generation, Greeting, Handshake, Limits, Secret};
 use base64::Engine as _;
@@ -118,6 +118,10 @@ fn play(secret: &str, own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Esta
     let framings = greeting.framings.iter();
     let local = Arc::new(Local {
         framings: framings.filter_map(|f| Framing::from_name(f)).collect(),
+        tls: match greeting.wants_tls() {
+            true => TlsUse::Offered,
+            false => TlsUse::Never,
+        },
         ..Local::new(greeting.node.clone(), Some(Secret::from(secret)))
     });
     let mut out = Vec::new();
@@ -127,6 +131,11 @@ fn play(secret: &str, own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Esta
     let mut rest = Vec::new();
     while let Some(octets) = chunks.next() {
         handshake.recv(octets, &mut out).unwrap();
+        // What passed through TLS was recorded as it went in and came out.
+        if let Some((_, inside)) = handshake.begin_tls() {
+            handshake.resume(&mut out).unwrap();
+            handshake.recv(&inside, &mut out).unwrap();
+        }
         if handshake.is_verified() {
             rest = chunks.flatten().copied().collect();
             break;

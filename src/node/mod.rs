@@ -26,6 +26,7 @@
 
 mod api;
 mod build;
+mod cert;
 mod code;
 mod context;
 pub(crate) mod control;

@@ -3,6 +3,7 @@
 // These macros panic when the text can't be written: `output` writes all there is to write.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod cert;
 mod client;
 mod demo;
 mod output;
@@ -28,7 +29,11 @@ can be given one after the other in one command line, and change the global valu
   setbinds LIST, delbinds, addbind B, delbind B      where to listen: host:port, * for all or any
   setseeds LIST, delseeds, addseed S, delseed S      where to find the network
   setservices LIST, delservices, addservice S, delservice S
-  setcert FILE, delcert
+  gencert, setcert FILE, delcert              key and certificates that all nodes of a network share:
+                                              links go through TLS; a running node takes a new one
+                                              when it is sent SIGHUP
+  showcert [FILE]                             whose the certificates are, until when, fingerprints
+  setrequire_tls 0|1, delrequire_tls          1: nodes without TLS are refused
   profile NAME, delprofile NAME, setparent NAME, delparent
   showprofile NAME, showconfig [NAME [KEY VALUE..]]
   setsecure 0|1, delsecure                    1: other nodes can have nothing run here

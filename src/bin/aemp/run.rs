@@ -1,7 +1,7 @@
 //! `aemp run`: a node and nothing else.
 
-use aemp::Node;
 use aemp::config::Arguments;
+use aemp::{Builder, Node};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,13 +13,31 @@ pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let arguments = Arguments::from_list(words)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let node = Node::builder().arguments(arguments).start().await?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let mut hangup = signal(SignalKind::hangup())?;
+    let builder = Node::builder().arguments(arguments);
+    let node = builder.clone().start().await?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {
+                if let Err(failure) = reload(&node, &builder) {
+                    tracing::error!(target: "aemp", "SIGHUP: {failure}; the old certificate stays");
+                }
+            }
+        }
     }
     node.shutdown().await;
     Ok(())
+}
+
+/// Uses the certificate that is configured by now.
+fn reload(node: &Node, builder: &Builder) -> Result<(), Failure> {
+    let config = builder.config()?;
+    let cert = config
+        .cert
+        .ok_or("there is no cert in the configuration any more")?;
+    Ok(node.reload_cert(&cert)?)
 }
 
 /// The word `bridge` at the end stands for `bridge all`, unless it is the value of the setting

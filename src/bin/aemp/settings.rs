@@ -6,7 +6,10 @@
 use std::io::{self, Read as _};
 
 use aemp::config::{self, Arguments, ConfigError, Origin, RcFile};
+use aemp::net::tls::{CertError, Identity};
 use serde_json::{Map, Value};
+
+use crate::cert;
 
 /// Why a subcommand could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,15 @@ pub enum SettingsError {
         /// What the system said.
         source: io::Error,
     },
+    /// A certificate can't be made.
+    #[error("can't make a certificate: {0}")]
+    Generate(#[from] rcgen::Error),
+    /// A certificate can't be used.
+    #[error("{0}")]
+    Cert(#[from] CertError),
+    /// There is no certificate to be shown.
+    #[error("no cert is configured (try `aemp gencert`)")]
+    NoCert,
     /// The configuration itself, or a value for it, is at fault.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -142,7 +154,9 @@ enum Command {
     Unset(&'static str),
     Add(&'static str, Kind, &'static str),
     Remove(&'static str, Kind, &'static str),
+    GenCert,
     SetCert,
+    ShowCert,
     GenSecret,
     Profile,
     DelProfile,
@@ -152,7 +166,9 @@ enum Command {
 
 fn find(name: &str) -> Option<Command> {
     match name {
+        "gencert" => return Some(Command::GenCert),
         "setcert" | "cert" => return Some(Command::SetCert),
+        "showcert" => return Some(Command::ShowCert),
         "delcert" => return Some(Command::Unset("cert")),
         "gensecret" => return Some(Command::GenSecret),
         "profile" => return Some(Command::Profile),
@@ -307,11 +323,24 @@ impl Line {
                 }
                 self.set(key, Value::Array(list))
             }
-            Command::SetCert => {
-                let file = self.next_text("the name of a PEM file (key and certificate)")?;
-                let pem =
-                    read_text(&file).map_err(|source| SettingsError::File { file, source })?;
+            Command::GenCert => {
+                let pem = cert::generate()?;
                 self.set("cert", Value::from(pem))
+            }
+            Command::SetCert => {
+                let pem =
+                    read_pem(self.next_text("the name of a PEM file (key and certificate)")?)?;
+                // It is kept as it is, but not if no node could use it.
+                Identity::from_pem(&pem)?;
+                self.set("cert", Value::from(pem))
+            }
+            Command::ShowCert => {
+                let certificates = match self.words.next() {
+                    Some(word) => Identity::certificates_of(&read_pem(self.text(word.value)?)?)?,
+                    None => self.own_identity()?.certificates(),
+                };
+                self.shown.push_str(&cert::show(&certificates));
+                Ok(())
             }
             Command::GenSecret => {
                 let mut octets = [0u8; 64];
@@ -370,6 +399,14 @@ impl Line {
             None => Ok(self.rc.root_mut()),
             Some(name) => Ok(self.rc.profile_mut(name)?),
         }
+    }
+
+    /// What a node of the profile that is edited would use.
+    fn own_identity(&self) -> Result<Identity, SettingsError> {
+        let profile = self.profile.as_deref();
+        let found = config::find_profile(&self.rc, profile, &[])?;
+        let cert = found.get("cert").and_then(|setting| setting.value.as_str());
+        Ok(Identity::from_pem(cert.ok_or(SettingsError::NoCert)?)?)
     }
 
     /// Checks a value and stores it.
@@ -453,6 +490,10 @@ impl Line {
             expected,
         }
     }
+}
+
+fn read_pem(file: String) -> Result<String, SettingsError> {
+    read_text(&file).map_err(|source| SettingsError::File { file, source })
 }
 
 /// Reads a file of text, as long as it fits into the configuration.

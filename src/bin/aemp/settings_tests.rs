@@ -155,10 +155,13 @@ fn secrets_are_made() {
 fn certificates_are_read_from_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.pem");
+    let pem = include_str!("../../../fixtures/tls/perl.pem");
+    std::fs::write(&file, pem).unwrap();
+    let name = file.to_str().unwrap();
+    assert_eq!(after(&[&["setcert", name]]), json!({ "cert": pem }));
+    assert_eq!(after(&[&["cert", name, "delcert"]]), json!({}));
     std::fs::write(&file, "-----BEGIN").unwrap();
-    let file = file.to_str().unwrap();
-    assert_eq!(after(&[&["setcert", file]]), json!({"cert": "-----BEGIN"}));
-    assert_eq!(after(&[&["cert", file, "delcert"]]), json!({}));
+    assert!(fault(&["setcert", name]).starts_with("cert: there is no private key in it"));
     assert!(fault(&["setcert", "no/such/file"]).starts_with("no/such/file: "));
     if cfg!(target_os = "linux") {
         assert_eq!(
@@ -166,6 +169,37 @@ fn certificates_are_read_from_a_file() {
             "/dev/zero: file too large"
         );
     }
+}
+
+#[test]
+fn certificates_are_made_and_shown() {
+    let mut rc = RcFile::default();
+    assert!(
+        line(&mut rc, &["showcert"])
+            .unwrap_err()
+            .to_string()
+            .contains("gencert")
+    );
+    let shown = line(&mut rc, &["gencert", "profile", "p", "showcert"]).unwrap();
+    for part in [
+        "subject=CN=AnyEvent::MP\nissuer=CN=AnyEvent::MP\nnotBefore=",
+        "sha1 Fingerprint=",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    // The certificate first and then the key, as Perl has them.
+    let pem = rc.root()["cert"].as_str().unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+    let again = line(&mut RcFile::default(), &["gencert", "showcert"]).unwrap();
+    assert_ne!(again, shown);
+
+    // What `openssl x509 -fingerprint` says of this file.
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tls/perl.pem");
+    let shown = line(&mut rc, &["showcert", file]).unwrap();
+    let wanted = "notBefore=Nov 25 22:23:52 2026 GMT\nnotAfter=Nov  1 22:23:52 2126 GMT\n\
+        sha256 Fingerprint=44:9D:3D:1E:C4:24:B4:FF:09:FA:AF:E5:1F:5A:3F:4B:D2:C1:21:FC:6B:7E:5A:2F:06:E5:0C:0A:8F:8D:F2:16\n\
+        sha1 Fingerprint=9C:78:7A:9B:19:57:8F:99:9E:28:52:42:DF:63:E1:1E:7A:11:5C:D8\n";
+    assert!(shown.ends_with(wanted), "{shown}");
 }
 
 #[test]
@@ -266,6 +300,8 @@ fn every_set_has_its_del() {
         "setcert",
         "cert",
         "delcert",
+        "gencert",
+        "showcert",
         "gensecret",
         "profile",
         "delprofile",
@@ -282,7 +318,6 @@ fn every_set_has_its_del() {
         "addnodeid",
         "run",
         "snd",
-        "gencert",
         "setprofile",
         "addbinds",
     ] {

@@ -39,7 +39,7 @@ struct Pair {
 impl Tls {
     /// With this `cert`.
     pub(crate) fn from_cert(pem: &str) -> Result<Tls, CertError> {
-        let pair = pair(Identity::from_pem(pem)?)?;
+        let pair = Pair::of(&Identity::from_pem(pem)?)?;
         Ok(Tls(Settings::Cert(RwLock::new(pair))))
     }
 
@@ -53,7 +53,7 @@ impl Tls {
         let Settings::Cert(present) = &self.0 else {
             return Err(CertError::NotInUse);
         };
-        *present.write() = pair(Identity::from_pem(pem)?)?;
+        *present.write() = Pair::of(&Identity::from_pem(pem)?)?;
         Ok(())
     }
 
@@ -74,36 +74,77 @@ impl Tls {
     }
 }
 
-/// Sessions are never resumed: that would carry the trust in a certificate over to connections that
-/// are made after it was taken away.
-fn pair(identity: Identity) -> Result<Pair, CertError> {
-    let provider = provider();
-    let verifier = Verifier::new(identity.trusted, provider.clone());
-    let shown = Arc::new(SingleCertAndKey::from(identity.key));
-    let fault = |error: Error| CertError::Key(error.to_string());
+impl Pair {
+    fn of(identity: &Identity) -> Result<Pair, CertError> {
+        Ok(Pair {
+            client: Arc::new(identity.client_config()?),
+            server: Arc::new(identity.server_config()?),
+        })
+    }
+}
 
-    let client = ClientConfig::builder_with_provider(provider.clone());
-    let client = client
-        .with_safe_default_protocol_versions()
-        .map_err(fault)?;
-    let mut client = client
-        .dangerous()
-        .with_custom_certificate_verifier(verifier.clone())
-        .with_client_cert_resolver(shown.clone());
-    client.resumption = Resumption::disabled();
-    client.enable_sni = false;
+fn unusable(error: Error) -> CertError {
+    CertError::Key(error.to_string())
+}
 
-    let server = ServerConfig::builder_with_provider(provider);
-    let server = server
-        .with_safe_default_protocol_versions()
-        .map_err(fault)?;
-    let mut server = server
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(shown);
-    server.session_storage = Arc::new(NoServerSessionStorage {});
-    server.send_tls13_tickets = 0;
-    Ok(Pair {
-        client: Arc::new(client),
-        server: Arc::new(server),
-    })
+impl Identity {
+    /// The configuration with which a node of this identity is the client of TLS. Who wants
+    /// something else of it can change it, and hand it to [`Builder::rustls`](crate::Builder::rustls).
+    ///
+    /// Sessions are not resumed: that would carry the trust in a certificate over to connections
+    /// that are made after it was taken away.
+    ///
+    /// # Errors
+    ///
+    /// [`CertError::Key`]: the key can't be used.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::net::tls::Identity;
+    /// use rustls::KeyLogFile;
+    /// let identity = Identity::from_pem(&std::fs::read_to_string("fixtures/tls/perl.pem")?)?;
+    /// let (mut client, mut server) = (identity.client_config()?, identity.server_config()?);
+    /// // Lets a tool that records the links decipher them.
+    /// client.key_log = std::sync::Arc::new(KeyLogFile::new());
+    /// server.key_log = client.key_log.clone();
+    /// let builder = aemp::Node::builder().rustls(client.into(), server.into());
+    /// # Ok(()) }
+    /// ```
+    pub fn client_config(&self) -> Result<ClientConfig, CertError> {
+        let provider = provider();
+        let verifier = Verifier::new(self.trusted.clone(), provider.clone());
+        let config = ClientConfig::builder_with_provider(provider);
+        let config = config
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
+        let mut config = config
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(self.key.clone())));
+        config.resumption = Resumption::disabled();
+        config.enable_sni = false;
+        Ok(config)
+    }
+
+    /// The configuration with which a node of this identity is the server of TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`CertError::Key`]: the key can't be used.
+    ///
+    /// See [`client_config`](Self::client_config) for an example.
+    pub fn server_config(&self) -> Result<ServerConfig, CertError> {
+        let provider = provider();
+        let verifier = Verifier::new(self.trusted.clone(), provider.clone());
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
+        let mut config = config
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(self.key.clone())));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
 }

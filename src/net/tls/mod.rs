@@ -34,6 +34,9 @@ mod session;
 #[cfg(feature = "tls")]
 mod verifier;
 
+#[cfg(all(test, feature = "tls"))]
+mod tests;
+
 #[cfg(not(feature = "tls"))]
 mod absent;
 
