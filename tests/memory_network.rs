@@ -1,6 +1,7 @@
 //! Whole networks in one process, over the network in memory and in virtual time: no socket, no
 //! waiting, and the same history for the same seed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -248,4 +249,61 @@ fn fifty_nodes_of_generation_2_live_the_same_life_twice() {
 #[test]
 fn fifty_nodes_of_all_generations_live_the_same_life_twice() {
     assert_same(&life(7, Generations::Auto), &life(7, Generations::Auto));
+}
+
+/// One node tells of 100,000 that are not there, at hosts that take connections and say nothing;
+/// another tells of one that is.
+#[test]
+fn false_nodes_do_not_keep_an_honest_one_waiting() {
+    const TRAPS: usize = 500;
+    let (most, _) = in_virtual_time(async {
+        let network = Network::new(7);
+        network.set_default_delay(Duration::from_millis(1));
+        let mut traps = Vec::new();
+        for n in 0..TRAPS {
+            let trap = network.host(&format!("trap{n}"));
+            traps.push(trap.bind(&format!("trap{n}:1")).unwrap());
+        }
+        let start = async |id: &str, seeds: &[&str]| {
+            let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
+            let builder = builder
+                .generation(Generations::Only(1))
+                .seeds(seeds.iter().copied());
+            let builder = builder.binds([format!("{id}:4040")]);
+            builder.network(&network.host(id)).start().await.unwrap()
+        };
+        let target = start("target", &[]).await;
+        let late = start("late", &[]).await;
+        let liar = start("liar", &["target:4040"]).await;
+        let friend = start("friend", &["target:4040"]).await;
+        up(&liar, "target").await;
+        up(&friend, "target").await;
+        let before = network.connections();
+        let tell = |from: &Node, nodes: BTreeMap<String, Vec<String>>| {
+            let args = (0, from.id());
+            let port = from.spawn("target", "AnyEvent::MP::Global::connect", &args);
+            from.snd(&port.unwrap(), &("nodes", nodes)).unwrap();
+        };
+        let lie = |n: usize| (format!("false{n}"), vec![format!("trap{}:1", n % TRAPS)]);
+        tell(&liar, (0..100_000).map(lie).collect());
+        let mut most = 0;
+        let mut watch = async |millis: usize| {
+            for _ in 0..millis / 10 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                most = most.max(network.connections() - before);
+            }
+        };
+        watch(5_000).await;
+        let honest = ("late".to_owned(), vec!["late:4040".to_owned()]);
+        tell(&friend, BTreeMap::from([honest]));
+        watch(1_000).await;
+        assert!(target.node_is_up("late"), "within a second");
+        watch(60_000).await;
+        assert!(target.stats().limits["max_dials"] > 50_000);
+        for node in [target, late, liar, friend] {
+            node.shutdown().await;
+        }
+        most
+    });
+    assert!((12..64).contains(&most), "{most} connections at a time");
 }

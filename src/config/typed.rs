@@ -109,6 +109,9 @@ pub struct Config {
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
     pub max_log_lines: usize,
+    /// The most connections that are being made at a time (`max_dials`); 64. Three in eight of them are
+    /// the most nodes at a time that are connected to because another node told of them.
+    pub max_dials: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,
 }
@@ -148,6 +151,7 @@ impl Default for Config {
             max_reason: 64 << 10,
             max_request: 16 << 20,
             max_log_lines: 60,
+            max_dials: 64,
             unknown: Vec::new(),
         }
     }
@@ -236,6 +240,7 @@ impl Config {
                 "max_reason" => config.max_reason = read.count()?,
                 "max_request" => config.max_request = read.count()?,
                 "max_log_lines" => config.max_log_lines = read.count()?,
+                "max_dials" => config.max_dials = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.
                 "version" | "dirty" => {}
                 _ => config

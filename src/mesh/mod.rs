@@ -10,6 +10,7 @@ pub(crate) mod line;
 pub(crate) mod reading;
 mod seeds;
 pub(crate) mod state;
+pub(crate) mod told;
 
 #[cfg(test)]
 mod tests;

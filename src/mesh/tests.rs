@@ -219,11 +219,16 @@ fn what_is_told_of_is_connected_to() {
     let connects: Vec<String> = effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Connect(node, list, _) => Some(format!("{node} {list:?}")),
+            Effect::Told {
+                by,
+                node,
+                addresses,
+                ..
+            } => Some(format!("{by}: {node} {addresses:?}")),
             _ => None,
         })
         .collect();
-    assert_eq!(connects, ["n2 [\"127.0.0.1:3\"]"]);
+    assert_eq!(connects, ["n1: n2 [\"127.0.0.1:3\"]"]);
     // Later a message wants to go there.
     let effects = state.handle(Input::Want(NodeId::new("n2")));
     assert!(matches!(&effects[..], [Effect::Connect(node, ..)] if *node == "n2"));
@@ -468,7 +473,7 @@ proptest! {
                     Effect::Snd(port, _) => {
                         prop_assert!(up.contains(port.node()), "said to {port}, which is not up");
                     }
-                    Effect::Connect(node, addresses, _) => {
+                    Effect::Connect(node, addresses) | Effect::Told { node, addresses, .. } => {
                         prop_assert!(node != "me" && !addresses.is_empty());
                     }
                     _ => {}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::code::{self, Outcome};
@@ -84,6 +85,7 @@ pub(crate) fn build(
         max_name: config.max_name,
         max_reason: config.max_reason,
         max_request: config.max_request,
+        max_dials: config.max_dials,
         nodelay: config.nodelay,
         secure: config.secure,
     };
@@ -181,6 +183,8 @@ fn assemble(
     let remote_cookie = alnumbits(&random.octets::<12>());
     let gossip = alnumbits(&random.octets::<9>());
     let stop = CancellationToken::new();
+    let most_told = settings.most_told();
+    let dials = Semaphore::new(settings.max_dials.min(Semaphore::MAX_PERMITS));
     let inner = Arc::new(Inner {
         id: id.clone(),
         runtime: Handle::current(),
@@ -191,7 +195,7 @@ fn assemble(
         ports: Ports::new(own_cookie, remote_cookie),
         peers: Peers::default(),
         functions: Functions::default(),
-        control: Control::new(id, gossip, mesh, &random),
+        control: Control::new(id, gossip, mesh, most_told, &random),
         listeners: RwLock::default(),
         transport,
         tls,
@@ -200,6 +204,7 @@ fn assemble(
         lifecycle: Lifecycle::new(stop.clone()),
         events: super::events::Subscribers::default(),
         versions: Versions::default(),
+        dials,
         serial,
         random,
     });

@@ -47,6 +47,8 @@ limits! {
     Reason = "max_reason",
     /// A request about the mesh or the database is too much to be read.
     Request = "max_request",
+    /// A connection waited for others to be made, or a node that was told of was not to be waited for.
+    Dials = "max_dials",
 }
 
 /// How often each limit of a node was met.

@@ -152,6 +152,8 @@ pub(crate) struct Inner {
     pub(crate) tls: Option<Arc<Tls>>,
     /// The versions that listeners speak.
     versions: Versions,
+    /// The right to make a connection: there is one for each that may be made at a time.
+    dials: tokio::sync::Semaphore,
     pub(crate) random: Random,
     /// What makes a stand-in of this node.
     pub(crate) relay: Option<Arc<dyn Relay>>,

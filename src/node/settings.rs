@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) max_name: usize,
     pub(crate) max_reason: usize,
     pub(crate) max_request: usize,
+    /// The most connections that are being made at a time.
+    pub(crate) max_dials: usize,
     pub(crate) nodelay: bool,
     /// Nothing is run here for other nodes.
     pub(crate) secure: bool,
@@ -54,6 +56,20 @@ impl Settings {
         let gen0 = self.monitor_timeout.unwrap_or(Duration::from_secs(15));
         let least = Duration::from_secs(1) + self.network_latency;
         gen0.saturating_sub(self.network_latency).max(least)
+    }
+
+    /// How long one address may take to take a connection: what leads nowhere is not to keep the
+    /// others of a node from being tried.
+    pub(crate) fn dial_timeout(&self) -> Duration {
+        let limit = self.monitor_timeout();
+        (limit / 4).max(self.connect_interval).min(limit)
+    }
+
+    /// The most nodes at a time that are connected to because another node told of them: each makes
+    /// up to [two connections](crate::peering::Wish) at a time, and there are to be some left for
+    /// what the program wants.
+    pub(crate) fn most_told(&self) -> usize {
+        (self.max_dials.saturating_mul(3) / 8).max(1)
     }
 
     /// The options of the node's sockets.

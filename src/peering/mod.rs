@@ -52,6 +52,6 @@ pub(crate) use linking::Candidate;
 pub(crate) use losing::{Afterwards, Step, Which};
 pub(crate) use monitors::{Monitored, missing_port};
 pub(crate) use outbox::Taken;
-pub(crate) use schedule::{Next, Schedule, Turn};
+pub(crate) use schedule::{Next, Schedule, Turn, Wish};
 pub(crate) use state::Peering;
 pub(crate) use terms::{Effect, LinkFacts, Pace, Room, Sender, Sent, Wake};

@@ -13,6 +13,9 @@ const HEAD_START: Duration = Duration::from_millis(20);
 /// The first tries of a node that hears of many others are spread over this time.
 const SPREAD: Duration = Duration::from_millis(5);
 
+/// The most addresses of a node that are known at a time; the oldest are forgotten.
+const MOST_ADDRESSES: usize = 16;
+
 /// The time between two tries: all addresses are tried at least once before the time is up.
 fn interval(connect: Duration, monitor: Duration, addresses: usize) -> Duration {
     let spread = monitor.saturating_sub(connect) / addresses.max(1) as u32;
@@ -25,6 +28,7 @@ pub(crate) struct Schedule {
     addresses: Vec<String>,
     /// Addresses to which a connection is being made.
     trying: HashSet<String>,
+    at_once: usize,
     connect_interval: Duration,
     limit: Duration,
     deadline: Instant,
@@ -55,6 +59,25 @@ pub(crate) enum Turn {
     First,
 }
 
+/// Why a node is to be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// The program wants it: there is something to be sent.
+    Program,
+    /// Another node told of it.
+    Told,
+}
+
+impl Wish {
+    /// How many of the node's addresses may be connected to at a time.
+    const fn at_once(self) -> usize {
+        match self {
+            Wish::Program => 4,
+            Wish::Told => 2,
+        }
+    }
+}
+
 impl Schedule {
     /// That of an attempt that begins now and ends after `limit`. `random` is between 0 and 1.
     pub(crate) fn new(
@@ -71,6 +94,7 @@ impl Schedule {
         Schedule {
             addresses: Vec::new(),
             trying: HashSet::new(),
+            at_once: Wish::Program.at_once(),
             connect_interval,
             limit,
             deadline: now + limit,
@@ -80,13 +104,20 @@ impl Schedule {
         }
     }
 
+    /// Why the node is to be reached.
+    pub(crate) fn is_for(&mut self, wish: Wish) {
+        self.at_once = wish.at_once();
+    }
+
     /// The node may be at these addresses as well: they are tried first.
     pub(crate) fn add(&mut self, addresses: &[String]) {
-        for address in addresses.iter().rev() {
+        let few = &addresses[..addresses.len().min(MOST_ADDRESSES)];
+        for address in few.iter().rev() {
             if !self.addresses.contains(address) {
                 self.addresses.insert(0, address.clone());
             }
         }
+        self.addresses.truncate(MOST_ADDRESSES);
     }
 
     /// The connection to an address was closed, or became the link.
@@ -113,6 +144,9 @@ impl Schedule {
             }
             if now < self.due {
                 return Next::Wait(self.due.min(self.deadline));
+            }
+            if self.trying.len() >= self.at_once {
+                return Next::Wait(self.deadline);
             }
             let address = self.addresses[self.tried % self.addresses.len()].clone();
             self.tried += 1;
@@ -184,6 +218,31 @@ mod tests {
         );
         assert!(dialled.contains(&"c:1".to_owned()));
         assert_eq!(dialled.len(), 15, "one every two seconds");
+    }
+
+    #[test]
+    fn few_addresses_are_known_and_tried_at_once() {
+        let start = Instant::now();
+        for (wish, most) in [(Wish::Program, 4), (Wish::Told, 2)] {
+            let mut schedule = Schedule::new(start, Turn::First, SECS(2), SECS(30), 0.0);
+            schedule.is_for(wish);
+            let many: Vec<String> = (0..100_000).map(|n| format!("h{n}:1")).collect();
+            schedule.add(&many);
+            schedule.add(&many);
+            assert_eq!(schedule.addresses, many[..MOST_ADDRESSES]);
+            let (mut now, mut dialled) = (start, Vec::new());
+            while now < start + SECS(30) {
+                match schedule.next(now, 1.0) {
+                    Next::Dial(address) => dialled.push(address),
+                    Next::Wait(until) => now = until,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(dialled, many[..most], "none of them ends");
+            schedule.ended(&dialled[0]);
+            let later = start + SECS(29);
+            assert_eq!(schedule.next(later, 1.0), Next::Dial(many[most].clone()));
+        }
     }
 
     #[test]

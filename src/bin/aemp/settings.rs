@@ -139,6 +139,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
         "",
         "the number of seconds",
     ),
+    ("max_dials", Kind::Scalar, "", "the number of connections"),
     (
         "max_log_lines",
         Kind::Scalar,

@@ -102,8 +102,12 @@ impl State {
                 let teller = self.nodes.get(from).and_then(|known| known.up.as_ref());
                 let gossip = teller.and_then(|link| link.gossip);
                 let version = gossip.map(Generation::greeting_version);
-                let (node, addresses) = (node.clone(), addresses.clone());
-                self.effects.push(Effect::Connect(node, addresses, version));
+                self.effects.push(Effect::Told {
+                    by: from.clone(),
+                    node: node.clone(),
+                    addresses: addresses.clone(),
+                    version,
+                });
             }
         }
     }

@@ -48,7 +48,7 @@ impl State {
         let known = self.nodes.entry(node.clone()).or_default();
         known.addresses = Some(addresses.clone());
         if connect == Connect::AtOnce && known.up.is_none() && !addresses.is_empty() {
-            self.effects.push(Effect::Connect(node, addresses, None));
+            self.effects.push(Effect::Connect(node, addresses));
         }
     }
 }

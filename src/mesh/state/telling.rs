@@ -97,7 +97,7 @@ impl State {
         let addresses = self.nodes.get(node).and_then(|k| k.addresses.clone());
         match addresses {
             Some(list) if !list.is_empty() => {
-                self.effects.push(Effect::Connect(node.clone(), list, None));
+                self.effects.push(Effect::Connect(node.clone(), list));
             }
             _ => self.find(node),
         }

@@ -75,8 +75,16 @@ pub(crate) enum Effect {
     Snd(PortId, Message),
     /// Say when this port of a node dies.
     Watch(NodeId, PortId),
-    /// Connect to a node at these addresses, with the greeting version that it is likely to speak.
-    Connect(NodeId, Vec<String>, Option<u32>),
+    /// Connect to a node at these addresses: it is wanted, or our bridge tells of it.
+    Connect(NodeId, Vec<String>),
+    /// A node told us where another one is: connect to it when it is its turn.
+    Told {
+        by: NodeId,
+        node: NodeId,
+        addresses: Vec<String>,
+        /// The greeting version that it is likely to speak.
+        version: Option<u32>,
+    },
     Dial(String),
     /// One of our seeds is this very node.
     OwnSeed,

@@ -8,11 +8,15 @@ use crate::log::log_at;
 use crate::mesh::groups::Source;
 use crate::mesh::line::Line;
 use crate::mesh::state::{Effect, Input, Timer};
+use crate::mesh::told::Tip;
 use crate::mesh::{Change, database as db};
+use crate::node::limits::Limit;
+use crate::node::link::{Begun, Peer};
 use crate::node::monitor::Action;
 use crate::node::{Inner, link};
+use crate::peering::Wish;
 use crate::proto::generation::Generations;
-use crate::proto::{Message, NodeId, PortId, clip};
+use crate::proto::{Message, NodeId, PortId};
 
 impl Rules {
     /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of
@@ -41,14 +45,20 @@ impl Rules {
                 };
                 node.monitor(&port, Action::call(died));
             }
-            Effect::Connect(id, addresses, version) => {
+            Effect::Connect(id, addresses) => self.connect(node, &node.id, &id, &addresses),
+            Effect::Told {
+                by,
+                node: id,
+                addresses,
+                version,
+            } => {
                 // Only for the version that is greeted with anyway: nodes that speak several do
                 // better then.
                 let first = node.handshake.first_version();
                 if let Some(version) = version.filter(|version| *version == first) {
                     node.versions.expect(&addresses, version);
                 }
-                connect(node, &id, &addresses);
+                self.connect(node, &by, &id, &addresses);
             }
             Effect::Dial(seed) => {
                 log_at!(9, "trying connect to seed node {seed}.");
@@ -65,13 +75,48 @@ impl Rules {
         }
     }
 
+    /// Connects to a node at these addresses, of which `by` told us. If an attempt to reach it is
+    /// under way it goes on there; else it is this one's turn when those before it have had theirs.
+    fn connect(&mut self, node: &Arc<Inner>, by: &NodeId, id: &NodeId, addresses: &[String]) {
+        match node.peers.get(id.as_str()) {
+            Some(peer) if peer.is_up() => {}
+            Some(peer) if peer.life().is_some() => {
+                log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
+                let connect = |peer: &Arc<Peer>| peer.connect(node, addresses, Wish::Program);
+                node.with_peer(id.as_str(), connect);
+            }
+            _ => {
+                if !self.told.add(by, id, addresses) {
+                    node.limits.met(Limit::Dials);
+                }
+                self.connect_to_told(node);
+            }
+        }
+    }
+
+    /// Connects to those that we were told of and whose turn it is.
+    pub(super) fn connect_to_told(&mut self, node: &Arc<Inner>) {
+        while !node.is_stopping()
+            && let Some(Tip {
+                node: id,
+                addresses,
+            }) = self.told.next()
+        {
+            log_at!(9, "connecting to {id} with [{}]", addresses.join(" "));
+            let connect = |peer: &Arc<Peer>| peer.connect(node, &addresses, Wish::Told);
+            if node.with_peer(id.as_str(), connect) == Begun::No {
+                self.told.ended(&id);
+            }
+        }
+    }
+
     pub(super) fn perform_database(&mut self, node: &Arc<Inner>, effect: db::Effect) {
         if node.is_stopping() {
             return;
         }
         match effect {
             db::Effect::Send(id, message) => send(node, &id.node_port(), &message),
-            db::Effect::Connect(id, addresses) => connect(node, &id, &addresses),
+            db::Effect::Connect(id, addresses) => self.connect(node, &node.id, &id, &addresses),
             db::Effect::Unknown(id) => {
                 // If other generations are spoken, their gossip may still tell where it is.
                 if node.handshake.generations == Generations::Only(2)
@@ -125,15 +170,6 @@ pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
     if let Err(error) = node.snd_message(port, message) {
         log_at!(1, "can't send to {port}: {error}");
     }
-}
-
-fn connect(node: &Arc<Inner>, id: &NodeId, addresses: &[String]) {
-    log_at!(
-        9,
-        "connecting to {id} with [{}]",
-        clip(&addresses.join(" "), 500)
-    );
-    node.with_peer(id.as_str(), |peer| peer.connect(node, addresses));
 }
 
 fn log(level: u8, text: &Line) {

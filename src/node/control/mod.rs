@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::log::log_at;
 use crate::mesh::reading::Unread;
 use crate::mesh::state::{self, Connect, Evidence, Input, State};
+use crate::mesh::told::Told;
 use crate::mesh::{Seen, database as db};
 use crate::node::Inner;
 use crate::node::limits::Limit;
@@ -42,6 +43,8 @@ struct Rules {
     questions: Questions,
     followers: Followers,
     seen: ForBridge,
+    /// The nodes that others told us of.
+    told: Told,
 }
 
 /// What a bridge is to hear of the database, in order. It is told without any lock.
@@ -77,7 +80,13 @@ fn count(node: &Inner, unread: &Unread) {
 }
 
 impl Control {
-    pub(crate) fn new(own: NodeId, cookie: String, config: state::Config, random: &Random) -> Self {
+    pub(crate) fn new(
+        own: NodeId,
+        cookie: String,
+        config: state::Config,
+        most_told: usize,
+        random: &Random,
+    ) -> Self {
         let mut n = 0;
         let name = move || {
             n += 1;
@@ -97,6 +106,7 @@ impl Control {
             questions: Questions::default(),
             followers: Followers::default(),
             seen: ForBridge::default(),
+            told: Told::new(most_told),
         }))
     }
 
@@ -142,6 +152,7 @@ impl Control {
 
     pub(crate) fn node_down(&self, node: &Arc<Inner>, id: &NodeId) {
         let mut state = self.0.lock();
+        state.told.gone(id);
         state.input(node, Input::Down(id.clone()));
         state.database(node, db::Input::Down(id.clone()));
     }
@@ -209,6 +220,15 @@ impl Control {
         let mut state = self.0.lock();
         state.input(node, Input::Want(id.clone()));
         state.database(node, db::Input::Find(id.clone()));
+    }
+
+    /// An attempt to connect to a node is over: if it was one of those that we were told of, there
+    /// is room for the next.
+    pub(crate) fn attempt_ended(&self, node: &Arc<Inner>, id: &NodeId) {
+        let mut state = self.0.lock();
+        if state.told.ended(id) {
+            state.connect_to_told(node);
+        }
     }
 
     /// No message waits for it any more: it could not be reached.

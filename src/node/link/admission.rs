@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::{Link, Peer, attempt, reader};
@@ -148,9 +148,21 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
     }
 }
 
+/// Waits until a connection may be made, and gives the right to make it, which is kept until there
+/// is a link or none will come of it.
+pub(super) async fn right_to_dial(node: &Inner) -> Option<SemaphorePermit<'_>> {
+    if let Ok(right) = node.dials.try_acquire() {
+        return Some(right);
+    }
+    node.limits.met(Limit::Dials);
+    node.dials.acquire().await.ok()
+}
+
 /// Connects to a seed.
 pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
+    let right = right_to_dial(&node).await;
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
+    drop(right);
     match result {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
             if node.admission.nonces.is_ours(&nonce) =>
@@ -184,7 +196,7 @@ pub(super) async fn dial(
 
 async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result<(), LinkError> {
     let begun = Instant::now();
-    let limit = node.settings.monitor_timeout();
+    let limit = node.settings.dial_timeout();
     let dialled = timeout(limit, node.transport.dial(address)).await;
     let dialled = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
     let stream = dialled.map_err(|error| match error.kind() {

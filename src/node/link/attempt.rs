@@ -11,7 +11,7 @@ use super::Peer;
 use super::admission::{self, Purpose};
 use crate::log::log_at;
 use crate::node::Inner;
-use crate::peering::{Next, Schedule, Turn};
+use crate::peering::{Next, Schedule, Turn, Wish};
 
 /// The time that the rules are told: the runtime's, which tests can stop.
 pub(super) fn now() -> Instant {
@@ -49,13 +49,21 @@ impl Attempt {
             ended: CancellationToken::new(),
         });
         let (home, peer, own) = (node.clone(), peer.clone(), attempt.clone());
-        node.spawn_task(async move { own.run(home, peer).await });
+        node.spawn_task(async move {
+            own.run(&home, &peer).await;
+            home.control.attempt_ended(&home, &peer.id);
+        });
         attempt
     }
 
     /// Ends it: there is a link, or the attempt is given up.
     pub(super) fn end(&self) {
         self.ended.cancel();
+    }
+
+    /// For whom it was begun.
+    pub(super) fn is_for(&self, wish: Wish) {
+        self.schedule.lock().is_for(wish);
     }
 
     /// The node may be at these addresses as well.
@@ -65,13 +73,13 @@ impl Attempt {
     }
 
     /// Runs until there is a link or the time is up.
-    async fn run(self: Arc<Self>, node: Arc<Inner>, peer: Arc<Peer>) {
+    async fn run(self: &Arc<Self>, node: &Arc<Inner>, peer: &Arc<Peer>) {
         while !self.ended.is_cancelled() {
             let random = node.random.fraction();
             let next = self.schedule.lock().next(now(), random);
             match next {
-                Next::Ask => node.control.want(&node, &peer.id),
-                Next::Dial(address) => self.dial(&node, &peer, address),
+                Next::Ask => node.control.want(node, &peer.id),
+                Next::Dial(address) => self.dial(node, peer, address),
                 Next::Wait(until) => {
                     tokio::select! {
                         biased; // so that the same schedule gives the same history
@@ -80,18 +88,26 @@ impl Attempt {
                         () = tokio::time::sleep_until(until.into()) => {}
                     }
                 }
-                Next::GiveUp => return peer.fail(&node, self.serial, "unable to connect"),
+                Next::GiveUp => return peer.fail(node, self.serial, "unable to connect"),
             }
         }
     }
 
     fn dial(self: &Arc<Self>, node: &Arc<Inner>, peer: &Arc<Peer>, address: String) {
-        log_at!(9, "connecting to {} at {address}", peer.id);
-        let (home, own) = (node.clone(), self.clone());
+        let (home, own, peer) = (node.clone(), self.clone(), peer.id.clone());
         node.spawn_task(async move {
-            // The attempt goes on, whatever became of this try; `dial` has logged it.
-            let _ = admission::dial(home, &address, Purpose::Node).await;
+            let right = tokio::select! {
+                biased;
+                () = own.ended.cancelled() => None,
+                right = admission::right_to_dial(&home) => right,
+            };
+            if right.is_some() {
+                log_at!(9, "connecting to {peer} at {address}");
+                // The attempt goes on, whatever became of this try; `dial` has logged it.
+                let _ = admission::dial(home.clone(), &address, Purpose::Node).await;
+            }
             own.schedule.lock().ended(&address);
+            own.news.notify_one();
         });
     }
 }

@@ -5,30 +5,47 @@ use std::sync::atomic::Ordering;
 
 use super::{Link, Peer, Retired};
 use crate::node::Inner;
-use crate::peering::{Candidate, Verdict};
+use crate::peering::{Candidate, Verdict, Wish};
+
+/// Whether an attempt to reach a node began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Yes,
+    No,
+}
 
 impl Peer {
-    /// Connects to the node at these addresses, unless it is connected.
+    /// Connects to the node at these addresses, unless it is connected. Says whether an attempt began
+    /// with that.
     pub(crate) fn connect(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         addresses: &[String],
-    ) -> Result<(), Retired> {
+        wish: Wish,
+    ) -> Result<Begun, Retired> {
         let state = self.state.lock();
         if state.rules.is_retired() {
             return Err(Retired);
         }
         if node.is_stopping() {
-            return Ok(());
+            return Ok(Begun::No);
         }
+        let before = state.attempt.clone();
         self.want(node, state);
-        let attempt = self.state.lock().attempt.clone();
-        if let Some(attempt) = attempt
-            && !addresses.is_empty()
-        {
+        let Some(attempt) = self.state.lock().attempt.clone() else {
+            return Ok(Begun::No);
+        };
+        let begun = match before {
+            Some(before) if Arc::ptr_eq(&before, &attempt) => Begun::No,
+            _ => Begun::Yes,
+        };
+        if begun == Begun::Yes {
+            attempt.is_for(wish);
+        }
+        if !addresses.is_empty() {
             attempt.add(addresses);
         }
-        Ok(())
+        Ok(begun)
     }
 
     /// Asks for the right to prove ourselves on the connection `serial` to the node: see

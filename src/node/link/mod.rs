@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(crate) use admission::{Admission, accept_loop, dial_seed};
+pub(crate) use establish::Begun;
 pub(crate) use table::Peers;
 
 use super::Inner;
