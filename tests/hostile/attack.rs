@@ -51,6 +51,16 @@ pub const ANY: Bar = Bar {
     patience: Duration::from_secs(2),
 };
 
+/// What one peer may make a node hold. In quick size the node has little to give away.
+pub fn one_peer() -> u64 {
+    if full() { 512_000_000 } else { 128 * MIB }
+}
+
+/// What many peers may make it hold together: all of `max_memory`, and what it needs besides.
+pub fn many_peers() -> u64 {
+    if full() { 640_000_000 } else { 128 * MIB }
+}
+
 /// Processor time that is too little to be compared, in seconds.
 const NOISE: f64 = 0.3;
 

@@ -1,12 +1,8 @@
 //! Who has the secret, and fills the database (generation 2). The node is a global one.
 
-use crate::attack::{ANY, Attack, Bar, MIB, all_held, full, single, size};
+use crate::attack::{ANY, Attack, Bar, all_held, many_peers, one_peer, single, size};
 use crate::framing::repeated;
 use crate::peer::Peer;
-
-fn peak() -> u64 {
-    if full() { 512_000_000 } else { 150 * MIB }
-}
 
 /// A slave of the node's.
 fn slave(attack: &mut Attack, id: &str) -> Peer {
@@ -64,7 +60,7 @@ fn many_keys() {
     attack.rest_and_keep(
         vandal,
         Bar {
-            peak: peak(),
+            peak: one_peer(),
             ..ANY
         },
     );
@@ -81,7 +77,7 @@ fn many_families() {
     attack.rest_and_keep(
         vandal,
         Bar {
-            peak: peak(),
+            peak: one_peer(),
             ..ANY
         },
     );
@@ -99,7 +95,7 @@ fn monitors_of_long_names() {
     attack.rest_and_keep(
         vandal,
         Bar {
-            peak: peak(),
+            peak: one_peer(),
             ..ANY
         },
     );
@@ -122,7 +118,7 @@ fn full_databases_of_many_peers() {
     attack.rest_and_keep(
         vandals,
         Bar {
-            peak: peak(),
+            peak: many_peers(),
             ..ANY
         },
     );

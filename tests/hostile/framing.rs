@@ -1,6 +1,6 @@
 //! Who has the secret, and sends messages that are none, never end, or are nothing but structure.
 
-use crate::attack::{ANY, Attack, Bar, MIB, single, size};
+use crate::attack::{ANY, Attack, Bar, many_peers, single, size};
 use crate::peer::Peer;
 
 /// The octets of a large message.
@@ -148,7 +148,7 @@ fn incomplete_messages_of_many_peers() {
     attack.rest_and_keep(
         peers,
         Bar {
-            peak: size(150, 488) as u64 * MIB,
+            peak: many_peers(),
             ..ANY
         },
     );

@@ -17,7 +17,10 @@ const BAR: Bar = Bar {
 
 /// Sends each of these on a connection of its own, in turn, and waits for its end.
 fn flood(name: &str, count: usize, words: &[&[u8]]) {
-    let victim = Victim::start("victim", &[]);
+    flood_on(name, Victim::start("victim", &[]), count, words);
+}
+
+fn flood_on(name: &str, victim: Victim, count: usize, words: &[&[u8]]) {
     let mut attack = Attack::on(name, victim, Release::Perl130);
     for n in 0..count {
         let word = words[n % words.len()];
@@ -48,6 +51,13 @@ fn greetings_of_control_characters_fill_no_log() {
     words.push(noise.into());
     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
     flood("bad greetings of 4 KB", size(600, 20_000), &words);
+    let verbose = Victim::verbose("victim");
+    flood_on(
+        "bad greetings, every step logged",
+        verbose,
+        size(600, 20_000),
+        &words,
+    );
 }
 
 #[test]

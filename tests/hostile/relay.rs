@@ -1,6 +1,6 @@
 //! Who has the secret, and has the node send on.
 
-use crate::attack::{ANY, Attack, Bar, MIB, full, size};
+use crate::attack::{ANY, Attack, Bar, MIB, full, one_peer, size};
 use crate::peer::{Peer, Release};
 use crate::victim::Victim;
 
@@ -28,7 +28,7 @@ fn much_for_an_unknown_node() {
             format!(r#"["","snd","nobody-{}#p","{text}"]"#, n % 10),
         );
     }
-    let peak = if full() { 512_000_000 } else { 150 * MIB };
+    let peak = one_peer();
     attack.rest_and_keep(vandal, Bar { peak, ..ANY });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::attack::{ANY, Attack, Bar, MIB, all_held, full, single, size};
+use crate::attack::{ANY, Attack, Bar, all_held, many_peers, one_peer, single, size};
 use crate::framing::repeated;
 use crate::peer::Release;
 use crate::victim::Victim;
@@ -65,12 +65,18 @@ fn a_request_that_is_answered_to_a_node_port() {
     let mut attack = Attack::alone("known_nodes for ever", victim, Release::Perl130);
     let mut vandal = attack.vandal("known_nodes");
     attack.send(&mut vandal, r#"["","known_nodes","victim"]"#);
-    attack.rest_and_keep(vandal, ANY);
+    attack.rest_and_keep(
+        vandal,
+        Bar {
+            peak: one_peer(),
+            ..ANY
+        },
+    );
 }
 
 #[test]
 fn names_with_control_characters() {
-    let victim = Victim::start("victim", &[]);
+    let victim = Victim::verbose("victim");
     let mut attack = Attack::on("control characters in names", victim, Release::Perl130);
     let mut vandal = attack.vandal("vandal");
     let noise = r"x\u001b[2J\nFORGED\r\u007f\u0008\u009b1m\u202ey";
@@ -167,7 +173,7 @@ fn peers_that_read_nothing() {
         }
         vandals.push(vandal);
     }
-    let peak = if full() { 512_000_000 } else { 150 * MIB };
+    let peak = many_peers();
     attack.rest_and_keep(vandals, Bar { peak, ..ANY });
 }
 
@@ -200,5 +206,11 @@ fn all_floods_of_one_peer_together() {
             vandal = attack.vandal("vandal");
         }
     }
-    attack.rest_and_keep(vandal, ANY);
+    attack.rest_and_keep(
+        vandal,
+        Bar {
+            peak: one_peer(),
+            ..ANY
+        },
+    );
 }

@@ -48,11 +48,28 @@ impl Victim {
 
     /// Starts a node that listens there.
     pub fn at(id: &str, address: &str, settings: &[&str]) -> Self {
+        Self::logging(id, address, settings, None)
+    }
+
+    /// Starts a node of generation 1 that logs every step.
+    pub fn verbose(id: &str) -> Self {
+        Self::logging(id, &free_address(), &["generation", "1"], Some("9"))
+    }
+
+    /// Starts a node that logs up to that level.
+    fn logging(id: &str, address: &str, settings: &[&str], level: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = command(&folder);
         command.args(["run", "profile", "none", "nodeid", id, "secret", SECRET]);
         command.args(["binds", address]).args(settings);
+        if !crate::attack::full() {
+            // Small enough for floods in quick size to run over it.
+            command.args(["max_memory", &(64 << 20).to_string()]);
+        }
+        if let Some(level) = level {
+            command.env("PERL_ANYEVENT_MP_WARNLEVEL", level);
+        }
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut victim = Victim {
             child,
