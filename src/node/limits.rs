@@ -37,7 +37,7 @@ limits! {
     Queue = "max_queue",
     /// Too much waits in a port.
     Mailbox = "max_mailbox",
-    /// A connection waited for others to be made, or a node that was told of was not to be waited for.
+    /// A connection had to wait until others were made, or too many nodes that were told of wait.
     Dials = "max_dials",
 }
 
