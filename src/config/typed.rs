@@ -117,8 +117,8 @@ pub struct Config {
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
     pub max_log_lines: usize,
-    /// The most connections that are being made at a time (`max_dials`); 64. Three in eight of them are
-    /// the most nodes at a time that are connected to because another node told of them.
+    /// The most connections that are being made at a time (`max_dials`); 64. Three in eight of them
+    /// are the most nodes at a time that are connected to because another node told of them.
     pub max_dials: usize,
     /// Settings nobody knows, for a warning: a misspelt key would otherwise go unnoticed.
     pub unknown: Vec<(String, Origin)>,

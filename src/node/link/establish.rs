@@ -15,8 +15,8 @@ pub(crate) enum Begun {
 }
 
 impl Peer {
-    /// Connects to the node at these addresses, unless it is connected. Says whether an attempt began
-    /// with that.
+    /// Connects to the node at these addresses, unless it is connected. Says whether an attempt
+    /// began with that.
     pub(crate) fn connect(
         self: &Arc<Self>,
         node: &Arc<Inner>,
