@@ -89,7 +89,8 @@ fn unusable(error: Error) -> CertError {
 
 impl Identity {
     /// The configuration with which a node of this identity is the client of TLS. Who wants
-    /// something else of it can change it, and hand it to [`Builder::rustls`](crate::Builder::rustls).
+    /// something else of it can change it, and hand it to
+    /// [`Builder::rustls`](crate::Builder::rustls).
     ///
     /// Sessions are not resumed: that would carry the trust in a certificate over to connections
     /// that are made after it was taken away.
