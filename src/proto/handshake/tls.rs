@@ -178,7 +178,7 @@ mod tests {
                 false,
                 false,
                 "hmac_md6_64_256",
-                Err(HandshakeError::NoSecret),
+                Err(HandshakeError::NeitherTlsNorSecret),
             ),
         ] {
             let local = Local {
