@@ -152,3 +152,24 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "tls")))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_tls_a_cert_is_an_error_that_says_so() {
+        let started = Node::builder()
+            .no_rc()
+            .nodeid("a")
+            .cert("any")
+            .start()
+            .await;
+        let error = started.err().unwrap();
+        assert!(
+            matches!(error, StartError::Cert(CertError::NotBuilt)),
+            "{error}"
+        );
+        assert!(error.to_string().contains("built without TLS"), "{error}");
+    }
+}

@@ -6,8 +6,14 @@ use std::sync::Arc;
 
 use aemp::Node;
 use aemp::net::tls::Identity;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection,
+    SignatureScheme,
+};
 
 use crate::certs::PERL;
 use crate::support::LIMIT;
@@ -33,6 +39,28 @@ impl Peer {
             params: "tls=1.0;mproto=1;gproto=1",
             client: identity.client_config().unwrap(),
             server: identity.server_config().unwrap(),
+        }
+    }
+
+    /// One that speaks this version of TLS only, and trusts anyone.
+    pub fn of_version(
+        nonce: &'static str,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Peer {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certificates = || vec![CertificateDer::from_pem_slice(PERL.as_bytes()).unwrap()];
+        let key = || PrivateKeyDer::from_pem_slice(PERL.as_bytes()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider.clone());
+        let client = client.with_protocol_versions(&[version]).unwrap();
+        let anyone = Arc::new(Anyone(provider.clone()));
+        let client = client.dangerous().with_custom_certificate_verifier(anyone);
+        let server = ServerConfig::builder_with_provider(provider);
+        let server = server.with_protocol_versions(&[version]).unwrap();
+        let server = server.with_no_client_auth();
+        Peer {
+            client: client.with_client_auth_cert(certificates(), key()).unwrap(),
+            server: server.with_single_cert(certificates(), key()).unwrap(),
+            ..Peer::new(nonce)
         }
     }
 
@@ -68,6 +96,45 @@ impl Peer {
             }
         });
         talked.await.unwrap()
+    }
+}
+
+/// Trusts any certificate.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

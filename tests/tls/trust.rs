@@ -117,6 +117,9 @@ async fn a_certificate_of_another_ca() {
 async fn an_expired_certificate() {
     let expired = certs::expired();
     let words: &[&str] = &["WARN", "TLS: the peer", "expired"];
+    capture_log();
+    drop(node("c").cert(&expired).start().await.unwrap());
+    logged(&["ERROR cert: our own certificate has expired"]).await;
     refused(
         node("a").cert(&expired),
         node("b").cert(&expired),
@@ -176,6 +179,27 @@ async fn who_requires_tls_refuses_the_others() {
     refused(plain("c"), secure("d"), [words, words]).await;
     let links = linked(secure("e"), secure("f")).await;
     assert!(links.iter().all(|link| link.tls.is_some()));
+}
+
+#[tokio::test]
+async fn both_versions_of_tls() {
+    capture_log();
+    for (version, name) in [
+        (&rustls::version::TLS12, "TLSv1_2"),
+        (&rustls::version::TLS13, "TLSv1_3"),
+    ] {
+        for role in [CLIENT, SERVER] {
+            let id = format!("speaks-{name}-{role}");
+            let node = node(&id).cert(PERL).start().await.unwrap();
+            let got = Peer::of_version(role, version).talk(&node, |own, peer| {
+                let token = AuthMethod::TlsSha3.token(&Secret::from(""), own, peer);
+                format!("tls_sha3_512;{token};json\n")
+            });
+            assert!(got.await.unwrap().starts_with("tls_sha3_512;"), "{id}");
+            logged(&["connected as peer (", name]).await;
+            node.shutdown().await;
+        }
+    }
 }
 
 /// What a peer proves itself with within TLS, and whether that is enough.

@@ -17,25 +17,3 @@ impl Tls {
         match *self {}
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::net::tls::CertError;
-    use crate::{Node, StartError};
-
-    #[tokio::test]
-    async fn a_cert_is_an_error_that_says_so() {
-        let started = Node::builder()
-            .no_rc()
-            .nodeid("a")
-            .cert("any")
-            .start()
-            .await;
-        let error = started.err().unwrap();
-        assert!(
-            matches!(error, StartError::Cert(CertError::NotBuilt)),
-            "{error}"
-        );
-        assert!(error.to_string().contains("built without TLS"), "{error}");
-    }
-}

@@ -1,6 +1,7 @@
 //! The settings of rustls, which may change while a node runs.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::RwLock;
 use rustls::client::{ClientConfig, ClientConnection, Resumption};
@@ -12,6 +13,7 @@ use rustls::{Connection, Error};
 use super::identity::{Identity, provider};
 use super::verifier::Verifier;
 use super::{CertError, TlsError};
+use crate::log::log_at;
 use crate::proto::handshake::TlsRole;
 
 /// The name that we connect to, for configurations that look at it; AEMP knows none.
@@ -39,7 +41,9 @@ struct Pair {
 impl Tls {
     /// With this `cert`.
     pub(crate) fn from_cert(pem: &str) -> Result<Tls, CertError> {
-        let pair = Pair::of(&Identity::from_pem(pem)?)?;
+        let identity = Identity::from_pem(pem)?;
+        warn_of_dates(&identity);
+        let pair = Pair::of(&identity)?;
         Ok(Tls(Settings::Cert(RwLock::new(pair))))
     }
 
@@ -53,7 +57,9 @@ impl Tls {
         let Settings::Cert(present) = &self.0 else {
             return Err(CertError::NotInUse);
         };
-        *present.write() = Pair::of(&Identity::from_pem(pem)?)?;
+        let identity = Identity::from_pem(pem)?;
+        warn_of_dates(&identity);
+        *present.write() = Pair::of(&identity)?;
         Ok(())
     }
 
@@ -83,13 +89,35 @@ impl Pair {
     }
 }
 
+/// A certificate that is out of date is used all the same, as it may be our clock that is wrong;
+/// but others will refuse it.
+fn warn_of_dates(identity: &Identity) {
+    let now = SystemTime::now();
+    let Some(own) = identity.certificates().into_iter().next() else {
+        return;
+    };
+    if now > own.not_after {
+        log_at!(
+            1,
+            "cert: our own certificate has expired: other nodes will refuse it"
+        );
+    }
+    if now < own.not_before {
+        log_at!(
+            1,
+            "cert: our own certificate is not valid yet: other nodes will refuse it"
+        );
+    }
+}
+
 fn unusable(error: Error) -> CertError {
     CertError::Key(error.to_string())
 }
 
 impl Identity {
     /// The configuration with which a node of this identity is the client of TLS. Who wants
-    /// something else of it can change it, and hand it to [`Builder::rustls`](crate::Builder::rustls).
+    /// something else of it can change it, and hand it to
+    /// [`Builder::rustls`](crate::Builder::rustls).
     ///
     /// Sessions are not resumed: that would carry the trust in a certificate over to connections
     /// that are made after it was taken away.

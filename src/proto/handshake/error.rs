@@ -99,6 +99,9 @@ pub enum HandshakeError {
     /// No secret is configured.
     #[error("no shared secret is configured (try `aemp gensecret`)")]
     NoSecret,
+    /// We have a certificate but no secret, and the peer does not speak TLS.
+    #[error("the other side does not speak TLS, and without that a shared secret is needed")]
+    NeitherTlsNorSecret,
     /// The token line has fewer than three fields, or it or the nonce line is not UTF-8.
     #[error("the authentication line is malformed")]
     MalformedToken,
@@ -135,6 +138,7 @@ impl HandshakeError {
     pub fn blame(&self) -> Blame {
         match self {
             HandshakeError::NoSecret | HandshakeError::OwnNodeId { .. } => Blame::Us,
+            HandshakeError::NeitherTlsNorSecret => Blame::Incompatible,
             HandshakeError::AlreadyConnected { .. } => Blame::Network,
             HandshakeError::Greeting(_)
             | HandshakeError::Version { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 
 use super::lines::Lines;
-use super::tls::{TlsRole, channel};
+use super::tls::{TlsRole, TlsUse, channel};
 use super::{HandshakeError, Local};
 use crate::proto::auth::Channel;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting, Secret};
@@ -352,6 +352,7 @@ impl AwaitNonce {
                 theirs: theirs.auths.join(","),
                 ours: super::names(&local.auth_offer, |method| method.name()).join(","),
             },
+            _ if tls.is_none() && local.tls != TlsUse::Never => HandshakeError::NeitherTlsNorSecret,
             _ => HandshakeError::NoSecret,
         })?;
         let known = |name: &String| Framing::from_name(name).filter(|f| local.framings.contains(f));
