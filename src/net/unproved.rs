@@ -5,7 +5,7 @@
 //! all hosts the one with the most connections gives up one; of its connections one that has not
 //! even greeted, if there is one; of these the oldest. So one host never takes another's place, who
 //! is silent gives way to who speaks, and who comes has time for its handshake: nobody leaves
-//! before a moment has passed, for which who comes waits.
+//! before a moment has passed. If that is true of all, who comes waits.
 //!
 //! The rules know no clock and no socket: time is handed in, and who has to leave is handed out.
 
@@ -74,16 +74,11 @@ impl<T> Unproved<T> {
         end: impl FnOnce(u64) -> T,
     ) -> Entry<T> {
         let mut left = None;
-        if self.connections.len() >= self.most
-            && let Some((_, (_, Reverse(number)), _)) = self.order.last()
-        {
-            let number = *number;
-            let since = self.connections.get(&number).map(|there| there.since);
-            let stayed = now.saturating_sub(since.unwrap_or_default());
-            if stayed < GRACE {
-                return Entry::Wait(GRACE - stayed);
+        if self.connections.len() >= self.most {
+            match self.gives_way(now) {
+                Ok(number) => left = self.remove(number),
+                Err(wait) => return Entry::Wait(wait),
             }
-            left = self.remove(number);
         }
         let number = self.next;
         self.next += 1;
@@ -118,6 +113,34 @@ impl<T> Unproved<T> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Who gives way now, or how long it takes until somebody does.
+    fn gives_way(&self, now: Duration) -> Result<u64, Duration> {
+        let mut wait = GRACE;
+        let fullest = self
+            .order
+            .last()
+            .and_then(|(_, _, host)| self.hosts.get(host));
+        let Some(places) = fullest else {
+            return Err(wait);
+        };
+        // The oldest of those who are silent, and then of those who have greeted: who has just
+        // come holds up nobody.
+        let silent = (Stage::Silent, Reverse(u64::MAX));
+        let oldest = [
+            places.range(silent..).next_back(),
+            places.range(..silent).next_back(),
+        ];
+        for (_, Reverse(number)) in oldest.into_iter().flatten() {
+            let since = self.connections.get(number).map(|there| there.since);
+            let stayed = now.saturating_sub(since.unwrap_or_default());
+            if stayed >= GRACE {
+                return Ok(*number);
+            }
+            wait = wait.min(GRACE - stayed);
+        }
+        Err(wait)
     }
 
     fn remove(&mut self, number: u64) -> Option<T> {
@@ -261,6 +284,17 @@ mod tests {
         assert_eq!(host_of("alice:7"), "alice");
     }
 
+    #[test]
+    fn who_has_just_come_holds_up_nobody() {
+        let mut pool = Unproved::new(3);
+        for number in 0..3 {
+            enter(&mut pool, Duration::ZERO, "flood");
+            pool.greeted(number);
+        }
+        assert_eq!(enter(&mut pool, LATER, "flood"), Entry::Enter(3, Some(0)));
+        assert_eq!(enter(&mut pool, LATER, "flood"), Entry::Enter(4, Some(1)));
+    }
+
     proptest! {
         /// Against a pool that looks through all of them.
         #[test]
@@ -285,17 +319,29 @@ mod tests {
                         model.entry(number).and_modify(|there| there.1 = Stage::Greeted);
                     }
                     _ => {
-                        let held = |host: &String| model.values().filter(|there| there.0 == *host).count();
-                        let leaves = model.iter().max_by_key(|(number, (host, stage))| {
-                            // One of the host's that would leave first stands for its host.
-                            let first = model.iter().filter(|(_, there)| there.0 == *host)
-                                .map(|(number, there)| (there.1, Reverse(*number))).max();
-                            (held(host), first, host.clone(), *stage, Reverse(**number))
-                        }).map(|(number, _)| *number);
-                        let expected = match leaves.filter(|_| model.len() >= most) {
-                            Some(number) if now - since[&number] < GRACE =>
-                                Entry::Wait(GRACE - (now - since[&number])),
-                            left => {
+                        let of = |host: &str, stage| {
+                            let all = model.iter();
+                            let of = all.filter(|(_, there)| there.0 == host && there.1 == stage);
+                            of.map(|(number, _)| *number).min()
+                        };
+                        // Hosts of as many connections are told apart by who would leave first.
+                        let fullest = model.values().map(|there| there.0.clone()).max_by_key(|host| {
+                            let held = model.values().filter(|there| there.0 == *host).count();
+                            let silent = of(host, Stage::Silent).map(Reverse);
+                            let greeted = of(host, Stage::Greeted).map(Reverse);
+                            (held, silent, greeted.filter(|_| silent.is_none()), host.clone())
+                        });
+                        let stayed = |number: &u64| now - since[number];
+                        let oldest = fullest.iter().flat_map(|host| {
+                            [of(host, Stage::Silent), of(host, Stage::Greeted)].into_iter().flatten()
+                        });
+                        let oldest: Vec<u64> = oldest.collect();
+                        let gone = oldest.iter().find(|number| stayed(number) >= GRACE).copied();
+                        let wait = oldest.iter().map(|number| GRACE.saturating_sub(stayed(number))).min();
+                        let expected = match (model.len() >= most, gone) {
+                            (true, None) => Entry::Wait(wait.unwrap()),
+                            (full, gone) => {
+                                let left = gone.filter(|_| full);
                                 if let Some(left) = left {
                                     model.remove(&left);
                                 }

@@ -51,7 +51,6 @@ limits! {
     Reason = "max_reason",
     /// A request about the mesh or the database is too much to be read.
     Request = "max_request",
-    /// A connection waited for others to be made, or a node that was told of was not to be waited for.
     /// A connection had to wait until others were made, or too many nodes that were told of wait.
     Dials = "max_dials",
 }

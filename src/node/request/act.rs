@@ -161,6 +161,9 @@ pub(super) fn forward(node: &Arc<Inner>, message: &Message) -> Sending {
     if is_own_node_port(node, &port) {
         return Ok(Onward::Part(message));
     }
+    if port.is_node_port() && goes_round(&message) {
+        return Err(RequestError::LongWay(MOST_AHEAD));
+    }
     hand_on(node, &port, message)
 }
 
@@ -172,6 +175,22 @@ fn hand_on(node: &Arc<Inner>, port: &PortId, message: Message) -> Sending {
     }
     node.hand_on(port, message)?;
     Ok(Onward::Nothing)
+}
+
+/// A message to another node's port may say that it is to be sent on so often from there.
+const MOST_AHEAD: usize = 16;
+
+/// Whether a message to the node port of another node would be sent on from node to node without
+/// end: each time all that is left of it goes over a link, which costs the square of its length,
+/// and no node sees more than its own part of the way.
+fn goes_round(message: &Message) -> bool {
+    let names = message.elements().step_by(2).take(MOST_AHEAD + 1);
+    let relays = names.take_while(|name| name.read().is_ok_and(|name: String| is_relay(&name)));
+    relays.count() > MOST_AHEAD
+}
+
+fn is_relay(name: &str) -> bool {
+    matches!(Verb::parse(name), Some(Verb::Snd | Verb::SndMultiple))
 }
 
 fn is_own_node_port(node: &Inner, port: &PortId) -> bool {

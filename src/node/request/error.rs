@@ -39,6 +39,9 @@ pub(crate) enum RequestError {
     /// It was sent on within this node as often as it may be.
     #[error("dropped a message that this node sent itself {0} times")]
     TooManyHops(usize),
+    /// Another node would have to send it on more often than that.
+    #[error("a message is to be sent on more than {0} times from node to node")]
+    LongWay(usize),
     /// The reply is a list that others have chosen, and would go to a node port.
     #[error("a list of nodes is no reply for a node port")]
     ListForNodePort,
@@ -93,6 +96,7 @@ impl RequestError {
     pub(super) fn count(&self, node: &Inner) {
         match self {
             RequestError::LongName(..) => node.limits.met(Limit::Name),
+            RequestError::LongWay(_) => node.limits.met(Limit::Hops),
             RequestError::TooManyNodes(_) => node.limits.met(Limit::Nodes),
             _ => {}
         }
@@ -112,6 +116,7 @@ impl RequestError {
             | RequestError::NameTaken(_)
             | RequestError::LongName(..)
             | RequestError::TooManyHops(_)
+            | RequestError::LongWay(_)
             | RequestError::ListForNodePort
             | RequestError::TooManyNodes(_)
             | RequestError::Database(_) => Blame::Peer,
