@@ -80,7 +80,7 @@ pub(crate) struct Link {
     pub(crate) info: PeerInfo,
     pub(crate) recv_framing: Framing,
     /// The other end's address.
-    pub(crate) remote: String,
+    pub(crate) remote: Box<str>,
     /// The TLS that it goes through, if it does.
     pub(crate) tls: Option<Arc<TlsInfo>>,
     traffic: Traffic,
@@ -110,7 +110,7 @@ impl Link {
             facts,
             info,
             recv_framing,
-            remote,
+            remote: remote.into(),
             tls: None,
             traffic: Traffic::default(),
             ready: Notify::new(),
@@ -195,7 +195,7 @@ impl Peer {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Some(LinkStats {
             node: self.id.clone(),
-            remote: link.remote.clone(),
+            remote: link.remote.to_string(),
             generation: link.generation().name().to_owned(),
             provider: link.info.greeting.param("provider").map(str::to_owned),
             send_framing: link.facts.send_framing.name().to_owned(),
