@@ -182,6 +182,12 @@ impl Inner {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// How many connections are being made.
+    pub(crate) fn dials_under_way(&self) -> usize {
+        let most = self.settings.max_dials;
+        most.saturating_sub(self.dials.available_permits())
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.lifecycle.is_stopping()
     }

@@ -45,6 +45,9 @@ pub struct NodeStats {
     /// Octets that other nodes make this one hold, of the setting `max_memory`.
     #[serde(default)]
     pub held_octets: usize,
+    /// How many connections are being made, of the setting `max_dials`.
+    #[serde(default)]
+    pub dials: usize,
     /// How many connections were accepted and have proved nothing yet.
     #[serde(default)]
     pub unproved: usize,
@@ -121,6 +124,7 @@ impl Node {
             groups: self.groups().len(),
             links,
             held_octets: self.inner().memory.used(),
+            dials: self.inner().dials_under_way(),
             unproved: self.inner().admission.unproved(),
             limits: self.inner().limits.all(),
         }

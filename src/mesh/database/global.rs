@@ -231,10 +231,10 @@ impl Global {
     }
 
     pub(super) fn unmonitor(&mut self, node: &NodeId, family: &str) {
-        if let Some(shard) = self.shards.get_mut(node) {
-            if shard.monitors.remove(family) {
-                shard.monitors_held -= cost_of_monitor(family);
-            }
+        if let Some(shard) = self.shards.get_mut(node)
+            && shard.monitors.remove(family)
+        {
+            shard.monitors_held -= cost_of_monitor(family);
         }
         self.remove_monitor(node, family);
     }
