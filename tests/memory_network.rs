@@ -282,7 +282,7 @@ fn false_nodes_do_not_keep_an_honest_one_waiting() {
         let tell = |from: &Node, nodes: BTreeMap<String, Vec<String>>| {
             let args = (0, from.id());
             let port = from.spawn("target", "AnyEvent::MP::Global::connect", &args);
-            from.snd(&port.unwrap(), &("nodes", nodes)).unwrap();
+            from.snd(port.unwrap(), &("nodes", nodes)).unwrap();
         };
         let lie = |n: usize| (format!("false{n}"), vec![format!("trap{}:1", n % TRAPS)]);
         // A node takes note of at most 10,000 that it is told of at once.
