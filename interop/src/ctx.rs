@@ -201,17 +201,21 @@ impl Ctx {
     }
 
     /// The command that starts a node of this side: `perl SCRIPT ARGS` or `aemp-driver ARGS`, with
-    /// a home of its own and the given secret, or the shared one.
+    /// a home of its own and the given secret, or the shared one, and certificate.
     pub fn command(
         &mut self,
         side: Side,
         name: &str,
-        secret: Option<&str>,
+        known: (Option<&str>, Option<&Value>),
         script: (&str, &str),
         args: &[&str],
     ) -> Result<(Command, File)> {
+        let (secret, cert) = known;
         let secret = secret.unwrap_or(&self.secret);
-        let rc = json!({ "version": 1, "secret": secret });
+        let mut rc = json!({ "version": 1, "secret": secret });
+        if let Some(cert) = cert {
+            rc["cert"] = cert.clone();
+        }
         let home = self.home(name, &rc)?;
 
         let mut command = match self.pairing.side(side) {
@@ -308,9 +312,9 @@ impl Ctx {
     /// Starts a driver without configuring it.
     pub fn driver(&mut self, side: Side, spec: &Spec) -> Result<Node> {
         let life = self.env.life.to_string();
-        let secret = spec.secret.as_deref();
+        let known = (spec.secret.as_deref(), spec.cert.as_ref());
         let script = ("node.pl", include_str!("../perl/node.pl"));
-        let (command, log) = self.command(side, &spec.name, secret, script, &["--life", &life])?;
+        let (command, log) = self.command(side, &spec.name, known, script, &["--life", &life])?;
         Node::start(&spec.name, command, log, &self.transcript, self.env.limit)
     }
 

@@ -13,6 +13,8 @@ pub struct Spec {
     pub seeds: Vec<String>,
     /// Shared secret, when it is not the usual one.
     pub secret: Option<String>,
+    /// A key and certificates in PEM.
+    pub cert: Option<Value>,
     /// More configuration keys.
     pub more: Map<String, Value>,
 }
@@ -46,6 +48,13 @@ impl Spec {
     /// Has another secret.
     pub fn secret(mut self, secret: &str) -> Self {
         self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// Has this key and these certificates. They stand in the configuration file: 1.0 takes them
+    /// from nowhere else.
+    pub fn cert(mut self, pem: &Value) -> Self {
+        self.cert = Some(pem.clone());
         self
     }
 

@@ -32,6 +32,7 @@ mod secret;
 mod services;
 mod spawn;
 mod tags;
+mod tls;
 mod verbs;
 
 /// All of them, in the order of the table.
@@ -53,6 +54,8 @@ pub fn all() -> Vec<&'static Scenario> {
         &ports::SCENARIO,
         &peer::SCENARIO,
         &secret::SCENARIO,
+        &tls::GOOD,
+        &tls::BAD,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,
         &hostile::SCENARIO,

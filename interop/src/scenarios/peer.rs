@@ -32,7 +32,7 @@ fn run(ctx: &mut Ctx) -> Result<()> {
             vec![]
         };
         all.extend(args);
-        let (command, log) = ctx.command(side, name, None, script, &all)?;
+        let (command, log) = ctx.command(side, name, (None, None), script, &all)?;
         let program = Command::get_program(&command)
             .to_string_lossy()
             .into_owned();

@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn the_rules_hold(all in prop::collection::vec(happens(), 0..100), small in any::<bool>()) {
         let mut state = match small {
-            true => limited("me", Limits { keys: 3, octets: 1000, monitors: 1, ..Limits::default() }),
+            true => limited("me", Limits { keys: 3, octets: 3000, monitors: 1, ..Limits::default() }),
             false => state("me"),
         };
         let mut up = BTreeSet::new();
