@@ -1,4 +1,4 @@
-//! Links through TLS: who shares a certificate needs no secret, and who has another one is kept out.
+//! Links through TLS: who shares a certificate needs no secret, and who has another is kept out.
 
 use std::fs;
 use std::path::Path;
