@@ -43,7 +43,7 @@ fn certificate(folder: &Path, name: &str) -> Result<Value> {
 }
 
 fn good(ctx: &mut Ctx) -> Result<()> {
-    let pem = certificate(&ctx.dir().to_owned(), "shared")?;
+    let pem = certificate(ctx.dir(), "shared")?;
     let Pair { alice, bob, proxy } = ctx.pair_with(
         |alice| *alice = alice.clone().cert(&pem).secret("eins"),
         |bob| *bob = bob.clone().cert(&pem).secret("zwei"),
