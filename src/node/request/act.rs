@@ -206,7 +206,6 @@ fn destination(node: &Inner, message: &Message) -> Result<Option<PortId>, Reques
     // A node and a port have such a name each.
     let most = node.settings.max_name.saturating_mul(2);
     if port.size() > most {
-        node.limits.met(Limit::Name);
         return Err(RequestError::LongName(port.size(), most));
     }
     let read = port.read();

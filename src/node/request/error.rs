@@ -1,8 +1,8 @@
 //! Why a request was not performed, and whose fault it is.
 
 use super::Source;
+use crate::node::SendError;
 use crate::node::limits::Limit;
-use crate::node::{Inner, SendError};
 use crate::proto::clip;
 use crate::proto::handshake::Blame;
 use crate::proto::message::RawElement;
@@ -92,13 +92,13 @@ impl RequestError {
         RequestError::UnknownFunction(clip(name, NAMED).to_owned())
     }
 
-    /// Counts it if it is that a limit was met.
-    pub(super) fn count(&self, node: &Inner) {
+    /// The limit that was met, if that is what it is.
+    pub(super) fn limit(&self) -> Option<Limit> {
         match self {
-            RequestError::LongName(..) => node.limits.met(Limit::Name),
-            RequestError::LongWay(_) => node.limits.met(Limit::Hops),
-            RequestError::TooManyNodes(_) => node.limits.met(Limit::Nodes),
-            _ => {}
+            RequestError::LongName(..) => Some(Limit::Name),
+            RequestError::TooManyHops(_) | RequestError::LongWay(_) => Some(Limit::Hops),
+            RequestError::TooManyNodes(_) => Some(Limit::Nodes),
+            _ => None,
         }
     }
 

@@ -86,11 +86,15 @@ pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
             drop(message); // what is sent on has the octets that it needs
             Way::new(node, source.onward()).go(onward);
         }
-        Err(error) => report(source, &error),
+        Err(error) => report(node, source, &error),
     }
 }
 
-fn report(source: Source<'_>, error: &RequestError) {
+/// Every request that fails comes here: it is logged, and counted if it met a limit.
+fn report(node: &Inner, source: Source<'_>, error: &RequestError) {
+    if let Some(limit) = error.limit() {
+        node.limits.met(limit);
+    }
     let (from, blame) = (source.name(), error.blame(source));
     log_at!(
         2,
@@ -163,9 +167,8 @@ fn dispatch(
         return Ok(Onward::Nothing); // empty messages are keepalives
     };
     let most = node.settings.max_name;
-    let request = read::named(&name, most)
-        .and_then(|name| NodeRequest::read(source, message, name, most))
-        .inspect_err(|error| error.count(node))?;
+    let name = read::named(&name, most)?;
+    let request = NodeRequest::read(source, message, name, most)?;
     may(node, source, &request)?;
     request.perform(node, source)
 }
@@ -174,7 +177,7 @@ fn dispatch(
 pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
     let name = node.ports.new_remote_name();
     if let Err(error) = create(node, &name, function, args) {
-        report(Source::Local, &error);
+        report(node, Source::Local, &error);
     }
     node.id.port(&name)
 }

@@ -81,10 +81,15 @@ impl<'a> Way<'a> {
             self.left.push((onward, hops));
             return;
         }
-        self.node.limits.met(Limit::Hops);
-        if !std::mem::replace(&mut self.reported, true) {
-            report(self.source, &super::RequestError::TooManyHops(most));
+        if std::mem::replace(&mut self.reported, true) {
+            // The log has said so of this message.
+            return self.node.limits.met(Limit::Hops);
         }
+        report(
+            self.node,
+            self.source,
+            &super::RequestError::TooManyHops(most),
+        );
     }
 
     /// Goes it to its end.
@@ -100,7 +105,7 @@ impl<'a> Way<'a> {
             };
             match done {
                 Ok(onward) => self.push(onward, hops),
-                Err(error) => report(self.source, &error),
+                Err(error) => report(self.node, self.source, &error),
             }
         }
     }

@@ -263,3 +263,38 @@ async fn can_tells_of_verbs_and_of_what_may_be_called() {
         }
     }
 }
+
+/// A request that fails for a limit is counted, and once.
+#[tokio::test]
+async fn each_limit_that_is_met_is_counted_once() {
+    let builder = Node::builder().no_rc().nodeid("tested").secret("geheim");
+    let builder = builder.binds([""; 0]).seeds([""; 0]);
+    let builder = builder.set("max_nodes", 1).set("max_name", 20);
+    let node = builder.set("max_hops", 150).start().await.unwrap();
+    let far: Vec<Value> = ["snd", "other#"]
+        .repeat(20)
+        .iter()
+        .map(|word| json!(word))
+        .collect();
+    let requests = [
+        ("max_name", json!(["f".repeat(21)])),
+        ("max_name", json!(["snd", "d".repeat(41), "x"])),
+        ("max_name", json!(["mon1", "p".repeat(21)])),
+        ("max_nodes", json!(["snd", "other#p", "x"])),
+        ("max_nodes", json!(["snd_multiple", ["other#p", "x"]])),
+        // A list is a hop that counts as a hundred.
+        (
+            "max_hops",
+            json!(["snd_multiple", ["", "snd_multiple", ["", "devnull"]]]),
+        ),
+        ("max_hops", Value::from(far)),
+    ];
+    for (limit, request) in requests {
+        let met = || node.stats().limits.get(limit).copied().unwrap_or_default();
+        let before = met();
+        with(&node, Some(Generation::Gen1b), |source| {
+            perform(node.inner(), source, message(&request));
+        });
+        assert_eq!(met() - before, 1, "{limit}: {request}");
+    }
+}
