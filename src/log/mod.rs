@@ -19,6 +19,7 @@ mod shown;
 mod subscriber;
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -76,7 +77,13 @@ const DEBUGGING: u8 = 8;
 /// How many lines of one kind one source may cause a minute.
 static PER_MINUTE: AtomicU32 = AtomicU32::new(60);
 
-static RATE: Mutex<Option<Log>> = Mutex::new(None);
+static LOG: LazyLock<Mutex<Log>> = LazyLock::new(|| {
+    Mutex::new(Log {
+        rate: Rate::default(),
+        start: Instant::now(),
+        telling: false,
+    })
+});
 
 struct Log {
     rate: Rate,
@@ -105,22 +112,12 @@ pub(crate) fn may_log(kind: &'static u8, source: &[&str], line: fmt::Arguments<'
     if level >= DEBUGGING {
         return true;
     }
-    let mut log = RATE.lock();
-    let log_of_all = log.get_or_insert_with(|| Log {
-        rate: Rate::default(),
-        start: Instant::now(),
-        telling: false,
-    });
-    let (now, per_minute) = (
-        log_of_all.start.elapsed(),
-        PER_MINUTE.load(Ordering::Relaxed),
-    );
+    let mut log = LOG.lock();
+    let (now, per_minute) = (log.start.elapsed(), PER_MINUTE.load(Ordering::Relaxed));
     let text = || Shown(line, LINE).to_string();
     let kind = std::ptr::from_ref(kind).addr();
-    let verdict = log_of_all
-        .rate
-        .line(now, per_minute, kind, source, level, text);
-    let begin = verdict == Verdict::HoldBack && !std::mem::replace(&mut log_of_all.telling, true);
+    let verdict = log.rate.line(now, per_minute, kind, source, level, text);
+    let begin = verdict == Verdict::HoldBack && !std::mem::replace(&mut log.telling, true);
     drop(log);
     if begin {
         tell_later();
@@ -152,9 +149,7 @@ fn tell_later() {
     struct Telling;
     impl Drop for Telling {
         fn drop(&mut self) {
-            if let Some(log) = &mut *RATE.lock() {
-                log.telling = false;
-            }
+            LOG.lock().telling = false;
         }
     }
     let telling = Telling;
@@ -163,8 +158,8 @@ fn tell_later() {
         runtime.spawn(async move {
             tokio::time::sleep(INTERVAL).await;
             drop(telling);
-            let held = RATE.lock().as_mut().map(|log| log.rate.held());
-            held.iter().flatten().for_each(tell);
+            let held = LOG.lock().rate.held();
+            held.iter().for_each(tell);
         });
     }
 }

@@ -16,6 +16,9 @@ use serde_json::Value;
 use crate::proto::clip;
 use crate::proto::message::RawElement;
 
+/// The most addresses of one node that are taken note of.
+pub(crate) const MAX_ADDRESSES: usize = 64;
+
 /// How much a peer can have us read at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {

@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::proto::NodeId;
+use crate::proto::host::host_of;
 
 /// The most attempts that go to one host at a time.
 pub(crate) const MOST_AT_A_HOST: usize = 8;
@@ -38,17 +39,11 @@ pub(crate) struct Tip {
 impl Tip {
     /// The hosts of its addresses, each once.
     fn hosts(&self) -> Vec<String> {
-        let mut hosts: Vec<String> = self.addresses.iter().map(|at| host(at)).collect();
+        let mut hosts: Vec<String> = self.addresses.iter().map(|at| host_of(at)).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts
     }
-}
-
-/// The host of an address.
-fn host(address: &str) -> String {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.to_ascii_lowercase()
 }
 
 /// What one told us.

@@ -23,5 +23,5 @@ pub(crate) use intake::Intake;
 pub(crate) use nonces::Nonces;
 pub(crate) use options::{INHERITS, SocketOptions};
 pub(crate) use stream::{Listener, ReadHalf, Stream, Transport, WriteHalf};
-pub(crate) use unproved::{Entry, Unproved, host_of};
+pub(crate) use unproved::{Entry, Unproved};
 pub(crate) use versions::Versions;

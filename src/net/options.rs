@@ -18,8 +18,11 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// Sets them.
-    pub(super) fn set_on(&self, socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
+    /// Sets them, if there is a socket.
+    pub(super) fn set_on(&self, socket: Option<socket2::SockRef<'_>>) -> std::io::Result<()> {
+        let Some(socket) = socket else {
+            return Ok(());
+        };
         const PROBES: u32 = 3;
         let timeout = self.keepalive.max(Duration::from_secs(4));
         let keepalive = socket2::TcpKeepalive::new()

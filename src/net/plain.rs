@@ -36,8 +36,7 @@ impl Plain {
 
     /// Sets the options of the socket, if it is one.
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
-        self.socket()
-            .map_or(Ok(()), |socket| options.set_on(&socket))
+        options.set_on(self.socket())
     }
 
     fn socket(&self) -> Option<SockRef<'_>> {

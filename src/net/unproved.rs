@@ -11,7 +11,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// So long a connection may stay in any case.
@@ -174,22 +173,6 @@ impl<T> Unproved<T> {
     }
 }
 
-/// The host of a socket address as [`Unproved`] counts it: whoever has one IPv6 address has the
-/// 2^64 around it. Addresses of other kinds count without their port.
-pub(crate) fn host_of(remote: &str) -> String {
-    match remote.parse().map(|address: SocketAddr| address.ip()) {
-        Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_none() => {
-            let [a, b, c, d, ..] = ip.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Ok(ip) => ip.to_canonical().to_string(),
-        Err(_) => match remote.rsplit_once(':') {
-            Some((host, _)) => host.to_owned(),
-            None => remote.to_owned(),
-        },
-    }
-}
-
 /// The numbers of those that are there, for tests.
 #[cfg(test)]
 impl<T> Unproved<T> {
@@ -267,21 +250,6 @@ mod tests {
             pool.leave(number);
         }
         assert!(pool.hosts.is_empty() && pool.order.is_empty());
-    }
-
-    #[test]
-    fn hosts() {
-        assert_eq!(host_of("10.0.0.1:4040"), "10.0.0.1");
-        assert_eq!(host_of("[::ffff:10.0.0.1]:4040"), "10.0.0.1");
-        assert_eq!(
-            host_of("[2001:db8:1:2:3::4]:1"),
-            host_of("[2001:db8:1:2::9]:2")
-        );
-        assert_ne!(
-            host_of("[2001:db8:1:2::4]:1"),
-            host_of("[2001:db8:1:3::4]:1")
-        );
-        assert_eq!(host_of("alice:7"), "alice");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub mod framing;
 pub mod generation;
 pub mod greeting;
 pub mod handshake;
+#[cfg(feature = "node")]
+pub(crate) mod host;
 pub mod id;
 pub mod md6;
 pub mod message;

@@ -2,7 +2,9 @@
 
 use super::val::{Reading, Val};
 use super::values::{Families, Family};
-use crate::mesh::reading::{Bounds, Hash, Names, Reader, Unread, is_undefined, json_of};
+use crate::mesh::reading::{
+    Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, is_undefined, json_of,
+};
 use crate::proto::message::RawElement;
 use crate::proto::verb::DatabaseVerb as Verb;
 use crate::proto::{Message, NodeId};
@@ -71,9 +73,6 @@ pub(crate) enum Request {
     /// Something that nobody here listens to, so that it was not read.
     Unheard,
 }
-
-/// The most addresses of one node that are taken note of.
-const MAX_ADDRESSES: usize = 64;
 
 impl Request {
     /// Reads a message to the node port, within bounds. `None`: it is about something else.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::mesh::groups::Membership;
-use crate::mesh::reading::{Bounds, Hash, Names, Reader, Unread, json_of};
+use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, json_of};
 use crate::proto::message::RawElement;
 use crate::proto::{Message, NodeId, PortId};
 
@@ -89,9 +89,6 @@ impl Gossip {
         })
     }
 }
-
-/// The most addresses of one node that are taken note of.
-const MAX_ADDRESSES: usize = 64;
 
 /// The most nodes that are remembered on hearsay.
 pub(super) const MAX_HEARSAY: usize = 10_000;

@@ -13,12 +13,13 @@ use crate::log::log_at;
 use crate::mesh::state::Evidence;
 use crate::net::{
     Entry, First, Greeted, INHERITS, LinkError, Listener, Nonces, Proved, Stream, Terms, Unproved,
-    greet, greeting_patience, host_of,
+    greet, greeting_patience,
 };
 use crate::node::Inner;
 use crate::node::limits::Limit;
 use crate::peering::{Candidate, LinkFacts, Verdict};
 use crate::proto::handshake::Role;
+use crate::proto::host::host_of;
 use crate::proto::{Handshake, HandshakeError};
 
 /// The accepted connections that have proved nothing yet, over all listeners of a node.
