@@ -66,6 +66,14 @@ const IMPURE: &[(&str, &str)] = &[
     ("chrono", "a clock"),
 ];
 
+/// What is no more than a value, though it stands among what pure code keeps away from.
+const VALUES: &[&str] = &[
+    "std::net::IpAddr",
+    "std::net::Ipv4Addr",
+    "std::net::Ipv6Addr",
+    "std::net::SocketAddr",
+];
+
 /// Calls of pure code that read a clock, wherever the type comes from: the ends of paths.
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now"];
 
@@ -309,7 +317,7 @@ fn impure(path: &str, is_whole: bool) -> Option<(&'static str, &'static str)> {
     let under = |above: &str| path == above || path.starts_with(&format!("{above}::"));
     let begins = IMPURE
         .iter()
-        .find(|(above, _)| is_whole && under(above))
+        .find(|(above, _)| is_whole && under(above) && !VALUES.iter().any(|value| under(value)))
         .copied();
     let is_clock = |clock: &&&str| path == **clock || path.ends_with(&format!("::{clock}"));
     begins.or_else(|| Some((CLOCKS.iter().find(is_clock)?, "a clock")))
@@ -631,16 +639,21 @@ mod tests {
         is("use tokio::sync::watch;", "tokio");
         is("fn f() { rand::random::<u8>() }", "rand");
         is("use std::net::TcpStream;", "std::net");
-        is("use std::{fmt, net::IpAddr};", "std::net");
+        is("use std::{fmt, net::UdpSocket};", "std::net");
+        is("use std::net; fn f(a: net::IpAddr) {}", "std::net");
+        is("use std::net::SocketAddrs;", "std::net");
         is(
             "use std::time::Instant as I; fn f() { I::now() }",
             "Instant::now",
         );
         is("fn f() { std::time::SystemTime::now() }", "SystemTime::now");
-        assert_eq!(
-            imports(&[("src/rules/a.rs", "use std::time::{Duration, Instant};")]),
-            []
-        );
+        for value in [
+            "use std::time::{Duration, Instant};",
+            "use std::net::{IpAddr, SocketAddr};",
+            "fn f(a: std::net::Ipv6Addr) { std::net::Ipv6Addr::from(0) }",
+        ] {
+            assert_eq!(imports(&[("src/rules/a.rs", value)]), [], "{value}");
+        }
         assert_eq!(
             imports(&[("src/shell/a.rs", "use tokio::sync::watch;")]),
             []
