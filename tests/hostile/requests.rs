@@ -214,3 +214,39 @@ fn all_floods_of_one_peer_together() {
         },
     );
 }
+
+/// On a node with a single thread, whoever sends without a pause has no more than a turn at a time.
+#[test]
+fn floods_of_many_peers_on_one_thread() {
+    let victim = Victim::on_one_thread("victim");
+    let mut attack = Attack::on("8 floods on one thread", victim, Release::Perl130);
+    let octets = size(4 << 20, 32 << 20);
+    let floods = [
+        r#"["nobody","message",1]"#,
+        r#"["","info","victim#nobody"]"#,
+        r#"["","no::such::function"]"#,
+        r#"["","mon1","nobody"]"#,
+    ];
+    let vandals: Vec<_> = (0..8)
+        .map(|n| attack.vandal(&format!("vandal-{n}")))
+        .zip(floods.into_iter().cycle())
+        .map(|(mut vandal, flood)| {
+            std::thread::spawn(move || {
+                let block = flood.repeat((64 << 10) / flood.len());
+                for _ in 0..octets / block.len() {
+                    vandal
+                        .send(&block)
+                        .expect("the node takes what is in order");
+                }
+                vandal
+            })
+        })
+        .collect();
+    let vandals: Vec<_> = vandals
+        .into_iter()
+        .map(|vandal| vandal.join().unwrap())
+        .collect();
+    attack.count(8 * octets);
+    let patience = Duration::from_millis(250);
+    attack.rest_and_keep(vandals, Bar { patience, ..ANY });
+}

@@ -48,16 +48,28 @@ impl Victim {
 
     /// Starts a node that listens there.
     pub fn at(id: &str, address: &str, settings: &[&str]) -> Self {
-        Self::logging(id, address, settings, None)
+        Self::with(id, address, settings, &[])
+    }
+
+    /// Starts a node of generation 1 that has one thread for everything.
+    pub fn on_one_thread(id: &str) -> Self {
+        let settings = ["generation", "1"];
+        Self::with(
+            id,
+            &free_address(),
+            &settings,
+            &[("TOKIO_WORKER_THREADS", "1")],
+        )
     }
 
     /// Starts a node of generation 1 that logs every step.
     pub fn verbose(id: &str) -> Self {
-        Self::logging(id, &free_address(), &["generation", "1"], Some("9"))
+        let level = [("PERL_ANYEVENT_MP_WARNLEVEL", "9")];
+        Self::with(id, &free_address(), &["generation", "1"], &level)
     }
 
-    /// Starts a node that logs up to that level.
-    fn logging(id: &str, address: &str, settings: &[&str], level: Option<&str>) -> Self {
+    /// Starts a node with that in its environment.
+    fn with(id: &str, address: &str, settings: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = command(&folder);
@@ -67,9 +79,7 @@ impl Victim {
             // Small enough for floods in quick size to run over it.
             command.args(["max_memory", &(64 << 20).to_string()]);
         }
-        if let Some(level) = level {
-            command.env("PERL_ANYEVENT_MP_WARNLEVEL", level);
-        }
+        command.envs(environment.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut victim = Victim {
             child,

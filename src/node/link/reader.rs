@@ -29,6 +29,10 @@ const FLUSHED: usize = 16 * 1024;
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
 
+/// After so many octets other tasks get their turn, even if more has come: who sends without a pause
+/// must not keep other links waiting.
+const TURN: usize = 64 * 1024;
+
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -117,6 +121,7 @@ impl Reader {
     async fn read(&mut self, socket: &mut ReadHalf) -> Result<(), LinkError> {
         let silence = writer::idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
+        let mut turn = 0;
         loop {
             let handed_out = self.hand_out_all(&mut block);
             self.intake.keep(block);
@@ -140,6 +145,11 @@ impl Reader {
                 return Err(LinkError::Closed);
             }
             block = filled;
+            turn += read;
+            if turn >= TURN {
+                turn = 0;
+                tokio::task::yield_now().await;
+            }
         }
     }
 
