@@ -166,6 +166,8 @@ pub mod node;
 mod peering;
 pub mod proto;
 #[cfg(feature = "node")]
+mod rights;
+#[cfg(feature = "node")]
 pub mod supervise;
 #[cfg(feature = "node")]
 mod trace;

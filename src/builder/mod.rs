@@ -267,6 +267,36 @@ impl Builder {
         self.set("secure", true)
     }
 
+    /// Leaves only what these rules allow of the actions that they are about: see
+    /// [`Rule`](crate::config::Rule). What is wrong in them is an error of
+    /// [`start`](Self::start).
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().allow(["shop/* spawn job::*", "* send @shop"]);
+    /// assert_eq!(builder.config()?.allow.len(), 2);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn allow<R: Into<String>>(self, rules: impl IntoIterator<Item = R>) -> Self {
+        let rules: Vec<String> = rules.into_iter().map(Into::into).collect();
+        self.set("allow", rules)
+    }
+
+    /// Refuses what these rules are about, whatever is allowed: see
+    /// [`Rule`](crate::config::Rule). What is wrong in them is an error of
+    /// [`start`](Self::start).
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().deny(["* kill", "guest* relay"]);
+    /// assert_eq!(builder.config()?.deny.len(), 2);
+    /// let error = aemp::Node::builder().no_rc().deny(["* stop"]).config().unwrap_err();
+    /// assert!(error.to_string().contains("\"stop\" is no action"));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn deny<R: Into<String>>(self, rules: impl IntoIterator<Item = R>) -> Self {
+        let rules: Vec<String> = rules.into_iter().map(Into::into).collect();
+        self.set("deny", rules)
+    }
+
     /// Lets what is set here count for more than what is in the configuration file.
     ///
     /// ```

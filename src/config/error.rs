@@ -107,6 +107,16 @@ pub enum ConfigError {
         /// What it should have been.
         expected: &'static str,
     },
+    /// One of the rules in a list of them is none.
+    #[error("setting `{key}` ({origin}): {source}")]
+    Rule {
+        /// The setting: `allow` or `deny`.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// What is wrong with it.
+        source: crate::rights::RuleError,
+    },
     /// The node ID cannot be used.
     #[error("node ID {id:?} ({origin}): {reason}")]
     BadNodeId {

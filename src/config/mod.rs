@@ -26,6 +26,7 @@ mod typed;
 mod value;
 
 pub use crate::proto::id::alnumbits;
+pub use crate::rights::{Rule, RuleError};
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use profile::{Arguments, Setting, Settings, find_profile};

@@ -13,6 +13,7 @@ use super::rc::RcFile;
 use super::value::{bad_value, check_node_id, scalar_text, split_commas, truth};
 use crate::proto::Secret;
 use crate::proto::generation::Generations;
+use crate::rights::Rule;
 
 /// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
 const MAX_SECONDS: f64 = 1e9;
@@ -71,6 +72,10 @@ pub struct Config {
     /// Whether other nodes are refused to have anything run here: functions, spawns, expressions
     /// (`secure`); false.
     pub secure: bool,
+    /// What other nodes may do here (`allow`); nothing: whatever is not denied. See [`Rule`].
+    pub allow: Vec<Rule>,
+    /// What they may not do (`deny`); nothing.
+    pub deny: Vec<Rule>,
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does
     /// not use it.
     pub autocork: bool,
@@ -146,6 +151,8 @@ impl Default for Config {
             generation: Generations::Auto,
             bridge: Vec::new(),
             secure: false,
+            allow: Vec::new(),
+            deny: Vec::new(),
             autocork: false,
             nodelay: true,
             max_message: 64 << 20,
@@ -237,6 +244,8 @@ impl Config {
                 "generation" => config.generation = read.generation()?,
                 "bridge" => config.bridge = read.bridge()?,
                 "secure" => config.secure = truth(key, &setting.value, &setting.origin)?,
+                "allow" => config.allow = read.rules()?,
+                "deny" => config.deny = read.rules()?,
                 "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
                 "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
                 "max_message" => config.max_message = read.count()?,
@@ -317,6 +326,17 @@ impl Read<'_> {
                 Ok(split_commas(&text).into_iter().map(str::to_owned).collect())
             }
         }
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, ConfigError> {
+        let read = |text: &String| {
+            text.parse().map_err(|source| ConfigError::Rule {
+                key: self.key.to_owned(),
+                origin: self.setting.origin.clone(),
+                source,
+            })
+        };
+        self.texts()?.iter().map(read).collect()
     }
 
     fn services(&self) -> Result<Vec<Value>, ConfigError> {
@@ -417,7 +437,7 @@ mod tests {
             "nodeid": 7, "binds": "*:4040,[::1]:1", "seeds": ["a", 4040], "services": "A::,b",
             "secret": "s3cr3t", "monitor_timeout": "30", "connect_interval": 0.5, "network_latency": "1e1",
             "framing_format": "json,storable", "auth_offer": [], "generation": 0, "autocork": "1", "nodelay": "",
-            "max_message": "1000", "secure": 1, "max_depth": 9, "max_queue": null, "colour": "blue", "version": 1,
+            "allow": "* send,ruth kill @g", "deny": ["ruth mesh"], "max_message": "1000", "secure": 1, "max_depth": 9, "max_queue": null, "colour": "blue", "version": 1,
         }))
         .unwrap();
         assert_eq!(config.nodeid.as_deref(), Some("7"));
@@ -433,6 +453,9 @@ mod tests {
         assert!(config.auth_offer.is_empty());
         assert_eq!(config.generation, Generations::Only(0));
         assert!(config.autocork && config.secure && !config.nodelay);
+        let rules = |rules: &[Rule]| rules.iter().map(Rule::to_string).collect::<Vec<_>>();
+        assert_eq!(rules(&config.allow), ["* send", "ruth kill @g"]);
+        assert_eq!(rules(&config.deny), ["ruth mesh"]);
         assert_eq!((config.max_message, config.max_depth), (1000, 9));
         assert_eq!(config.max_queue, 64 << 20);
         assert_eq!(config.unknown, [("colour".to_owned(), Origin::Global)]);
@@ -499,11 +522,16 @@ mod tests {
             ("services", json!([[1, 2]])),
             ("services", json!({"a": 1})),
             ("nodeid", json!(null)),
+            ("allow", json!([[]])),
         ] {
             let text = fault(json!({key: value}));
             let start = format!("setting `{key}` (global configuration): {value} is not ");
             assert!(text.starts_with(&start), "{text}");
         }
+        assert_eq!(
+            fault(json!({"deny": ["* send", "ruth spwan"]})),
+            "setting `deny` (global configuration): \"spwan\" is no action: spawn, call, eval, send, kill, monitor, relay, set or mesh"
+        );
         let text = fault(json!({"secret": ["hush"]}));
         assert!(
             text.contains("(hidden)") && !text.contains("hush"),

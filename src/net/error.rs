@@ -55,6 +55,10 @@ pub enum LinkError {
     /// There is another connection to the same node.
     #[error("another connection to {0} was kept")]
     Duplicate(crate::proto::NodeId),
+    /// The peer may not have messages relayed to the node that this one, of a bridge, stands in
+    /// for: see [`Rule`](crate::config::Rule).
+    #[error("{0} may not relay to {1}")]
+    NoRelay(crate::proto::NodeId, crate::proto::NodeId),
 }
 
 impl From<std::io::Error> for LinkError {
@@ -87,6 +91,7 @@ impl LinkError {
                 Blame::Peer
             }
             LinkError::BadAddress => Blame::Incompatible,
+            LinkError::NoRelay(..) => Blame::Us,
             _ => Blame::Network,
         }
     }

@@ -17,6 +17,7 @@ use super::held::Memory;
 use super::limits::Met;
 use super::link::{Admission, Peers, accept_loop};
 use super::random::Random;
+use super::request::Gate;
 use super::stop::Lifecycle;
 use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
 use crate::config::Config;
@@ -28,6 +29,7 @@ use crate::proto::generation::Generations;
 use crate::proto::handshake::{Local, TlsUse};
 use crate::proto::id::alnumbits;
 use crate::proto::{AuthMethod, Framing, Limits, Message, NodeId};
+use crate::rights::Rules;
 
 /// A setting names something that is not known here.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ pub(crate) fn build(
         max_request: config.max_request,
         max_dials: config.max_dials,
         nodelay: config.nodelay,
-        secure: config.secure,
+        rules: Rules::new(&config.allow, &config.deny, config.secure),
     };
     let handshake = Local {
         generations: config.generation,
@@ -191,6 +193,7 @@ fn assemble(
     let dials = Semaphore::new(settings.max_dials.min(Semaphore::MAX_PERMITS));
     let inner = Arc::new(Inner {
         id: id.clone(),
+        gate: Gate::new(&settings.rules),
         runtime: Handle::current(),
         admission: Admission::new(settings.max_handshakes),
         settings,

@@ -100,6 +100,7 @@ use monitor::{Action, Watcher};
 use port::{PortCell, Queued, Start};
 use ports::Ports;
 use queue::Given;
+use request::Gate;
 use send_cache::SendCache;
 use stop::Lifecycle;
 
@@ -140,6 +141,7 @@ pub(crate) struct Inner {
     pub(crate) id: NodeId,
     pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
+    pub(crate) gate: Gate,
     pub(crate) admission: Admission,
     /// Which limits were met.
     pub(crate) limits: Met,
@@ -232,8 +234,12 @@ impl Inner {
     }
 
     /// Creates a local port of a given name for another node. `None` if it exists.
-    pub(crate) fn new_spawned_port(self: &Arc<Self>, name: &str) -> Option<Arc<PortCell>> {
-        let port = Arc::new(PortCell::new(self.id.port(name), Start::Held));
+    pub(crate) fn new_spawned_port(
+        self: &Arc<Self>,
+        name: &str,
+        spawner: Option<NodeId>,
+    ) -> Option<Arc<PortCell>> {
+        let port = Arc::new(PortCell::spawned(self.id.port(name), spawner));
         self.ports.insert(port.clone()).then_some(port)
     }
 

@@ -6,6 +6,7 @@ use crate::mesh::reading::Bounds;
 use crate::net::SocketOptions;
 use crate::proto::Limits;
 use crate::proto::generation::Generations;
+use crate::rights::Rules;
 
 /// What can be configured of a running node.
 #[derive(Debug, Clone)]
@@ -28,8 +29,8 @@ pub(crate) struct Settings {
     /// The most connections that are being made at a time.
     pub(crate) max_dials: usize,
     pub(crate) nodelay: bool,
-    /// Nothing is run here for other nodes.
-    pub(crate) secure: bool,
+    /// What others may do here.
+    pub(crate) rules: Rules,
 }
 
 impl Settings {

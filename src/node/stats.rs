@@ -55,6 +55,10 @@ pub struct NodeStats {
     /// out.
     #[serde(default)]
     pub limits: BTreeMap<String, u64>,
+    /// How often each action was refused to other nodes by the settings `allow`, `deny` and
+    /// `secure`, by its name in their rules; those that never were are left out.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// A link's statistics. Counts begin with the link.
@@ -127,6 +131,7 @@ impl Node {
             dials: self.inner().dials_under_way(),
             unproved: self.inner().admission.unproved(),
             limits: self.inner().limits.all(),
+            refused: self.inner().gate.all_refused(),
         }
     }
 

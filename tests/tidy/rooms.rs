@@ -26,13 +26,14 @@ const SHELL: bool = false;
 #[rustfmt::skip]
 const ROOMS: &[Room] = &[
     room("proto",     &[],                                                                       PURE),
+    room("rights",    &[],                                                                       PURE),
     room("log",       &["proto"],                                                                SHELL),
     room("trace",     &["proto", "log"],                                                         SHELL),
-    room("config",    &["proto", "log"],                                                         SHELL),
+    room("config",    &["proto", "rights", "log"],                                               SHELL),
     room("mesh",      &["proto"],                                                                PURE),
     room("peering",   &["proto"],                                                                PURE),
     room("net",       &["proto", "log", "config"],                                               SHELL),
-    room("node",      &["proto", "log", "trace", "config", "mesh", "peering", "net"],            SHELL),
+    room("node",      &["proto", "rights", "log", "trace", "config", "mesh", "peering", "net"],  SHELL),
     room("supervise", &["proto", "log", "node"],                                                 SHELL),
     room("bridge",    &["proto", "log", "mesh", "net", "node"],                                  SHELL),
     room("builder",   &["proto", "log", "trace", "config", "mesh", "peering", "net", "node", "bridge"], SHELL),

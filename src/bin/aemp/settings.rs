@@ -77,7 +77,7 @@ enum Kind {
     Truth,
     /// Texts: `setX` with commas or as a JSON array, `delX`.
     List,
-    /// A list that also has `addY`, which keeps each element once, and `delY`.
+    /// A list that also has `addY`, which keeps each element once, and `delY`: addresses, rules.
     Addresses,
     /// A list that also has `addY`, and `delY` which removes one occurrence. Elements may be
     /// arrays.
@@ -115,6 +115,8 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ),
     ("require_tls", Kind::Truth, "", "0 or 1"),
     ("secure", Kind::Truth, "", "0 or 1"),
+    ("allow", Kind::Addresses, "allow", RULE),
+    ("deny", Kind::Addresses, "deny", RULE),
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),
     ("generation", Kind::Scalar, "", "the generation"),
@@ -149,6 +151,9 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
         "the number of lines a minute",
     ),
 ];
+
+/// What to call a rule that is missing.
+const RULE: &str = "the rule: WHO ACTION [NAME]";
 
 /// A subcommand.
 #[derive(Clone, Copy)]
@@ -185,12 +190,13 @@ fn find(name: &str) -> Option<Command> {
         let one = Some(one).filter(|one| !one.is_empty());
         if name == key || after("set") == Some(key) {
             Some(Command::Set(key, kind, what))
-        } else if after("del") == Some(key) {
-            Some(Command::Unset(key))
         } else if one.is_some() && after("add") == one {
             Some(Command::Add(key, kind, what))
         } else if one.is_some() && after("del") == one {
+            // Where one element is called what the list is, one is meant.
             Some(Command::Remove(key, kind, what))
+        } else if after("del") == Some(key) {
+            Some(Command::Unset(key))
         } else {
             None
         }

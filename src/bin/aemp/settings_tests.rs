@@ -83,6 +83,32 @@ fn lists() {
 }
 
 #[test]
+fn rules() {
+    let line: &[&str] = &[
+        "addallow",
+        "ruth spawn job::*",
+        "setdeny",
+        "* kill,* eval",
+        "addallow",
+        "* spawn status",
+        "addallow",
+        "ruth spawn job::*",
+        "deldeny",
+        "* eval",
+    ];
+    let wanted = json!({"allow": ["* spawn status", "ruth spawn job::*"], "deny": ["* kill"]});
+    assert_eq!(after(&[line]), wanted);
+    assert_eq!(
+        fault(&["addallow", "ruth spwan"]),
+        "setting `allow` (argument): \"spwan\" is no action: spawn, call, eval, send, kill, monitor, relay, set or mesh"
+    );
+    assert_eq!(
+        after(&[&["addallow", "* send", "setallow", "[]"]]),
+        json!({"allow": []})
+    );
+}
+
+#[test]
 fn scalars() {
     assert_eq!(
         after(&[&[

@@ -201,6 +201,18 @@ impl Request {
         })
     }
 
+    /// Leaves out what sets keys of families that may not be set. False if that is everything.
+    pub(crate) fn retain_families(&mut self, may_set: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Request::Slave(Some(families)) | Request::Set(families) => {
+                families.retain(|family, _| may_set(family));
+                true
+            }
+            Request::Upd { family, .. } => may_set(family),
+            _ => true,
+        }
+    }
+
     /// The message that says this.
     pub(crate) fn to_message(&self) -> Option<Message> {
         let message = match self {

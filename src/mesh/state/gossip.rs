@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::mesh::groups::Membership;
 use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, json_of};
 use crate::proto::message::RawElement;
-use crate::proto::{Message, NodeId, PortId};
+use crate::proto::{Generation, Message, NodeId, PortId};
 
 /// What a peer says to its gossip port here.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,27 @@ impl Gossip {
         };
         let gossip = Gossip::read(tag, message, bounds);
         gossip.map(Some).map_err(|unread| (tag, unread))
+    }
+
+    /// Leaves out what is about groups that a node of that generation may not set. False if that is
+    /// everything.
+    pub(crate) fn retain_groups(
+        &mut self,
+        generation: Generation,
+        may_set: impl Fn(&str) -> bool,
+    ) -> bool {
+        match self {
+            Gossip::Set(groups) => {
+                groups.retain(|group, _| may_set(group));
+                true
+            }
+            Gossip::Reg(_, pair) => may_set(group_and_port(generation, pair)[0]),
+            Gossip::Addr(_)
+            | Gossip::Nodes(_)
+            | Gossip::Find(_)
+            | Gossip::Setup
+            | Gossip::SeedMe(_) => true,
+        }
     }
 
     fn read(tag: &str, message: &Message, bounds: Bounds) -> Result<Self, Unread> {
@@ -87,6 +108,15 @@ impl Gossip {
             "seedme1" => Gossip::SeedMe(true),
             _ => Gossip::Setup,
         })
+    }
+}
+
+/// The group and the port that a node of that generation names in a registration.
+pub(super) fn group_and_port(generation: Generation, pair: &[String; 2]) -> [&str; 2] {
+    let [first, second] = pair;
+    match generation.group_before_port() {
+        true => [first, second],
+        false => [second, first],
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::gossip::{Gossip, MAX_HEARSAY};
+use super::gossip::{Gossip, MAX_HEARSAY, group_and_port};
 use super::known::State;
 use super::terms::{Effect, Timer};
 use crate::mesh::groups::{self, Membership, Source};
@@ -48,20 +48,14 @@ impl State {
                 }
             }
             Gossip::Reg(membership, pair) => {
-                let [group, port] = match generation.group_before_port() {
-                    true => pair,
-                    false => {
-                        let [port, group] = pair;
-                        [group, port]
-                    }
-                };
+                let [group, port] = group_and_port(generation, &pair);
                 let port = vec![PortId::new(port)];
                 if port[0].node() != from.as_str() {
                     return; // a node speaks for its own ports only
                 }
                 match membership {
-                    Membership::Begins => self.join(from, &group, port),
-                    Membership::Ends => self.groups.change(Source::Gossip, &group, vec![], port),
+                    Membership::Begins => self.join(from, group, port),
+                    Membership::Ends => self.groups.change(Source::Gossip, group, vec![], port),
                 }
             }
             Gossip::Find(node) => {

@@ -8,15 +8,27 @@ use tokio::sync::oneshot;
 use super::{Changes, Control};
 use crate::mesh::{Kind, database as db};
 use crate::node::Inner;
-use crate::proto::NodeId;
+use crate::proto::{NodeId, PortId};
+
+/// The port of this node that a key is the ID of, as in generation 2 the members of groups are.
+fn own_port(node: &Inner, key: &str) -> Option<PortId> {
+    let port = key.contains('#').then(|| PortId::new(key))?;
+    node.is_local(&port).then_some(port)
+}
 
 impl Control {
     pub(crate) fn db_set(&self, node: &Arc<Inner>, family: &str, key: &str, value: Value) {
+        if let Some(port) = own_port(node, key) {
+            node.gate.entered(family, port.name());
+        }
         let (family, key) = (family.to_owned(), key.to_owned());
         self.database(node, db::Input::Set { family, key, value });
     }
 
     pub(crate) fn db_del(&self, node: &Arc<Inner>, family: &str, keys: Vec<String>) {
+        for port in keys.iter().filter_map(|key| own_port(node, key)) {
+            node.gate.left(family, port.name());
+        }
         let family = family.to_owned();
         self.database(node, db::Input::Del { family, keys });
     }

@@ -27,6 +27,7 @@ impl Followers {
 
 impl Control {
     pub(crate) fn register(&self, node: &Arc<Inner>, group: &str, port: &PortId) -> bool {
+        node.gate.entered(group, port.name());
         let mut state = self.0.lock();
         let (added, effects) = state.gossip.register(group, port);
         state.carry_out(node, effects);
@@ -42,6 +43,7 @@ impl Control {
     }
 
     pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        node.gate.left(group, port.name());
         let mut state = self.0.lock();
         let (removed, effects) = state.gossip.unregister(group, port);
         if removed {

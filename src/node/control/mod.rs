@@ -24,6 +24,7 @@ use crate::node::Inner;
 use crate::node::held::{Level, STEP};
 use crate::node::limits::Limit;
 use crate::node::random::Random;
+use crate::node::request::{Origin, may_say, may_set};
 use crate::proto::generation::Generations;
 use crate::proto::handshake;
 use crate::proto::id::perl_counter;
@@ -186,8 +187,24 @@ impl Control {
 
     /// A peer said something to the port that it spawned here.
     pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
+        let link = node.peers.get(from.as_str()).and_then(|peer| peer.link());
+        let rights = link.as_ref().and_then(|link| link.rights.as_deref());
+        if rights.is_some()
+            && let Some(verb) = message.tag()
+            && !may_say(node, from, rights, &verb)
+        {
+            return;
+        }
         match state::Gossip::parse(message, node.settings.bounds()) {
-            Ok(Some(gossip)) => {
+            Ok(Some(mut gossip)) => {
+                if let Some(link) = &link
+                    && rights.is_some()
+                {
+                    let may_set = |group: &str| may_set(node, from, rights, group);
+                    if !gossip.retain_groups(link.generation(), may_set) {
+                        return;
+                    }
+                }
                 let observer = node.observer.get();
                 let seen = observer.map(|observer| (observer, gossip.clone()));
                 self.held(node, from, |state| {
@@ -213,18 +230,25 @@ impl Control {
     pub(crate) fn request(
         &self,
         node: &Arc<Inner>,
-        from: &NodeId,
+        origin: &Origin<'_>,
         message: &Message,
     ) -> Result<bool, String> {
         use crate::proto::verb::DatabaseVerb;
         use db::Request;
+        let (from, rights) = (&origin.peer.id, origin.rights);
+        if rights.is_some()
+            && let Some(verb) = message.tag()
+            && !may_say(node, from, rights, &verb)
+        {
+            return Ok(true);
+        }
         let is_stand_in = node.relay.is_some();
         let listens = |verb, about: &str| match is_stand_in {
             // A stand-in has no part in the database.
             true => verb == DatabaseVerb::Find,
             false => self.0.lock().database.listens(from, verb, about),
         };
-        let request = match Request::parse(message, node.settings.bounds(), listens) {
+        let mut request = match Request::parse(message, node.settings.bounds(), listens) {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(false),
             Err((verb, unread)) => {
@@ -232,6 +256,11 @@ impl Control {
                 return Err(format!("{verb}: {unread}"));
             }
         };
+        if rights.is_some()
+            && !request.retain_families(|family| may_set(node, from, rights, family))
+        {
+            return Ok(true);
+        }
         match request {
             Request::Find(whom) if is_stand_in => {
                 if let Some(answer) = Request::Found(whom, None).to_message() {

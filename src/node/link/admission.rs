@@ -21,6 +21,7 @@ use crate::peering::{Candidate, LinkFacts, Verdict};
 use crate::proto::handshake::Role;
 use crate::proto::host::host_of;
 use crate::proto::{Handshake, HandshakeError};
+use crate::rights::Action;
 
 /// The accepted connections that have proved nothing yet, over all listeners of a node.
 pub(crate) struct Admission {
@@ -367,6 +368,17 @@ async fn take_over(
     };
     let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
     link.tls = proved.tls;
+    let certificate = link.tls.as_ref().and_then(|tls| tls.peer.as_ref());
+    let fingerprint = certificate.map(|certificate| certificate.sha256.as_str());
+    link.rights = node.settings.rules.of(id.as_str(), fingerprint);
+    if node.relay.is_some()
+        && let Some(rights) = &link.rights
+        && !rights.allow(Action::Relay, node.id.as_str(), |_| false)
+    {
+        // A stand-in does nothing else, so there is no use in a link to it.
+        node.gate.refused(Action::Relay);
+        return Err(LinkError::NoRelay(id, node.id.clone()));
+    }
     let link = Arc::new(link);
     let candidate = Candidate {
         role: proved.role,

@@ -48,6 +48,7 @@ use crate::net::tls::TlsInfo;
 use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
 use crate::proto::handshake::Peer as PeerInfo;
 use crate::proto::{Framing, Generation, NodeId, Reason};
+use crate::rights::Rights;
 use attempt::Attempt;
 use end::End;
 
@@ -83,6 +84,8 @@ pub(crate) struct Link {
     pub(crate) remote: Box<str>,
     /// The TLS that it goes through, if it does.
     pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// What the node at the other end may do here. `None`: everything.
+    pub(crate) rights: Option<Arc<Rights>>,
     traffic: Traffic,
     /// There is something to write.
     ready: Notify,
@@ -112,6 +115,7 @@ impl Link {
             recv_framing,
             remote: remote.into(),
             tls: None,
+            rights: None,
             traffic: Traffic::default(),
             ready: Notify::new(),
             socket: Mutex::default(),
@@ -330,6 +334,12 @@ impl Peer {
         drop(action);
     }
 
+    /// A port here is refused to the node: if it monitors it, it is told as if the port had died.
+    pub(crate) fn refused_port(self: &Arc<Self>, node: &Arc<Inner>, name: &str, text: &str) {
+        let reason = Reason::new(["refused", text]);
+        self.send_death(node, name, &reason);
+    }
+
     /// Whether somebody here monitors the port there.
     pub(crate) fn monitors_port(&self, name: &str) -> bool {
         self.state.lock().rules.monitors_port(name)
@@ -451,6 +461,6 @@ mod tests {
     #[test]
     fn a_node_and_its_link_are_small() {
         assert!(size_of::<Peer>() <= 344, "{}", size_of::<Peer>());
-        assert!(size_of::<Link>() <= 304, "{}", size_of::<Link>());
+        assert!(size_of::<Link>() <= 312, "{}", size_of::<Link>());
     }
 }

@@ -29,8 +29,8 @@ const FLUSHED: usize = 16 * 1024;
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
 
-/// After so many octets other tasks get their turn, even if more has come: who sends without a pause
-/// must not keep other links waiting.
+/// After so many octets other tasks get their turn, even if more has come: who sends without a
+/// pause must not keep other links waiting.
 const TURN: usize = 64 * 1024;
 
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
@@ -180,7 +180,8 @@ impl Reader {
         block: &mut BytesMut,
         fast: &mut FastPath,
     ) -> Result<(), FramingError> {
-        let quick = !crate::trace::enabled();
+        let rights = self.link.rights.as_deref();
+        let quick = !crate::trace::enabled() && rights.is_none_or(request::leave_ports_alone);
         let framing = self.link.recv_framing;
         let plain = quick && framing == Framing::Json && are_plain(block);
         let (mut at, mut messages, mut flushed) = (0, 0, 0);
@@ -244,13 +245,14 @@ impl Reader {
         {
             return;
         }
+        let origin = request::Origin {
+            peer: &self.peer,
+            generation: self.link.generation(),
+            rights: self.link.rights.as_deref(),
+        };
         if name.is_empty() {
-            let origin = request::Origin {
-                peer: &self.peer,
-                generation: self.link.generation(),
-            };
             request::perform(&self.node, request::Source::Peer(&origin), message);
-        } else {
+        } else if request::may_send(&self.node, &origin, &name) {
             self.node.deliver_now(&name, message);
         }
     }

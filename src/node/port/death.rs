@@ -65,7 +65,7 @@ impl PortCell {
             true => Queue::default(),
             false => std::mem::take(&mut state.queue),
         };
-        let Extra { watchers, task } = state
+        let Extra { watchers, task, .. } = state
             .extra
             .take()
             .map_or_else(Extra::default, |extra| *extra);

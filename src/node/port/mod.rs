@@ -20,7 +20,7 @@ use super::monitor::Watcher;
 use super::queue::{Given, Item, Queue};
 use super::run_word::RunWord;
 use crate::peering::Room;
-use crate::proto::{Message, PortId, Reason};
+use crate::proto::{Message, NodeId, PortId, Reason};
 
 /// What takes a port's messages.
 enum Body {
@@ -56,6 +56,8 @@ struct Extra {
     watchers: Vec<(u64, Watcher)>,
     /// The task that runs an asynchronous handler.
     task: Option<AbortHandle>,
+    /// The node that has spawned the port, if that matters.
+    spawner: Option<NodeId>,
 }
 
 impl State {
@@ -74,7 +76,9 @@ impl State {
     }
 
     fn shrink(&mut self) {
-        let idle = |extra: &mut Box<Extra>| extra.watchers.is_empty() && extra.task.is_none();
+        let idle = |extra: &mut Box<Extra>| {
+            extra.watchers.is_empty() && extra.task.is_none() && extra.spawner.is_none()
+        };
         self.extra.take_if(idle);
     }
 }
@@ -112,6 +116,26 @@ impl PortCell {
                 extra: None,
             }),
         }
+    }
+
+    /// A port that another node spawns, and that this node may do everything with, if it is said
+    /// which.
+    pub(crate) fn spawned(id: PortId, spawner: Option<NodeId>) -> Self {
+        let port = Self::new(id, Start::Held);
+        if spawner.is_some() {
+            port.state.lock().extra = Some(Box::new(Extra {
+                spawner,
+                ..Extra::default()
+            }));
+        }
+        port
+    }
+
+    /// Whether it was said that this node has spawned it.
+    pub(crate) fn is_spawned_by(&self, node: &NodeId) -> bool {
+        let state = self.state.lock();
+        let extra = state.extra.as_ref();
+        extra.is_some_and(|extra| extra.spawner.as_ref() == Some(node))
     }
 
     /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to

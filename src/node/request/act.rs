@@ -9,14 +9,15 @@ use super::Source;
 use super::error::{Missing, RequestError};
 use super::onward::Onward;
 use super::read::{NodeRequest, first};
-use super::rights::may;
+use super::rights::{may, may_hand_on, refused_send, spawner};
 use crate::log::log_at;
+use crate::mesh::CONNECT;
 use crate::node::code::{Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
 use crate::node::{Context, Inner, Node, SendError, Watcher, funcs};
-use crate::proto::{Generation, Message, PortId, Reason, Verb};
+use crate::proto::{Generation, Message, NodeId, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
     /// Carries it out, for a source that may have it done.
@@ -48,31 +49,36 @@ impl NodeRequest<'_> {
                 name,
                 function,
                 args,
-            } => create(node, &name, &function, args)?,
-            NodeRequest::Forward(message) => return forward(node, &message),
+            } => {
+                if asks_for_mesh(source, &function) {
+                    speaks_for_itself(source, &args)?;
+                }
+                create(node, source, &name, &function, args)?;
+            }
+            NodeRequest::Forward(message) => return forward(node, source, &message),
             NodeRequest::ForwardAll(messages) => return Ok(Onward::List(messages)),
-            NodeRequest::Info(to) => return reply(node, &to, &[node.id.as_str()]),
+            NodeRequest::Info(to) => return reply(node, source, &to, &[node.id.as_str()]),
             NodeRequest::KnownNodes(to) => {
                 let known = || Node::from_inner(node.clone()).known_nodes();
-                reply_list(node, &to, known)?;
+                reply_list(node, source, &to, known)?;
             }
-            NodeRequest::UpNodes(to) => reply_list(node, &to, || node.peers.up())?,
+            NodeRequest::UpNodes(to) => reply_list(node, source, &to, || node.peers.up())?,
             NodeRequest::Can(name, to) => {
                 // As Perl has its truth values: the framings of the time knew no others.
                 let known = match can(node, source, &name) {
                     true => "1",
                     false => "",
                 };
-                return reply(node, &to, &[known]);
+                return reply(node, source, &to, &[known]);
             }
             NodeRequest::Time(to) => {
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                return reply(node, &to, &[now.unwrap_or_default().as_secs_f64()]);
+                return reply(node, source, &to, &[now.unwrap_or_default().as_secs_f64()]);
             }
-            NodeRequest::Eval(args) => return evaluate(node, &args),
+            NodeRequest::Eval(args) => return evaluate(node, source, &args),
             NodeRequest::Database(message) => {
                 if let Source::Peer(origin) = source {
-                    let done = node.control.request(node, &origin.peer.id, message);
+                    let done = node.control.request(node, origin, message);
                     done.map_err(RequestError::Database)?;
                 }
             }
@@ -112,10 +118,29 @@ pub(super) fn unmonitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
     }
 }
 
+/// Whether a request to spawn such a port is how nodes of generations 0 and 1 begin to talk about
+/// the mesh.
+pub(super) fn asks_for_mesh(source: Source<'_>, function: &str) -> bool {
+    matches!(source, Source::Peer(_)) && function == CONNECT
+}
+
+/// Whether the node that is named as the one that will talk to a port of the mesh is the one that
+/// spawns it. What is said there counts as said by that node.
+fn speaks_for_itself(source: Source<'_>, args: &Message) -> Result<(), RequestError> {
+    let (Source::Peer(origin), Some(named)) = (source, args.elements().nth(1)) else {
+        return Ok(()); // the function says what is missing
+    };
+    match named.read::<NodeId>() {
+        Ok(id) if id != origin.peer.id => Err(RequestError::not_itself(id.as_str())),
+        _ => Ok(()),
+    }
+}
+
 /// Creates a port and has its init function run, behind the messages that came with the request, so
 /// that a monitor among them is set. The port takes no message before.
 pub(super) fn create(
     node: &Arc<Inner>,
+    source: Source<'_>,
     name: &str,
     function: &str,
     args: Message,
@@ -125,7 +150,9 @@ pub(super) fn create(
         .get(function)
         .ok_or_else(|| RequestError::unknown(function))?;
     let taken = || RequestError::taken(name);
-    let port = node.new_spawned_port(name).ok_or_else(taken)?;
+    let port = node
+        .new_spawned_port(name, spawner(source))
+        .ok_or_else(taken)?;
     let init = move |node: &Arc<Inner>| funcs::initialise(node, &port, &function, args);
     jobs::schedule(node, Job::Call(Box::new(init)));
     Ok(())
@@ -153,7 +180,7 @@ pub(super) fn first_part(messages: &Message) -> Result<Option<Message>, RequestE
 }
 
 /// Sends the message of a `snd` request on: its destination, then its data, octet by octet.
-pub(super) fn forward(node: &Arc<Inner>, message: &Message) -> Sending {
+pub(super) fn forward(node: &Arc<Inner>, source: Source<'_>, message: &Message) -> Sending {
     let Some(port) = destination(node, message)? else {
         return Ok(Onward::Nothing);
     };
@@ -164,11 +191,21 @@ pub(super) fn forward(node: &Arc<Inner>, message: &Message) -> Sending {
     if port.is_node_port() && goes_round(&message) {
         return Err(RequestError::LongWay(MOST_AHEAD));
     }
-    hand_on(node, &port, message)
+    hand_on(node, source, &port, message)
 }
 
-/// Sends it to a port, unless that is on one node too many that we would have to look for.
-fn hand_on(node: &Arc<Inner>, port: &PortId, message: Message) -> Sending {
+/// Sends it to a port, unless the source may not have that done, or the port is on one node too
+/// many that we would have to look for.
+fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Message) -> Sending {
+    if let Err(error) = may_hand_on(node, source, port) {
+        if let (Source::Peer(origin) | Source::Relayed(origin), RequestError::Refused(refusal)) =
+            (source, &error)
+            && node.is_local(port)
+        {
+            refused_send(node, origin, port.name(), refusal);
+        }
+        return Err(error);
+    }
     let most = node.settings.max_nodes;
     if !node.is_local(port) && node.peers.len() >= most && node.peers.get(port.node()).is_none() {
         return Err(RequestError::TooManyNodes(most));
@@ -214,7 +251,12 @@ fn destination(node: &Inner, message: &Message) -> Result<Option<PortId>, Reques
 }
 
 /// Sends the reply that a request asks for: its port, its first elements, then the values.
-fn reply<T: Serialize>(node: &Arc<Inner>, to: &Message, values: &[T]) -> Sending {
+fn reply<T: Serialize>(
+    node: &Arc<Inner>,
+    source: Source<'_>,
+    to: &Message,
+    values: &[T],
+) -> Sending {
     let Some(port) = destination(node, to)? else {
         return Ok(Onward::Nothing);
     };
@@ -222,12 +264,13 @@ fn reply<T: Serialize>(node: &Arc<Inner>, to: &Message, values: &[T]) -> Sending
     if is_own_node_port(node, &port) {
         return Ok(Onward::Made(message));
     }
-    hand_on(node, &port, message)
+    hand_on(node, source, &port, message)
 }
 
 /// Sends a list that others have chosen, if that is for a port: see [`onward`](super::onward).
 fn reply_list<T: Serialize>(
     node: &Arc<Inner>,
+    source: Source<'_>,
     to: &Message,
     list: impl FnOnce() -> Vec<T>,
 ) -> Result<(), RequestError> {
@@ -236,11 +279,11 @@ fn reply_list<T: Serialize>(
         Some(port) if port.is_node_port() => Err(RequestError::ListForNodePort),
         // The list may be far longer than the request: nothing is made of it for nobody.
         Some(port) if node.is_local(&port) && node.ports.get(port.name()).is_none() => Ok(()),
-        Some(_) => reply(node, to, &list()).map(drop),
+        Some(_) => reply(node, source, to, &list()).map(drop),
     }
 }
 
-fn evaluate(node: &Arc<Inner>, args: &Message) -> Sending {
+fn evaluate(node: &Arc<Inner>, source: Source<'_>, args: &Message) -> Sending {
     let text = first(args, Missing::Expression, usize::MAX)?;
     let evaluator = node.functions.evaluator.read().clone();
     let result = match evaluator {
@@ -257,7 +300,7 @@ fn evaluate(node: &Arc<Inner>, args: &Message) -> Sending {
         }
         Err(error) => vec![Value::from(error)],
     };
-    reply(node, &args.without_tag(), &values)
+    reply(node, source, &args.without_tag(), &values)
 }
 
 /// A request that is the name of a function: called with the rest, in no port's context.

@@ -1,11 +1,14 @@
 //! Why a request was not performed, and whose fault it is.
 
+use std::fmt;
+
 use super::Source;
 use crate::node::SendError;
 use crate::node::limits::Limit;
 use crate::proto::clip;
 use crate::proto::handshake::Blame;
 use crate::proto::message::RawElement;
+use crate::rights::Action;
 
 /// Why a request was not performed. Nobody but the log is told.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +17,11 @@ pub(crate) enum RequestError {
     #[error("unable to resolve function '{0}'")]
     UnknownFunction(String),
     /// Its source may not make it.
-    #[error("remote execution not allowed")]
-    Refused,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It would be told about the mesh in the name of another node, this one.
+    #[error("a port of the mesh is spawned in the name of {0}")]
+    NotItself(String),
     /// An element that it can't do without is not there, or neither a string nor a number.
     #[error("{0}")]
     Missing(Missing),
@@ -56,6 +62,36 @@ pub(crate) enum RequestError {
     Unsendable(#[from] SendError),
 }
 
+/// The rules do not allow something.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct Refusal {
+    pub(crate) action: Action,
+    /// The name of what it is about, as much of it as is shown.
+    name: String,
+}
+
+impl Refusal {
+    pub(super) fn new(action: Action, name: &str) -> Self {
+        Refusal {
+            action,
+            name: clip(name, NAMED).to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (action, name) = (self.action, &self.name);
+        match action {
+            Action::Eval => write!(f, "remote execution not allowed: eval"),
+            Action::Spawn | Action::Call => {
+                write!(f, "remote execution not allowed: {action} {name}")
+            }
+            _ => write!(f, "not allowed: {action} {name}"),
+        }
+    }
+}
+
 /// An element that a request can't do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Missing {
@@ -87,6 +123,10 @@ impl RequestError {
         RequestError::Unfit { found, wanted }
     }
 
+    pub(super) fn not_itself(named: &str) -> Self {
+        RequestError::NotItself(clip(named, NAMED).to_owned())
+    }
+
     /// A name that is no verb and no function's.
     pub(super) fn unknown(name: &str) -> Self {
         RequestError::UnknownFunction(clip(name, NAMED).to_owned())
@@ -106,7 +146,7 @@ impl RequestError {
     pub(crate) fn blame(&self, source: Source<'_>) -> Blame {
         let of_a_peer = match self {
             // Our own setting refuses it.
-            RequestError::Refused => return Blame::Us,
+            RequestError::Refused(_) => return Blame::Us,
             // We took it in one framing, and can't say it in another that we offered.
             RequestError::Unsendable(_) => return Blame::Us,
             RequestError::UnknownFunction(_) => Blame::Incompatible,
@@ -119,6 +159,7 @@ impl RequestError {
             | RequestError::LongWay(_)
             | RequestError::ListForNodePort
             | RequestError::TooManyNodes(_)
+            | RequestError::NotItself(_)
             | RequestError::Database(_) => Blame::Peer,
         };
         match source {

@@ -25,16 +25,21 @@ use crate::log::log_at;
 use crate::proto::message::Head;
 use crate::proto::verb::Fate;
 use crate::proto::{Framing, Generation, Message, PortId, Verb};
+use crate::rights::Rights;
 use act::{create, monitor, unmonitor};
 use error::RequestError;
 use onward::{Onward, Way};
 use read::NodeRequest;
 use rights::may;
 
+pub(crate) use rights::{Gate, leave_ports_alone, may_say, may_send, may_set};
+
 /// The link that a request came by.
 pub(crate) struct Origin<'a> {
     pub(crate) peer: &'a Arc<Peer>,
     pub(crate) generation: Generation,
+    /// What the node there may do. `None`: everything.
+    pub(crate) rights: Option<&'a Rights>,
 }
 
 /// Whom a request is from.
@@ -95,6 +100,9 @@ fn report(node: &Inner, source: Source<'_>, error: &RequestError) {
     if let Some(limit) = error.limit() {
         node.limits.met(limit);
     }
+    if let RequestError::Refused(refusal) = error {
+        node.gate.refused(refusal.action);
+    }
     let (from, blame) = (source.name(), error.blame(source));
     log_at!(
         2,
@@ -110,7 +118,7 @@ const MON0: &[u8] = Verb::Mon0.name().as_bytes();
 
 /// Performs the first message in `octets`, which are in that framing, if it is one of the commonest
 /// requests and can be read at once, and returns its length. Otherwise `octets` is as it was.
-/// Everybody [`may`] make these requests.
+/// The caller has seen to it that the peer [`may`] make these requests.
 ///
 /// `plain`: see [`are_plain`](crate::proto::message::are_plain).
 pub(crate) fn perform_quick(
@@ -169,14 +177,19 @@ fn dispatch(
     let most = node.settings.max_name;
     let name = read::named(&name, most)?;
     let request = NodeRequest::read(source, message, name, most)?;
-    may(node, source, &request)?;
+    if let Err(refusal) = may(node, source, &request) {
+        if let Source::Peer(origin) = source {
+            rights::tell(node, origin, request, &refusal);
+        }
+        return Err(refusal.into());
+    }
     request.perform(node, source)
 }
 
 /// Creates a port of ours in the way another node would. The program itself may do that.
 pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
     let name = node.ports.new_remote_name();
-    if let Err(error) = create(node, &name, function, args) {
+    if let Err(error) = create(node, Source::Local, &name, function, args) {
         report(node, Source::Local, &error);
     }
     node.id.port(&name)

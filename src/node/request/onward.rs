@@ -116,7 +116,7 @@ impl<'a> Way<'a> {
             return Ok(Onward::Nothing);
         };
         let rest = parts.into_without_tag();
-        let sent = super::act::forward(self.node, &first)?;
+        let sent = super::act::forward(self.node, self.source, &first)?;
         self.left.push((Onward::List(rest), hops));
         Ok(sent)
     }
@@ -151,6 +151,7 @@ mod tests {
         let origin = Origin {
             peer: &peer,
             generation: Generation::Gen1b,
+            rights: None,
         };
         super::super::perform(node.inner(), Source::Peer(&origin), message);
     }
