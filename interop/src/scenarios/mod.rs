@@ -27,6 +27,7 @@ mod numbered;
 mod peer;
 mod ports;
 mod reconnects;
+mod rights;
 mod schedules;
 mod secret;
 mod services;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &monitor::SCENARIO,
         &services::SCENARIO,
         &verbs::SCENARIO,
+        &rights::SCENARIO,
         &groups::SCENARIO,
         &numbered::FEW,
         &numbered::MANY,
