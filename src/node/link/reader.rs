@@ -134,6 +134,11 @@ impl Reader {
                 }
             })?;
             self.wait_for_other_side().await;
+            if turn >= TURN {
+                // Here, where nothing is kept that belongs to the thread.
+                turn = 0;
+                tokio::task::yield_now().await;
+            }
             let fill = self.intake.fill(socket);
             let (filled, read) = match silence {
                 Some(limit) => timeout(limit, fill)
@@ -146,10 +151,6 @@ impl Reader {
             }
             block = filled;
             turn += read;
-            if turn >= TURN {
-                turn = 0;
-                tokio::task::yield_now().await;
-            }
         }
     }
 
