@@ -197,7 +197,7 @@ impl Inner {
     /// The peer of this ID, which is new if there was none.
     #[inline]
     pub(crate) fn peer(&self, id: &str) -> Arc<Peer> {
-        self.peers.get_or_add(id, || self.next_serial())
+        self.peers.get_or_add(id, || self.next_serial(), None)
     }
 
     /// Does something with the peer of this ID, looked up again as often as it was taken out of the

@@ -277,8 +277,9 @@ impl Attack {
         }
         let cpu = self.victim.cpu() - self.before.0;
         let ratio = cpu / (self.honest * self.octets as f64);
-        if cpu > NOISE && ratio > bar.ratio {
-            let most = bar.ratio;
+        // Without optimisation it is the depth of calls that counts, and that differs.
+        let most = bar.ratio * if cfg!(debug_assertions) { 2.0 } else { 1.0 };
+        if cpu > NOISE && ratio > most {
             faults.push(format!(
                 "{ratio:.1} times the processor time of an honest load, and {most} are the most"
             ));

@@ -32,6 +32,36 @@ fn much_for_an_unknown_node() {
     attack.rest_and_keep(vandal, Bar { peak, ..ANY });
 }
 
+/// Who names many nodes that nobody knows has one share of the memory for what waits for them all:
+/// an honest peer's long message still finds room.
+#[test]
+fn much_for_many_unknown_nodes() {
+    let mut attack = Attack::new("1 GB for 100 unknown nodes");
+    let mut vandal = attack.vandal("vandal");
+    let text = "a".repeat(1 << 20);
+    for n in 0..size(200, 1_000) {
+        let nobody = n % 100;
+        attack.send(
+            &mut vandal,
+            format!(r#"["","snd","nobody-{nobody}#p","{text}"]"#),
+        );
+    }
+    let limit = crate::victim::LIMIT;
+    let address = attack.victim.address();
+    let mut honest = Peer::login(address, "honest", Release::Perl130).unwrap();
+    let long = "b".repeat(size(4 << 20, 24 << 20));
+    let asked = honest
+        .send(format!(
+            r#"["nobody","{long}"]["","time","honest#r","end"]"#
+        ))
+        .and_then(|()| honest.read_until(r#""end","#, limit));
+    attack.expect(asked.is_ok(), || {
+        format!("the link with a long message is lost: {asked:?}")
+    });
+    let peak = one_peer();
+    attack.rest_and_keep((vandal, honest), Bar { peak, ..ANY });
+}
+
 /// A message that two nodes send to each other comes to an end.
 #[test]
 fn a_message_between_two_nodes() {

@@ -4,6 +4,7 @@
 
 mod files;
 mod fixtures;
+mod foreign;
 mod length;
 mod links;
 mod markdown;

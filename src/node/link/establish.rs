@@ -76,6 +76,10 @@ impl Peer {
         let (verdict, effects) = state.rules.establish(candidate, now, node.next_serial());
         if verdict == Verdict::Accept {
             state.link = Some(link.clone());
+            // Whoever had us look for the node has found it: from now on it answers for itself.
+            let mut queue = self.account.level();
+            queue.force(state.rules.unwritten());
+            state.queue = queue;
             let framing = link.facts.send_framing;
             self.framing.store(framing as u8, Ordering::Relaxed);
         }

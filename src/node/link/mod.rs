@@ -71,7 +71,8 @@ struct State {
     link: Option<Arc<Link>>,
     /// The attempt that the rules speak of.
     attempt: Option<Arc<Attempt>>,
-    /// What is not written yet.
+    /// What is not written yet. Until the first link is up, it is in the account of who had us look
+    /// for the node.
     queue: Level,
 }
 
@@ -155,14 +156,22 @@ pub(crate) enum Outcome {
 }
 
 impl Peer {
-    pub(crate) fn new(id: NodeId, life: u64, account: Arc<Account>) -> Self {
+    /// A node that we have nothing to do with yet. What is to be sent to it is in the account of
+    /// the peer that asks for it, if one does: whoever names nodes that nobody knows pays for what
+    /// waits for them.
+    pub(crate) fn new(
+        id: NodeId,
+        life: u64,
+        account: Arc<Account>,
+        asker: Option<&Arc<Account>>,
+    ) -> Self {
         Peer {
             id,
             state: Mutex::new(State {
                 rules: Peering::new(life),
                 link: None,
                 attempt: None,
-                queue: account.level(),
+                queue: asker.unwrap_or(&account).level(),
             }),
             account,
             change: Notify::new(),

@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::Peer;
-use crate::node::held::Memory;
+use crate::node::held::{Account, Memory};
 use crate::proto::NodeId;
 
 /// A thread may remember a peer for the next message, beyond the end of the node: what the peer
@@ -43,13 +43,19 @@ impl Peers {
     }
 
     /// The peer of this ID, which is new if there was none: `life` gives the number of its first
-    /// life.
-    pub(crate) fn get_or_add(&self, id: &str, life: impl FnOnce() -> u64) -> Arc<Peer> {
+    /// life, `asker` is the account of the peer that wants something sent to it.
+    pub(crate) fn get_or_add(
+        &self,
+        id: &str,
+        life: impl FnOnce() -> u64,
+        asker: Option<&Arc<Account>>,
+    ) -> Arc<Peer> {
         if let Some(peer) = self.get(id) {
             return peer;
         }
         let entry = self.table.entry(id.into());
-        let add = || Arc::new(Peer::new(NodeId::new(id), life(), self.memory.account()));
+        let account = self.memory.account();
+        let add = || Arc::new(Peer::new(NodeId::new(id), life(), account, asker));
         entry.or_insert_with(add).clone()
     }
 

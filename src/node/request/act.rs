@@ -206,11 +206,27 @@ fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Messag
         }
         return Err(error);
     }
+    if node.is_local(port) || node.peers.get(port.node()).is_some() {
+        node.hand_on(port, message)?;
+        return Ok(Onward::Nothing);
+    }
     let most = node.settings.max_nodes;
-    if !node.is_local(port) && node.peers.len() >= most && node.peers.get(port.node()).is_none() {
+    if node.peers.len() >= most {
         return Err(RequestError::TooManyNodes(most));
     }
-    node.hand_on(port, message)?;
+    let asker = match source {
+        Source::Peer(origin) | Source::Relayed(origin) => Some(&origin.peer.account),
+        Source::Local => None,
+    };
+    let unknown = node
+        .peers
+        .get_or_add(port.node(), || node.next_serial(), asker);
+    let sent = node.hand_on(port, message);
+    if sent.is_err() {
+        // Nothing waits for it.
+        node.peers.forget(&unknown);
+    }
+    sent?;
     Ok(Onward::Nothing)
 }
 
