@@ -64,6 +64,22 @@ impl Raw {
         }
     }
 
+    /// Waits until so many octets have come behind the lines that were taken, or the node has closed
+    /// the connection. They are not taken.
+    pub fn octets(&mut self, count: usize, limit: Duration) -> Result<&[u8]> {
+        let deadline = Instant::now() + limit;
+        while self.received.len() < count && self.read()? {
+            if Instant::now() > deadline {
+                return Err(Fault::Timeout {
+                    what: format!("{count} octets of the node"),
+                    seconds: limit.as_secs_f64(),
+                    seen: format!("{} octets", self.received.len()),
+                });
+            }
+        }
+        Ok(&self.received)
+    }
+
     /// Waits until the node closes the connection.
     pub fn closed(&mut self, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
@@ -116,6 +132,21 @@ impl Raw {
         let text = format!(
             "aemp;{version};{node};tls_{hash},hmac_{hash},tls_anon,cleartext;json,storable;{more};provider=raw-1;peeraddr=127.0.0.1:1\nMm5vbmNlIG9mIGEgcmF3IGNvbm5lY3Rpb24{}\n",
             self.address().len()
+        );
+        self.send(text.as_bytes());
+    }
+
+    /// Greets as a node that has TLS, with this nonce: the side of the lower one, as octets, becomes
+    /// the client.
+    pub fn greet_tls(&mut self, generation: Option<Generation>, node: &str, nonce: &str) {
+        let hash = match generation {
+            Some(Generation::G2) => "sha3_512",
+            _ => "md6_64_256",
+        };
+        let version = version(generation);
+        let methods = format!("tls_{hash},hmac_{hash},tls_anon,cleartext");
+        let text = format!(
+            "aemp;{version};{node};{methods};json;tls=1.0;timeout=12;peeraddr=127.0.0.1:1\n{nonce}\n"
         );
         self.send(text.as_bytes());
     }

@@ -58,6 +58,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &secret::SCENARIO,
         &tls::GOOD,
         &tls::BAD,
+        &tls::BROKEN,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,
         &hostile::SCENARIO,

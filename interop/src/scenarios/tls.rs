@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, Pair};
 use crate::fault::{Fault, Result, ensure};
 use crate::pairing::Side;
+use crate::raw::Raw;
 use crate::scenario::{Scenario, everywhere};
 use crate::spec::Spec;
 
@@ -28,6 +29,14 @@ pub const BAD: Scenario = Scenario {
     run: bad,
 };
 
+/// See [`broken`].
+pub const BROKEN: Scenario = Scenario {
+    name: "tls-broken",
+    about: "where both greetings say TLS, plain text is not taken for a proof and none is sent, a connection that is cut within the handshake is forgotten, nodes with an expired certificate never come up; a node with a good one then does",
+    not_in: everywhere,
+    run: broken,
+};
+
 /// Makes a key and a certificate as the command `gencert` of Perl does, and gives the PEM.
 fn certificate(folder: &Path, name: &str) -> Result<Value> {
     let [key, cert] = ["key", "cert"].map(|what| folder.join(format!("{name}-{what}.pem")));
@@ -35,11 +44,89 @@ fn certificate(folder: &Path, name: &str) -> Result<Value> {
     command.args(["req", "-new", "-nodes", "-x509", "-days", "3650"]);
     command.args(["-newkey", "rsa:2048", "-subj", "/CN=AnyEvent::MP"]);
     command.arg("-keyout").arg(&key).arg("-out").arg(&cert);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let status = command.status().map_err(Fault::io("openssl"))?;
-    ensure(status.success(), || format!("openssl: {status}"))?;
+    quietly(&mut command)?;
     let read = |path| fs::read_to_string(path).map_err(Fault::io("certificate"));
     Ok(json!(read(&cert)? + &read(&key)?))
+}
+
+/// The same, but the certificate ended yesterday.
+fn expired(folder: &Path) -> Result<Value> {
+    let path = |what: &str| folder.join(format!("expired-{what}.pem"));
+    let [key, request, cert] = ["key", "request", "cert"].map(path);
+    let mut command = Command::new("openssl");
+    command.args(["req", "-new", "-nodes", "-newkey", "rsa:2048"]);
+    command.args(["-subj", "/CN=AnyEvent::MP", "-keyout"]);
+    command.arg(&key).arg("-out").arg(&request);
+    quietly(&mut command)?;
+    let mut command = Command::new("openssl");
+    command.args(["x509", "-req", "-days", "-1", "-in"]);
+    command.arg(&request).arg("-signkey").arg(&key);
+    command.arg("-out").arg(&cert);
+    quietly(&mut command)?;
+    let read = |path| fs::read_to_string(path).map_err(Fault::io("certificate"));
+    Ok(json!(read(&cert)? + &read(&key)?))
+}
+
+fn quietly(command: &mut Command) -> Result<()> {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.status().map_err(Fault::io("openssl"))?;
+    ensure(status.success(), || format!("openssl: {status}"))
+}
+
+/// What a record of TLS begins with: its type.
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+
+fn broken(ctx: &mut Ctx) -> Result<()> {
+    let folder = ctx.dir().to_owned();
+    let pem = certificate(&folder, "shared")?;
+    let alice = ctx.node(Side::A, &Spec::new("alice").listen().cert(&pem))?;
+    let (seed, generation) = (alice.listener()?, ctx.pairing.generation());
+
+    ctx.step("a peer that agreed to TLS goes on in plain text");
+    let mut plain = Raw::connect(&seed)?;
+    // Every node's nonce is higher than this one, so that this side is the client.
+    plain.greet_tls(generation, "plain", "!");
+    plain.line("its greeting", ctx.limit())?;
+    plain.line("its nonce", ctx.limit())?;
+    let secret: String = ctx.secret().bytes().map(|o| format!("{o:02x}")).collect();
+    plain.send(format!("cleartext;{secret};json\n[\"\",\"time\",\"plain#x\"]").as_bytes());
+    plain.closed(ctx.limit())?;
+    let said = plain.octets(0, ctx.limit())?;
+    ensure(said.first().is_none_or(|first| *first == ALERT), || {
+        format!("in plain text it said {}", said.escape_ascii())
+    })?;
+
+    ctx.step("a connection is cut in the middle of the handshake");
+    let mut cut = Raw::connect(&seed)?;
+    // And lower than this one.
+    cut.greet_tls(generation, "cut", "~");
+    cut.line("its greeting", ctx.limit())?;
+    cut.line("its nonce", ctx.limit())?;
+    let said = cut.octets(5, ctx.limit())?;
+    ensure(said.first() == Some(&HANDSHAKE), || {
+        format!("behind its greeting it said {}", said.escape_ascii())
+    })?;
+    drop(cut);
+
+    ctx.step("two nodes with an expired certificate");
+    let old = expired(&folder)?;
+    let carol = ctx.node(Side::A, &Spec::new("carol").listen().cert(&old))?;
+    let proxy = ctx.proxy(&carol.listener()?)?;
+    let dave = ctx.node(Side::B, &Spec::new("dave").seed(proxy.address()).cert(&old))?;
+    proxy.wait("a second try to be refused", ctx.limit(), |links| {
+        links.len() > 1 && links[1].closed
+    })?;
+    for stranger in [&carol, &dave] {
+        stranger.connected_with(&[], ctx.limit())?;
+    }
+
+    ctx.step("nobody is disturbed");
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(&seed).cert(&pem))?;
+    alice.up("bob")?;
+    bob.up("alice")?;
+    alice.sync("bob")?;
+    alice.connected_with(&["bob"], ctx.limit())
 }
 
 fn good(ctx: &mut Ctx) -> Result<()> {

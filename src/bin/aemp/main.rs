@@ -37,9 +37,9 @@ can be given one after the other in one command line, and change the global valu
   profile NAME, delprofile NAME, setparent NAME, delparent
   showprofile NAME, showconfig [NAME [KEY VALUE..]]
   setsecure 0|1, delsecure                    1: other nodes can have nothing run here
-  setallow LIST, addallow RULE, delallow RULE        what other nodes may do here: `WHO ACTION [NAME]`, WHO a
-  setdeny LIST, adddeny RULE, deldeny RULE           node ID with *, ACTION one of spawn call eval send kill
-                                              monitor relay set mesh; see README, \"Rights\"
+  setallow LIST, addallow RULE, delallow RULE        what other nodes may do here, and
+  setdeny LIST, adddeny RULE, deldeny RULE           what they may not: `WHO ACTION [NAME]`, see README;
+                                              ACTION: spawn call eval send kill monitor relay set mesh
   set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
                       autocork nodelay generation
                       bridge (all, or a list as 0,1: the generations that the node is a bridge between)

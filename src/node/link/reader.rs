@@ -33,6 +33,10 @@ const LARGE_IN_A_ROW: u32 = 16;
 /// pause must not keep other links waiting.
 const TURN: usize = 64 * 1024;
 
+/// A message of more octets than this has its memory for itself, if little came behind it: it goes
+/// with the message, as soon as nobody needs that any more.
+const ALONE: usize = 512 * 1024;
+
 /// How long a connection that we close is read from, so that what we wrote last still arrives.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -219,6 +223,9 @@ impl Reader {
             };
             self.large = self.large.saturating_sub(1);
             self.count(1, arrived.octets);
+            if arrived.octets > ALONE && block.len() <= LARGE {
+                *block = BytesMut::from(&block[..]);
+            }
             self.hand_out(arrived);
         }
         self.count(messages, at);
