@@ -64,8 +64,8 @@ impl Raw {
         }
     }
 
-    /// Waits until so many octets have come behind the lines that were taken, or the node has closed
-    /// the connection. They are not taken.
+    /// Waits until so many octets have come behind the lines that were taken, or the node has
+    /// closed the connection. They are not taken.
     pub fn octets(&mut self, count: usize, limit: Duration) -> Result<&[u8]> {
         let deadline = Instant::now() + limit;
         while self.received.len() < count && self.read()? {
@@ -136,8 +136,8 @@ impl Raw {
         self.send(text.as_bytes());
     }
 
-    /// Greets as a node that has TLS, with this nonce: the side of the lower one, as octets, becomes
-    /// the client.
+    /// Greets as a node that has TLS, with this nonce: the side of the lower one, as octets,
+    /// becomes the client.
     pub fn greet_tls(&mut self, generation: Option<Generation>, node: &str, nonce: &str) {
         let hash = match generation {
             Some(Generation::G2) => "sha3_512",
