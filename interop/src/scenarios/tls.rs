@@ -52,7 +52,9 @@ fn certificate(folder: &Path, name: &str) -> Result<Value> {
 /// The same, but the certificate ended yesterday.
 fn expired(folder: &Path) -> Result<Value> {
     let path = |what: &str| folder.join(format!("expired-{what}.pem"));
-    let [key, request, cert] = ["key", "request", "cert"].map(path);
+    let [key, request, cert, extensions] = ["key", "request", "cert", "extensions"].map(path);
+    // As `req` has them by default. Without any it would be a certificate of version 1.
+    fs::write(&extensions, "basicConstraints=critical,CA:TRUE\n").map_err(Fault::io("file"))?;
     let mut command = Command::new("openssl");
     command.args(["req", "-new", "-nodes", "-newkey", "rsa:2048"]);
     command.args(["-subj", "/CN=AnyEvent::MP", "-keyout"]);
@@ -61,6 +63,7 @@ fn expired(folder: &Path) -> Result<Value> {
     let mut command = Command::new("openssl");
     command.args(["x509", "-req", "-days", "-1", "-in"]);
     command.arg(&request).arg("-signkey").arg(&key);
+    command.arg("-extfile").arg(&extensions);
     command.arg("-out").arg(&cert);
     quietly(&mut command)?;
     let read = |path| fs::read_to_string(path).map_err(Fault::io("certificate"));
