@@ -142,7 +142,10 @@ pub enum TlsError {
     #[error("TLS: more than {0} octets came in the handshake")]
     TooLong(usize),
     /// The connection was closed in the middle of the handshake.
-    #[error("TLS: the connection was closed in the middle of the handshake")]
+    #[error(
+        "TLS: the connection was closed in the middle of the handshake, as by a peer that does not take \
+         our certificate"
+    )]
     Cut,
     /// There is nothing that both sides speak.
     #[error("TLS: nothing in common with the peer: {0}")]
