@@ -111,6 +111,35 @@ async fn sending() {
     }
 }
 
+/// A port is in a group as long as it is registered there or a key of the family, whatever else
+/// ends.
+#[tokio::test]
+async fn registered_and_a_key() {
+    let node = strict("twice", 1, &[], &["* send @shut"]).await;
+    let friend = friend("twice-friend", 1, &node).await;
+    let mut inbox = node.mailbox();
+    let [key, id] = [inbox.id().as_str(), node.id().as_str()].map(str::to_owned);
+    let mut arrives = async |n: u32| {
+        friend.snd(inbox.id(), &(n,)).unwrap();
+        sync(&friend, &id).await;
+        inbox.try_recv().unwrap().is_some()
+    };
+    let registration = node.register("shut", &*key);
+    node.db_set("shut", &key, &1).unwrap();
+    assert!(!arrives(1).await);
+    node.db_del("shut", [&*key]);
+    assert!(!arrives(2).await, "it is still registered");
+    registration.unregister();
+    assert!(arrives(3).await);
+    // A registration takes the key with it.
+    node.db_set("shut", &key, &1).unwrap();
+    assert!(!arrives(4).await);
+    node.register("shut", &*key).unregister();
+    assert!(arrives(5).await);
+    friend.shutdown().await;
+    node.shutdown().await;
+}
+
 /// Who may spawn may use what it has spawned.
 #[tokio::test]
 async fn spawning() {

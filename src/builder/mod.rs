@@ -113,6 +113,11 @@ impl Builder {
         self
     }
 
+    fn set_list<S: Into<String>>(self, key: &str, list: impl IntoIterator<Item = S>) -> Self {
+        let list: Vec<String> = list.into_iter().map(Into::into).collect();
+        self.set(key, list)
+    }
+
     /// These arguments, in place of the profile and the settings given so far.
     ///
     /// ```
@@ -149,8 +154,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn binds<S: Into<String>>(self, binds: impl IntoIterator<Item = S>) -> Self {
-        let binds: Vec<String> = binds.into_iter().map(Into::into).collect();
-        self.set("binds", binds)
+        self.set_list("binds", binds)
     }
 
     /// The addresses of nodes through which the network is found.
@@ -161,8 +165,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn seeds<S: Into<String>>(self, seeds: impl IntoIterator<Item = S>) -> Self {
-        let seeds: Vec<String> = seeds.into_iter().map(Into::into).collect();
-        self.set("seeds", seeds)
+        self.set_list("seeds", seeds)
     }
 
     /// The secret that the nodes of the network share.
@@ -277,8 +280,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn allow<R: Into<String>>(self, rules: impl IntoIterator<Item = R>) -> Self {
-        let rules: Vec<String> = rules.into_iter().map(Into::into).collect();
-        self.set("allow", rules)
+        self.set_list("allow", rules)
     }
 
     /// Refuses what these rules are about, whatever is allowed: see
@@ -293,8 +295,7 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn deny<R: Into<String>>(self, rules: impl IntoIterator<Item = R>) -> Self {
-        let rules: Vec<String> = rules.into_iter().map(Into::into).collect();
-        self.set("deny", rules)
+        self.set_list("deny", rules)
     }
 
     /// Lets what is set here count for more than what is in the configuration file.

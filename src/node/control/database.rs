@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{Changes, Control};
 use crate::mesh::{Kind, database as db};
 use crate::node::Inner;
+use crate::node::request::Place;
 use crate::proto::{NodeId, PortId};
 
 /// The port of this node that a key is the ID of, as in generation 2 the members of groups are.
@@ -18,19 +19,21 @@ fn own_port(node: &Inner, key: &str) -> Option<PortId> {
 
 impl Control {
     pub(crate) fn db_set(&self, node: &Arc<Inner>, family: &str, key: &str, value: Value) {
+        let mut state = self.0.lock();
         if let Some(port) = own_port(node, key) {
-            node.gate.entered(family, port.name());
+            node.gate.entered(family, port.name(), &[Place::Database]);
         }
         let (family, key) = (family.to_owned(), key.to_owned());
-        self.database(node, db::Input::Set { family, key, value });
+        state.database(node, db::Input::Set { family, key, value });
     }
 
     pub(crate) fn db_del(&self, node: &Arc<Inner>, family: &str, keys: Vec<String>) {
+        let mut state = self.0.lock();
         for port in keys.iter().filter_map(|key| own_port(node, key)) {
-            node.gate.left(family, port.name());
+            node.gate.left(family, port.name(), &[Place::Database]);
         }
         let family = family.to_owned();
-        self.database(node, db::Input::Del { family, keys });
+        state.database(node, db::Input::Del { family, keys });
     }
 
     /// Asks a question: its ID, and where the answer will come.

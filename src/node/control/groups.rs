@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{Control, Rules};
 use crate::mesh::database as db;
 use crate::node::Inner;
+use crate::node::request::Place;
 use crate::proto::PortId;
 
 /// The members of a group.
@@ -27,9 +28,12 @@ impl Followers {
 
 impl Control {
     pub(crate) fn register(&self, node: &Arc<Inner>, group: &str, port: &PortId) -> bool {
-        node.gate.entered(group, port.name());
         let mut state = self.0.lock();
         let (added, effects) = state.gossip.register(group, port);
+        if added {
+            // Before anybody hears of it.
+            node.gate.entered(group, port.name(), &Place::ALL);
+        }
         state.carry_out(node, effects);
         if added {
             let set = db::Input::Set {
@@ -43,10 +47,10 @@ impl Control {
     }
 
     pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
-        node.gate.left(group, port.name());
         let mut state = self.0.lock();
         let (removed, effects) = state.gossip.unregister(group, port);
         if removed {
+            node.gate.left(group, port.name(), &Place::ALL);
             let del = db::Input::Del {
                 family: group.to_owned(),
                 keys: vec![port.to_string()],

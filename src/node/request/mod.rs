@@ -32,7 +32,7 @@ use onward::{Onward, Way};
 use read::NodeRequest;
 use rights::may;
 
-pub(crate) use rights::{Gate, leave_ports_alone, may_say, may_send, may_set};
+pub(crate) use rights::{Gate, Place, leave_ports_alone, may_say, may_send, may_set};
 
 /// The link that a request came by.
 pub(crate) struct Origin<'a> {

@@ -16,8 +16,29 @@ use crate::node::jobs::{self, Job};
 use crate::proto::{NodeId, PortId, Reason};
 use crate::rights::{Action, Pattern, Rights, Rules};
 
-/// The groups that ports are in, by the names of the ports.
-type Groups = HashMap<Box<str>, Vec<Box<str>>>;
+/// Where it stands that a port of this node is in a group: it is, as long as one of them says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// Among the registrations, of which the gossip tells.
+    Gossip,
+    /// In the database: the port is a key of the family.
+    Database,
+}
+
+impl Place {
+    pub(crate) const ALL: [Place; 2] = [Place::Gossip, Place::Database];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    fn bits(places: &[Place]) -> u8 {
+        places.iter().fold(0, |bits, place| bits | place.bit())
+    }
+}
+
+/// The groups that ports are in, by the names of the ports, with the bits of the [`Place`]s.
+type Groups = HashMap<Box<str>, BTreeMap<Box<str>, u8>>;
 
 /// What a node needs to hold others to its rules, besides what is kept with each link.
 pub(crate) struct Gate {
@@ -53,26 +74,30 @@ impl Gate {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// A port of this node is in a group, or key of a family, from now on.
-    pub(crate) fn entered(&self, group: &str, port: &str) {
+    /// In these places it stands from now on that a port of this node is in a group.
+    pub(crate) fn entered(&self, group: &str, port: &str, places: &[Place]) {
         if let Some(groups) = &self.groups {
             let mut groups = groups.write();
             let of_port = groups.entry(port.into()).or_default();
-            if !of_port.iter().any(|known| **known == *group) {
-                of_port.push(group.into());
-            }
+            *of_port.entry(group.into()).or_default() |= Place::bits(places);
         }
     }
 
-    /// It is no more.
-    pub(crate) fn left(&self, group: &str, port: &str) {
+    /// In these it stands no more.
+    pub(crate) fn left(&self, group: &str, port: &str, places: &[Place]) {
         if let Some(groups) = &self.groups {
             let mut groups = groups.write();
-            if let Some(of_port) = groups.get_mut(port) {
-                of_port.retain(|known| **known != *group);
-                if of_port.is_empty() {
-                    groups.remove(port);
+            let Some(of_port) = groups.get_mut(port) else {
+                return;
+            };
+            if let Some(bits) = of_port.get_mut(group) {
+                *bits &= !Place::bits(places);
+                if *bits == 0 {
+                    of_port.remove(group);
                 }
+            }
+            if of_port.is_empty() {
+                groups.remove(port);
             }
         }
     }
@@ -80,7 +105,7 @@ impl Gate {
     fn is_member(&self, port: &str, group: &Pattern) -> bool {
         self.groups.as_ref().is_some_and(|groups| {
             let groups = groups.read();
-            let mut of_port = groups.get(port).into_iter().flatten();
+            let mut of_port = groups.get(port).into_iter().flat_map(BTreeMap::keys);
             of_port.any(|known| group.matches(known))
         })
     }
