@@ -316,6 +316,9 @@ my %command; %command = (
       if ($generation eq "0") {    # there these are variables, not configuration
          $AnyEvent::MP::Kernel::MONITOR_TIMEOUT  = delete $args{monitor_timeout}  if exists $args{monitor_timeout};
          $AnyEvent::MP::Kernel::CONNECT_INTERVAL = delete $args{connect_interval} if exists $args{connect_interval};
+         @AnyEvent::MP::Transport::FRAMINGS      = @{ delete $args{framing_format} } if exists $args{framing_format};
+      } elsif ($AnyEvent::MP::VERSION < 1.26 && exists $args{framing_format}) {    # it has had another name
+         $args{data_format} = delete $args{framing_format};
       }
       AnyEvent::MP::Kernel::mon_nodes (sub {
          my ($node, $up, @reason) = @_;

@@ -1,9 +1,16 @@
 //! A connection whose octets the scenario writes itself: for peers that do not behave.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use aemp::net::tls::Identity;
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConnection, SignatureScheme};
 
 use crate::fault::{Fault, Result};
 use crate::peers::Generation;
@@ -107,9 +114,7 @@ impl Raw {
             Err(e)
                 if matches!(
                     e.kind(),
-                    std::io::ErrorKind::WouldBlock
-                        | std::io::ErrorKind::TimedOut
-                        | std::io::ErrorKind::Interrupted
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                 ) =>
             {
                 Ok(true)
@@ -151,6 +156,37 @@ impl Raw {
         self.send(text.as_bytes());
     }
 
+    /// Goes on as the client of TLS that trusts the certificates of this PEM and shows none, says
+    /// something there, and gives what the node says in it until it closes the connection.
+    pub fn within_tls(&mut self, pem: &str, text: &str, limit: Duration) -> Result<String> {
+        let identity = Identity::from_pem(pem).map_err(|e| Fault::Unexpected(e.to_string()))?;
+        let config = identity.client_config();
+        let mut config = config.map_err(|e| Fault::Unexpected(e.to_string()))?;
+        config.client_auth_cert_resolver = Arc::new(Nothing);
+        let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+        let mut session = ClientConnection::new(Arc::new(config), name)
+            .map_err(|e| Fault::Unexpected(e.to_string()))?;
+        self.stream
+            .set_read_timeout(Some(limit))
+            .map_err(Fault::io("read time limit"))?;
+        let mut stream = rustls::Stream::new(&mut session, &mut self.stream);
+        let mut said = Vec::new();
+        let done = stream
+            .write_all(text.as_bytes())
+            .and_then(|()| stream.flush())
+            .and_then(|()| stream.read_to_end(&mut said));
+        match done {
+            Err(e) if e.kind() == ErrorKind::WouldBlock || e.kind() == ErrorKind::TimedOut => {
+                Err(Fault::Timeout {
+                    what: "the node to close the connection through TLS".to_owned(),
+                    seconds: limit.as_secs_f64(),
+                    seen: String::from_utf8_lossy(&said).into_owned(),
+                })
+            }
+            _ => Ok(String::from_utf8_lossy(&said).into_owned()),
+        }
+    }
+
     /// Greets and authenticates (with `cleartext`, which every node accepts); then messages may
     /// pass.
     pub fn join(
@@ -166,6 +202,20 @@ impl Raw {
         let hex: String = secret.bytes().map(|octet| format!("{octet:02x}")).collect();
         self.send(format!("cleartext;{hex};json\n").as_bytes());
         self.line("its token", limit).map(drop)
+    }
+}
+
+/// Has no certificate to show.
+#[derive(Debug)]
+struct Nothing;
+
+impl ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

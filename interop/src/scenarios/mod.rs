@@ -59,6 +59,8 @@ pub fn all() -> Vec<&'static Scenario> {
         &tls::GOOD,
         &tls::BAD,
         &tls::BROKEN,
+        &tls::NO_CERTIFICATE,
+        &framings::TLS,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,
         &hostile::SCENARIO,

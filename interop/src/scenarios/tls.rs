@@ -37,8 +37,16 @@ pub const BROKEN: Scenario = Scenario {
     run: broken,
 };
 
+/// See [`no_certificate`].
+pub const NO_CERTIFICATE: Scenario = Scenario {
+    name: "tls-no-certificate",
+    about: "a client of TLS that trusts the node's certificate, has none of its own and knows the secret is not let in, and nothing of the node's but the two lines comes outside of TLS; a node with a certificate then is",
+    not_in: everywhere,
+    run: no_certificate,
+};
+
 /// Makes a key and a certificate as the command `gencert` of Perl does, and gives the PEM.
-fn certificate(folder: &Path, name: &str) -> Result<Value> {
+pub(super) fn certificate(folder: &Path, name: &str) -> Result<Value> {
     let [key, cert] = ["key", "cert"].map(|what| folder.join(format!("{name}-{what}.pem")));
     let mut command = Command::new("openssl");
     command.args(["req", "-new", "-nodes", "-x509", "-days", "3650"]);
@@ -123,6 +131,36 @@ fn broken(ctx: &mut Ctx) -> Result<()> {
     for stranger in [&carol, &dave] {
         stranger.connected_with(&[], ctx.limit())?;
     }
+
+    ctx.step("nobody is disturbed");
+    let bob = ctx.node(Side::B, &Spec::new("bob").seed(&seed).cert(&pem))?;
+    alice.up("bob")?;
+    bob.up("alice")?;
+    alice.sync("bob")?;
+    alice.connected_with(&["bob"], ctx.limit())
+}
+
+fn no_certificate(ctx: &mut Ctx) -> Result<()> {
+    let pem = certificate(ctx.dir(), "shared")?;
+    let alice = ctx.node(Side::A, &Spec::new("alice").listen().cert(&pem))?;
+    let (seed, generation) = (alice.listener()?, ctx.pairing.generation());
+
+    ctx.step("a client that shows no certificate");
+    let mut nobody = Raw::connect(&seed)?;
+    // Every node's nonce is higher than this one, so that this side is the client.
+    nobody.greet_tls(generation, "nobody", "!");
+    nobody.line("its greeting", ctx.limit())?;
+    nobody.line("its nonce", ctx.limit())?;
+    let secret: String = ctx.secret().bytes().map(|o| format!("{o:02x}")).collect();
+    let wanted = format!("cleartext;{secret};json\n[\"\",\"time\",\"nobody#x\"]");
+    let answer = nobody.within_tls(pem.as_str().unwrap_or_default(), &wanted, ctx.limit())?;
+    // In TLS 1.3 the server has shown its own certificate, and may have said its proof, before it
+    // sees that there is none of the client. It must have read nothing of what the client said.
+    ensure(
+        !answer.contains("nobody#x") && !answer.contains("[\"x\","),
+        || format!("it answered {answer}"),
+    )?;
+    alice.connected_with(&[], ctx.limit())?;
 
     ctx.step("nobody is disturbed");
     let bob = ctx.node(Side::B, &Spec::new("bob").seed(&seed).cert(&pem))?;

@@ -23,6 +23,8 @@ pub struct Certificate {
     pub not_before: SystemTime,
     /// Until when it is valid.
     pub not_after: SystemTime,
+    /// The version of its form: 3, or 1 if it is without extensions.
+    pub version: u32,
     /// Its SHA-256 fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
     pub sha256: String,
     /// Its SHA-1 fingerprint, as `openssl x509 -fingerprint -sha1` prints it.
@@ -42,6 +44,7 @@ impl Certificate {
             issuer: parsed.issuer().to_string(),
             not_before: system_time(validity.not_before.timestamp()),
             not_after: system_time(validity.not_after.timestamp()),
+            version: parsed.version().0.saturating_add(1),
             sha256: fingerprint(&sha2::Sha256::digest(der)),
             sha1: fingerprint(&sha1::Sha1::digest(der)),
         })

@@ -8,7 +8,7 @@
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA};
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{X509Name, X509Version};
 
 use super::CertificateFault;
 
@@ -130,6 +130,10 @@ impl Search<'_> {
         }
         self.check_purpose(certificate, place)?;
         match place {
+            Place::First if certificate.version() != X509Version::V3 => {
+                let version = certificate.version().0.saturating_add(1);
+                Err(CertificateFault::Version(version))
+            }
             Place::First => Ok(()),
             Place::Issuer(below) => check_issuer(certificate, below),
         }

@@ -46,6 +46,16 @@ pub enum CertError {
         /// What is wrong with it.
         text: String,
     },
+    /// The certificate that the key may belong to has no extensions, as those of version 1 and 2.
+    #[error(
+        "cert: certificate {number} in it is of version {version}, and TLS here takes version 3 only (make it with an extension, as basicConstraints)"
+    )]
+    Version {
+        /// Which one, counted from 1.
+        number: usize,
+        /// The version that it says it is of.
+        version: u32,
+    },
     /// The key belongs to no certificate.
     #[error("cert: the private key belongs to none of the certificates in it")]
     Mismatch,
@@ -89,6 +99,9 @@ pub enum CertificateFault {
     /// It, or one above it, demands what we can't do.
     #[error("it has a critical extension that is not known here")]
     Extension,
+    /// It is of an old version, without extensions, in which rustls reads no key.
+    #[error("it is of version {0}, and TLS here takes version 3 only")]
+    Version(u32),
     /// It was issued by a certificate that must not issue any, or not so far down.
     #[error("it is issued by one that is no CA for it")]
     NotCa,

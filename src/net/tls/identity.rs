@@ -66,11 +66,15 @@ impl Identity {
                 },
             );
         };
+        let mut old = None;
         for (at, der) in certificates.iter().enumerate() {
-            Certificate::from_der(der).map_err(|text| CertError::Certificate {
-                number: at + 1,
-                text,
-            })?;
+            let number = at + 1;
+            let read = Certificate::from_der(der);
+            let read = read.map_err(|text| CertError::Certificate { number, text })?;
+            let version = read.version;
+            if version != 3 && old.is_none() {
+                old = Some(CertError::Version { number, version });
+            }
         }
         if certificates.is_empty() {
             return Err(CertError::NoCertificate);
@@ -92,7 +96,8 @@ impl Identity {
         };
         let key = certificates.iter().find_map(own);
         Ok(Identity {
-            key: key.ok_or(CertError::Mismatch)?,
+            // In an old one rustls does not find the key, so that may be why none matches.
+            key: key.ok_or(old.unwrap_or(CertError::Mismatch))?,
             trusted: certificates,
         })
     }

@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::verifier::Verifier;
 use super::{CertError, CertificateFault, Identity};
 
 const PERL: &str = include_str!("../../../fixtures/tls/perl.pem");
+const VERSION_1: &str = include_str!("../../../fixtures/tls/version-1.pem");
 
 /// The middle of 2030, when all is checked.
 const NOW: u64 = 1_909_000_000;
@@ -401,4 +403,32 @@ fn what_can_t_be_used_says_why() {
         text,
         "cert: the private key belongs to none of the certificates in it"
     );
+}
+
+/// OpenSSL takes these; rustls finds no key in them.
+#[test]
+fn version_1_is_named() {
+    let fault = Identity::from_pem(VERSION_1).unwrap_err();
+    assert_eq!(
+        fault,
+        CertError::Version {
+            number: 1,
+            version: 1
+        }
+    );
+    let certificates = Identity::certificates_of(VERSION_1).unwrap();
+    assert_eq!(certificates[0].version, 1);
+    let text = VERSION_1
+        .split_inclusive("-----END CERTIFICATE-----")
+        .next();
+    let der = CertificateDer::from_pem_slice(text.unwrap().as_bytes()).unwrap();
+    for shower in [Shower::Client, Shower::Server] {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+        let verifier = Verifier::new(vec![der.clone()], provider());
+        let verified = verifier.verify(&der, &[], shower, now);
+        assert_eq!(verified, Err(CertificateFault::Version(1)));
+    }
+    // One beside it does not matter.
+    let beside = Identity::from_pem(&format!("{PERL}{VERSION_1}")).unwrap();
+    assert_eq!(beside.certificates()[1].version, 1);
 }
