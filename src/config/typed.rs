@@ -119,6 +119,10 @@ pub struct Config {
     /// kept of it may take twice as many, where each key and each value counts as 64 octets besides
     /// its own.
     pub max_request: usize,
+    /// The most keys that a node may set in the database of this one (`max_keys`); 1,000,000.
+    pub max_keys: usize,
+    /// The most families of the database that a node may monitor here (`max_families`); 100,000.
+    pub max_families: usize,
     /// The most log lines of one kind that one node, or the host of a stranger, may cause a minute
     /// (`max_log_lines`); 60. See [`crate::log::set_max_lines`].
     pub max_log_lines: usize,
@@ -167,6 +171,8 @@ impl Default for Config {
             max_name: 64 << 10,
             max_reason: 64 << 10,
             max_request: 16 << 20,
+            max_keys: 1_000_000,
+            max_families: 100_000,
             max_log_lines: 60,
             max_dials: 64,
             unknown: Vec::new(),
@@ -260,6 +266,8 @@ impl Config {
                 "max_name" => config.max_name = read.count()?,
                 "max_reason" => config.max_reason = read.count()?,
                 "max_request" => config.max_request = read.count()?,
+                "max_keys" => config.max_keys = read.count()?,
+                "max_families" => config.max_families = read.count()?,
                 "max_log_lines" => config.max_log_lines = read.count()?,
                 "max_dials" => config.max_dials = read.count()?,
                 // The file's own: its format, and a mark that Perl 1.0 could leave.

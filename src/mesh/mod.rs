@@ -17,6 +17,17 @@ mod tests;
 
 pub(crate) use database::{Change, Kind, Seen};
 
+/// Which bound what a node said would go beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The keys of the database that are kept of a node.
+    Keys,
+    /// The families of the database that a node monitors.
+    Families,
+    /// The memory that what it says may take.
+    Memory,
+}
+
 /// The function that a peer spawns to talk about the mesh.
 pub(crate) const CONNECT: &str = "AnyEvent::MP::Global::connect";
 

@@ -90,6 +90,8 @@ pub(crate) fn build(
         max_name: config.max_name,
         max_reason: config.max_reason,
         max_request: config.max_request,
+        max_keys: config.max_keys,
+        max_families: config.max_families,
         max_dials: config.max_dials,
         nodelay: config.nodelay,
         rules: Rules::new(&config.allow, &config.deny, config.secure),
@@ -189,6 +191,12 @@ fn assemble(
     let gossip = alnumbits(&random.octets::<9>());
     let stop = CancellationToken::new();
     let memory = Memory::new(settings.max_memory);
+    let database = mesh::database::Limits {
+        keys: settings.max_keys,
+        monitors: settings.max_families,
+        // Said before each request.
+        room: 0,
+    };
     let most_told = settings.most_told();
     let dials = Semaphore::new(settings.max_dials.min(Semaphore::MAX_PERMITS));
     let inner = Arc::new(Inner {
@@ -203,7 +211,7 @@ fn assemble(
         peers: Peers::new(memory.clone()),
         memory,
         functions: Functions::default(),
-        control: Control::new(id, gossip, mesh, most_told, &random),
+        control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,
         tls,

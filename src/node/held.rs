@@ -152,6 +152,75 @@ impl Drop for Level {
     }
 }
 
+/// What a collection holds of the messages of several peers: each [step](STEP) that it has grown by
+/// is in the account of the peer whose message was the last to add to it, until it has shrunk again.
+///
+/// So a message costs no counting of its own, and who sends most of what waits is charged for most
+/// of it.
+#[derive(Debug, Default)]
+pub(crate) struct Steps(Vec<Arc<Account>>);
+
+impl Steps {
+    /// The collection is about to grow from so many octets to so many by what a peer sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]: the peer has no room for that, and nothing is counted.
+    #[inline]
+    pub(crate) fn grow(
+        &mut self,
+        account: &Arc<Account>,
+        from: usize,
+        to: usize,
+    ) -> Result<(), Full> {
+        match to / STEP - from / STEP {
+            0 => Ok(()),
+            steps => self.add(account, steps),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, account: &Arc<Account>, steps: usize) -> Result<(), Full> {
+        if steps * STEP > account.room() {
+            return Err(Full);
+        }
+        account.add(steps * STEP);
+        self.0.extend(std::iter::repeat_n(account, steps).cloned());
+        Ok(())
+    }
+
+    /// The collection has so many octets now, and fewer than before.
+    #[inline]
+    pub(crate) fn shrink(&mut self, octets: usize) {
+        if self.0.len() > octets / STEP {
+            drop(self.part_from(octets));
+        }
+    }
+
+    /// The steps that are no part of so many octets any more.
+    pub(crate) fn part_from(&mut self, octets: usize) -> Steps {
+        Steps(self.0.split_off(self.0.len().min(octets / STEP)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes the steps of another collection over.
+    pub(crate) fn append(&mut self, mut other: Steps) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        for account in self.0.drain(..) {
+            account.take(STEP);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

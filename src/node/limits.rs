@@ -51,6 +51,10 @@ limits! {
     Reason = "max_reason",
     /// A request about the mesh or the database is too much to be read.
     Request = "max_request",
+    /// A node set more keys of the database.
+    Keys = "max_keys",
+    /// A node monitors more families of the database.
+    Families = "max_families",
     /// A connection had to wait until others were made, or too many nodes that were told of wait.
     Dials = "max_dials",
 }

@@ -84,6 +84,7 @@ pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;
 pub(crate) use stand_in::{Forwarded, Observer, Relay};
 
+use crate::log::log_at;
 use crate::net::tls::Tls;
 use crate::net::{Transport, Versions};
 use crate::peering::{Room, missing_port};
@@ -94,7 +95,7 @@ use control::Control;
 use funcs::Functions;
 use held::Memory;
 use jobs::Job;
-use limits::Met;
+use limits::{Limit, Met};
 use link::{Admission, Outcome, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
 use port::{PortCell, Queued, Start};
@@ -271,9 +272,11 @@ impl Inner {
         })
     }
 
-    /// Sends a message on that another node had sent, and that is not for the node port here.
+    /// Sends a message on that another node had sent, if it is said which, and that is not for the
+    /// node port here.
     pub(crate) fn hand_on(
         self: &Arc<Self>,
+        from: Option<&Arc<Peer>>,
         to: &PortId,
         message: Message,
     ) -> Result<(), SendError> {
@@ -286,11 +289,13 @@ impl Inner {
         }
         let given = |port: &Arc<PortCell>| {
             // A part of a message must not keep all of that alive in a port's queue.
-            port.enqueue(self, Given::Read(message.into_own()), Room::Any)
+            let account = from.map(|peer| &peer.account);
+            port.enqueue(self, Given::Read(message.into_own(), account), Room::Any)
         };
         match self.ports.with(to.name(), given) {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
             Some(Queued::Overflow(port)) => port.overflow(self),
+            Some(Queued::NoShare) => self.no_share(from),
             _ => {}
         }
         Ok(())
@@ -413,7 +418,7 @@ impl Inner {
         }
         cache.octets = octets;
         match queued? {
-            Queued::Done | Queued::Dead => None,
+            Queued::Done | Queued::Dead | Queued::NoShare => None,
             Queued::Run(port) => {
                 jobs::schedule(self, Job::Run(port));
                 None
@@ -428,17 +433,41 @@ impl Inner {
 
     /// Hands a message that came by a link to a local port. If the port is idle, handlers run here
     /// and now: the caller runs no port's code.
-    pub(crate) fn deliver_now(self: &Arc<Self>, name: &str, message: Message) {
+    pub(crate) fn deliver_now(self: &Arc<Self>, from: &Arc<Peer>, name: &str, message: Message) {
         if self.is_stopping() {
             return;
         }
-        let message = Given::Read(message);
+        let message = Given::Read(message, Some(&from.account));
         let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, Room::Any);
         match self.ports.with(name, enqueue) {
             Some(Queued::Run(port)) => port.run(self),
             Some(Queued::Overflow(port)) => port.overflow(self),
+            Some(Queued::NoShare) => self.no_share(Some(from)),
             _ => {}
         }
+    }
+
+    /// A message was dropped because its sender's messages take too much memory: so the link is
+    /// lost, as with every message that is.
+    #[cold]
+    fn no_share(self: &Arc<Self>, from: Option<&Arc<Peer>>) {
+        let Some((peer, link)) = from.and_then(|peer| Some((peer, peer.link()?))) else {
+            return;
+        };
+        self.limits.met(Limit::Memory);
+        let most = self.memory.most();
+        let text = format!(
+            "what it sent and waits here would be more than its share of the {most} octets \
+             (max_memory) that all nodes have"
+        );
+        log_at!(
+            2,
+            [peer.id.as_str()],
+            "{} ({}): {text}; closing the connection",
+            peer.id,
+            link.remote
+        );
+        peer.fail(self, link.facts.serial, &text);
     }
 
     /// Kills a port, here or there.

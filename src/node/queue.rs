@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::held::{Account, Full, Steps};
 use crate::proto::{Message, Reason};
 
 /// What waits in a port's queue.
@@ -28,8 +30,9 @@ pub(crate) enum Popped {
 
 /// What is put into a queue.
 pub(crate) enum Given<'a> {
-    /// A message that came by a link, and lies in the block that it was read into.
-    Read(Message),
+    /// A message that came by a link, and lies in the block that it was read into; and the account
+    /// of who sent it, if it is not this node itself.
+    Read(Message, Option<&'a Arc<Account>>),
     /// A message as [`encode_local`](crate::proto::message::encode_local) wrote it.
     Encoded(&'a [u8]),
 }
@@ -50,6 +53,9 @@ pub(crate) struct Items {
     count: usize,
     /// The octets of the messages.
     octets: usize,
+    /// Who is charged for them. There may be fewer steps than octets: what this node sent itself is
+    /// nobody's.
+    steps: Steps,
 }
 
 /// What a message's length is encoded as.
@@ -126,6 +132,7 @@ impl Items {
         self.taken = 0;
         self.count = self.list.len();
         self.octets = self.list.iter().map(octets).sum();
+        self.steps.shrink(self.octets);
     }
 
     /// Moves the first messages and kills to an empty batch.
@@ -155,6 +162,7 @@ impl Items {
         }
         self.count -= batch.count;
         self.octets -= batch.octets;
+        batch.steps.append(self.steps.part_from(self.octets));
         batch
             .encoded
             .extend_from_slice(&self.encoded[self.taken..end]);
@@ -198,6 +206,15 @@ impl Queue {
         items.octets += octets(&item);
         items.count += 1;
         items.list.push_back(item);
+    }
+
+    /// Puts a message in that a peer sent, unless its account has no room for it.
+    pub(super) fn push_of(&mut self, account: &Arc<Account>, message: Message) -> Result<(), Full> {
+        let items = self.items();
+        let octets = items.octets + message.size();
+        items.steps.grow(account, items.octets, octets)?;
+        self.push(Item::Message(message));
+        Ok(())
     }
 
     #[inline]
@@ -246,6 +263,7 @@ impl Queue {
         let items = self.items();
         items.octets += std::mem::take(&mut batch.octets);
         items.count += std::mem::take(&mut batch.count);
+        items.steps.append(std::mem::take(&mut batch.steps));
         batch.list.append(&mut items.list);
         std::mem::swap(&mut items.list, &mut batch.list);
     }
@@ -261,6 +279,7 @@ impl Queue {
         let item = items.list.remove(at)?;
         items.octets -= octets(&item);
         items.count -= 1;
+        items.steps.shrink(items.octets);
         match item {
             Item::Message(message) => Some(message),
             Item::Encoded(_) | Item::Kill(..) => None,
@@ -282,6 +301,7 @@ impl Queue {
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
     batch.encoded.clear();
+    batch.steps = Steps::default();
     (batch.taken, batch.count, batch.octets) = (0, 0, 0);
     if batch.encoded.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
         let smaller = |other: &Batch| other.list.capacity() < batch.list.capacity();
@@ -293,6 +313,7 @@ pub(super) fn spare(mut batch: Batch) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::held::{Memory, STEP};
     use crate::proto::message::encode_local;
     use proptest::prelude::*;
 
@@ -330,7 +351,58 @@ mod tests {
         sum
     }
 
+    impl Queue {
+        fn steps(&self) -> usize {
+            self.0.as_ref().map_or(0, |items| items.steps.len())
+        }
+    }
+
     proptest! {
+        /// Who sent what waits is charged for it, in the queue and in what is taken out of it, until
+        /// it waits no more; the node's own messages are nobody's.
+        #[test]
+        fn who_sent_is_charged(
+            steps in prop::collection::vec((0..7_u8, 0..200_000_usize), 0..60),
+        ) {
+            let memory = Memory::new(4 << 20);
+            let accounts = [memory.account(), memory.account()];
+            let mut queue = Queue::default();
+            for (what, n) in steps {
+                let message = || Message::encode(&("x".repeat(n),)).unwrap();
+                match what {
+                    0..=2 => {
+                        let account = &accounts[usize::from(what / 2)];
+                        let room = account.room();
+                        let full = queue.push_of(account, message()).is_err();
+                        prop_assert!(!full || room < message().size() + STEP);
+                    }
+                    3 => {
+                        let mut array = Vec::new();
+                        encode_local(&mut array, &("x".repeat(n),)).unwrap();
+                        queue.push_encoded(&array);
+                    }
+                    4 | 5 => {
+                        let mut batch = queue.take_batch(n % 8);
+                        let charged = queue.steps() + batch.steps.len();
+                        prop_assert_eq!(memory.used(), charged * STEP);
+                        if what == 5 && batch.pop().is_some() {
+                            queue.put_back(&mut batch);
+                        }
+                        spare(batch);
+                    }
+                    _ => {
+                        queue.own();
+                        queue.take_where(&mut |_| true);
+                    }
+                }
+                prop_assert_eq!(memory.used(), queue.steps() * STEP);
+                prop_assert!(memory.used() <= queue.octets() + STEP);
+            }
+            drop(queue);
+            drop(SPARE.take());
+            prop_assert_eq!(memory.used(), 0);
+        }
+
         /// However messages are given and taken, they come out in their order, and are counted.
         #[test]
         fn in_order(steps in prop::collection::vec((0..5_u8, 0..40_usize), 0..60)) {

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) max_name: usize,
     pub(crate) max_reason: usize,
     pub(crate) max_request: usize,
+    pub(crate) max_keys: usize,
+    pub(crate) max_families: usize,
     /// The most connections that are being made at a time.
     pub(crate) max_dials: usize,
     pub(crate) nodelay: bool,

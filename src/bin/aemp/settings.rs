@@ -129,6 +129,8 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("max_name", Kind::Scalar, "", "the number of octets"),
     ("max_reason", Kind::Scalar, "", "the number of octets"),
     ("max_request", Kind::Scalar, "", "the number of octets"),
+    ("max_keys", Kind::Scalar, "", "the number of keys"),
+    ("max_families", Kind::Scalar, "", "the number of families"),
     ("max_memory", Kind::Scalar, "", "the number of octets"),
     ("max_nodes", Kind::Scalar, "", "the number of nodes"),
     (

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::val::Val;
 use super::values::{Db, Families, Family, Limits};
+use crate::mesh::Bound;
 use crate::proto::NodeId;
 
 #[derive(Default)]
@@ -51,7 +52,7 @@ pub(super) struct Told {
     /// To who monitors the family, or observes all of them.
     pub(super) monitors: Option<(Family, Vec<String>)>,
     /// What was set was too much and is ignored.
-    pub(super) refused: bool,
+    pub(super) refused: Option<Bound>,
 }
 
 impl Global {
@@ -117,8 +118,9 @@ impl Global {
         }
         let shard = self.shards.entry(node.clone()).or_default();
         let slave = shard.slave;
-        let refused = limits.is_some_and(|limits| !shard.db.fits(limits, family, &set));
-        if refused {
+        let fits = |limits: &Limits| shard.db.fits(limits, family, &set).err();
+        let refused = limits.and_then(fits);
+        if refused.is_some() {
             set.clear();
         }
         let merged = self.merged.entry(family.to_owned()).or_default();
@@ -212,22 +214,28 @@ impl Global {
 
     // Monitors
 
-    /// False if the node monitors too much.
-    pub(super) fn monitor(&mut self, node: &NodeId, family: &str, limits: Option<&Limits>) -> bool {
+    /// An error if the node monitors too much.
+    pub(super) fn monitor(
+        &mut self,
+        node: &NodeId,
+        family: &str,
+        limits: Option<&Limits>,
+    ) -> Result<(), Bound> {
         let shard = self.shards.entry(node.clone()).or_default();
         if !shard.monitors.contains(family) {
             let cost = cost_of_monitor(family);
-            let too_much =
-                |limits: &Limits| shard.monitors.len() >= limits.monitors || cost > limits.room;
-            if limits.is_some_and(too_much) {
-                return false;
+            if limits.is_some_and(|limits| shard.monitors.len() >= limits.monitors) {
+                return Err(Bound::Families);
+            }
+            if limits.is_some_and(|limits| cost > limits.room) {
+                return Err(Bound::Memory);
             }
             shard.monitors.insert(family.to_owned());
             shard.monitors_held += cost;
         }
         let monitors = self.monitors.entry(family.to_owned()).or_default();
         monitors.insert(node.clone());
-        true
+        Ok(())
     }
 
     pub(super) fn unmonitor(&mut self, node: &NodeId, family: &str) {

@@ -198,12 +198,15 @@ impl State {
     /// Whether what a master told can be kept.
     fn has_room(&mut self, master: &NodeId, family: &str, set: &Family) -> bool {
         // What this node told itself is bounded where it came from.
-        let room = *master == self.own || self.local.content.fits(&self.config.limits, family, set);
-        if !room {
-            let what = line!(master, family: "{master} told us more of family {family} than we want to hold.");
-            self.log(2, what);
+        if *master == self.own {
+            return true;
         }
-        room
+        let fits = self.local.content.fits(&self.config.limits, family, set);
+        if let Err(bound) = fits {
+            let what = line!(master, family: "{master} told us more of family {family} than we want to hold.");
+            self.full(bound, what);
+        }
+        fits.is_ok()
     }
 
     /// Changes the content of a monitored family; what was really changed by that.

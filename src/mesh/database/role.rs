@@ -122,10 +122,10 @@ impl State {
         let room = &mut self.config.limits.room;
         *room = room.saturating_sub(grown);
         self.keepalive.dirty |= matches!(&*family, GLOBALS | LISTENERS | STAND_INS);
-        if told.refused {
+        if let Some(bound) = told.refused {
             let what =
                 line!(node, family: "{node} set more of family {family} than we want to hold.");
-            self.log(2, what);
+            self.full(bound, what);
         }
         if let Some((set, del)) = told.globals {
             let others = self.globals.iter().filter(|other| *other != node);
@@ -220,8 +220,11 @@ impl State {
             Request::Query { kind, family, id } => self.answer(from, kind, &family, id),
             Request::Mon1(family) => {
                 let limits = (*from != self.own).then_some(&self.config.limits);
-                if !global.monitor(from, &family, limits) {
-                    self.log(2, line!(from: "{from} wants to monitor too many families."));
+                if let Err(bound) = global.monitor(from, &family, limits) {
+                    self.full(
+                        bound,
+                        line!(from: "{from} wants to monitor too many families."),
+                    );
                     return;
                 }
                 let content = global.family(&family);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::global::Global;
 use super::open::Local;
 use super::terms::{Config, Effect};
+use crate::mesh::Bound;
 use crate::mesh::line::Line;
 use crate::proto::NodeId;
 
@@ -81,5 +82,9 @@ impl State {
     /// Says what happens.
     pub(super) fn log(&mut self, level: u8, line: Line) {
         self.effects.push(Effect::Log(level, line));
+    }
+
+    pub(super) fn full(&mut self, bound: Bound, line: Line) {
+        self.effects.push(Effect::Full(bound, line));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::request::{Kind, Request};
 use super::val::Val;
 use super::values::Limits;
+use crate::mesh::Bound;
 use crate::mesh::groups::Membership;
 use crate::mesh::line::Line;
 use crate::proto::{Message, NodeId, PortId};
@@ -104,6 +105,8 @@ pub(crate) enum Effect {
     After(Duration, Timer),
     /// A line for the log, at that level.
     Log(u8, Line),
+    /// The same at level 2: what a node said was not kept, as that would go beyond a bound.
+    Full(Bound, Line),
 }
 
 /// How a family is not what it was before.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::val::Val;
+use crate::mesh::Bound;
 
 /// Keys and their values.
 pub(crate) type Family = BTreeMap<String, Val>;
@@ -12,28 +13,25 @@ pub(crate) type Families = BTreeMap<String, Family>;
 
 /// The most that is kept of one node. What would go beyond it is refused and logged.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Limits {
-    /// Keys in all families together. Default: a million.
+    /// Keys in all families together.
     pub(crate) keys: usize,
-    /// Octets of all family names, keys and values, roughly as they lie in memory. Default: 256
-    /// MiB.
-    pub(crate) octets: usize,
-    /// Families that a node monitors at us. Default: 100,000.
+    /// Families that a node monitors at us.
     pub(crate) monitors: usize,
     /// Octets, as [`Global::held_by`](super::global::Global::held_by) counts them, by which that
     /// may still grow: it is set before each request, and what a request adds is taken off.
     pub(crate) room: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            keys: 1_000_000,
-            octets: 256 << 20,
-            monitors: 100_000,
-            room: usize::MAX,
-        }
-    }
+impl Limits {
+    /// None.
+    #[cfg(test)]
+    pub(crate) const NONE: Limits = Limits {
+        keys: usize::MAX,
+        monitors: usize::MAX,
+        room: usize::MAX,
+    };
 }
 
 /// Families whose size is known.
@@ -57,8 +55,8 @@ impl Db {
         self.families.get(family)?.get(key)
     }
 
-    /// Whether these keys can be set within the limits.
-    pub(super) fn fits(&self, limits: &Limits, family: &str, set: &Family) -> bool {
+    /// Whether these keys can be set within the limits; if not, beyond which that would go.
+    pub(super) fn fits(&self, limits: &Limits, family: &str, set: &Family) -> Result<(), Bound> {
         let known = self.families.get(family);
         let (mut keys, mut octets) = (self.keys, self.octets);
         if known.is_none() {
@@ -72,10 +70,15 @@ impl Db {
             }
         }
         let growth = octets.saturating_sub(self.octets);
-        set.is_empty()
-            || (keys <= limits.keys
-                && octets <= limits.octets
-                && growth.saturating_mul(COPIES) <= limits.room)
+        if set.is_empty() {
+            Ok(())
+        } else if keys > limits.keys {
+            Err(Bound::Keys)
+        } else if growth.saturating_mul(COPIES) > limits.room {
+            Err(Bound::Memory)
+        } else {
+            Ok(())
+        }
     }
 
     /// How much memory it takes, and the merged database with it.
@@ -153,7 +156,7 @@ mod tests {
     fn limits_are_kept_exactly() {
         let limits = Limits {
             keys: 2,
-            ..Limits::default()
+            ..Limits::NONE
         };
         let family = |keys: &[&str]| -> Family {
             keys.iter()
@@ -161,27 +164,23 @@ mod tests {
                 .collect()
         };
         let mut db = Db::default();
-        assert!(db.fits(&limits, "f", &family(&["a", "b"])));
-        assert!(!db.fits(&limits, "f", &family(&["a", "b", "c"])));
+        assert_eq!(db.fits(&limits, "f", &family(&["a", "b"])), Ok(()));
+        let too_many = Err(Bound::Keys);
+        assert_eq!(db.fits(&limits, "f", &family(&["a", "b", "c"])), too_many);
         db.set("f", "a", json!(null).into());
-        assert!(db.fits(&limits, "f", &family(&["a", "b"])));
-        assert!(!db.fits(&limits, "g", &family(&["a", "b"])));
-        let octets = Limits {
-            octets: db.octets + cost("b", &json!("1234").into()),
-            ..limits
-        };
-        let set = |text| Family::from([("b".to_owned(), json!(text).into())]);
-        assert!(db.fits(&octets, "f", &set("1234")));
-        assert!(!db.fits(&octets, "f", &set("12345")));
+        assert_eq!(db.fits(&limits, "f", &family(&["a", "b"])), Ok(()));
+        assert_eq!(db.fits(&limits, "g", &family(&["a", "b"])), too_many);
         // Nor beyond what there is room for, twice: here and merged.
+        let set = |text| Family::from([("b".to_owned(), json!(text).into())]);
         let room = |room| Limits { room, ..limits };
         let growth = 2 * cost("b", &json!("1234").into());
-        assert!(db.fits(&room(growth), "f", &set("1234")));
-        assert!(!db.fits(&room(growth - 1), "f", &set("1234")));
+        assert_eq!(db.fits(&room(growth), "f", &set("1234")), Ok(()));
+        let too_much = Err(Bound::Memory);
+        assert_eq!(db.fits(&room(growth - 1), "f", &set("1234")), too_much);
         // What is replaced makes room.
         db.set("f", "b", json!("1234").into());
-        assert!(db.fits(&octets, "f", &set("1234")));
-        assert!(!db.fits(&octets, "f", &set("12345")));
+        assert_eq!(db.fits(&room(0), "f", &set("4321")), Ok(()));
+        assert_eq!(db.fits(&room(0), "f", &set("12345")), too_much);
     }
 
     proptest! {

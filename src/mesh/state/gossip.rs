@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hearsay::MAX_HEARSAY;
 use crate::mesh::groups::Membership;
 use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, json_of};
 use crate::proto::message::RawElement;
@@ -119,6 +120,3 @@ pub(super) fn group_and_port(generation: Generation, pair: &[String; 2]) -> [&st
         false => [second, first],
     }
 }
-
-/// The most nodes that are remembered on hearsay.
-pub(super) const MAX_HEARSAY: usize = 10_000;

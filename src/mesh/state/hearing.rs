@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::gossip::{Gossip, MAX_HEARSAY, group_and_port};
+use super::gossip::{Gossip, group_and_port};
 use super::known::State;
 use super::terms::{Effect, Timer};
+use crate::mesh::Bound;
 use crate::mesh::groups::{self, Membership, Source};
 use crate::mesh::line::line;
 use crate::proto::{Generation, NodeId, PortId, clip};
@@ -86,7 +87,7 @@ impl State {
         if ports.len() < before {
             let group = clip(group, 99);
             let what = line!(from, group: "{from} has more ports in the group {group} than we want to hold.");
-            self.log(2, what);
+            self.full(Bound::Memory, what);
         }
         let held = self.groups.held_by(from);
         self.groups.change(Source::Gossip, group, ports, vec![]);
@@ -106,7 +107,7 @@ impl State {
             if *node == self.own || self.is_up(node) || is_vouched() {
                 continue;
             }
-            if self.nodes.len() < MAX_HEARSAY || self.nodes.contains_key(node) {
+            if self.nodes.contains_key(node) || self.hearsay.add(from, node) {
                 let known = self.nodes.entry(node.clone()).or_default();
                 known.addresses = Some(addresses.clone());
             }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::hearsay::Hearsay;
 use super::terms::{Config, Effect};
+use crate::mesh::Bound;
 use crate::mesh::groups::Groups;
 use crate::mesh::line::Line;
 use crate::mesh::seeds::Seeds;
@@ -43,6 +45,8 @@ pub(crate) struct State {
     pub(super) own: NodeId,
     pub(super) config: Config,
     pub(super) nodes: BTreeMap<NodeId, Known>,
+    /// Those of them that are not up, and whose word we have for them.
+    pub(super) hearsay: Hearsay,
     pub(super) listeners: Vec<String>,
     pub(crate) groups: Groups,
     pub(super) seeds: Seeds,
@@ -70,6 +74,7 @@ impl State {
             own,
             config,
             nodes: BTreeMap::new(),
+            hearsay: Hearsay::default(),
             listeners: Vec::new(),
             groups: Groups::default(),
             seeds: Seeds::default(),
@@ -98,5 +103,9 @@ impl State {
     /// Says what happens.
     pub(super) fn log(&mut self, level: u8, line: Line) {
         self.effects.push(Effect::Log(level, line));
+    }
+
+    pub(super) fn full(&mut self, bound: Bound, line: Line) {
+        self.effects.push(Effect::Full(bound, line));
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`peers`] | nodes coming and going |
 //! | [`hearing`], [`telling`] | the gossip of others, and our own |
+//! | [`hearsay`] | nodes that others told of, and how many of each |
 //! | [`registering`] | groups that ports of ours are in |
 //! | [`masters`] | whom a node of generation 1 asks for news |
 //! | [`seeding`] | connecting to the seeds |
@@ -16,6 +17,7 @@
 
 mod gossip;
 mod hearing;
+mod hearsay;
 mod known;
 mod masters;
 mod peers;

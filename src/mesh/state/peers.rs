@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::gossip::MAX_HEARSAY;
 use super::known::{Link, State};
 use super::terms::Effect;
 use crate::mesh::CONNECT;
@@ -15,6 +14,7 @@ impl State {
             Generation::Gen2 => speaks.contains(&1).then_some(Generation::Gen1b),
             generation => Some(generation),
         };
+        self.hearsay.remove(&node);
         let known = self.nodes.entry(node.clone()).or_default();
         let link = known.up.insert(Link {
             gossip,
@@ -55,6 +55,9 @@ impl State {
     }
 
     pub(super) fn down(&mut self, node: &NodeId) {
+        for told_of in self.hearsay.gone(node) {
+            self.nodes.remove(&told_of);
+        }
         if let Some(known) = self.nodes.get_mut(node) {
             known.up = None;
             known.first_hand = false;
@@ -63,7 +66,7 @@ impl State {
                 .addresses
                 .as_ref()
                 .is_some_and(|list| !list.is_empty());
-            if !useful || self.nodes.len() > MAX_HEARSAY {
+            if !useful || !self.hearsay.add_gone(node) {
                 self.nodes.remove(node);
             }
         }

@@ -45,6 +45,7 @@ impl State {
     }
 
     pub(super) fn learn(&mut self, node: NodeId, addresses: Vec<String>, connect: Connect) {
+        self.hearsay.remove(&node);
         let known = self.nodes.entry(node.clone()).or_default();
         known.addresses = Some(addresses.clone());
         if connect == Connect::AtOnce && known.up.is_none() && !addresses.is_empty() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::gossip::Gossip;
+use crate::mesh::Bound;
 use crate::mesh::line::Line;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
@@ -91,6 +92,8 @@ pub(crate) enum Effect {
     After(Duration, Timer),
     /// A line for the log, at that level.
     Log(u8, Line),
+    /// The same at level 2: what a node said was not kept, as that would go beyond a bound.
+    Full(Bound, Line),
 }
 
 /// The settings that the rules depend on.

@@ -9,7 +9,7 @@ use crate::mesh::groups::Source;
 use crate::mesh::line::Line;
 use crate::mesh::state::{Effect, Input, Timer};
 use crate::mesh::told::Tip;
-use crate::mesh::{Change, database as db};
+use crate::mesh::{Bound, Change, database as db};
 use crate::node::limits::Limit;
 use crate::node::link::{Begun, Peer};
 use crate::node::monitor::Action;
@@ -72,6 +72,7 @@ impl Rules {
             }
             Effect::After(delay, timer) => after(node, delay, timer),
             Effect::Log(level, text) => log(level, &text),
+            Effect::Full(bound, text) => full(node, bound, &text),
         }
     }
 
@@ -150,6 +151,7 @@ impl Rules {
                 });
             }
             db::Effect::Log(level, text) => log(level, &text),
+            db::Effect::Full(bound, text) => full(node, bound, &text),
         }
     }
 
@@ -170,6 +172,15 @@ pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
     if let Err(error) = node.snd_message(port, message) {
         log_at!(1, "can't send to {port}: {error}");
     }
+}
+
+fn full(node: &Inner, bound: Bound, text: &Line) {
+    node.limits.met(match bound {
+        Bound::Keys => Limit::Keys,
+        Bound::Families => Limit::Families,
+        Bound::Memory => Limit::Memory,
+    });
+    log(2, text);
 }
 
 fn log(level: u8, text: &Line) {

@@ -88,6 +88,7 @@ impl Control {
         own: NodeId,
         cookie: String,
         config: state::Config,
+        limits: db::Limits,
         most_told: usize,
         random: &Random,
     ) -> Self {
@@ -98,7 +99,7 @@ impl Control {
         };
         let database = db::Config {
             monitor_timeout: config.monitor_timeout,
-            limits: db::Limits::default(),
+            limits,
         };
         let source = || {
             let random = random.clone();

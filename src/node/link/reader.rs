@@ -223,6 +223,8 @@ impl Reader {
             };
             self.large = self.large.saturating_sub(1);
             self.count(1, arrived.octets);
+            // What it makes the node hold is counted where it goes.
+            self.input.force(0);
             if arrived.octets > ALONE && block.len() <= LARGE {
                 *block = BytesMut::from(&block[..]);
             }
@@ -261,7 +263,7 @@ impl Reader {
         if name.is_empty() {
             request::perform(&self.node, request::Source::Peer(&origin), message);
         } else if request::may_send(&self.node, &origin, &name) {
-            self.node.deliver_now(&name, message);
+            self.node.deliver_now(&self.peer, &name, message);
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) use running::Running;
 
 use super::Inner;
 use super::handler::{Handlers, Slot};
+use super::held::Full;
 use super::jobs::{self, Job};
 use super::limits::Limit;
 use super::monitor::Watcher;
@@ -95,6 +96,8 @@ pub(crate) enum Queued {
     Full(Arc<PortCell>),
     /// There is more than is allowed; the message was dropped, and the port has to die.
     Overflow(Arc<PortCell>),
+    /// Who sent the message makes this node hold too much; it was dropped.
+    NoShare,
 }
 
 impl PortCell {
@@ -170,11 +173,18 @@ impl PortCell {
                 let message = Message::from_local(array);
                 state.queue.push(Item::Message(message));
             }
-            Given::Read(message) => {
+            Given::Read(message, account) => {
                 // One that will wait must not keep the whole block alive that it was read into.
                 let waits = self.run.is_running() || mailbox.is_some();
                 let message = if waits { message.compact() } else { message };
-                state.queue.push(Item::Message(message));
+                match account {
+                    None => state.queue.push(Item::Message(message)),
+                    Some(account) => {
+                        if state.queue.push_of(account, message) == Err(Full) {
+                            return Queued::NoShare;
+                        }
+                    }
+                }
             }
         }
         if let Some(notify) = mailbox {

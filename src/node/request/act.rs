@@ -206,22 +206,23 @@ fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Messag
         }
         return Err(error);
     }
+    let from = match source {
+        Source::Peer(origin) | Source::Relayed(origin) => Some(origin.peer),
+        Source::Local => None,
+    };
     if node.is_local(port) || node.peers.get(port.node()).is_some() {
-        node.hand_on(port, message)?;
+        node.hand_on(from, port, message)?;
         return Ok(Onward::Nothing);
     }
     let most = node.settings.max_nodes;
     if node.peers.len() >= most {
         return Err(RequestError::TooManyNodes(most));
     }
-    let asker = match source {
-        Source::Peer(origin) | Source::Relayed(origin) => Some(&origin.peer.account),
-        Source::Local => None,
-    };
+    let asker = from.map(|peer| &peer.account);
     let unknown = node
         .peers
         .get_or_add(port.node(), || node.next_serial(), asker);
-    let sent = node.hand_on(port, message);
+    let sent = node.hand_on(from, port, message);
     if sent.is_err() {
         // Nothing waits for it.
         node.peers.forget(&unknown);

@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn the_rules_hold(all in prop::collection::vec(happens(), 0..100), small in any::<bool>()) {
         let mut state = match small {
-            true => limited("me", Limits { keys: 3, octets: 3000, monitors: 1, ..Limits::default() }),
+            true => limited("me", Limits { keys: 3, monitors: 1, room: 6000 }),
             false => state("me"),
         };
         let mut up = BTreeSet::new();
@@ -145,7 +145,7 @@ proptest! {
                     Effect::After(delay, _) => {
                         prop_assert!((0.6..=30.0).contains(&delay.as_secs_f64()));
                     }
-                    Effect::Log(..) | Effect::Seen(_) => {}
+                    Effect::Log(..) | Effect::Full(..) | Effect::Seen(_) => {}
                 }
             }
             prop_assert!(state.global_nodes().all(|node| up.contains(node)));

@@ -6,9 +6,8 @@ use super::*;
 fn a_peer_can_make_us_hold_only_so_much() {
     let limits = Limits {
         keys: 3,
-        octets: 2000,
         monitors: 2,
-        ..Limits::default()
+        room: 5000,
     };
     let mut state = limited("s", limits);
     state.handle(Input::BecomeGlobal);

@@ -18,7 +18,7 @@ use crate::mesh::reading::Bounds;
 use crate::proto::{Message, NodeId};
 
 fn state(own: &str) -> State {
-    limited(own, Limits::default())
+    limited(own, Limits::NONE)
 }
 
 fn limited(own: &str, limits: Limits) -> State {
