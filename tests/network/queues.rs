@@ -1,6 +1,7 @@
 //! What waits: its bounds, and who waits for room.
 
 use aemp::{Node, PortId, Reason};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -104,4 +105,53 @@ async fn a_local_sender_waits_for_room() {
         .await
         .expect("it goes on")
         .unwrap();
+}
+
+/// What a peer's messages take in the queues of all ports together is counted against that peer:
+/// when it has had its share its link is lost, and the others' messages still find room, in the
+/// same ports.
+#[tokio::test]
+async fn who_fills_many_ports_has_one_share() {
+    let node = builder("filled").binds(["127.0.0.1:0"]).seeds([""; 0]);
+    let node = node.set("max_memory", 16 << 20).start().await.unwrap();
+    let mut inboxes: Vec<_> = (0..20).map(|_| node.mailbox()).collect();
+    let mut vandal = Scripted::connect(&node).await;
+    vandal.handshake("vandal", 1, "provider=AE-1.30").await;
+    up(&node, "vandal").await;
+    let reason = monitored(&node, &PortId::new("vandal#p"));
+    let honest = builder("honest").binds([""; 0]).seeds(node.listeners());
+    let honest = honest.start().await.unwrap();
+    up(&honest, "filled").await;
+    let payload = "x".repeat(100_000);
+    for n in 0..400 {
+        let port = inboxes[n % inboxes.len()].id().name().to_owned();
+        let message = format!(r#"["{port}","{payload}"]"#);
+        if vandal.stream.write_all(message.as_bytes()).await.is_err() {
+            break; // the node has closed the connection
+        }
+    }
+    let reason = within("the loss of the link", reason).await.unwrap();
+    let text = "what it sent and waits here would be more than its share";
+    assert!(reason.to_string().contains(text), "{reason}");
+    let stats = node.stats();
+    assert_eq!(stats.limits["max_memory"], 1);
+    assert!(
+        (7 << 20..=8 << 20).contains(&stats.held_octets),
+        "{stats:?}"
+    );
+    for inbox in &inboxes {
+        honest.snd(inbox.id(), &(&payload,)).unwrap();
+    }
+    crate::support::sync(&honest, "filled").await;
+    assert_eq!(node.stats().limits["max_memory"], 1);
+    let mut left = 0;
+    for inbox in &mut inboxes {
+        while let Some(message) = inbox.try_recv().unwrap() {
+            left += message.size();
+        }
+    }
+    assert!(left > 9 << 20, "what came before the loss is there: {left}");
+    assert_eq!(node.stats().held_octets, 0);
+    honest.shutdown().await;
+    node.shutdown().await;
 }
