@@ -28,12 +28,16 @@ pub(crate) struct Schedule {
     addresses: Vec<String>,
     /// Addresses to which a connection is being made.
     trying: HashSet<String>,
-    at_once: usize,
+    wish: Wish,
     connect_interval: Duration,
     limit: Duration,
     deadline: Instant,
-    /// When the next address is due.
-    due: Instant,
+    /// When it was last that an address was due.
+    last: Instant,
+    /// The time from one try to the next, if the node's wish is not a patient one.
+    pause: Duration,
+    /// How often all addresses have been tried.
+    rounds: usize,
     tried: usize,
     asked: bool,
 }
@@ -76,6 +80,16 @@ impl Wish {
             Wish::Told => 2,
         }
     }
+
+    /// How many times the usual interval lies between two tries, when all addresses have been
+    /// tried so often. What another node told of may be false, and somebody else's address: each
+    /// time that all is in vain it is left alone twice as long.
+    fn patience(self, rounds: usize) -> u32 {
+        match self {
+            Wish::Program => 1,
+            Wish::Told => 1 << rounds.min(10),
+        }
+    }
 }
 
 impl Schedule {
@@ -94,19 +108,26 @@ impl Schedule {
         Schedule {
             addresses: Vec::new(),
             trying: HashSet::new(),
-            at_once: Wish::Program.at_once(),
+            wish: Wish::Program,
             connect_interval,
             limit,
             deadline: now + limit,
-            due,
+            last: due,
+            pause: Duration::ZERO,
+            rounds: 0,
             tried: 0,
             asked: false,
         }
     }
 
+    /// When the next address is due.
+    fn due(&self) -> Instant {
+        self.last + self.pause.saturating_mul(self.wish.patience(self.rounds))
+    }
+
     /// Why the node is to be reached.
     pub(crate) fn is_for(&mut self, wish: Wish) {
-        self.at_once = wish.at_once();
+        self.wish = wish;
     }
 
     /// The node may be at these addresses as well: they are tried first.
@@ -130,7 +151,7 @@ impl Schedule {
     pub(crate) fn next(&mut self, now: Instant, random: f64) -> Next {
         // Nobody is asked for what is known, as long as it may serve.
         let none_left = self.tried >= self.addresses.len();
-        let has_come = self.addresses.is_empty() || now >= self.due;
+        let has_come = self.addresses.is_empty() || now >= self.due();
         if none_left && has_come && now < self.deadline && !std::mem::replace(&mut self.asked, true)
         {
             return Next::Ask;
@@ -142,16 +163,19 @@ impl Schedule {
             if self.addresses.is_empty() {
                 return Next::Wait(self.deadline);
             }
-            if now < self.due {
-                return Next::Wait(self.due.min(self.deadline));
+            if now < self.due() {
+                return Next::Wait(self.due().min(self.deadline));
             }
-            if self.trying.len() >= self.at_once {
+            if self.trying.len() >= self.wish.at_once() {
                 return Next::Wait(self.deadline);
             }
-            let address = self.addresses[self.tried % self.addresses.len()].clone();
+            let known = self.addresses.len();
+            let address = self.addresses[self.tried % known].clone();
+            self.rounds = self.tried / known;
             self.tried += 1;
-            let interval = interval(self.connect_interval, self.limit, self.addresses.len());
-            self.due = now + interval.mul_f64(0.9 + 0.1 * random);
+            let interval = interval(self.connect_interval, self.limit, known);
+            self.last = now;
+            self.pause = interval.mul_f64(0.9 + 0.1 * random);
             if self.trying.insert(address.clone()) {
                 return Next::Dial(address);
             }
@@ -218,6 +242,41 @@ mod tests {
         );
         assert!(dialled.contains(&"c:1".to_owned()));
         assert_eq!(dialled.len(), 15, "one every two seconds");
+    }
+
+    #[test]
+    fn what_is_told_of_and_not_there_is_left_alone() {
+        let start = Instant::now();
+        for (wish, tries) in [(Wish::Program, 15), (Wish::Told, 4)] {
+            let mut schedule = Schedule::new(start, Turn::First, SECS(2), SECS(30), 0.0);
+            schedule.is_for(wish);
+            schedule.add(&["a:1".to_owned()]);
+            let (mut now, mut dialled) = (start, 0);
+            loop {
+                match schedule.next(now, 1.0) {
+                    Next::Dial(address) => {
+                        dialled += 1;
+                        schedule.ended(&address);
+                    }
+                    Next::Wait(until) => now = until,
+                    Next::Ask => {}
+                    Next::GiveUp => break,
+                }
+            }
+            assert_eq!(dialled, tries, "{wish:?}");
+        }
+        // When the program wants it after all the patience is over at once.
+        let mut schedule = Schedule::new(start, Turn::First, SECS(2), SECS(30), 0.0);
+        schedule.is_for(Wish::Told);
+        schedule.add(&["a:1".to_owned()]);
+        for at in [0, 2, 6] {
+            while schedule.next(start + SECS(at), 1.0) == Next::Ask {}
+            schedule.ended("a:1");
+        }
+        let later = start + SECS(9);
+        assert_eq!(schedule.next(later, 1.0), Next::Wait(start + SECS(14)));
+        schedule.is_for(Wish::Program);
+        assert_eq!(schedule.next(later, 1.0), Next::Dial("a:1".to_owned()));
     }
 
     #[test]

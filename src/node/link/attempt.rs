@@ -75,12 +75,17 @@ impl Attempt {
     /// Runs until there is a link or the time is up.
     async fn run(self: &Arc<Self>, node: &Arc<Inner>, peer: &Arc<Peer>) {
         while !self.ended.is_cancelled() {
+            if peer.waits() {
+                self.is_for(Wish::Program);
+            }
             let random = node.random.fraction();
             let next = self.schedule.lock().next(now(), random);
             match next {
                 Next::Ask => node.control.want(node, &peer.id),
                 Next::Dial(address) => self.dial(node, peer, address),
                 Next::Wait(until) => {
+                    // There may be something to be sent by then, which makes it more urgent.
+                    let until = until.min(now() + node.settings.connect_interval);
                     tokio::select! {
                         biased; // so that the same schedule gives the same history
                         () = self.ended.cancelled() => return,

@@ -39,7 +39,7 @@ impl Peer {
             Some(before) if Arc::ptr_eq(&before, &attempt) => Begun::No,
             _ => Begun::Yes,
         };
-        if begun == Begun::Yes {
+        if begun == Begun::Yes || wish == Wish::Program {
             attempt.is_for(wish);
         }
         if !addresses.is_empty() {

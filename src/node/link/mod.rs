@@ -394,6 +394,11 @@ impl Peer {
         Ok(Outcome::Done)
     }
 
+    /// Whether something waits to be sent.
+    fn waits(&self) -> bool {
+        self.state.lock().rules.unwritten() > 0
+    }
+
     /// Keeps the queue in its bounds, and sees to it that what was sent gets on.
     #[inline]
     fn follow_up(
