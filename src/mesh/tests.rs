@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::state::{Config, Effect, Evidence, Gossip, Input, State, Timer};
+use crate::mesh::Bound;
 use crate::mesh::groups::Membership;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
@@ -125,6 +126,46 @@ fn generation_1_tells_who_asked_after_a_while() {
     ));
     hear(&mut state, "slave", json!(["seedme0"]));
     assert!(sent(&state.handle(Input::Timer(timer))).is_empty());
+}
+
+/// Who says where it listens again and again has one timer, and others hear of it twice.
+#[test]
+fn who_repeats_itself_is_not_repeated() {
+    let mut state = state(true);
+    up(&mut state, "hidden", Generation::Gen0);
+    hear(&mut state, "hidden", json!(["addr", []]));
+    up(&mut state, "open", Generation::Gen0);
+    let (mut timers, mut told) = (0, 0);
+    let mut count = |effects: &[Effect]| {
+        let is_timer = |e: &&Effect| matches!(e, Effect::After(_, Timer::Broadcast(_)));
+        timers += effects.iter().filter(is_timer).count();
+        told += sent(effects)
+            .iter()
+            .filter(|(to, _)| to.starts_with("hidden"))
+            .count();
+        (timers, told)
+    };
+    for n in 0..1000 {
+        count(&hear(
+            &mut state,
+            "open",
+            json!(["addr", [format!("127.0.0.1:{n}")]]),
+        ));
+    }
+    assert_eq!(count(&[]), (1, 1));
+    let due = Input::Timer(Timer::Broadcast(NodeId::new("open")));
+    let effects = state.handle(due.clone());
+    let last = json!(["nodes", {"open": ["127.0.0.1:999"]}]);
+    assert!(is_sent(&effects, "hidden", last));
+    assert_eq!(count(&effects), (1, 2));
+    // Afterwards the same is no news, but who asks for news hears of it again.
+    count(&hear(
+        &mut state,
+        "open",
+        json!(["addr", ["127.0.0.1:999"]]),
+    ));
+    count(&state.handle(due));
+    assert_eq!(count(&[]), (2, 2));
 }
 
 #[test]
@@ -379,7 +420,7 @@ fn a_node_has_no_more_in_groups_than_there_is_room() {
     assert!(
         effects
             .iter()
-            .any(|effect| matches!(effect, Effect::Log(2, _)))
+            .any(|effect| matches!(effect, Effect::Full(Bound::Memory, _)))
     );
     // Another one is not concerned, and everything goes with the node.
     up(&mut state, "c", Generation::Gen1b);

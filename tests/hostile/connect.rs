@@ -65,6 +65,23 @@ const BAR: Bar = Bar {
     ..ANY
 };
 
+/// Who connects and is silent does not take the last of the files that the process may have open.
+#[test]
+fn files_are_left_for_others() {
+    let victim = Victim::with_files("few-files", 256);
+    let mut attack = Attack::on(
+        "silence where 256 files may be open",
+        victim,
+        Release::Perl130,
+    );
+    let holders = Holders::start(attack.victim.address(), 400, b"");
+    attack.honest_logins(size(5, 15));
+    let log = attack.victim.log_text();
+    attack.expect(log.contains("128 is the bound"), || log.clone());
+    drop(holders);
+    attack.judge(BAR);
+}
+
 fn held(name: &str, word: &'static [u8]) {
     let mut attack = Attack::new(name);
     let count = size(1_200, 2_040);

@@ -10,7 +10,7 @@ use crate::victim::command;
 
 /// Runs the command; it has to end by itself, with no more memory than that in the meantime.
 fn run(folder: &TempDir, rc: &str, args: &[&str]) -> Output {
-    let mut command = command(folder);
+    let mut command = command(&[], folder);
     command.env("PERL_ANYEVENT_MP_RC", rc).args(args);
     let mut child = command
         .stdout(Stdio::piped())
@@ -111,7 +111,7 @@ fn output_that_can_not_be_written() {
             .open("/dev/full")
             .unwrap();
         for (output, wanted) in [(Stdio::from(closed), 141), (full.into(), 1)] {
-            let child = command(&folder)
+            let child = command(&[], &folder)
                 .args(args)
                 .stdout(output)
                 .stderr(Stdio::piped())

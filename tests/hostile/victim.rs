@@ -28,8 +28,16 @@ pub fn free_address() -> String {
 }
 
 /// The command, with nothing of the user's own configuration.
-pub fn command(folder: &TempDir) -> Command {
-    let mut command = Command::new(cargo_bin("aemp"));
+pub fn command(way: &[&str], folder: &TempDir) -> Command {
+    let own = cargo_bin("aemp");
+    let mut command = match way {
+        [] => Command::new(own),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(own);
+            command
+        }
+    };
     command.env("PERL_ANYEVENT_MP_RC", folder.path().join("rc"));
     command.env("HOME", folder.path());
     command.env_remove("PERL_ANYEVENT_MP_WARNLEVEL");
@@ -62,6 +70,19 @@ impl Victim {
         )
     }
 
+    /// Starts a node of generation 1 that may have so many files open.
+    pub fn with_files(id: &str, files: u32) -> Self {
+        let address = free_address();
+        let limit = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Self::by(
+            &["sh", "-c", &limit],
+            id,
+            &address,
+            &["generation", "1"],
+            &[],
+        )
+    }
+
     /// Starts a node of generation 1 that logs every step.
     pub fn verbose(id: &str) -> Self {
         let level = [("PERL_ANYEVENT_MP_WARNLEVEL", "9")];
@@ -70,9 +91,20 @@ impl Victim {
 
     /// Starts a node with that in its environment.
     fn with(id: &str, address: &str, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::by(&[], id, address, settings, environment)
+    }
+
+    /// The same by way of another command, which gets ours as its arguments.
+    fn by(
+        way: &[&str],
+        id: &str,
+        address: &str,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = command(&folder);
+        let mut command = command(way, &folder);
         command.args(["run", "profile", "none", "nodeid", id, "secret", SECRET]);
         command.args(["binds", address]).args(settings);
         if !crate::attack::full() {

@@ -134,6 +134,8 @@ fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => {
             aemp::log::init_from_env();
+            // Each link is an open file; what is allowed at first is often just a thousand.
+            let _ = rlimit::increase_nofile_limit(u64::MAX);
             output::end(perform(cli.command))
         }
         Err(said) => output::end_with_clap(&said),

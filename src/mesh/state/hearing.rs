@@ -24,15 +24,24 @@ impl State {
             Gossip::Addr(list) => {
                 let what = line!(from, list: "{from} told us its addresses ({}).", clip(&list.join(" "), 500));
                 self.log(9, what);
-                let helps = !list.is_empty();
-                if let Some(known) = self.nodes.get_mut(from) {
-                    known.addresses = Some(list);
-                    known.first_hand = true;
+                let Some(known) = self.nodes.get_mut(from) else {
+                    return;
+                };
+                let is_news = !known.first_hand || known.addresses.as_ref() != Some(&list);
+                known.addresses = Some(list);
+                known.first_hand = true;
+                // Who repeats itself must not have us repeat it to everybody: there is one timer,
+                // and what comes before it has run out is told then.
+                let Some(link) = known.up.as_mut() else {
+                    return;
+                };
+                if let Some(later) = &mut link.broadcast {
+                    *later |= is_news;
+                    return;
                 }
-                if helps {
-                    self.help_listenerless(from);
-                } else {
-                    self.tell_vouched(from, None);
+                link.broadcast = Some(false);
+                if is_news {
+                    self.help(from);
                 }
                 // Later, and not at once for all, so that nodes don't connect to each other at
                 // the same instant.
@@ -74,6 +83,27 @@ impl State {
                 }
             }
         }
+    }
+
+    /// A node has said where it listens, and that is news.
+    fn help(&mut self, node: &NodeId) {
+        let known = self
+            .nodes
+            .get(node)
+            .and_then(|known| known.addresses.as_ref());
+        match known.is_some_and(|list| !list.is_empty()) {
+            true => self.help_listenerless(node),
+            false => self.tell_vouched(node, None),
+        }
+    }
+
+    /// The time has come to tell others where a node listens.
+    pub(super) fn broadcast_due(&mut self, node: &NodeId) {
+        let link = self.nodes.get_mut(node).and_then(|known| known.up.as_mut());
+        if link.and_then(|link| link.broadcast.take()) == Some(true) {
+            self.help(node);
+        }
+        self.broadcast(node);
     }
 
     /// A node's ports are members of a group, as far as there is room.

@@ -29,6 +29,9 @@ pub(super) struct Link {
     pub(super) gossip_port: Option<PortId>,
     /// It asked us to keep it informed.
     pub(super) seedme: bool,
+    /// Others will be told where it listens when a timer has run out; with that, whether it has
+    /// said something new meanwhile.
+    pub(super) broadcast: Option<bool>,
 }
 
 impl Link {

@@ -60,7 +60,7 @@ impl State {
             Input::Timer(Timer::SeedReturns(seed)) => self.add_seeds(vec![seed]),
             Input::Timer(Timer::SeedRound(n)) if n == self.seed_round => self.seed_round(),
             Input::Timer(Timer::SeedRound(_)) => {}
-            Input::Timer(Timer::Broadcast(node)) => self.broadcast(&node),
+            Input::Timer(Timer::Broadcast(node)) => self.broadcast_due(&node),
             Input::Vouch(node, number, at) => self.vouch(node, number, at),
             Input::Unvouch(node, number) => {
                 self.vouched.remove(&(node, number));

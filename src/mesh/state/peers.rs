@@ -21,6 +21,7 @@ impl State {
             speaks,
             gossip_port: None,
             seedme: false,
+            broadcast: None,
         });
         let Some(generation) = gossip else {
             return; // it has the database instead

@@ -32,10 +32,23 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// At most so many connections at a time.
+    /// At most so many connections at a time, and fewer if the process may not have twice as many
+    /// files open: who proves nothing must not take the last one.
     pub(crate) fn new(max_handshakes: usize) -> Self {
+        let files = rlimit::getrlimit(rlimit::Resource::NOFILE);
+        let files = files.map_or(usize::MAX, |(soft, _)| {
+            soft.try_into().unwrap_or(usize::MAX)
+        });
+        let most = max_handshakes.min(files / 2);
+        if most < max_handshakes {
+            log_at!(
+                2,
+                "max_handshakes is {max_handshakes}, but this process may have {files} files \
+                 open: {most} is the bound"
+            );
+        }
         Admission {
-            unproved: Mutex::new(Unproved::new(max_handshakes)),
+            unproved: Mutex::new(Unproved::new(most)),
             start: Instant::now(),
             nonces: Nonces::default(),
         }
