@@ -153,7 +153,8 @@ impl Drop for Level {
 }
 
 /// What a collection holds of the messages of several peers: each [step](STEP) that it has grown by
-/// is in the account of the peer whose message was the last to add to it, until it has shrunk again.
+/// is in the account of the peer whose message was the last to add to it, until it has shrunk
+/// again.
 ///
 /// So a message costs no counting of its own, and who sends most of what waits is charged for most
 /// of it.

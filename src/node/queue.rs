@@ -358,8 +358,8 @@ mod tests {
     }
 
     proptest! {
-        /// Who sent what waits is charged for it, in the queue and in what is taken out of it, until
-        /// it waits no more; the node's own messages are nobody's.
+        /// Who sent what waits is charged for it, in the queue and in what is taken out of it,
+        /// until it waits no more; the node's own messages are nobody's.
         #[test]
         fn who_sent_is_charged(
             steps in prop::collection::vec((0..7_u8, 0..200_000_usize), 0..60),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::request::{Kind, Request};
 use super::val::Val;
-use super::values::Limits;
+use super::values::{Limits, cost};
 use crate::mesh::Bound;
 use crate::mesh::groups::Membership;
 use crate::mesh::line::Line;
@@ -126,6 +126,13 @@ pub(crate) struct Change {
 impl Change {
     pub(crate) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.deleted.is_empty()
+    }
+
+    /// How much memory it takes, about, in octets.
+    pub(crate) fn octets(&self) -> usize {
+        let all = [&self.added, &self.changed, &self.deleted];
+        let all = all.into_iter().flatten();
+        all.map(|(key, value)| cost(key, value)).sum()
     }
 }
 

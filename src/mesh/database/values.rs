@@ -126,7 +126,8 @@ fn cost_of_name(family: &str) -> usize {
     family.len() + 600
 }
 
-fn cost(key: &str, value: &Val) -> usize {
+/// What a key and its value take, about, in octets.
+pub(super) fn cost(key: &str, value: &Val) -> usize {
     key.len() + 64 + value.octets()
 }
 

@@ -94,24 +94,31 @@ pub(crate) struct Changes {
 
 #[derive(Default)]
 struct Waiting {
-    queue: VecDeque<Change>,
+    /// Each with the octets that it takes, at most.
+    queue: VecDeque<(Change, usize)>,
+    /// Of all of them.
+    octets: usize,
     closed: bool,
 }
 
-/// So many changes wait for a reader; behind them, what changes is put together.
+/// So many changes wait for a reader, or as many as take so many octets; behind them, what changes
+/// is put together. That takes no more than the family as the reader knows it and as it is now.
 const MOST_WAITING: usize = 1024;
+const MOST_OCTETS: usize = 4 << 20;
 
 impl Changes {
     fn push(&self, change: Change) {
+        let octets = change.octets();
         let mut state = self.state.lock();
-        match state.queue.len() {
-            MOST_WAITING.. => {
-                if let Some(last) = state.queue.back_mut() {
-                    join(last, change);
-                }
+        let full = state.queue.len() >= MOST_WAITING || state.octets + octets > MOST_OCTETS;
+        match state.queue.back_mut() {
+            Some((last, of_last)) if full => {
+                join(last, change);
+                *of_last += octets;
             }
-            _ => state.queue.push_back(change),
+            _ => state.queue.push_back((change, octets)),
         }
+        state.octets += octets;
         drop(state);
         self.news.notify_one();
     }
@@ -126,7 +133,8 @@ impl Changes {
         loop {
             {
                 let mut state = self.state.lock();
-                if let Some(change) = state.queue.pop_front() {
+                if let Some((change, octets)) = state.queue.pop_front() {
+                    state.octets -= octets;
                     return Some(change);
                 }
                 if state.closed {
@@ -238,5 +246,35 @@ mod tests {
             told += 1;
         }
         assert_eq!((told, content.len()), (MOST_WAITING, MOST_WAITING * 2));
+    }
+
+    /// Large values that change again and again are not all kept for who reads none of them.
+    #[tokio::test]
+    async fn a_slow_reader_holds_few_octets() {
+        let changes = Changes::default();
+        let mut held = Val::of(&0);
+        for n in 0..1000 {
+            let value = Val::of(&format!("{n}{}", "x".repeat(100_000)));
+            let key = BTreeMap::from([("k".to_owned(), value.clone())]);
+            let (added, changed) = match n {
+                0 => (key, BTreeMap::new()),
+                _ => (BTreeMap::new(), key),
+            };
+            changes.push(Change {
+                added,
+                changed,
+                ..Change::default()
+            });
+            held = value;
+        }
+        let kept = changes.state.lock().queue.len();
+        assert!((1..=MOST_OCTETS / 100_000).contains(&kept), "{kept}");
+        changes.close();
+        let mut content = BTreeMap::new();
+        while let Some(change) = changes.next().await {
+            apply(&mut content, &change);
+        }
+        assert_eq!(content["k"], held);
+        assert_eq!(changes.state.lock().octets, 0);
     }
 }
