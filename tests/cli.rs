@@ -1,5 +1,7 @@
 //! The command, as a user runs it. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "cli/fuzz.rs"]
+mod fuzz;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/rc_file.rs"]

@@ -6,6 +6,7 @@
 mod cert;
 mod client;
 mod demo;
+mod fuzz;
 mod output;
 mod perl;
 mod run;
@@ -119,6 +120,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         secret: Vec<String>,
     },
+    /// Attack a running node, of any implementation, and say what does it harm
+    Fuzz(fuzz::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     Demo,
     /// Print a completion script for a shell
@@ -151,6 +154,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Trace { node } => block_on(client::trace(node)),
         Command::Stats { node } => block_on(client::stats(node)),
+        Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Demo => block_on(demo::demo()),
         Command::Gensecret { more } => configure("gensecret", more),
         Command::Setsecret { secret } => configure("setsecret", secret),
