@@ -31,6 +31,8 @@ pub(super) struct Victim {
     /// An honest peer, linked all the time.
     honest: Option<Wire>,
     about: Option<About>,
+    /// Monitors on it fire, as far as is known.
+    monitors_fire: bool,
     /// How many names of ours have logged in: each node ID is used once.
     names: u64,
 }
@@ -57,8 +59,16 @@ impl Victim {
             bounds,
             honest: None,
             about: None,
+            monitors_fire: true,
             names: 0,
         }
+    }
+
+    /// Whether the node, to which nothing was done yet, lets monitors fire. If it does not, that is
+    /// not looked at again.
+    pub(super) fn lets_monitors_fire(&mut self) -> bool {
+        self.monitors_fire = self.honest.as_mut().is_some_and(Wire::is_told_of_death);
+        self.monitors_fire
     }
 
     fn name(&mut self, what: &str) -> String {
@@ -164,7 +174,7 @@ impl Victim {
             let ended = self.process.has_ended().map(Fault::Ended);
             return ended.or(Some(Fault::NotServed));
         }
-        if !self.honest.as_mut().is_some_and(Wire::is_told_of_death) {
+        if self.monitors_fire && !self.honest.as_mut().is_some_and(Wire::is_told_of_death) {
             return Some(Fault::Monitor);
         }
         if deaf {

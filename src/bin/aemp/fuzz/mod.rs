@@ -1,6 +1,7 @@
 //! `aemp fuzz`: attacks a running node, of any implementation, and says what does it harm.
 
 mod attack;
+mod campaign;
 mod conversation;
 mod finding;
 mod make;
@@ -18,16 +19,11 @@ use clap::ValueEnum as _;
 
 use crate::{Failure, output};
 use attack::{Bounds, Victim};
-use conversation::{Conversation, Step};
-use finding::{Fault, Known};
+use campaign::Campaign;
+use conversation::Conversation;
+use finding::Known;
 use make::Stage;
 use process::Process;
-
-/// How often a conversation is held again to make it shorter.
-const MOST_REPLAYS: usize = 300;
-
-/// What is found the shorter conversation is sought for so long at most.
-const SHRINKING: Duration = Duration::from_secs(120);
 
 /// The options of the command.
 #[derive(Debug, clap::Args)]
@@ -147,61 +143,17 @@ pub(crate) fn fuzz(options: Options) -> Result<(), Failure> {
         false => &options.stage,
     };
     let deadline = Instant::now() + Duration::from_secs(options.seconds);
-    let (mut held, mut found, mut passed_over) = (0_u64, Vec::new(), 0_u64);
-    let mut seed = options.seed;
-    while Instant::now() < deadline {
-        if let Err(error) = victim.ready() {
-            // What it did not show at once it shows now: it was well before the last conversation.
-            if !victim.process.is_ours() {
-                return Err(format!("before seed {seed}: {error}").into());
-            }
-            victim.anew();
-            victim.ready()?;
-        }
+    let mut campaign = Campaign::new(victim, known, options.save);
+    campaign.look_first()?;
+    let mut seeds = options.seed..;
+    while Instant::now() < deadline
+        && (options.all || campaign.has_found_nothing())
+        && let Some(seed) = seeds.next()
+    {
         let (stage, conversation) = make::conversation(seed, stages, &about);
-        let outcome = victim.hold(&conversation)?;
-        held += 1;
-        if let Some((fault, steps)) = outcome.fault {
-            let kind = (fault.kind(), stage);
-            let begun = Conversation(conversation.0[..steps].to_vec());
-            victim.anew();
-            let is_new = !found.contains(&kind);
-            let line = told(&fault, &begun);
-            if let Some(reason) = known.reason(&line) {
-                passed_over += 1;
-                output::line(format!("seed {seed}: {line}: known ({reason})"))?;
-            } else if is_new {
-                output::line(format!("seed {seed}: {line}"))?;
-                let (short, lines) = shorter(&mut victim, &begun, &fault)?;
-                let line = told(&fault, &short);
-                let lines = lines.unwrap_or(outcome.lines);
-                if let Some(reason) = known.reason(&line) {
-                    passed_over += 1;
-                    output::line(format!("  shortest: {line}: known ({reason})"))?;
-                } else {
-                    found.push(kind);
-                    let name = format!("{}-{seed}.jsonl", fault.kind());
-                    let path = options.save.join(name);
-                    conversation::save(&path, &lines)?;
-                    output::line(format!("  shortest: {line}\n  saved as {}", path.display()))?;
-                    if !options.all {
-                        break;
-                    }
-                }
-            }
-        }
-        seed += 1;
+        campaign.hold(seed, stage, &conversation)?;
     }
-    output::line(format!(
-        "{held} conversations, seeds {} to {}: {} found, {passed_over} known",
-        options.seed,
-        seed.saturating_sub(u64::from(seed > options.seed && held < seed)),
-        found.len()
-    ))?;
-    match found.len() {
-        0 => Ok(()),
-        n => Err(format!("{n} found").into()),
-    }
+    campaign.end(options.seed)
 }
 
 /// Holds a conversation that was saved.
@@ -215,45 +167,4 @@ fn replay(victim: &mut Victim, path: &Path) -> Result<(), Failure> {
         None => output::line("nothing is wrong with the node").map_err(Into::into),
         Some((fault, steps)) => Err(format!("behind step {steps}: {fault}").into()),
     }
-}
-
-/// The shortest conversation that leads to that, and what passed in it.
-fn shorter(
-    victim: &mut Victim,
-    conversation: &Conversation,
-    fault: &Fault,
-) -> Result<(Conversation, Option<Vec<conversation::Line>>), Failure> {
-    let deadline = Instant::now() + SHRINKING;
-    let mut lines = None;
-    let short = shrink::shrink(conversation, MOST_REPLAYS, |candidate| {
-        if Instant::now() > deadline || victim.ready().is_err() {
-            return false;
-        }
-        let Ok(outcome) = victim.hold(candidate) else {
-            return false;
-        };
-        let Some((same, _)) = outcome.fault else {
-            return false;
-        };
-        victim.anew();
-        let is_same = same.kind() == fault.kind();
-        if is_same {
-            lines = Some(outcome.lines);
-        }
-        is_same
-    });
-    Ok((short, lines))
-}
-
-/// A line that tells of a finding: what happened, and the last thing that was said.
-fn told(fault: &Fault, conversation: &Conversation) -> String {
-    const MOST: usize = 200;
-    let last = conversation.0.iter().rev().find_map(|step| match step {
-        Step::Say(octets) => Some(octets.as_slice()),
-        Step::Login(_) => None,
-    });
-    let last = last.unwrap_or_default();
-    let shown = &last[..last.len().min(MOST)];
-    let more = if shown.len() < last.len() { ".." } else { "" };
-    format!("{fault}, behind {}{more}", shown.escape_ascii())
 }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) id: String,
-    /// The version in its greeting.
+    /// The version in its greeting, which is the first of its two lines.
     pub(super) version: String,
     pub(super) provider: String,
     /// It speaks the protocol of 2.x.
@@ -33,7 +33,7 @@ pub(super) struct About {
 
 impl About {
     fn read(line: &str, greets_first: bool) -> Option<Self> {
-        let mut parts = line.split(';');
+        let mut parts = line.lines().next()?.split(';');
         let (Some("aemp"), Some(version), Some(id), Some(_), Some(framings)) = (
             parts.next(),
             parts.next(),
