@@ -133,6 +133,11 @@ impl Bench {
         self.mode
     }
 
+    /// Is nothing to be measured, and no process started?
+    pub fn lists(&self) -> bool {
+        self.amount.list
+    }
+
     /// Is it to be over soon?
     pub fn is_quick(&self) -> bool {
         self.amount.quick

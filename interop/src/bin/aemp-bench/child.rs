@@ -16,6 +16,7 @@ use aemp_interop::process::Process;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::stats;
 
 /// Nothing takes longer than this.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -82,6 +83,15 @@ impl Who {
             true => (count / PERL_SLOWER).max(100),
             false => count,
         }
+    }
+
+    /// Whether its processes understand this argument of this role. Builds from before it do not.
+    pub fn knows(&self, role: &str, argument: &str) -> bool {
+        let Who::Rust(build) = self else {
+            return true;
+        };
+        let help = Command::new(&build.program).args([role, "--help"]).output();
+        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(argument))
     }
 
     /// Starts one of its processes; the arguments are the same for all.
@@ -234,6 +244,8 @@ pub struct Setup {
     pub framing: Option<&'static str>,
     /// The processor that both are bound to.
     pub cpu: Option<usize>,
+    /// A key and certificates in PEM, of both: everything goes through TLS.
+    pub cert: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -243,6 +255,7 @@ impl Default for Setup {
             links: 1,
             framing: None,
             cpu: None,
+            cert: None,
         }
     }
 }
@@ -256,7 +269,7 @@ impl Setup {
             Who::Bare => vec![],
             _ => node.map(str::to_owned).to_vec(),
         };
-        self.frame(&mut arguments);
+        self.common(&mut arguments);
         arguments
     }
 
@@ -269,23 +282,26 @@ impl Setup {
         };
         let mut arguments = ["--seed", address].map(str::to_owned).to_vec();
         arguments.extend(more.map(str::to_owned));
-        self.frame(&mut arguments);
+        self.common(&mut arguments);
         arguments
     }
 
-    fn frame(&self, arguments: &mut Vec<String>) {
-        arguments.extend(
-            self.framing
-                .into_iter()
-                .flat_map(|name| ["--framing".to_owned(), name.to_owned()]),
-        );
+    fn common(&self, arguments: &mut Vec<String>) {
+        let given = [("--framing", self.framing), ("--cert", self.cert)];
+        for (name, value) in given {
+            arguments.extend(
+                value
+                    .into_iter()
+                    .flat_map(|value| [name, value].map(str::to_owned)),
+            );
+        }
     }
 }
 
 /// Two processes with a link: who listens, who connects.
 pub struct Linked {
-    /// Holds the ports; kept until both go.
-    _server: Child,
+    /// Holds the ports.
+    server: Child,
     /// Sends.
     client: Child,
     /// What the server said of itself.
@@ -304,13 +320,14 @@ impl Linked {
         let mut client = who.start_on(setup.cpu, "client", &connect)?;
         client.ask(&json!({"do": "connected"}))?;
         Ok(Self {
-            _server: server,
+            server,
             client,
             ready,
         })
     }
 
-    /// Asks the client for something, with the server's ports.
+    /// Asks the client for something, with the server's ports. The processor time that both have
+    /// used meanwhile is added to the answer.
     pub fn ask(&mut self, mut command: Value) -> Result<Value, Failure> {
         for (key, from) in [("ports", "sink"), ("echo", "echo"), ("control", "control")] {
             command[key] = match (&self.ready[from], command["sinks"].as_u64()) {
@@ -318,7 +335,17 @@ impl Linked {
                 (from, _) => from.clone(),
             };
         }
-        self.client.ask(&command)
+        let before = self.processor_seconds();
+        let mut answer = self.client.ask(&command)?;
+        answer["processor_seconds"] = json!(self.processor_seconds() - before);
+        Ok(answer)
+    }
+
+    fn processor_seconds(&mut self) -> f64 {
+        let both = [&mut self.server, &mut self.client];
+        both.map(|child| stats::processor_seconds(child.id()))
+            .iter()
+            .sum()
     }
 }
 
@@ -345,6 +372,7 @@ mod tests {
             links: 64,
             framing: Some("cbor"),
             cpu: None,
+            cert: None,
         };
         let listen = "--nodeid server --port 4711 --ports 10 --framing cbor";
         assert_eq!(other.listen(&who, 4711).join(" "), listen);

@@ -7,6 +7,7 @@
 
 mod bare;
 mod bench;
+mod certificate;
 mod child;
 mod compared;
 mod failure;
@@ -134,6 +135,8 @@ mod tests {
             "client --seed 127.0.0.1:4711 --links 64 --framing cbor",
             "client --seed 127.0.0.1:4711 --links 500 --prefix more",
             "client --threads 2",
+            "server --port 4711 --cert -----BEGIN",
+            "client --seed 127.0.0.1:4711 --cert -----BEGIN",
             "links --address 127.0.0.1:4711 --version 1 --count 20000",
             "mesh --nodeid node1 --port 4711 --nodes 50 --seed 127.0.0.1:4712",
             "ports --count 1000000 --handler",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aemp::{Context, Mailbox, Node, PortId, Reason, Receive};
+use aemp::{Builder, Context, Mailbox, Node, PortId, Reason, Receive};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -28,6 +28,9 @@ pub struct ServerOptions {
     /// The framing of its links
     #[arg(long, default_value = "json")]
     framing: String,
+    /// A key and certificates in PEM: links go through TLS
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
+    cert: Option<String>,
 }
 
 /// Connecting nodes.
@@ -48,6 +51,9 @@ pub struct ClientOptions {
     /// The framing of their links
     #[arg(long, default_value = "json")]
     framing: String,
+    /// A key and certificates in PEM: links go through TLS
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
+    cert: Option<String>,
 }
 
 /// A node with many ports.
@@ -91,9 +97,8 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
         .nodeid(options.nodeid)
         .secret(SECRET)
         .binds([format!("127.0.0.1:{}", options.port)])
-        .set("framing_format", options.framing)
-        .start()
-        .await?;
+        .set("framing_format", options.framing);
+    let node = with(node, options.cert.as_deref()).start().await?;
     let count = Arc::new(AtomicU64::new(0));
     let sinks: Vec<_> = (0..options.ports).map(|_| sink(&node, &count)).collect();
     let echo = node.port();
@@ -132,6 +137,14 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     let mut input = commands();
     while input.recv().await.is_some() {}
     Ok(())
+}
+
+/// With this certificate, if there is one.
+fn with(node: Builder, cert: Option<&str>) -> Builder {
+    match cert {
+        Some(pem) => node.cert(pem),
+        None => node,
+    }
 }
 
 /// Counts messages, of which it borrows the text.
@@ -173,7 +186,7 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
             .secret(SECRET)
             .set("framing_format", options.framing.as_str());
         let node = node.binds(Vec::<String>::new()).seeds(options.seed.clone());
-        nodes.push(node.start().await?);
+        nodes.push(with(node, options.cert.as_deref()).start().await?);
     }
     let mut lines = commands();
     while let Some(command) = lines.recv().await {
@@ -234,7 +247,10 @@ async fn connected(nodes: &[Node]) -> Result<Value, Failure> {
             events.next().await;
         }
     }
-    Ok(json!({"connected": true}))
+    let stats = nodes[0].stats();
+    let tls = stats.links.first().and_then(|link| link.tls.as_ref());
+    let tls = tls.map(|tls| format!("{}, {}", tls.version, tls.cipher));
+    Ok(json!({"connected": true, "tls": tls}))
 }
 
 async fn counted(node: &Node, command: &Value) -> Result<u64, Failure> {

@@ -161,6 +161,8 @@ mod tests {
             "round trip",
             "round trip, both on one core",
             "round trip under half load, p99",
+            "one way over TLS, 1 KiB, cbor",
+            "round trip over TLS",
             "cal, 100 at a time, each",
             "mon and kil of a remote port",
             "local snd, small, 2 thread(s)",

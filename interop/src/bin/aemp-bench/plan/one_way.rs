@@ -10,13 +10,13 @@ use crate::figures::Bound;
 
 /// The names of the sizes, the octets of the text (0: the usual one), and how many messages are
 /// sent.
-const SIZES: [(&str, usize, u64); 3] = [
+pub(super) const SIZES: [(&str, usize, u64); 3] = [
     ("small", 0, 4_000_000),
     ("1 KiB", 1024, 1_000_000),
     ("64 KiB", 64 * 1024, 40_000),
 ];
 
-fn messages(size: usize, count: u64, sinks: usize) -> Value {
+pub(super) fn messages(size: usize, count: u64, sinks: usize) -> Value {
     json!({"do": "oneway", "size": size, "count": count, "sinks": sinks})
 }
 

@@ -4,7 +4,9 @@
 //! 64 KiB. The receiver reads into one reused buffer and deserialises each message from it with
 //! serde_json, into the types that the node's handler has, borrowing the strings; the parser itself
 //! finds the message's end. Both run on tokio, as the node does. In CBOR all is the same with the
-//! crate's own `Serializer` and `Deserializer`.
+//! crate's own `Serializer` and `Deserializer`. With a certificate all octets go through rustls.
+
+mod stream;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,12 +17,13 @@ use aemp::proto::framing::cbor;
 use serde::{Deserialize as _, Serialize as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 use crate::message::{HASH, Hash, consume, text};
 use crate::node::{commands, say};
 use crate::stats::Times;
+use stream::{Stream, Transport};
 
 /// How the client connects.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,9 @@ pub struct ClientOptions {
     /// The framing of what is sent
     #[arg(long, default_value = "json")]
     framing: String,
+    /// A key and certificates in PEM: everything goes through TLS
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
+    cert: Option<String>,
 }
 
 /// What the server is told.
@@ -42,6 +48,9 @@ pub struct ServerOptions {
     /// The framing of what is received
     #[arg(long, default_value = "json")]
     framing: String,
+    /// A key and certificates in PEM: everything goes through TLS
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
+    cert: Option<String>,
 }
 
 /// The buffer that is read into, in octets.
@@ -52,6 +61,7 @@ const WRITE: usize = 64 * 1024;
 /// Takes connections: the first message says what is measured on it.
 pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     let cbor = options.framing == "cbor";
+    let transport = Transport::new(options.cert.as_deref())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let ports: Vec<String> = (0..10_000)
         .map(|n| format!("server#Hk1iaV1cSu.{n}"))
@@ -68,17 +78,24 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     let echoes = async {
         loop {
             let (stream, _) = echo.accept().await?;
-            stream.set_nodelay(true)?;
-            local.spawn_local(send_back(stream));
+            let transport = transport.clone();
+            local.spawn_local(async move {
+                if let Ok(stream) = transport.accept(stream).await {
+                    send_back(stream).await;
+                }
+            });
         }
     };
     let accept = async {
         loop {
             let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            let count = count.clone();
+            let (transport, count) = (transport.clone(), count.clone());
             local.spawn_local(async move {
-                if let Err(error) = take(stream, &count, cbor).await {
+                let taken = match transport.accept(stream).await {
+                    Ok(stream) => take(stream, &count, cbor).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = taken {
                     eprintln!("bare server: {error}");
                 }
             });
@@ -91,13 +108,19 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
 }
 
 /// Writes back what is read, as it is.
-async fn send_back(mut stream: TcpStream) {
+async fn send_back(mut stream: Stream) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        if stream.write_all(&buffer[..read]).await.is_err() {
+        if write(&mut stream, &buffer[..read]).await.is_err() {
             break;
         }
     }
+}
+
+/// Writes all of it. What goes through TLS may be held back by rustls, without a flush.
+async fn write(stream: &mut Stream, octets: &[u8]) -> std::io::Result<()> {
+    stream.write_all(octets).await?;
+    stream.flush().await
 }
 
 async fn until_input_ends() {
@@ -154,7 +177,7 @@ fn first_cbor(octets: &[u8], count: &Cell<u64>) -> Result<First, Failure> {
     )
 }
 
-async fn take(mut stream: TcpStream, count: &Cell<u64>, cbor: bool) -> Result<(), Failure> {
+async fn take(mut stream: Stream, count: &Cell<u64>, cbor: bool) -> Result<(), Failure> {
     let mut buffer = vec![0; READ];
     let mut filled = 0;
     loop {
@@ -175,7 +198,7 @@ async fn take(mut stream: TcpStream, count: &Cell<u64>, cbor: bool) -> Result<()
                 First::Nothing => break,
                 First::Request(len, answer) => {
                     at += len;
-                    stream.write_all(answer.to_string().as_bytes()).await?;
+                    write(&mut stream, answer.to_string().as_bytes()).await?;
                 }
             }
         }
@@ -189,18 +212,17 @@ async fn take(mut stream: TcpStream, count: &Cell<u64>, cbor: bool) -> Result<()
 
 /// Carries out commands.
 pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
+    let transport = Transport::new(options.cert.as_deref())?;
     let mut streams = Vec::new();
     for _ in 0..options.links {
-        let stream = TcpStream::connect(&options.seed).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
+        streams.push(transport.connect(&options.seed).await?);
     }
     let mut lines = commands();
     while let Some(command) = lines.recv().await {
         let answer = match command["do"].as_str() {
-            Some("connected") => Ok(json!({"connected": true})),
+            Some("connected") => Ok(json!({"connected": true, "tls": streams[0].tls()})),
             Some("oneway") => oneway(&mut streams, &command, options.framing == "cbor").await,
-            Some("roundtrip") => roundtrip(&command).await,
+            Some("roundtrip") => roundtrip(&transport, &command).await,
             _ => Ok(json!({"unsupported": "there is no bare limit of this"})),
         };
         say(&answer.unwrap_or_else(|error| json!({"error": error.to_string()})));
@@ -208,7 +230,7 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn oneway(streams: &mut [TcpStream], command: &Value, cbor: bool) -> Result<Value, Failure> {
+async fn oneway(streams: &mut [Stream], command: &Value, cbor: bool) -> Result<Value, Failure> {
     let total = command["count"].as_u64().ok_or("no count")?;
     let size = command["size"].as_u64().unwrap_or(0) as usize;
     let ports = command["ports"].as_array().ok_or("no ports")?;
@@ -233,7 +255,7 @@ async fn oneway(streams: &mut [TcpStream], command: &Value, cbor: bool) -> Resul
 }
 
 async fn send(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     count: u64,
     ports: &[&str],
     text: &str,
@@ -256,7 +278,7 @@ async fn send(
             out.clear();
         }
     }
-    stream.write_all(&out).await?;
+    write(stream, &out).await?;
     Ok(())
 }
 
@@ -285,12 +307,12 @@ async fn futures_all<F: Future>(all: Vec<F>) -> Vec<F::Output> {
     .await
 }
 
-async fn counted(stream: &mut TcpStream, cbor: bool) -> Result<u64, Failure> {
+async fn counted(stream: &mut Stream, cbor: bool) -> Result<u64, Failure> {
     let request = match cbor {
         false => &br#"["","count"]"#[..],
         true => b"\x82\x40\x45count",
     };
-    stream.write_all(request).await?;
+    write(stream, request).await?;
     let mut answer = [0; 256];
     let read = stream.read(&mut answer).await?;
     let answer: Value = serde_json::from_slice(&answer[..read])?;
@@ -298,10 +320,9 @@ async fn counted(stream: &mut TcpStream, cbor: bool) -> Result<u64, Failure> {
 }
 
 /// One message in flight, of as many octets as a node's has; nothing is parsed at either end.
-async fn roundtrip(command: &Value) -> Result<Value, Failure> {
+async fn roundtrip(transport: &Transport, command: &Value) -> Result<Value, Failure> {
     let address = command["echo"].as_str().ok_or("no address")?;
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = transport.connect(address).await?;
     let count = command["count"].as_u64().ok_or("no count")?;
     let message = br#"["Hk1iaV1cSu.ab","e","client#Hk1iaV1cSu.b",12345]"#;
     let mut answer = [0; 256];
@@ -309,7 +330,7 @@ async fn roundtrip(command: &Value) -> Result<Value, Failure> {
     let all = Instant::now();
     for _ in 0..count {
         let start = Instant::now();
-        stream.write_all(message).await?;
+        write(&mut stream, message).await?;
         let mut read = 0;
         while read < message.len() {
             match stream.read(&mut answer[read..]).await? {
