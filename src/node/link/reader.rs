@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::AsyncReadExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::end::Half;
@@ -29,9 +29,15 @@ const FLUSHED: usize = 16 * 1024;
 const LARGE: usize = 4 * 1024;
 const LARGE_IN_A_ROW: u32 = 16;
 
-/// After so many octets other tasks get their turn, even if more has come: who sends without a
-/// pause must not keep other links waiting.
-const TURN: usize = 64 * 1024;
+/// After so much work, or so many octets, other tasks get their turn, even if more has come: who
+/// sends without a pause must not keep other links waiting. Turns of few octets would cost a tenth
+/// of the throughput where many links are busy, turns of many last too long where each message is
+/// much work. Where time is virtual the octets decide alone.
+const TURN: Duration = Duration::from_micros(500);
+const MOST_OF_TURN: usize = 1024 * 1024;
+
+/// The work of shorter blocks is not timed, in octets: who sends without a pause fills longer ones.
+const TIMED: usize = 16 * 1024;
 
 /// A message of more octets than this has its memory for itself, if little came behind it: it goes
 /// with the message, as soon as nobody needs that any more.
@@ -125,9 +131,11 @@ impl Reader {
     async fn read(&mut self, socket: &mut ReadHalf) -> Result<(), LinkError> {
         let silence = writer::idle(&self.node, &self.link).silence;
         let mut block = self.intake.take();
-        let mut turn = 0;
+        let (mut turn, mut work) = (0, Duration::ZERO);
         loop {
+            let begun = (block.len() >= TIMED).then(Instant::now);
             let handed_out = self.hand_out_all(&mut block);
+            work += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             self.intake.keep(block);
             handed_out?;
             self.input.set(self.intake.held()).map_err(|Full| {
@@ -138,9 +146,9 @@ impl Reader {
                 }
             })?;
             self.wait_for_other_side().await;
-            if turn >= TURN {
+            if turn >= MOST_OF_TURN || work >= TURN {
                 // Here, where nothing is kept that belongs to the thread.
-                turn = 0;
+                (turn, work) = (0, Duration::ZERO);
                 tokio::task::yield_now().await;
             }
             let fill = self.intake.fill(socket);
