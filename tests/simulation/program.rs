@@ -1,0 +1,297 @@
+//! What runs on each node: ports, senders of numbered messages, monitors, calls, supervisors.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use aemp::supervise::{Child, Intensity};
+use aemp::{CalError, DbEntry, Monitor, Node, Port, PortId, Reason, Supervisor};
+
+use crate::record::{Event, Life, Record};
+
+/// What other nodes spawn ports by.
+pub const SPAWNED: &str = "Simulation::port";
+
+/// Numbers that are given once in a run: of monitors, flows and calls.
+#[derive(Clone, Default)]
+pub struct Serials(Arc<AtomicU64>);
+
+impl Serials {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The program of one life of a node.
+pub struct Program {
+    pub life: Life,
+    pub node: Node,
+    record: Record,
+    serials: Serials,
+    over: AtomicBool,
+    flows: Mutex<HashMap<PortId, Arc<Mutex<Flow>>>>,
+    /// What may be ended again: monitors by their port.
+    monitors: Mutex<BTreeMap<PortId, Vec<(u64, Monitor)>>>,
+    pub entries: Mutex<BTreeMap<(u64, u64), (u64, DbEntry)>>,
+    pub supervisors: Mutex<Vec<Supervisor>>,
+}
+
+/// Numbered messages to one port.
+struct Flow {
+    serial: u64,
+    /// The monitor that covers what is sent, if it has not fired.
+    monitor: Option<u64>,
+    /// The number of the next message behind it.
+    next: u64,
+    /// What is still to be sent each time that it fires: messages, and how many times.
+    insist: (u64, u64),
+}
+
+impl Program {
+    pub fn new(life: Life, node: Node, record: Record, serials: Serials) -> Arc<Self> {
+        let kept = record.clone();
+        node.function(SPAWNED, move |context, (ms,): (u64,)| {
+            serve(&context.this(), &kept, ms);
+        });
+        record.push(Event::Begun(life));
+        Arc::new(Program {
+            life,
+            node,
+            record,
+            serials,
+            over: AtomicBool::new(false),
+            flows: Mutex::default(),
+            monitors: Mutex::default(),
+            entries: Mutex::default(),
+            supervisors: Mutex::default(),
+        })
+    }
+
+    /// What the program does from here on does not count: it is about to end.
+    pub fn over(&self, how: &'static str) {
+        self.over.store(true, Ordering::Relaxed);
+        self.record.push(Event::Over(self.life, how));
+    }
+
+    /// A new port.
+    pub fn open(&self, port: u64, ms: u64) -> PortId {
+        let new = self.node.port();
+        serve(&new, &self.record, ms);
+        let (id, owner) = (new.id().clone(), self.life);
+        self.record.push(Event::Opened {
+            port,
+            id: id.clone(),
+            owner,
+        });
+        id
+    }
+
+    /// Has another node make a port.
+    pub fn spawn(&self, port: u64, on: Life) -> PortId {
+        let id = self.node.spawn(format!("n{}", on.node), SPAWNED, &(0,));
+        let id = id.expect("a number is a message");
+        self.record.push(Event::Opened {
+            port,
+            id: id.clone(),
+            owner: on,
+        });
+        id
+    }
+
+    pub fn kill(&self, id: &PortId) {
+        self.record.push(Event::Killed {
+            id: id.clone(),
+            by: self.life,
+        });
+        self.node.kil(id, Reason::new(["killed"]));
+    }
+
+    /// Sets a monitor, and does something when it fires.
+    fn monitor(&self, id: &PortId, fired: impl FnOnce() + Send + 'static) -> (u64, Monitor) {
+        let monitor = self.serials.next();
+        self.record.push(Event::Watched {
+            monitor,
+            id: id.clone(),
+            by: self.life,
+        });
+        let record = self.record.clone();
+        let set = self.node.mon(id, move |reason| {
+            record.push(Event::Fired { monitor, reason });
+            fired();
+        });
+        (monitor, set)
+    }
+
+    /// Sets a monitor, and gives its number.
+    pub fn watch(&self, id: &PortId) -> u64 {
+        let set = self.monitor(id, || {});
+        let monitor = set.0;
+        let mut monitors = self.monitors.lock().unwrap();
+        monitors.entry(id.clone()).or_default().push(set);
+        monitor
+    }
+
+    /// Ends a monitor that was set by [`watch`](Self::watch) and may have fired.
+    pub fn unwatch(&self, id: &PortId) {
+        let mut monitors = self.monitors.lock().unwrap();
+        let last = monitors.get_mut(id).and_then(Vec::pop);
+        if let Some((monitor, set)) = last {
+            set.stop();
+            self.record.push(Event::Unwatched { monitor });
+        }
+    }
+
+    /// Has one port die with the other. That is a monitor as well, but not one that is counted.
+    pub fn link(&self, id: &PortId, with: &PortId) {
+        self.node.mon_kil(id, with);
+    }
+
+    /// Sends numbered messages behind a monitor.
+    pub fn send(self: &Arc<Self>, id: &PortId, count: u64, size: u64) {
+        let flow = self.flow(id);
+        self.send_in(&flow, id, count, size);
+    }
+
+    /// The same, and more whenever the monitor fires.
+    pub fn insist(self: &Arc<Self>, id: &PortId, count: u64, times: u64) {
+        let flow = self.flow(id);
+        flow.lock().unwrap().insist = (count, times);
+        self.send_in(&flow, id, count, 0);
+    }
+
+    fn flow(&self, id: &PortId) -> Arc<Mutex<Flow>> {
+        let mut flows = self.flows.lock().unwrap();
+        let new = || {
+            Arc::new(Mutex::new(Flow {
+                serial: self.serials.next(),
+                monitor: None,
+                next: 0,
+                insist: (0, 0),
+            }))
+        };
+        flows.entry(id.clone()).or_insert_with(new).clone()
+    }
+
+    fn send_in(self: &Arc<Self>, flow: &Arc<Mutex<Flow>>, id: &PortId, count: u64, size: u64) {
+        let padding = "x".repeat(size as usize);
+        let mut now = flow.lock().unwrap();
+        if now.monitor.is_none() {
+            let (program, which) = (Arc::downgrade(self), Arc::downgrade(flow));
+            let port = id.clone();
+            let (monitor, _) = self.monitor(id, move || fired(&program, &which, &port));
+            (now.monitor, now.next) = (Some(monitor), 0);
+        }
+        let (serial, monitor) = (now.serial, now.monitor.unwrap_or_default());
+        for _ in 0..count {
+            let n = now.next;
+            now.next += 1;
+            let flow = serial;
+            self.record.push(Event::Sent { flow, monitor, n });
+            let sent = self.node.snd(id, &("n", flow, monitor, n, &padding));
+            sent.expect("numbers and a text are a message");
+        }
+    }
+
+    /// Calls a port.
+    pub fn call(&self, id: &PortId, ms: u64) {
+        let call = self.serials.next();
+        let (id, by) = (id.clone(), self.life);
+        self.record.push(Event::Called {
+            call,
+            id: id.clone(),
+            by,
+        });
+        let (node, record) = (self.node.clone(), self.record.clone());
+        tokio::spawn(async move {
+            let limit = (ms > 0).then(|| Duration::from_millis(ms));
+            let how = match node.cal::<(String,)>(&id, &("call",), limit).await {
+                Ok((from,)) if from == id.as_str() => "answered".to_owned(),
+                Ok((from,)) => format!("answered by {from}"),
+                Err(CalError::Died(reason)) => format!("died: {reason}"),
+                Err(error) => error.to_string(),
+            };
+            record.push(Event::Answered { call, how });
+        });
+    }
+
+    pub fn supervise(&self, children: u64) {
+        let mut supervisors = self.supervisors.lock().unwrap();
+        let name = format!("{}.{}", self.life, supervisors.len());
+        let mut builder =
+            Supervisor::builder(name).intensity(Intensity::new(1_000, Duration::from_secs(1)));
+        for child in 0..children {
+            builder = builder.child(Child::local(format!("child{child}"), |context| {
+                let port = context.port();
+                port.rcv("call", |_, (reply,): (PortId,)| drop(reply));
+                port
+            }));
+        }
+        supervisors.push(builder.start(&self.node).expect("the names differ"));
+    }
+
+    /// Kills a child of a supervisor.
+    pub fn shoot(&self, child: u64) {
+        let supervisors = self.supervisors.lock().unwrap();
+        let all = supervisors.iter().flat_map(Supervisor::children);
+        let ports: Vec<PortId> = all.filter_map(|child| child.port).collect();
+        if !ports.is_empty() {
+            self.node
+                .kil(&ports[child as usize % ports.len()], Reason::new(["shot"]));
+        }
+    }
+}
+
+/// The monitor of a flow has fired: what is sent from now on is behind another one.
+fn fired(program: &Weak<Program>, flow: &Weak<Mutex<Flow>>, id: &PortId) {
+    let (Some(program), Some(flow)) = (program.upgrade(), flow.upgrade()) else {
+        return;
+    };
+    let count = {
+        let mut now = flow.lock().unwrap();
+        now.monitor = None;
+        let (count, times) = now.insist;
+        now.insist.1 = times.saturating_sub(1);
+        if times > 0 { count } else { 0 }
+    };
+    if count > 0 && !program.over.load(Ordering::Relaxed) {
+        program.send_in(&flow, id, count, 0);
+    }
+}
+
+/// What a port does: writes numbered messages down, and answers calls. Each keeps it busy for so
+/// long.
+fn serve(port: &Port, record: &Record, ms: u64) {
+    let (record, busy) = (record.clone(), Duration::from_millis(ms));
+    type Numbered = (u64, u64, u64, String);
+    let got = move |at: &PortId, (flow, monitor, n, _): Numbered| {
+        let at = at.clone();
+        record.push(Event::Got {
+            at,
+            flow,
+            monitor,
+            n,
+        });
+    };
+    if ms == 0 {
+        port.rcv("n", move |context, numbered: Numbered| {
+            got(context.id(), numbered)
+        });
+        port.rcv("call", |context, (reply,): (PortId,)| {
+            context.snd(&reply, &(context.id(),))
+        });
+        return;
+    }
+    let got = Arc::new(got);
+    port.rcv_async("n", move |context, numbered: Numbered| {
+        let got = got.clone();
+        async move {
+            got(context.id(), numbered);
+            tokio::time::sleep(busy).await;
+        }
+    });
+    port.rcv_async("call", move |context, (reply,): (PortId,)| async move {
+        tokio::time::sleep(busy).await;
+        context.snd(&reply, &(context.id(),))
+    });
+}
