@@ -6,7 +6,6 @@ use aemp::PortId;
 use serde_json::Value;
 
 use crate::record::{Entry, Event, Life};
-use crate::schedule::Schedule;
 
 /// What a node shows, once everything was healed and time has passed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,14 +17,20 @@ pub struct View {
     pub groups: BTreeMap<u64, BTreeSet<PortId>>,
     /// The families of the database, as it sees them; none if it got no answer.
     pub families: BTreeMap<u64, Option<BTreeMap<String, Value>>>,
+    pub load: Load,
+    /// Children of supervisors that do not run.
+    pub missing_children: usize,
+}
+
+/// What a node is about to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
     /// Octets that wait to be written.
     pub queued: usize,
     /// Octets that others make it hold.
     pub held: usize,
     /// Connections that are being made, or have proved nothing.
     pub unfinished: usize,
-    /// Children of supervisors that do not run.
-    pub missing_children: usize,
 }
 
 /// What a node should show.
@@ -43,32 +48,29 @@ pub struct Wanted {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bare {
     pub ports: usize,
-    /// Ports that others have for their gossip.
+    /// The nodes that have a port here for their gossip.
     pub gossip: usize,
-    pub links: usize,
 }
 
 /// A run, as far as it matters.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    pub schedule: Schedule,
     pub entries: Vec<Entry>,
     /// When all was healed, and when the network had come to rest, in microseconds.
     pub healed: u64,
     pub settled: u64,
+    /// What nodes showed before each had asked the others for something.
+    pub alone: Vec<View>,
     pub views: Vec<View>,
     pub wanted: Vec<Wanted>,
-    /// Nodes that asked another one for the time and got no answer.
+    /// Nodes that asked another one who it is and got no answer.
     pub deaf: Vec<(usize, usize, String)>,
     /// Ports that lived when the network had come to rest.
     pub living: BTreeSet<PortId>,
-    /// The monitors that were set on them then, with the ports.
-    pub examined: BTreeMap<u64, PortId>,
-    /// When those ports were killed.
+    /// When those ports were killed, and when the nodes began to stop.
     pub killed: u64,
+    pub stopped: u64,
     pub bare: Vec<Bare>,
-    pub bare_tasks: usize,
-    pub bare_connections: usize,
     /// Tasks and connections when all nodes had stopped.
     pub tasks_left: usize,
     pub connections_left: usize,

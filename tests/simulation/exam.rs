@@ -8,8 +8,9 @@ use std::time::Duration;
 use aemp::{Node, PortId, Reason, supervise::ChildState};
 use serde_json::Value;
 
-use crate::evidence::{Bare, Evidence, View, Wanted};
-use crate::program::Program;
+use crate::evidence::{Bare, Evidence, Load, View, Wanted};
+use crate::invariants;
+use crate::program::{ASKED, Program};
 use crate::world::World;
 
 /// Between two looks at the network.
@@ -26,7 +27,7 @@ const MOST_LOOKS: usize = 120;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of a network that is not small, each node asks so many others.
-const ASKED: usize = 6;
+const NEXT: usize = 6;
 
 pub async fn examine(mut world: World) -> Evidence {
     world.heal().await;
@@ -34,21 +35,26 @@ pub async fn examine(mut world: World) -> Evidence {
     if let Some(meddle) = &world.fault.meddle {
         meddle(&world);
     }
-    settle(&world).await;
+    come_to_rest(&world, |_, _| true).await;
+    let alone = views(&world).await;
+    trips(&world).await;
+    come_to_rest(&world, invariants::as_wanted).await;
+    // What the last look asked for is over.
+    tokio::time::sleep(LOOK).await;
     let settled = world.record.now();
     let (views, wanted) = (views(&world).await, wanted(&world));
     let deaf = trips(&world).await;
     let living = living(&world);
     world.mark("ports are monitored");
-    let examined = watch(&world, &living);
+    watch(&world, &living);
     tokio::time::sleep(PATIENCE).await;
     let killed = world.record.now();
     world.mark("all ports are killed");
     end_all(&world, &living).await;
     tokio::time::sleep(PATIENCE).await;
+    let stopped = world.record.now();
     let bare = bare(&world);
     let metrics = tokio::runtime::Handle::current().metrics();
-    let (bare_tasks, bare_connections) = (metrics.num_alive_tasks(), world.network.connections());
     world.mark("all nodes are stopped");
     for node in 0..world.schedule.nodes.len() {
         world.stop(node).await;
@@ -58,19 +64,17 @@ pub async fn examine(mut world: World) -> Evidence {
         entries: world.record.take(),
         healed,
         settled,
+        alone,
         views,
         wanted,
         deaf,
         living: living.into_values().collect(),
-        examined,
         killed,
+        stopped,
         bare,
-        bare_tasks,
-        bare_connections,
         tasks_left: metrics.num_alive_tasks(),
         connections_left: world.network.connections(),
         panics: 0,
-        schedule: world.schedule,
     }
 }
 
@@ -79,7 +83,7 @@ fn programs(world: &World) -> impl Iterator<Item = &Arc<Program>> {
 }
 
 /// Waits until the network shows what it should, and nothing happens any more.
-async fn settle(world: &World) {
+async fn come_to_rest(world: &World, as_wanted: fn(&[View], &[Wanted]) -> bool) {
     let (mut quiet, mut seen) = (0, 0);
     for _ in 0..MOST_LOOKS {
         tokio::time::sleep(LOOK).await;
@@ -87,7 +91,7 @@ async fn settle(world: &World) {
         quiet = if entries == seen { quiet + 1 } else { 0 };
         seen = entries;
         // Ports may die meanwhile: what is wanted is what is wanted now.
-        if quiet >= QUIET && crate::invariants::as_wanted(&views(world).await, &wanted(world)) {
+        if quiet >= QUIET && as_wanted(&views(world).await, &wanted(world)) {
             return;
         }
     }
@@ -95,21 +99,11 @@ async fn settle(world: &World) {
 
 /// The ports of programs that are there, by their numbers.
 fn living(world: &World) -> BTreeMap<u64, PortId> {
-    let lives = |node: usize| world.living.get(&node).map(|program| program.life);
     let all = world.ports.iter();
-    let there = all.filter(|(_, place)| {
-        lives(place.owner.node) == Some(place.owner)
-            && node(world, place.owner.node)
-                .local_port(&place.id)
-                .is_some()
-    });
+    let there = all.filter(|(_, place)| world.owner(place).is_some());
     there
         .map(|(port, place)| (*port, place.id.clone()))
         .collect()
-}
-
-fn node(world: &World, number: usize) -> &Node {
-    &world.living[&number].node
 }
 
 fn wanted(world: &World) -> Vec<Wanted> {
@@ -122,7 +116,8 @@ fn wanted(world: &World) -> Vec<Wanted> {
             let members = living.iter().filter(|(port, _)| {
                 let joined = world.groups.get(port);
                 let owner = world.ports[port].owner.node;
-                joined.is_some_and(|groups| groups.contains(&group)) && schedule.reach(me, owner)
+                joined.is_some_and(|groups| groups.contains(&group))
+                    && schedule.shares_groups(me, owner)
             });
             groups.insert(group, members.map(|(_, id)| id.clone()).collect());
         }
@@ -154,17 +149,27 @@ fn wanted(world: &World) -> Vec<Wanted> {
 }
 
 async fn views(world: &World) -> Vec<View> {
+    // Before anybody is asked for anything.
+    let loads: Vec<Load> = programs(world).map(|program| load(&program.node)).collect();
     let mut views = Vec::new();
-    for program in programs(world) {
-        views.push(view(world, program).await);
+    for (program, load) in programs(world).zip(loads) {
+        views.push(view(world, program, load).await);
     }
     views
 }
 
-async fn view(world: &World, program: &Program) -> View {
+fn load(node: &Node) -> Load {
+    let stats = node.stats();
+    Load {
+        queued: stats.links.iter().map(|link| link.queued_octets).sum(),
+        held: stats.held_octets,
+        unfinished: stats.dials + stats.unproved,
+    }
+}
+
+async fn view(world: &World, program: &Program, load: Load) -> View {
     let node = &program.node;
     let number = |id: &str| id.strip_prefix('n').and_then(|number| number.parse().ok());
-    let stats = node.stats();
     let members = |group: u64| node.members(&format!("g{group}")).into_iter().collect();
     let mut families = BTreeMap::new();
     if world.schedule.nodes[program.life.node].speaks.speaks(2) {
@@ -189,19 +194,17 @@ async fn view(world: &World, program: &Program) -> View {
         known: node.known_nodes().iter().map(ToString::to_string).collect(),
         groups: (0..3).map(|group| (group, members(group))).collect(),
         families,
-        queued: stats.links.iter().map(|link| link.queued_octets).sum(),
-        held: stats.held_octets,
-        unfinished: stats.dials + stats.unproved,
+        load,
         missing_children: missing.count(),
     }
 }
 
-/// Each node asks others for the time; who got no answer from whom.
+/// Each node asks others who they are; who got no answer from whom.
 async fn trips(world: &World) -> Vec<(usize, usize, String)> {
     let count = world.schedule.nodes.len();
     let asks = move |from: usize, to: usize| {
         let distance = (to + count - from) % count;
-        count <= 12 || distance <= ASKED
+        count <= 12 || distance <= NEXT
     };
     let mut tasks = tokio::task::JoinSet::new();
     for from in programs(world) {
@@ -210,8 +213,15 @@ async fn trips(world: &World) -> Vec<(usize, usize, String)> {
             if me != to && asks(me, to) && world.schedule.reach(me, to) {
                 let node = from.node.clone();
                 tasks.spawn(async move {
-                    let trip = node.round_trip(format!("n{to}"), PATIENCE).await;
-                    trip.err().map(|error| (me, to, error.to_string()))
+                    let name = format!("n{to}");
+                    match node
+                        .cal::<(String,)>(&*name, &(ASKED,), Some(PATIENCE))
+                        .await
+                    {
+                        Ok((who,)) if who == name => None,
+                        Ok((who,)) => Some((me, to, format!("{who} answers"))),
+                        Err(error) => Some((me, to, error.to_string())),
+                    }
                 });
             }
         }
@@ -222,18 +232,16 @@ async fn trips(world: &World) -> Vec<(usize, usize, String)> {
 }
 
 /// Some other node monitors each port.
-fn watch(world: &World, living: &BTreeMap<u64, PortId>) -> BTreeMap<u64, PortId> {
+fn watch(world: &World, living: &BTreeMap<u64, PortId>) {
     let count = world.schedule.nodes.len();
-    let mut examined = BTreeMap::new();
     for (port, id) in living {
         let owner = world.ports[port].owner.node;
         let others = (1..=count).map(|step| (owner + step) % count);
         let by = others.skip(*port as usize % count).chain([owner]);
         let by = by.into_iter().find(|by| world.schedule.reach(*by, owner));
         let program = &world.living[&by.unwrap_or(owner)];
-        examined.insert(program.watch(id), id.clone());
+        program.watch(id);
     }
-    examined
 }
 
 /// Ends all that programs have.
@@ -250,14 +258,23 @@ async fn end_all(world: &World, living: &BTreeMap<u64, PortId>) {
 }
 
 fn bare(world: &World) -> Vec<Bare> {
-    let of = |program: &Arc<Program>| {
-        let stats = program.node.stats();
-        let old = |link: &&aemp::LinkStats| !link.generation.starts_with('2');
-        Bare {
-            ports: stats.ports,
-            gossip: stats.links.iter().filter(old).count(),
-            links: stats.links.len(),
-        }
+    let of = |program: &Arc<Program>| Bare {
+        ports: program.node.stats().ports,
+        gossip: gossips(world, program.life.node),
     };
     programs(world).map(of).collect()
+}
+
+/// How many nodes have a port on this one for their gossip: those of the old generations, or what
+/// stands there for them.
+fn gossips(world: &World, me: usize) -> usize {
+    let schedule = &world.schedule;
+    let old = |node: usize, number: u32| schedule.nodes[node].speaks.speaks(number);
+    let is_bridged = schedule.is_bridged();
+    let gossips = |other: &usize| {
+        let common = (0..2).any(|number| old(me, number) && old(*other, number));
+        let stands_in = is_bridged && (0..2).any(|number| old(me, number));
+        schedule.linked(me, *other) && (common || stands_in)
+    };
+    (0..schedule.nodes.len()).filter(gossips).count()
 }

@@ -31,6 +31,7 @@ invariants! {
     messages_come_to_their_port,
     monitors_fire_once,
     monitors_fire_for_a_death,
+    ended_monitors_are_quiet,
     monitors_are_quiet_at_rest,
     calls_end,
     calls_are_answered_by_who_was_called,
@@ -59,8 +60,8 @@ pub fn as_wanted(views: &[View], wanted: &[Wanted]) -> bool {
         mesh_fault(view, wanted).is_none()
             && group_fault(view, wanted).is_none()
             && family_fault(view, wanted).is_none()
-            && view.queued == 0
-            && view.unfinished == 0
+            && view.load.queued == 0
+            && view.load.unfinished == 0
             && view.missing_children == 0
     })
 }
@@ -125,8 +126,9 @@ fn all_nodes_answer(evidence: &Evidence) -> Option<String> {
 struct Stretch {
     flow: u64,
     sent: u64,
+    /// What came, up to where the port was found not to be there yet.
     got: Vec<u64>,
-    fired: bool,
+    came_to_be: bool,
 }
 
 /// By the numbers of the monitors, which are in the order of time for each flow.
@@ -139,10 +141,17 @@ fn stretches(evidence: &Evidence) -> BTreeMap<u64, Stretch> {
                 stretch.flow = *flow;
                 stretch.sent += 1;
             }
-            Event::Got { monitor, n, .. } => all.entry(*monitor).or_default().got.push(*n),
-            Event::Fired { monitor, .. } => {
+            Event::Got { monitor, n, .. } => {
+                let stretch = all.entry(*monitor).or_default();
+                if !stretch.came_to_be {
+                    stretch.got.push(*n);
+                }
+            }
+            // A port that is being spawned: the monitor has fired, and what is still on its way
+            // comes to the port.
+            Event::Fired { monitor, reason } if reason.kind() == Some("no_such_port") => {
                 if let Some(stretch) = all.get_mut(monitor) {
-                    stretch.fired = true;
+                    stretch.came_to_be = true;
                 }
             }
             _ => {}
@@ -184,18 +193,20 @@ fn no_message_comes_behind_a_lost_one(evidence: &Evidence) -> Option<String> {
     })
 }
 
+/// While the port lives and its monitor is silent all that was sent has come, once all is at rest.
 fn nothing_is_lost_in_silence(evidence: &Evidence) -> Option<String> {
     let over = evidence.over();
     let by = monitors(evidence);
     stretches(evidence).iter().find_map(|(monitor, stretch)| {
+        let watch = by.get(monitor)?;
         let (got, sent) = (stretch.got.len() as u64, stretch.sent);
         // Who stops while it sends need not hear of anything any more.
-        let stays = by
-            .get(monitor)
-            .is_some_and(|watch| over.get(&watch.by).is_none_or(|at| *at > evidence.killed));
-        let fired = by.get(monitor).and_then(|watch| watch.fired.first());
-        let in_time = fired.is_some_and(|at| *at <= evidence.killed);
-        (stays && got < sent && !in_time)
+        let stays = over.get(&watch.by).is_none_or(|at| *at > evidence.settled);
+        let fired = watch
+            .fired
+            .first()
+            .is_some_and(|at| *at <= evidence.settled);
+        (stays && watch.set <= evidence.settled && got < sent && !fired)
             .then(|| format!("{got} of {sent} messages came, and monitor {monitor} is silent"))
     })
 }
@@ -216,6 +227,8 @@ struct Watch {
     id: PortId,
     by: Life,
     ended: bool,
+    /// When it was set.
+    set: u64,
     /// When it fired.
     fired: Vec<u64>,
 }
@@ -229,6 +242,7 @@ fn monitors(evidence: &Evidence) -> BTreeMap<u64, Watch> {
                     id: id.clone(),
                     by: *by,
                     ended: false,
+                    set: at,
                     fired: Vec::new(),
                 };
                 all.insert(*monitor, watch);
@@ -263,19 +277,45 @@ fn monitors_fire_for_a_death(evidence: &Evidence) -> Option<String> {
     let over = evidence.over();
     monitors(evidence).iter().find_map(|(monitor, watch)| {
         let Watch { id, by, fired, .. } = watch;
-        let stays = over.get(by).is_none_or(|at| *at > evidence.killed);
+        let stays = over.get(by).is_none_or(|at| *at >= evidence.stopped);
         // Until when the port's death is to be known.
-        let until = match (
-            evidence.living.contains(id),
-            evidence.examined.contains_key(monitor),
-        ) {
-            (true, false) => return None,
-            (true, true) => evidence.killed + 60_000_000,
-            (false, _) => evidence.settled,
+        let until = match evidence.living.contains(id) {
+            true => evidence.stopped,
+            false if watch.set > evidence.healed => evidence.stopped,
+            false => evidence.settled,
         };
         let told = fired.first().is_some_and(|at| *at <= until);
         (stays && !watch.ended && !told)
             .then(|| format!("{id} is dead, and monitor {monitor} of {by} does not fire"))
+    })
+}
+
+/// A monitor that was ended may still fire for a port that was dead by then.
+fn ended_monitors_are_quiet(evidence: &Evidence) -> Option<String> {
+    let (mut alive, mut ended) = (BTreeSet::new(), BTreeMap::new());
+    let by = monitors(evidence);
+    evidence.events().find_map(|(_, event)| match event {
+        Event::Opened { id, .. } => {
+            alive.insert(id);
+            None
+        }
+        Event::Killed { id, .. } => {
+            alive.remove(id);
+            None
+        }
+        Event::Unwatched { monitor } => {
+            let id = &by.get(monitor)?.id;
+            // If it has not fired it is for a port that lives, as far as is known here.
+            ended.insert(monitor, alive.contains(id));
+            None
+        }
+        Event::Fired { monitor, reason } => {
+            // What the network loses is told when that was noticed: that may have been before.
+            let is_own = reason.kind() == Some("killed");
+            (ended.get(monitor) == Some(&true) && is_own)
+                .then(|| format!("monitor {monitor} was ended, and fires: {reason}"))
+        }
+        _ => None,
     })
 }
 
@@ -345,7 +385,7 @@ fn peers_are_forgotten(evidence: &Evidence) -> Option<String> {
 
 fn queues_are_empty(evidence: &Evidence) -> Option<String> {
     first(evidence, |view, _| {
-        (view.queued > 0).then(|| format!("has {} octets to write", view.queued))
+        (view.load.queued > 0).then(|| format!("has {} octets to write", view.load.queued))
     })
 }
 
@@ -354,13 +394,13 @@ fn nothing_is_held(evidence: &Evidence) -> Option<String> {
     const STEP: usize = 64 * 1024;
     first(evidence, |view, _| {
         let most = (view.known.len() + 1) * STEP;
-        (view.held > most).then(|| format!("holds {} octets for others", view.held))
+        (view.load.held > most).then(|| format!("holds {} octets for others", view.load.held))
     })
 }
 
 fn connections_are_finished(evidence: &Evidence) -> Option<String> {
     first(evidence, |view, _| {
-        let unfinished = view.unfinished;
+        let unfinished = view.load.unfinished;
         (unfinished > 0).then(|| format!("has {unfinished} connections that are not finished"))
     })
 }
@@ -385,4 +425,12 @@ fn connections_end(evidence: &Evidence) -> Option<String> {
 fn nothing_panics(evidence: &Evidence) -> Option<String> {
     let panics = evidence.panics;
     (panics > 0).then(|| format!("there are {panics} panics"))
+}
+
+/// No invariant, as it is so by the protocol of generations 0 and 1: nodes that lost each other for
+/// longer than an attempt takes stay apart until one has something to say to the other.
+pub fn apart(evidence: &Evidence) -> Option<String> {
+    let pairs = evidence.alone.iter().zip(&evidence.wanted).enumerate();
+    let fault = |(n, (view, wanted))| Some(format!("n{n} {}", mesh_fault(view, wanted)?));
+    pairs.filter_map(fault).next()
 }

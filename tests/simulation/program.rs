@@ -13,6 +13,10 @@ use crate::record::{Event, Life, Record};
 /// What other nodes spawn ports by.
 pub const SPAWNED: &str = "Simulation::port";
 
+/// What other nodes ask this one by whether it is there. The time, which every node tells when it is
+/// asked for it, is another one in each run.
+pub const ASKED: &str = "Simulation::who";
+
 /// Numbers that are given once in a run: of monitors, flows and calls.
 #[derive(Clone, Default)]
 pub struct Serials(Arc<AtomicU64>);
@@ -30,6 +34,7 @@ pub struct Program {
     record: Record,
     serials: Serials,
     over: AtomicBool,
+    keeps_monitors: bool,
     flows: Mutex<HashMap<PortId, Arc<Mutex<Flow>>>>,
     /// What may be ended again: monitors by their port.
     monitors: Mutex<BTreeMap<PortId, Vec<(u64, Monitor)>>>,
@@ -49,10 +54,19 @@ struct Flow {
 }
 
 impl Program {
-    pub fn new(life: Life, node: Node, record: Record, serials: Serials) -> Arc<Self> {
+    pub fn new(
+        life: Life,
+        node: Node,
+        record: Record,
+        serials: Serials,
+        keeps_monitors: bool,
+    ) -> Arc<Self> {
         let kept = record.clone();
         node.function(SPAWNED, move |context, (ms,): (u64,)| {
             serve(&context.this(), &kept, ms);
+        });
+        node.function(ASKED, |context, (reply,): (PortId,)| {
+            context.snd(&reply, &(context.node().id(),))
         });
         record.push(Event::Begun(life));
         Arc::new(Program {
@@ -61,6 +75,7 @@ impl Program {
             record,
             serials,
             over: AtomicBool::new(false),
+            keeps_monitors,
             flows: Mutex::default(),
             monitors: Mutex::default(),
             entries: Mutex::default(),
@@ -123,13 +138,10 @@ impl Program {
         (monitor, set)
     }
 
-    /// Sets a monitor, and gives its number.
-    pub fn watch(&self, id: &PortId) -> u64 {
+    pub fn watch(&self, id: &PortId) {
         let set = self.monitor(id, || {});
-        let monitor = set.0;
         let mut monitors = self.monitors.lock().unwrap();
         monitors.entry(id.clone()).or_default().push(set);
-        monitor
     }
 
     /// Ends a monitor that was set by [`watch`](Self::watch) and may have fired.
@@ -137,7 +149,9 @@ impl Program {
         let mut monitors = self.monitors.lock().unwrap();
         let last = monitors.get_mut(id).and_then(Vec::pop);
         if let Some((monitor, set)) = last {
-            set.stop();
+            if !self.keeps_monitors {
+                set.stop();
+            }
             self.record.push(Event::Unwatched { monitor });
         }
     }

@@ -126,6 +126,11 @@ impl Record {
             .count()
     }
 
+    pub fn has(&self, event: impl Fn(&Event) -> bool) -> bool {
+        let entries = self.entries.lock().unwrap();
+        entries.iter().any(|entry| event(&entry.event))
+    }
+
     pub fn take(&self) -> Vec<Entry> {
         std::mem::take(&mut *self.entries.lock().unwrap())
     }

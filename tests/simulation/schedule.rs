@@ -1,6 +1,5 @@
 //! What happens to a network, as data: which nodes there are, and one step after the other.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -217,19 +216,31 @@ impl Schedule {
         rest
     }
 
+    /// Whether a node joins the generations.
+    pub fn is_bridged(&self) -> bool {
+        self.nodes.iter().any(|spec| spec.speaks == Speaks::Bridge)
+    }
+
     /// Whether the nodes of these numbers can reach each other, once everything is healed.
     pub fn reach(&self, a: usize, b: usize) -> bool {
         let (one, other) = (self.nodes[a], self.nodes[b]);
-        let bridged = self.nodes.iter().any(|spec| spec.speaks == Speaks::Bridge);
+        let bridged = self.is_bridged();
         let common = (0..3).any(|number| one.speaks.speaks(number) && other.speaks.speaks(number));
         a == b || ((common || bridged) && !(one.is_hidden && other.is_hidden))
+    }
+
+    /// Whether one sees which groups the ports of the other are in: the database reaches further than
+    /// links.
+    pub fn shares_groups(&self, a: usize, b: usize) -> bool {
+        let database = |node: usize| self.nodes[node].speaks.speaks(2);
+        self.reach(a, b) || (database(a) && database(b))
     }
 
     /// Whether the first has a link to the second without having to say something to it.
     pub fn linked(&self, a: usize, b: usize) -> bool {
         let (one, other) = (self.nodes[a], self.nodes[b]);
         let gossips = |spec: Spec| spec.speaks.speaks(0) || spec.speaks.speaks(1);
-        let bridged = self.nodes.iter().any(|spec| spec.speaks == Speaks::Bridge);
+        let bridged = self.is_bridged();
         let common = (0..2).any(|number| one.speaks.speaks(number) && other.speaks.speaks(number));
         let seed = one.is_seed || other.is_seed;
         a != b && self.reach(a, b) && (common || seed || (bridged && gossips(one)))
@@ -239,15 +250,6 @@ impl Schedule {
     pub fn seeds(&self) -> impl Iterator<Item = usize> + '_ {
         let all = self.nodes.iter().enumerate();
         all.filter(|(_, spec)| spec.is_seed).map(|(n, _)| n)
-    }
-
-    /// All ports that its steps make.
-    pub fn ports(&self) -> BTreeSet<u64> {
-        let port = |step: &Step| match step {
-            Step::Open { port, .. } | Step::Spawn { port, .. } => Some(*port),
-            _ => None,
-        };
-        self.steps.iter().filter_map(port).collect()
     }
 }
 

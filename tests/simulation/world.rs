@@ -31,6 +31,8 @@ pub struct Fault {
     pub interpose: Option<Arc<dyn Fn(&Network, &Schedule) + Send + Sync>>,
     /// Something that is done to the nodes before the exam.
     pub meddle: Option<Arc<dyn Fn(&World) + Send + Sync>>,
+    /// Programs do not end the monitors that they should.
+    pub keep_monitors: bool,
     /// Nodes speak JSON, so that it is easy to change what they say.
     pub json: bool,
 }
@@ -207,9 +209,7 @@ impl World {
             } => self.with(from.0, at(port), |program, id| {
                 program.insist(id, count, times)
             }),
-            Step::Watch { by, port } => self.with(by.0, at(port), |program, id| {
-                program.watch(id);
-            }),
+            Step::Watch { by, port } => self.with(by.0, at(port), |program, id| program.watch(id)),
             Step::Unwatch { by, port } => {
                 self.with(by.0, at(port), |program, id| program.unwatch(id));
             }
@@ -242,14 +242,18 @@ impl World {
         }
     }
 
+    /// The program whose port it is, if it is there. A request to spawn it may have waited until its
+    /// node was there again: then it is on a later life than was thought.
+    pub fn owner(&self, place: &Place) -> Option<&Arc<Program>> {
+        let program = self.living.get(&place.owner.node)?;
+        program.node.local_port(&place.id).map(|_| program)
+    }
+
     fn join(&mut self, port: u64, group: u64) {
         let Some(place) = self.ports.get(&port) else {
             return;
         };
-        if let Some(program) = self.living.get(&place.owner.node)
-            && program.life == place.owner
-            && program.node.local_port(&place.id).is_some()
-        {
+        if let Some(program) = self.owner(place) {
             program.node.register(&format!("g{group}"), &place.id);
             self.groups.entry(port).or_default().insert(group);
         }
@@ -261,10 +265,7 @@ impl World {
             return;
         }
         let place = &self.ports[&port];
-        if let Some(program) = self.living.get(&place.owner.node)
-            && program.life == place.owner
-            && program.node.local_port(&place.id).is_some()
-        {
+        if let Some(program) = self.owner(place) {
             // To register once more has no effect but that what is given can unregister.
             let registration = program.node.register(&format!("g{group}"), &place.id);
             registration.unregister();
@@ -318,7 +319,14 @@ impl World {
         let nth = self.started[node];
         self.started[node] += 1;
         let life = Life { node, nth };
-        let program = Program::new(life, started, self.record.clone(), self.serials.clone());
+        let keeps = self.fault.keep_monitors;
+        let program = Program::new(
+            life,
+            started,
+            self.record.clone(),
+            self.serials.clone(),
+            keeps,
+        );
         self.living.insert(node, program);
         self.secrets.insert(node, secret);
     }
