@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aemp::PortId;
 use serde_json::Value;
 
+use crate::follow::Followed;
 use crate::record::{Entry, Event, Life};
 
 /// What a node shows, once everything was healed and time has passed.
@@ -17,6 +18,8 @@ pub struct View {
     pub groups: BTreeMap<u64, BTreeSet<PortId>>,
     /// The families of the database, as it sees them; none if it got no answer.
     pub families: BTreeMap<u64, Option<BTreeMap<String, Value>>>,
+    /// What readers of changes were told.
+    pub followed: Followed,
     pub load: Load,
     /// Children of supervisors that do not run.
     pub missing_children: usize,

@@ -194,6 +194,7 @@ async fn view(world: &World, program: &Program, load: Load) -> View {
         known: node.known_nodes().iter().map(ToString::to_string).collect(),
         groups: (0..3).map(|group| (group, members(group))).collect(),
         families,
+        followed: program.followed.lock().unwrap().clone(),
         load,
         missing_children: missing.count(),
     }

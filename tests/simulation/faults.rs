@@ -20,8 +20,9 @@ use crate::world::{Fault, Options, World, run};
 /// with it what is named is.
 fn breaks(name: &str, nodes: &str, steps: &str, fault: Fault) {
     let steps = steps.replace("; ", "\n");
-    let text =
-        format!("schedule seed=1 delay=1 capacity=65536\nnodes {nodes}\nwait ms=5000\n{steps}\n");
+    let text = format!(
+        "schedule seed=1 delay=1 capacity=65536 queue=0\nnodes {nodes}\nwait ms=5000\n{steps}\n"
+    );
     let schedule = Schedule::all(&text).unwrap().remove(0);
     let sound = Fault {
         json: fault.json,
@@ -238,6 +239,21 @@ fn nodes_that_are_not_told_of_each_other() {
         "wait ms=1",
         fault,
     );
+}
+
+/// A reader of changes that has missed some of them.
+#[test]
+fn a_change_that_is_not_told() {
+    let steps = "open node=0 port=0 ms=0; join port=0 group=1; wait ms=1000";
+    let fault = meddling(|world| world.living[&1].followed.lock().unwrap().groups.clear());
+    breaks("readers_see_what_there_is", TWO, steps, fault);
+}
+
+/// The same reader: that nodes go which it has not heard of makes no sense to it.
+#[test]
+fn a_change_that_does_not_fit() {
+    let fault = meddling(|world| world.living[&1].followed.lock().unwrap().up.clear());
+    breaks("changes_fit_each_other", TWO, "wait ms=1", fault);
 }
 
 #[test]

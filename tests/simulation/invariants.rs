@@ -24,6 +24,8 @@ invariants! {
     the_mesh_is_whole,
     groups_are_whole,
     the_database_agrees,
+    readers_see_what_there_is,
+    changes_fit_each_other,
     all_nodes_answer,
     messages_come_once_and_in_order,
     no_message_comes_behind_a_lost_one,
@@ -116,6 +118,46 @@ fn the_database_agrees(evidence: &Evidence) -> Option<String> {
     first(evidence, family_fault)
 }
 
+/// Who has put together all changes has what there is.
+fn readers_see_what_there_is(evidence: &Evidence) -> Option<String> {
+    first(evidence, |view, _| {
+        let followed = &view.followed;
+        let up: BTreeSet<String> = view.up.iter().map(|n| format!("n{n}")).collect();
+        if followed.up != up {
+            return Some(format!(
+                "has told of {:?} as up, and not of {up:?}",
+                followed.up
+            ));
+        }
+        let nothing = BTreeSet::new();
+        for (group, seen) in &view.groups {
+            let told = followed.groups.get(group).unwrap_or(&nothing);
+            if told != seen {
+                return Some(format!(
+                    "has told of {told:?} in group g{group}, and not of {seen:?}"
+                ));
+            }
+        }
+        let nothing = BTreeMap::new();
+        let families = view.families.iter();
+        families
+            .filter_map(|(family, seen)| Some((family, seen.as_ref()?)))
+            .find_map(|(family, seen)| {
+                let told = followed.families.get(family).unwrap_or(&nothing);
+                (told != seen).then(|| {
+                    format!("has told of {told:?} in family f{family}, and not of {seen:?}")
+                })
+            })
+    })
+}
+
+fn changes_fit_each_other(evidence: &Evidence) -> Option<String> {
+    evidence.events().find_map(|(_, event)| match event {
+        Event::Misled(how) => Some(how.clone()),
+        _ => None,
+    })
+}
+
 fn all_nodes_answer(evidence: &Evidence) -> Option<String> {
     let (from, to, error) = evidence.deaf.first()?;
     Some(format!("n{to} does not answer n{from}: {error}"))
@@ -124,7 +166,6 @@ fn all_nodes_answer(evidence: &Evidence) -> Option<String> {
 /// What became of the numbered messages behind one monitor.
 #[derive(Debug, Default)]
 struct Stretch {
-    flow: u64,
     sent: u64,
     /// What came, up to where the port was found not to be there yet.
     got: Vec<u64>,
@@ -134,11 +175,19 @@ struct Stretch {
 /// By the numbers of the monitors, which are in the order of time for each flow.
 fn stretches(evidence: &Evidence) -> BTreeMap<u64, Stretch> {
     let mut all: BTreeMap<u64, Stretch> = BTreeMap::new();
+    let adrift: BTreeSet<(u64, u64)> = evidence
+        .events()
+        .filter_map(|(_, event)| match event {
+            Event::Adrift { monitor, n } => Some((*monitor, *n)),
+            _ => None,
+        })
+        .collect();
     for (_, event) in evidence.events() {
         match event {
-            Event::Sent { flow, monitor, .. } => {
+            Event::Sent { monitor, n, .. } | Event::Got { monitor, n, .. }
+                if adrift.contains(&(*monitor, *n)) => {}
+            Event::Sent { monitor, .. } => {
                 let stretch = all.entry(*monitor).or_default();
-                stretch.flow = *flow;
                 stretch.sent += 1;
             }
             Event::Got { monitor, n, .. } => {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`schedule`], [`make`] | what happens, as data and as text; made from a seed |
 //! | [`world`], [`program`], [`exam`] | runs it, and looks at the network in the end |
+//! | [`follow`] | puts together what readers of changes are told |
 //! | [`record`], [`evidence`] | what happened, and what there is to be judged |
 //! | [`invariants`] | what has to hold, each by name |
 //! | [`search`] | runs many, and makes short what breaks something |
@@ -19,6 +20,7 @@
 mod evidence;
 mod exam;
 mod faults;
+mod follow;
 mod frames;
 mod invariants;
 mod log;

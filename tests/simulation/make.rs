@@ -25,6 +25,7 @@ impl Schedule {
         let nodes = specs(&mut rng, count);
         let delay = rng.pick(&[0, 1, 1, 5, 30]);
         let capacity = rng.pick(&[65_536, 65_536, 65_536, 3_000, 200]);
+        let queue = rng.pick(&[0, 0, 0, 20_000, 100_000]);
         let mut maker = Maker {
             rng,
             nodes: count,
@@ -49,6 +50,7 @@ impl Schedule {
             seed,
             delay,
             capacity,
+            queue,
             nodes,
             steps: maker.steps,
         }
@@ -143,7 +145,7 @@ impl Maker {
     /// Messages, monitors, kills and calls.
     fn talk(&mut self) {
         let (who, port) = (self.who(), self.port());
-        let step = match self.rng.below(36) {
+        let step = match self.rng.below(42) {
             0..14 => Step::Send {
                 from: who,
                 port,
@@ -163,6 +165,18 @@ impl Maker {
                 by: who,
                 port,
                 with: self.port(),
+            },
+            36..39 => Step::Pour {
+                from: who,
+                port,
+                count: self.rng.from(1, 40),
+                size: self.rng.pick(&[0, 1_000, 10_000]),
+            },
+            39..42 => Step::Echo {
+                from: who,
+                port,
+                back: self.port(),
+                count: self.rng.from(1, 6),
             },
             30..32 => {
                 let (by, on) = self.two();

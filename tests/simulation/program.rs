@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use aemp::supervise::{Child, Intensity};
-use aemp::{CalError, DbEntry, Monitor, Node, Port, PortId, Reason, Supervisor};
+use aemp::{CalError, Context, DbEntry, Monitor, Node, Port, PortId, Reason, Supervisor};
+use serde::de::DeserializeOwned;
 
+use crate::follow::{self, Followed};
 use crate::record::{Event, Life, Record};
 
 /// What other nodes spawn ports by.
@@ -40,6 +42,7 @@ pub struct Program {
     monitors: Mutex<BTreeMap<PortId, Vec<(u64, Monitor)>>>,
     pub entries: Mutex<BTreeMap<(u64, u64), (u64, DbEntry)>>,
     pub supervisors: Mutex<Vec<Supervisor>>,
+    pub followed: Arc<Mutex<Followed>>,
 }
 
 /// Numbered messages to one port.
@@ -53,6 +56,13 @@ struct Flow {
     insist: (u64, u64),
 }
 
+/// Which message of a flow it is.
+struct Number {
+    flow: u64,
+    monitor: u64,
+    n: u64,
+}
+
 impl Program {
     pub fn new(
         life: Life,
@@ -61,15 +71,11 @@ impl Program {
         serials: Serials,
         keeps_monitors: bool,
     ) -> Arc<Self> {
-        let kept = record.clone();
-        node.function(SPAWNED, move |context, (ms,): (u64,)| {
-            serve(&context.this(), &kept, ms);
-        });
         node.function(ASKED, |context, (reply,): (PortId,)| {
             context.snd(&reply, &(context.node().id(),))
         });
         record.push(Event::Begun(life));
-        Arc::new(Program {
+        let program = Arc::new(Program {
             life,
             node,
             record,
@@ -80,7 +86,43 @@ impl Program {
             monitors: Mutex::default(),
             entries: Mutex::default(),
             supervisors: Mutex::default(),
-        })
+            followed: Arc::default(),
+        });
+        let owner = Arc::downgrade(&program);
+        program
+            .node
+            .function(SPAWNED, move |context, (ms,): (u64,)| {
+                serve(&context.this(), &owner, ms);
+            });
+        program
+    }
+
+    /// Follows what changes: nodes, groups, and the database if the node has it.
+    pub fn follow(&self, database: bool) {
+        let (node, followed) = (&self.node, &self.followed);
+        tokio::spawn(follow::nodes(
+            node.mon_nodes(),
+            followed.clone(),
+            self.record.clone(),
+        ));
+        for group in 0..3 {
+            let changes = node.mon_group(&format!("g{group}"));
+            tokio::spawn(follow::group(
+                group,
+                changes,
+                followed.clone(),
+                self.record.clone(),
+            ));
+        }
+        for family in (0..2).filter(|_| database) {
+            let changes = node.db_mon(&format!("f{family}"));
+            tokio::spawn(follow::family(
+                family,
+                changes,
+                followed.clone(),
+                self.record.clone(),
+            ));
+        }
     }
 
     /// What the program does from here on does not count: it is about to end.
@@ -89,10 +131,14 @@ impl Program {
         self.record.push(Event::Over(self.life, how));
     }
 
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     /// A new port.
-    pub fn open(&self, port: u64, ms: u64) -> PortId {
+    pub fn open(self: &Arc<Self>, port: u64, ms: u64) -> PortId {
         let new = self.node.port();
-        serve(&new, &self.record, ms);
+        serve(&new, &Arc::downgrade(self), ms);
         let (id, owner) = (new.id().clone(), self.life);
         self.record.push(Event::Opened {
             port,
@@ -174,34 +220,79 @@ impl Program {
         self.send_in(&flow, id, count, 0);
     }
 
-    fn flow(&self, id: &PortId) -> Arc<Mutex<Flow>> {
-        let mut flows = self.flows.lock().unwrap();
-        let new = || {
-            Arc::new(Mutex::new(Flow {
-                serial: self.serials.next(),
-                monitor: None,
-                next: 0,
-                insist: (0, 0),
-            }))
-        };
-        flows.entry(id.clone()).or_insert_with(new).clone()
+    /// Sends numbered messages behind a monitor, for each of which the port sends one back.
+    pub fn echo(self: &Arc<Self>, id: &PortId, back: &PortId, count: u64) {
+        let flow = self.flow(id);
+        for _ in 0..count {
+            let Number { flow, monitor, n } = self.next(&flow, id);
+            let sent = self.node.snd(id, &("e", flow, monitor, n, back));
+            sent.expect("numbers and a port are a message");
+        }
     }
 
-    fn send_in(self: &Arc<Self>, flow: &Arc<Mutex<Flow>>, id: &PortId, count: u64, size: u64) {
+    /// Sends numbered messages behind a monitor of their own, each when there is room.
+    pub fn pour(self: &Arc<Self>, id: &PortId, count: u64, size: u64) {
+        let (program, id) = (self.clone(), id.clone());
         let padding = "x".repeat(size as usize);
+        tokio::spawn(async move {
+            let flow = program.new_flow();
+            for _ in 0..count {
+                let number = program.next(&flow, &id);
+                let Number {
+                    flow: serial,
+                    monitor,
+                    n,
+                } = number;
+                let message = ("n", serial, monitor, n, &padding);
+                let sent = program.node.snd_wait(&id, &message).await;
+                sent.expect("numbers and a text are a message");
+                if flow.lock().unwrap().monitor != Some(monitor) {
+                    program.record.push(Event::Adrift { monitor, n });
+                }
+                if program.is_over() {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn new_flow(&self) -> Arc<Mutex<Flow>> {
+        Arc::new(Mutex::new(Flow {
+            serial: self.serials.next(),
+            monitor: None,
+            next: 0,
+            insist: (0, 0),
+        }))
+    }
+
+    fn flow(&self, id: &PortId) -> Arc<Mutex<Flow>> {
+        let mut flows = self.flows.lock().unwrap();
+        flows
+            .entry(id.clone())
+            .or_insert_with(|| self.new_flow())
+            .clone()
+    }
+
+    /// The number of the next message to a port, which is monitored from now on if it was not.
+    fn next(self: &Arc<Self>, flow: &Arc<Mutex<Flow>>, id: &PortId) -> Number {
         let mut now = flow.lock().unwrap();
-        if now.monitor.is_none() {
+        let monitor = now.monitor.unwrap_or_else(|| {
             let (program, which) = (Arc::downgrade(self), Arc::downgrade(flow));
             let port = id.clone();
             let (monitor, _) = self.monitor(id, move || fired(&program, &which, &port));
             (now.monitor, now.next) = (Some(monitor), 0);
-        }
-        let (serial, monitor) = (now.serial, now.monitor.unwrap_or_default());
+            monitor
+        });
+        let (flow, n) = (now.serial, now.next);
+        now.next += 1;
+        self.record.push(Event::Sent { flow, monitor, n });
+        Number { flow, monitor, n }
+    }
+
+    fn send_in(self: &Arc<Self>, flow: &Arc<Mutex<Flow>>, id: &PortId, count: u64, size: u64) {
+        let padding = "x".repeat(size as usize);
         for _ in 0..count {
-            let n = now.next;
-            now.next += 1;
-            let flow = serial;
-            self.record.push(Event::Sent { flow, monitor, n });
+            let Number { flow, monitor, n } = self.next(flow, id);
             let sent = self.node.snd(id, &("n", flow, monitor, n, &padding));
             sent.expect("numbers and a text are a message");
         }
@@ -268,44 +359,74 @@ fn fired(program: &Weak<Program>, flow: &Weak<Mutex<Flow>>, id: &PortId) {
         now.insist.1 = times.saturating_sub(1);
         if times > 0 { count } else { 0 }
     };
-    if count > 0 && !program.over.load(Ordering::Relaxed) {
+    if count > 0 && !program.is_over() {
         program.send_in(&flow, id, count, 0);
     }
 }
 
-/// What a port does: writes numbered messages down, and answers calls. Each keeps it busy for so
-/// long.
-fn serve(port: &Port, record: &Record, ms: u64) {
-    let (record, busy) = (record.clone(), Duration::from_millis(ms));
-    type Numbered = (u64, u64, u64, String);
-    let got = move |at: &PortId, (flow, monitor, n, _): Numbered| {
-        let at = at.clone();
-        record.push(Event::Got {
+/// What a port does: writes numbered messages down, some of which have it send one itself, and
+/// answers calls. Each keeps it busy for so long.
+fn serve(port: &Port, program: &Weak<Program>, ms: u64) {
+    let busy = Duration::from_millis(ms);
+    let owner = program.clone();
+    receive(
+        port,
+        busy,
+        "n",
+        move |context, numbered: (u64, u64, u64, String)| {
+            let (flow, monitor, n, _) = numbered;
+            got(&owner, context, Number { flow, monitor, n });
+        },
+    );
+    let owner = program.clone();
+    receive(
+        port,
+        busy,
+        "e",
+        move |context, numbered: (u64, u64, u64, PortId)| {
+            let (flow, monitor, n, back) = numbered;
+            got(&owner, context, Number { flow, monitor, n });
+            if let Some(program) = owner.upgrade().filter(|program| !program.is_over()) {
+                program.send(&back, 1, 0);
+            }
+        },
+    );
+    receive(port, busy, "call", |context, (reply,): (PortId,)| {
+        let sent = context.snd(&reply, &(context.id(),));
+        sent.expect("a port is a message");
+    });
+}
+
+fn got(program: &Weak<Program>, context: &Context, number: Number) {
+    let Number { flow, monitor, n } = number;
+    let at = context.id().clone();
+    if let Some(program) = program.upgrade() {
+        program.record.push(Event::Got {
             at,
             flow,
             monitor,
             n,
         });
-    };
-    if ms == 0 {
-        port.rcv("n", move |context, numbered: Numbered| {
-            got(context.id(), numbered)
-        });
-        port.rcv("call", |context, (reply,): (PortId,)| {
-            context.snd(&reply, &(context.id(),))
-        });
+    }
+}
+
+/// Takes messages that keep a port busy for a while.
+fn receive<A: DeserializeOwned + Send + 'static>(
+    port: &Port,
+    busy: Duration,
+    tag: &str,
+    code: impl Fn(&Context, A) + Send + Sync + 'static,
+) {
+    if busy.is_zero() {
+        port.rcv(tag, move |context, args: A| code(context, args));
         return;
     }
-    let got = Arc::new(got);
-    port.rcv_async("n", move |context, numbered: Numbered| {
-        let got = got.clone();
+    let code = Arc::new(code);
+    port.rcv_async(tag, move |context, args: A| {
+        let code = code.clone();
         async move {
-            got(context.id(), numbered);
+            code(&context, args);
             tokio::time::sleep(busy).await;
         }
-    });
-    port.rcv_async("call", move |context, (reply,): (PortId,)| async move {
-        tokio::time::sleep(busy).await;
-        context.snd(&reply, &(context.id(),))
     });
 }

@@ -44,6 +44,11 @@ pub enum Event {
         monitor: u64,
         n: u64,
     },
+    /// A message that waited for room while its monitor fired: it may have been sent behind that.
+    Adrift {
+        monitor: u64,
+        n: u64,
+    },
     Got {
         at: PortId,
         flow: u64,
@@ -72,6 +77,8 @@ pub enum Event {
         call: u64,
         how: String,
     },
+    /// What a reader of changes was told does not fit what it was told before.
+    Misled(String),
     /// What a node logged, for traces only.
     Logged(String),
 }
@@ -149,6 +156,7 @@ impl fmt::Display for Entry {
             Event::Sent { flow, monitor, n } => {
                 write!(f, "flow {flow} sends {n} behind monitor {monitor}")
             }
+            Event::Adrift { monitor, n } => write!(f, "number {n} of monitor {monitor} is adrift"),
             Event::Got {
                 at,
                 flow,
@@ -162,6 +170,7 @@ impl fmt::Display for Entry {
             Event::Fired { monitor, reason } => write!(f, "monitor {monitor} fires: {reason}"),
             Event::Called { call, id, by } => write!(f, "{by} begins call {call} to {id}"),
             Event::Answered { call, how } => write!(f, "call {call} ends: {how}"),
+            Event::Misled(how) => write!(f, "{how}"),
             Event::Logged(line) => write!(f, "   | {line}"),
         }
     }

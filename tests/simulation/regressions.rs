@@ -28,9 +28,9 @@ fn the_text_form_holds_all_there_is_of_a_schedule() {
     for wrong in [
         "wait ms=1",
         "schedule seed=1",
-        "schedule seed=1 delay=1 capacity=1\nfly a=1",
-        "schedule seed=1 delay=1 capacity=1\ncut a=1",
-        "schedule seed=1 delay=1 capacity=1\nnodes gen7",
+        "schedule seed=1 delay=1 capacity=1 queue=0\nfly a=1",
+        "schedule seed=1 delay=1 capacity=1 queue=0\ncut a=1",
+        "schedule seed=1 delay=1 capacity=1 queue=0\nnodes gen7",
     ] {
         assert!(Schedule::all(wrong).is_err(), "{wrong}");
     }

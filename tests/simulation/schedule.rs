@@ -14,6 +14,8 @@ pub struct Schedule {
     pub delay: u64,
     /// How many octets a connection holds each way.
     pub capacity: u64,
+    /// How many octets may wait for a node, and in a port; 0 is what nodes allow by themselves.
+    pub queue: u64,
     pub nodes: Vec<Spec>,
     pub steps: Vec<Step>,
 }
@@ -184,6 +186,10 @@ steps! {
     /// The same, and whenever the monitor fires it is set again and more is sent right there, so
     /// many times.
     Insist = "insist" { from: Who, port: u64, count: u64, times: u64 },
+    /// So many numbered messages, each when there is room for it.
+    Pour = "pour" { from: Who, port: u64, count: u64, size: u64 },
+    /// So many numbered messages, for each of which the code of the port sends one to another port.
+    Echo = "echo" { from: Who, port: u64, back: u64, count: u64 },
     Watch = "watch" { by: Who, port: u64 },
     Unwatch = "unwatch" { by: Who, port: u64 },
     /// One port dies with the other.
@@ -281,7 +287,7 @@ impl FromStr for Spec {
     }
 }
 
-/// The text form: a line `schedule seed=.. delay=.. capacity=..`, a line `nodes ..`, and one line
+/// The text form: a line `schedule seed=.. delay=.. capacity=.. queue=..`, a line `nodes ..`, and one line
 /// for each step. What is behind a `#` is a comment.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -289,9 +295,13 @@ impl fmt::Display for Schedule {
             seed,
             delay,
             capacity,
+            queue,
             ..
         } = self;
-        writeln!(f, "schedule seed={seed} delay={delay} capacity={capacity}")?;
+        writeln!(
+            f,
+            "schedule seed={seed} delay={delay} capacity={capacity} queue={queue}"
+        )?;
         f.write_str("nodes")?;
         for spec in &self.nodes {
             write!(f, " {spec}")?;
@@ -320,6 +330,7 @@ impl Schedule {
                     seed: number("seed=")?,
                     delay: number("delay=")?,
                     capacity: number("capacity=")?,
+                    queue: number("queue=")?,
                     nodes: Vec::new(),
                     steps: Vec::new(),
                 });

@@ -209,6 +209,29 @@ impl World {
             } => self.with(from.0, at(port), |program, id| {
                 program.insist(id, count, times)
             }),
+            Step::Pour {
+                from,
+                port,
+                count,
+                size,
+            } => self.with(from.0, at(port), |program, id| {
+                program.pour(id, count, size)
+            }),
+            Step::Echo {
+                from,
+                port,
+                back,
+                count,
+            } => {
+                let (Some(there), Some(back)) = (at(port), at(back)) else {
+                    return;
+                };
+                if self.schedule.reach(there.owner.node, back.owner.node) {
+                    self.with(from.0, Some(there), |program, id| {
+                        program.echo(id, &back.id, count);
+                    });
+                }
+            }
             Step::Watch { by, port } => self.with(by.0, at(port), |program, id| program.watch(id)),
             Step::Unwatch { by, port } => {
                 self.with(by.0, at(port), |program, id| program.unwatch(id));
@@ -312,7 +335,10 @@ impl World {
         if self.fault.json {
             builder = builder.framings([Framing::Json]);
         }
-        let builder = builder.set("max_log_lines", 1_000_000);
+        let mut builder = builder.set("max_log_lines", 1_000_000);
+        if self.schedule.queue > 0 {
+            builder = builder.set("max_queue", self.schedule.queue);
+        }
         let host = self.network.host(&id);
         let started = builder.network(&host).start().await;
         let started = started.expect("a host has room for its node");
@@ -327,6 +353,7 @@ impl World {
             self.serials.clone(),
             keeps,
         );
+        program.follow(speaks.speaks(2));
         self.living.insert(node, program);
         self.secrets.insert(node, secret);
     }
