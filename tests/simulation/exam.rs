@@ -23,6 +23,11 @@ const QUIET: usize = 7;
 /// After so many it is judged as it is.
 const MOST_LOOKS: usize = 120;
 
+/// Nodes of the old generations that have lost each other do not look for each other by themselves,
+/// and a node knows where another one is only from others: so each asks all others for something,
+/// a few times.
+const ROUNDS: usize = 3;
+
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,8 +42,12 @@ pub async fn examine(mut world: World) -> Evidence {
     }
     come_to_rest(&world, |_, _| true).await;
     let alone = views(&world).await;
-    trips(&world).await;
-    come_to_rest(&world, invariants::as_wanted).await;
+    for _ in 0..ROUNDS {
+        trips(&world).await;
+        if come_to_rest(&world, invariants::as_wanted).await {
+            break;
+        }
+    }
     let loads = least_loads(&world).await;
     let settled = world.record.now();
     let (mut views, wanted) = (views(&world).await, wanted(&world));
@@ -84,8 +93,9 @@ fn programs(world: &World) -> impl Iterator<Item = &Arc<Program>> {
     world.living.values()
 }
 
-/// Waits until the network shows what it should, and nothing happens any more.
-async fn come_to_rest(world: &World, as_wanted: fn(&[View], &[Wanted]) -> bool) {
+/// Waits until the network shows what it should, and nothing happens any more. Gives whether that
+/// is so in the end.
+async fn come_to_rest(world: &World, as_wanted: fn(&[View], &[Wanted]) -> bool) -> bool {
     let (mut quiet, mut seen) = (0, 0);
     for _ in 0..MOST_LOOKS {
         tokio::time::sleep(LOOK).await;
@@ -94,9 +104,10 @@ async fn come_to_rest(world: &World, as_wanted: fn(&[View], &[Wanted]) -> bool) 
         seen = entries;
         // Ports may die meanwhile: what is wanted is what is wanted now.
         if quiet >= QUIET && as_wanted(&views(world).await, &wanted(world)) {
-            return;
+            return true;
         }
     }
+    false
 }
 
 /// The ports of programs that are there, by their numbers.

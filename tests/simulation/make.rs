@@ -24,7 +24,7 @@ impl Schedule {
         let count = rng.from(*nodes.start() as u64, *nodes.end() as u64);
         let nodes = specs(&mut rng, count);
         let delay = rng.pick(&[0, 1, 1, 5, 30]);
-        let capacity = rng.pick(&[65_536, 65_536, 65_536, 3_000, 200]);
+        let capacity = rng.pick(&[65_536, 65_536, 65_536, 3_000, 1_000]);
         let queue = rng.pick(&[0, 0, 0, 20_000, 100_000]);
         let mut maker = Maker {
             rng,
