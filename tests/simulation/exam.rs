@@ -171,8 +171,8 @@ async fn views(world: &World) -> Vec<View> {
     views
 }
 
-/// What each node always has to do. Now and then a node looks for something, such as whether another
-/// one has taken the address that it has itself; what counts is what never ends.
+/// What each node always has to do. Now and then a node looks for something, such as whether
+/// another one has taken the address that it has itself; what counts is what never ends.
 async fn least_loads(world: &World) -> Vec<Load> {
     let mut least: Vec<Load> = programs(world).map(|program| load(&program.node)).collect();
     for _ in 0..5 {
@@ -280,8 +280,7 @@ async fn end_all(world: &World, living: &BTreeMap<u64, PortId>) {
         world.living[&world.ports[port].owner.node].kill(id);
     }
     for program in programs(world) {
-        let supervisors = std::mem::take(&mut *program.supervisors.lock().unwrap());
-        for supervisor in supervisors {
+        for supervisor in program.take_supervisors() {
             supervisor.stop(Reason::normal()).await;
         }
     }

@@ -14,7 +14,7 @@ use crate::frames::between;
 use crate::invariants;
 use crate::record::Event;
 use crate::schedule::Schedule;
-use crate::world::{Fault, Options, World, run};
+use crate::world::{Fault, Interpose, Options, World, run};
 
 /// Runs a schedule of these nodes and steps with a fault and without: without it nothing is broken,
 /// with it what is named is.
@@ -266,7 +266,7 @@ fn a_node_that_does_not_answer() {
                 there(network, schedule);
                 back(network, schedule);
             };
-            Arc::new(both) as Arc<dyn Fn(&Network, &Schedule) + Send + Sync>
+            Arc::new(both) as Interpose
         }),
         json: true,
         ..Fault::default()

@@ -15,8 +15,8 @@ use crate::record::{Event, Life, Record};
 /// What other nodes spawn ports by.
 pub const SPAWNED: &str = "Simulation::port";
 
-/// What other nodes ask this one by whether it is there. The time, which every node tells when it is
-/// asked for it, is another one in each run.
+/// What other nodes ask this one by whether it is there. The time, which every node tells when it
+/// is asked for it, is another one in each run.
 pub const ASKED: &str = "Simulation::who";
 
 /// Numbers that are given once in a run: of monitors, flows and calls.
@@ -333,6 +333,11 @@ impl Program {
             }));
         }
         supervisors.push(builder.start(&self.node).expect("the names differ"));
+    }
+
+    /// The supervisors, to be stopped.
+    pub fn take_supervisors(&self) -> Vec<Supervisor> {
+        std::mem::take(&mut *self.supervisors.lock().unwrap())
     }
 
     /// Kills a child of a supervisor.

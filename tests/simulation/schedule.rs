@@ -235,8 +235,8 @@ impl Schedule {
         a == b || ((common || bridged) && !(one.is_hidden && other.is_hidden))
     }
 
-    /// Whether one sees which groups the ports of the other are in: the database reaches further than
-    /// links.
+    /// Whether one sees which groups the ports of the other are in: the database reaches further
+    /// than links.
     pub fn shares_groups(&self, a: usize, b: usize) -> bool {
         let database = |node: usize| self.nodes[node].speaks.speaks(2);
         self.reach(a, b) || (database(a) && database(b))
@@ -287,8 +287,8 @@ impl FromStr for Spec {
     }
 }
 
-/// The text form: a line `schedule seed=.. delay=.. capacity=.. queue=..`, a line `nodes ..`, and one line
-/// for each step. What is behind a `#` is a comment.
+/// The text form: a line `schedule seed=.. delay=.. capacity=.. queue=..`, a line `nodes ..`, and
+/// one line for each step. What is behind a `#` is a comment.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Schedule {

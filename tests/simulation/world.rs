@@ -22,15 +22,21 @@ pub struct Place {
     pub owner: Life,
 }
 
+/// Puts something on the ways between nodes.
+pub type Interpose = Arc<dyn Fn(&Network, &Schedule) + Send + Sync>;
+
+/// Does something to the nodes that no program would.
+pub type Meddle = Arc<dyn Fn(&World) + Send + Sync>;
+
 /// What is not as it should be, put in by hand to see that it is found.
 #[derive(Clone, Default)]
 pub struct Fault {
     /// Changes what is written down.
     pub observer: Option<Observer>,
     /// Stands on the ways between nodes.
-    pub interpose: Option<Arc<dyn Fn(&Network, &Schedule) + Send + Sync>>,
+    pub interpose: Option<Interpose>,
     /// Something that is done to the nodes before the exam.
-    pub meddle: Option<Arc<dyn Fn(&World) + Send + Sync>>,
+    pub meddle: Option<Meddle>,
     /// Programs do not end the monitors that they should.
     pub keep_monitors: bool,
     /// Nodes speak JSON, so that it is easy to change what they say.
@@ -265,8 +271,8 @@ impl World {
         }
     }
 
-    /// The program whose port it is, if it is there. A request to spawn it may have waited until its
-    /// node was there again: then it is on a later life than was thought.
+    /// The program whose port it is, if it is there. A request to spawn it may have waited until
+    /// its node was there again: then it is on a later life than was thought.
     pub fn owner(&self, place: &Place) -> Option<&Arc<Program>> {
         let program = self.living.get(&place.owner.node)?;
         program.node.local_port(&place.id).map(|_| program)
@@ -392,7 +398,7 @@ impl World {
     pub async fn stop(&mut self, node: usize) {
         if let Some(program) = self.living.remove(&node) {
             program.over("stops");
-            for supervisor in std::mem::take(&mut *program.supervisors.lock().unwrap()) {
+            for supervisor in program.take_supervisors() {
                 supervisor.stop(Reason::normal()).await;
             }
             program.node.shutdown().await;

@@ -111,8 +111,8 @@ impl Route {
         make.map(|make| make())
     }
 
-    /// When so many octets that are sent now will have arrived: never before `latest`, when what was
-    /// sent before them does.
+    /// When so many octets that are sent now will have arrived: never before `latest`, when what
+    /// was sent before them does.
     pub(super) fn send(&self, latest: Option<Instant>, octets: usize) -> Due {
         let mut state = self.state.lock();
         let passed = state.pass(octets);
