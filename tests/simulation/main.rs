@@ -75,11 +75,6 @@ fn what_always_holds_holds_after_every_schedule() {
         outcome.apart,
         outcome.findings.len(),
     );
-    for finding in &outcome.findings {
-        for (name, text) in &finding.broken {
-            println!("seed {}: {name}: {text}", finding.seed);
-        }
-    }
     if let Some(finding) = outcome.findings.first() {
         panic!("{}", search::report(finding, &search.nodes, SHRINK));
     }

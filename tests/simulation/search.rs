@@ -60,6 +60,10 @@ impl Search {
                 outcome.events += evidence.entries.len();
                 outcome.apart += u64::from(invariants::apart(&evidence).is_some());
                 if !broken.is_empty() {
+                    // At once: a long search may not come to its end.
+                    for (name, text) in &broken {
+                        println!("seed {seed}: {name}: {text}");
+                    }
                     outcome.findings.push(Finding { seed, broken });
                 }
             }
