@@ -75,6 +75,7 @@ fn what_always_holds_holds_after_every_schedule() {
         outcome.apart,
         outcome.findings.len(),
     );
+    assert!(schedules > 0, "there was no time for any schedule");
     if let Some(finding) = outcome.findings.first() {
         panic!("{}", search::report(finding, &search.nodes, SHRINK));
     }
