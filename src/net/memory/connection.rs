@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use super::route::{Arrival, Due, Route, Timer, Traveller, View, count};
+use super::route::{Arrival, Due, Middle, Route, Timer, Traveller, View, count};
 
 /// Of a lane that has run empty, no more memory is kept than for so many octets and parts.
 const IDLE_SIZE: usize = 4 * 1024;
@@ -35,7 +35,6 @@ pub(super) struct Connection {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// Both sides are told so, and nothing passes any more.
     reset: bool,
@@ -47,6 +46,8 @@ struct State {
 #[derive(Default)]
 struct Lane {
     octets: VecDeque<u8>,
+    /// What stands on the way.
+    middle: Option<Middle>,
     /// When how many of them arrive.
     parts: VecDeque<(Due, usize)>,
     /// When the last of what was sent arrives.
@@ -80,9 +81,15 @@ impl Connection {
         let connection = Arc::new(Connection {
             serial,
             capacity,
-            routes,
             open,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                reset: false,
+                lanes: routes.each_ref().map(|route| Lane {
+                    middle: route.middle(),
+                    ..Lane::default()
+                }),
+            }),
+            routes,
         });
         for route in &connection.routes {
             let weak = Arc::downgrade(&connection);
@@ -162,9 +169,11 @@ impl Connection {
             let mut state = self.state.lock();
             written = self.room(&state, side)?.min(octets.len());
             let lane = &mut state.lanes[side];
-            let due = self.routes[side].send(lane.latest);
-            lane.put(&octets[..written], due);
-            debug_assert!(lane.octets.len() <= self.capacity);
+            let changed = lane.middle.as_mut().map(|pass| pass(&octets[..written]));
+            let passed = changed.as_deref().unwrap_or(&octets[..written]);
+            let due = self.routes[side].send(lane.latest, passed.len());
+            lane.put(passed, due);
+            debug_assert!(lane.octets.len() <= self.capacity || changed.is_some());
             reader = lane.reader.take();
         }
         wake(reader);
@@ -187,7 +196,8 @@ impl Connection {
                 false => ErrorKind::BrokenPipe.into(),
             });
         }
-        match self.capacity - state.lanes[side].octets.len() {
+        // What stands on the way may have made more of it.
+        match self.capacity.saturating_sub(state.lanes[side].octets.len()) {
             0 => Err(ErrorKind::WouldBlock.into()),
             room => Ok(room),
         }
@@ -258,7 +268,7 @@ impl Connection {
                 .is_some_and(|(due, _)| view.has_arrived(*due));
             let lane = &mut state.lanes[side];
             lane.end(&self.routes[side]);
-            lane.gone = Some((self.routes[side].send(lane.latest), unread));
+            lane.gone = Some((self.routes[side].send(lane.latest, 0), unread));
         }
         self.wake_all();
     }
@@ -323,6 +333,9 @@ impl Lane {
     }
 
     fn put(&mut self, octets: &[u8], due: Due) {
+        if octets.is_empty() {
+            return;
+        }
         self.latest = due.at;
         self.octets.extend(octets);
         match self.parts.back_mut() {
@@ -362,7 +375,7 @@ impl Lane {
 
     fn end(&mut self, route: &Route) {
         if self.end.is_none() {
-            let due = route.send(self.latest);
+            let due = route.send(self.latest, 0);
             self.latest = due.at;
             self.end = Some(due);
         }

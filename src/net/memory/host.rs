@@ -118,11 +118,14 @@ impl Host {
         pipe.ok_or_else(|| ErrorKind::ConnectionRefused.into())
     }
 
-    /// A number that depends on the seed of the network and the name of this host and on nothing
-    /// else, to seed with it what is random on this host.
+    /// A number to seed with it what is random on this host. It depends on the seed of the network,
+    /// the name of this host, and how often it was asked for: what starts here again, such as a
+    /// node, is not to draw once more what it drew before.
     pub fn rng_seed(&self) -> u64 {
+        let draws = self.network.0.state.lock().draw(&self.name);
         let octets = self.name.bytes().map(u64::from);
-        octets.fold(mix(self.network.0.seed), |seed, octet| mix(seed ^ octet))
+        let begin = mix(self.network.0.seed ^ mix(draws));
+        octets.fold(begin, |seed, octet| mix(seed ^ octet))
     }
 }
 

@@ -50,8 +50,9 @@
 //! - A side that is dropped with octets unread [resets](Pipe) the connection. What is sent to a
 //!   side that is gone is lost without an error, until the end of the stream from there has
 //!   arrived.
-//! - Nothing gets lost on the way, or slower for being much: a delay is all there is of latency,
-//!   and a [partition](Network::partition) holds what a real network would send again.
+//! - Nothing gets lost on the way: a [partition](Network::partition) holds what a real network
+//!   would send again. Nothing gets slower for being much, unless there is a
+//!   [rate](Network::set_rate).
 //! - No connection ends by itself, however long a partition lasts: who wants to notice uses a
 //!   timeout.
 //!

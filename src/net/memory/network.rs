@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use super::pipe::Pipe;
-use super::route::Route;
+use super::route::{Middle, Route};
 
 /// How many octets a connection holds each way unless set otherwise.
 const DEFAULT_CAPACITY: usize = 64 * 1024;
@@ -47,10 +47,11 @@ pub(super) struct State {
     pub(super) listeners: BTreeMap<String, mpsc::Sender<Dialled>>,
 }
 
-/// The ports of a host to be given next.
+/// What of a host is to be given next: its ports, and its random numbers.
 struct Ports {
     listener: u16,
     source: u16,
+    draws: u64,
 }
 
 /// From one host to another.
@@ -119,6 +120,46 @@ impl Network {
         let way = state.way(&from.into(), &to.into());
         way.has_own_delay = true;
         way.route.set_delay(delay);
+    }
+
+    /// How many octets a second pass from one host to another from now on, of all their connections
+    /// together; `None`, as at first, for any number of them. What is sent waits for what was sent
+    /// before it, then takes its [delay](Self::set_delay): a narrow line, or a reader that is slow.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0: nothing passes in a [partition](Self::partition).
+    pub fn set_rate(&self, from: &str, to: &str, octets: Option<u64>) {
+        assert!(octets != Some(0), "a rate of 0 is a partition");
+        self.route(from, to).set_rate(octets);
+    }
+
+    /// Puts something on the way from one host to another that takes what is written and gives what
+    /// arrives in its place, such as a proxy that is broken. Each connection that is made from now
+    /// on has one of its own, by `make`. It is asked once for whatever is written at once, which
+    /// need not be whole messages, and must not use this network itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// let network = aemp::net::memory::Network::new(1);
+    /// network.interpose("a", "b", || |octets: &[u8]| octets.to_ascii_uppercase());
+    /// let listener = network.host("b").bind("b:1")?;
+    /// let mut near = network.host("a").dial("b:1").await?;
+    /// near.write_all(b"hello").await?;
+    /// drop(near);
+    /// let mut text = String::new();
+    /// listener.accept().await?.0.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "HELLO");
+    /// # Ok(()) }
+    /// ```
+    pub fn interpose<M>(&self, from: &str, to: &str, make: impl Fn() -> M + Send + Sync + 'static)
+    where
+        M: FnMut(&[u8]) -> Vec<u8> + Send + 'static,
+    {
+        let make = move || Box::new(make()) as Middle;
+        self.route(from, to).interpose(Arc::new(make));
     }
 
     /// Resets every connection between the two hosts at once, whoever dialled it and whatever
@@ -271,7 +312,15 @@ impl State {
         self.hosts.entry(host.clone()).or_insert(Ports {
             listener: 1,
             source: FIRST_SOURCE,
+            draws: 0,
         })
+    }
+
+    /// How often a random number was asked for on this host before.
+    pub(super) fn draw(&mut self, host: &Name) -> u64 {
+        let ports = self.ports(host);
+        ports.draws += 1;
+        ports.draws - 1
     }
 
     /// The address of a listener on the next port that is free.

@@ -33,8 +33,19 @@ pub(super) struct Route {
     pub(super) delivered: AtomicU64,
 }
 
+/// What takes what is written to a connection and gives what arrives in its place.
+pub(super) type Middle = Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>;
+
+pub(super) type MakeMiddle = Arc<dyn Fn() -> Middle + Send + Sync>;
+
 struct State {
     delay: Duration,
+    /// How many octets a second pass.
+    rate: Option<u64>,
+    /// When all has passed that was sent while there was a rate.
+    busy_until: Option<Instant>,
+    /// Makes what stands on the way, for each new connection.
+    middle: Option<MakeMiddle>,
     /// Since when nothing arrives.
     held_since: Option<Instant>,
     /// How many partitions there have been.
@@ -67,6 +78,9 @@ impl Route {
         Route {
             state: Mutex::new(State {
                 delay,
+                rate: None,
+                busy_until: None,
+                middle: None,
                 held_since: None,
                 partitions: 0,
                 connections: BTreeMap::new(),
@@ -81,10 +95,31 @@ impl Route {
         self.state.lock().delay = delay;
     }
 
-    /// When what is sent now will arrive: never before `latest`, when what was sent before it does.
-    pub(super) fn send(&self, latest: Option<Instant>) -> Due {
-        let state = self.state.lock();
-        let own = (!state.delay.is_zero()).then(|| Instant::now() + state.delay);
+    pub(super) fn set_rate(&self, octets: Option<u64>) {
+        let mut state = self.state.lock();
+        state.rate = octets;
+        state.busy_until = None;
+    }
+
+    pub(super) fn interpose(&self, make: MakeMiddle) {
+        self.state.lock().middle = Some(make);
+    }
+
+    /// What stands on the way of a new connection.
+    pub(super) fn middle(&self) -> Option<Middle> {
+        let make = self.state.lock().middle.clone();
+        make.map(|make| make())
+    }
+
+    /// When so many octets that are sent now will have arrived: never before `latest`, when what
+    /// was sent before them does.
+    pub(super) fn send(&self, latest: Option<Instant>, octets: usize) -> Due {
+        let mut state = self.state.lock();
+        let passed = state.pass(octets);
+        let own = match state.delay.is_zero() {
+            true => passed,
+            false => Some(passed.unwrap_or_else(Instant::now) + state.delay),
+        };
         Due {
             at: own.max(latest),
             partitions: state.partitions,
@@ -102,7 +137,7 @@ impl Route {
 
     /// Goes to the other end, as a connection attempt does.
     pub(super) async fn travel(&self) {
-        let due = self.send(None);
+        let due = self.send(None, 0);
         loop {
             let mut healed = pin!(self.healed.notified());
             healed.as_mut().enable(); // before it is asked, so that no heal is missed
@@ -152,6 +187,18 @@ impl Route {
             .values()
             .filter_map(Weak::upgrade)
             .collect()
+    }
+}
+
+impl State {
+    /// When so many octets have passed, if that is later than now.
+    fn pass(&mut self, octets: usize) -> Option<Instant> {
+        let rate = self.rate?;
+        let now = Instant::now();
+        let begin = self.busy_until.map_or(now, |until| until.max(now));
+        let takes = Duration::from_secs_f64(octets as f64 / rate as f64);
+        self.busy_until = Some(begin + takes);
+        self.busy_until
     }
 }
 

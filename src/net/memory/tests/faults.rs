@@ -212,3 +212,62 @@ async fn faults_from_other_threads() {
     }
     echo.abort();
 }
+
+/// What is sent waits for what was sent before it, over whatever connection; then it takes its
+/// delay.
+#[tokio::test(start_paused = true)]
+async fn a_rate_makes_much_slower_than_little() {
+    let network = Network::new(0);
+    let (mut one, mut far_one) = connected(&network).await;
+    let (mut two, mut far_two) = connected(&network).await;
+    network.set_rate("a", "b", Some(1000));
+    network.set_delay("a", "b", millis(7));
+    let begun = Instant::now();
+    one.write_all(&pattern(500)).await.unwrap();
+    two.write_all(&pattern(100)).await.unwrap();
+    far_two.write_all(b"the other way").await.unwrap();
+    assert_eq!(read(&mut two, 99).await.unwrap(), b"the other way");
+    assert_eq!(begun.elapsed(), millis(0));
+    assert_eq!(read(&mut far_one, 999).await.unwrap(), pattern(500));
+    assert_eq!(begun.elapsed(), millis(507));
+    assert_eq!(read(&mut far_two, 999).await.unwrap(), pattern(100));
+    assert_eq!(begun.elapsed(), millis(607));
+    network.set_rate("a", "b", None);
+    one.write_all(&pattern(500)).await.unwrap();
+    assert_eq!(read(&mut far_one, 999).await.unwrap(), pattern(500));
+    assert_eq!(begun.elapsed(), millis(614));
+}
+
+/// Each new connection has something of its own on the way, in one direction; those that were there
+/// are left alone.
+#[tokio::test(start_paused = true)]
+async fn what_stands_on_the_way_changes_what_passes() {
+    let network = Network::new(0);
+    network.set_capacity(5);
+    let (mut old, mut far_old) = connected(&network).await;
+    network.interpose("a", "b", || {
+        let mut seen = 0;
+        move |octets: &[u8]| {
+            seen += 1;
+            match seen {
+                1 => Vec::new(),
+                2 => octets.repeat(3),
+                _ => octets.to_vec(),
+            }
+        }
+    });
+    old.write_all(b"as is").await.unwrap();
+    assert_eq!(read(&mut far_old, 9).await.unwrap(), b"as is");
+    for _ in 0..2 {
+        let (mut near, mut far) = connected(&network).await;
+        near.write_all(b"lost").await.unwrap();
+        near.write_all(b"abc").await.unwrap();
+        // There is more on the way than there is room for.
+        assert!(polled(near.write(b"x")).is_none());
+        assert_eq!(read(&mut far, 99).await.unwrap(), b"abcabcabc");
+        near.write_all(b"end").await.unwrap();
+        assert_eq!(read(&mut far, 99).await.unwrap(), b"end");
+        far.write_all(b"back").await.unwrap();
+        assert_eq!(read(&mut near, 99).await.unwrap(), b"back");
+    }
+}

@@ -157,6 +157,14 @@ fn random_numbers_depend_on_the_seed_and_the_name() {
     let network = Network::new(1);
     network.host("b").bind("b:1").unwrap();
     assert_eq!(network.host("a").rng_seed(), number(1, "a"));
+    // What starts again on a host does not draw the same once more, but does so in each run.
+    let second = network.host("a").rng_seed();
+    assert!(!numbers.contains(&second));
+    let again = Network::new(1).host("a");
+    assert_eq!(
+        [again.rng_seed(), again.rng_seed()],
+        [number(1, "a"), second]
+    );
 }
 
 #[tokio::test(start_paused = true)]
