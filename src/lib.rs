@@ -40,11 +40,10 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use aemp::{Node, Reason};
 //!
-//! let node = |id: &str| Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
-//! let receiver = node("eg_receiver").start().await?;
-//! let port = receiver.port();
-//! port.rcv("stop", |cx, (why,): (String,)| cx.fail(Reason::new(["stopped", &why])));
-//! receiver.register("eg_receivers", &port);
+//! let node = |id: &str|
+//! Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]); let receiver =
+//! node("eg_receiver").start().await?; let port = receiver.port(); port.rcv("stop", |cx, (why,):
+//! (String,)| cx.fail(Reason::new(["stopped", &why]))); receiver.register("eg_receivers", &port);
 //!
 //! let sender = node("eg_sender").seeds(receiver.listeners()).start().await?;
 //! let mut group = sender.mon_group("eg_receivers");
@@ -146,7 +145,8 @@
 //!
 //! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`
 //! (default): [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is
-//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber.
+//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber. `fuzz`: the module
+//! `fuzz`, for those who test an implementation.
 
 #[cfg(feature = "node")]
 mod bridge;
@@ -154,6 +154,8 @@ mod bridge;
 mod builder;
 #[cfg(feature = "node")]
 pub mod config;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 #[cfg(feature = "node")]
 pub mod log;
 #[cfg(feature = "node")]

@@ -5,7 +5,8 @@
 //! other of them and answer questions about all of them merged. A global node is its own master.
 //!
 //! ```text
-//! ordinary node ── g_slave, g_upd, g_mon1, g_db_* ──► its master ◄── g_global, g_set, g_upd ──► other
+//! ordinary node ── g_slave, g_upd, g_mon1, g_db_* ──► its master ◄── g_global, g_set, g_upd ──►
+//! other
 //!               ◄── g_chg1, g_chg2, g_reply ───────── (global)                                  global nodes
 //! ```
 //!
@@ -29,6 +30,8 @@
 mod global;
 mod keepalive;
 mod local;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod model;
 mod observe;
 mod open;
 mod request;

@@ -16,7 +16,7 @@ mod incoming;
 mod json;
 mod list;
 mod perl;
-mod quick;
+pub(crate) mod quick;
 
 use std::borrow::Cow;
 

@@ -18,8 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 
 use crate::peering::{Peering, Sender, Which};
 use crate::proto::{Framing, Generation, NodeId, Reason};
@@ -34,11 +33,13 @@ macro_rules! note {
     };
 }
 
+mod chance;
 mod checks;
 mod connections;
 mod program;
 mod shell;
 
+use chance::Chance;
 use connections::{Connection, Stage};
 use program::{Does, Monitor};
 use shell::Peer;
@@ -46,8 +47,8 @@ use shell::Peer;
 const PORTS: [&str; 3] = ["", "p", "q"];
 
 /// What a schedule is like.
-pub(super) struct Plan {
-    seed: u64,
+pub(crate) struct Plan {
+    chance: Chance,
     nodes: usize,
     steps: usize,
     /// Links are cut, and attempts given up.
@@ -57,24 +58,37 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64) -> Self {
-        let mut rng = SmallRng::seed_from_u64(seed);
+    /// The schedule of this seed.
+    #[cfg(test)]
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut plan = Plan::drawn(Chance::seeded(seed));
+        plan.chance = Chance::seeded(seed ^ 0x9e37_79b9);
+        plan
+    }
+
+    /// The schedule that these octets decide about, as far as they go.
+    #[cfg(feature = "fuzz")]
+    pub(crate) fn given(octets: &[u8]) -> Self {
+        Plan::drawn(Chance::given(octets))
+    }
+
+    fn drawn(mut chance: Chance) -> Self {
         let generations = [Generation::Gen2, Generation::Gen1b, Generation::Gen0];
         let framings = [Framing::Json, Framing::Cbor];
         Plan {
-            seed,
-            nodes: rng.random_range(2..4),
-            steps: rng.random_range(10..140),
-            faults: rng.random_range(0..5) > 0,
-            generation: generations[rng.random_range(0..3)],
-            framing: framings[rng.random_range(0..2)],
+            nodes: chance.random_range(2..4),
+            steps: chance.random_range(10..140),
+            faults: chance.random_range(0..5) > 0,
+            generation: generations[chance.random_range(0..3)],
+            framing: framings[chance.random_range(0..2)],
+            chance,
         }
     }
 }
 
-pub(super) struct World {
+pub(crate) struct World {
     plan: Plan,
-    rng: SmallRng,
+    rng: Chance,
     now: Instant,
     started: Instant,
     /// Counts what happened.
@@ -93,16 +107,16 @@ pub(super) struct World {
     history: Option<String>,
 }
 
-type Check = Result<(), String>;
+pub(crate) type Check = Result<(), String>;
 
 impl World {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(mut plan: Plan) -> Self {
         let started = Instant::now();
         let ids = ["a", "b", "c"][..plan.nodes]
             .iter()
             .map(|id| NodeId::new(*id));
         let mut world = World {
-            rng: SmallRng::seed_from_u64(plan.seed ^ 0x9e37_79b9),
+            rng: std::mem::take(&mut plan.chance),
             now: started,
             started,
             tick: 0,
@@ -137,16 +151,16 @@ impl World {
         world
     }
 
-    pub(super) fn keep_history(&mut self) {
+    pub(crate) fn keep_history(&mut self) {
         self.history = Some(String::new());
     }
 
-    pub(super) fn history(&self) -> String {
+    pub(crate) fn history(&self) -> String {
         self.history.clone().unwrap_or_default()
     }
 
     /// Runs the schedule, then lets everything come to rest, and at last ends every link.
-    pub(super) fn run(&mut self) -> Check {
+    pub(crate) fn run(&mut self) -> Check {
         for _ in 0..self.plan.steps {
             self.step()?;
         }
