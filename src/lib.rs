@@ -40,10 +40,11 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use aemp::{Node, Reason};
 //!
-//! let node = |id: &str|
-//! Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]); let receiver =
-//! node("eg_receiver").start().await?; let port = receiver.port(); port.rcv("stop", |cx, (why,):
-//! (String,)| cx.fail(Reason::new(["stopped", &why]))); receiver.register("eg_receivers", &port);
+//! let node = |id: &str| Node::builder().no_rc().nodeid(id).secret("geheim").binds(["127.0.0.1:0"]);
+//! let receiver = node("eg_receiver").start().await?;
+//! let port = receiver.port();
+//! port.rcv("stop", |cx, (why,): (String,)| cx.fail(Reason::new(["stopped", &why])));
+//! receiver.register("eg_receivers", &port);
 //!
 //! let sender = node("eg_sender").seeds(receiver.listeners()).start().await?;
 //! let mut group = sender.mon_group("eg_receivers");

@@ -120,10 +120,10 @@ pub fn transcode(data: &[u8]) {
     while let Ok(Some(arrived)) = incoming.next(&mut block) {
         let Some(name) = arrived.name else { continue };
         let count = arrived.message.elements().count();
-        // The text of a number is another in each framing.
-        let mut elements = arrived.message.elements();
-        let tag = elements.next().map(|first| first.value());
-        let tag = tag.filter(Value::is_string);
+        // The text of a number is another in each framing, and what has a tag of CBOR is no string.
+        let first = arrived.message.elements().next();
+        let is_string = first.is_some_and(|first| first.json().starts_with('"'));
+        let tag = arrived.message.tag().filter(|_| is_string);
         for to in Framing::ALL {
             let mut once = Vec::new();
             if arrived.message.encode_in(&mut once, to, &name).is_err() {
@@ -134,12 +134,13 @@ pub fn transcode(data: &[u8]) {
             assert_eq!(first.name.as_ref(), Some(&name));
             assert_eq!(first.message.elements().count(), count);
             if let Some(tag) = &tag {
-                assert_eq!(first.message.tag().as_deref(), tag.as_str());
+                assert_eq!(first.message.tag().as_ref(), Some(tag));
             }
             if to == Framing::Storable && framing == Framing::Json {
                 let values = Value::from(arrived.message.values());
                 let expected = storable::check::perls(&values);
-                assert_eq!(Value::from(first.message.values()), expected);
+                let read = Value::from(first.message.values());
+                assert!(are_alike(&read, &expected), "{read} is not {expected}");
             }
             let mut twice = Vec::new();
             let written = first.message.encode_in(&mut twice, to, &name);
@@ -147,5 +148,25 @@ pub fn transcode(data: &[u8]) {
             let second = only(to, &twice);
             assert_eq!(second.message.to_json(), first.message.to_json());
         }
+    }
+}
+
+/// Whether two values are the same to Perl. Numbers may be strings, and have more digits than they
+/// need.
+fn are_alike(a: &Value, b: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| are_alike(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let is_in_b = |(key, a): (&String, &Value)| b.get(key).is_some_and(|b| are_alike(a, b));
+            a.len() == b.len() && a.iter().all(is_in_b)
+        }
+        _ => a == b || number(a).is_some_and(|a| number(b) == Some(a)),
     }
 }

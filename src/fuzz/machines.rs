@@ -1,44 +1,48 @@
 //! The state machines of the mesh and of links: operations in any order, against their models.
 
-use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use arbitrary::{Arbitrary as _, Unstructured};
 
 use crate::mesh::database::model::{agreement, any_order};
 use crate::mesh::model;
+use crate::node::request::model as requested;
 use crate::peering::world::{Plan, World};
+use crate::proto::Generation;
 
-/// What a strategy makes if the octets decide in place of chance.
-fn made<S: Strategy>(strategy: &S, octets: &[u8]) -> Option<S::Value> {
-    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, octets);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let tree = strategy.new_tree(&mut runner);
-    tree.ok().map(|tree| tree.current())
+/// Whatever can be drawn from the octets, but no more than so many.
+fn drawn<'a, T>(
+    octets: &'a [u8],
+    most: usize,
+    draw: impl Fn(&mut Unstructured<'a>) -> arbitrary::Result<T>,
+) -> Vec<T> {
+    let mut from = Unstructured::new(octets);
+    let mut all = Vec::new();
+    while !from.is_empty() && all.len() < most {
+        all.extend(draw(&mut from));
+    }
+    all
 }
 
 /// What happens to a node in meshes of generations 0 and 1, in any order: nodes come and go and
 /// gossip, seeds are found and lost.
 pub fn gossip(data: &[u8]) {
-    if let Some(inputs) = made(&prop::collection::vec(model::input(), 0..60), data) {
-        model::check(inputs);
-    }
+    model::check(drawn(data, 200, model::drawn));
 }
 
 /// What happens to a node of generation 2, in any order: whatever peers say of the database, rules
 /// hold, and with those who said it goes what they said.
 pub fn database(data: &[u8]) {
-    let happens = prop::collection::vec(any_order::happens(), 0..100);
-    if let Some((happens, small)) = made(&(happens, any::<bool>()), data) {
-        any_order::check(happens, small);
-    }
+    let (first, rest) = data.split_first().unwrap_or((&0, &[]));
+    any_order::check(drawn(rest, 200, any_order::drawn), first % 2 > 0);
 }
 
 /// Nodes of generation 2 that set keys, monitor, meet and part in any order: in the end they agree.
 pub fn agreement(data: &[u8]) {
-    let steps = |most| prop::collection::vec(agreement::step(), 0..most);
-    if let Some((steps, random, more)) = made(&(steps(120), any::<usize>(), steps(40)), data) {
-        agreement::check([steps, more], random);
-    }
+    let (first, rest) = data.split_first().unwrap_or((&0, &[]));
+    let mut steps = drawn(rest, 160, |from| {
+        agreement::Step::arbitrary(from).map(agreement::Step::fitted)
+    });
+    let more = steps.split_off(steps.len() * 3 / 4);
+    agreement::check([steps, more], usize::from(*first));
 }
 
 /// Nodes that send, kill and monitor over links that are cut, delayed and opened from both sides:
@@ -50,4 +54,19 @@ pub fn peering(data: &[u8]) {
         let _ = world.run();
         panic!("{violation}\n{}", world.history());
     }
+}
+
+/// Requests of a peer to the node port of a node, in any order: ports live and die, and messages
+/// and answers arrive, as a model says.
+pub fn requests(data: &[u8]) {
+    let generations = [
+        Generation::Gen0,
+        Generation::Gen1a,
+        Generation::Gen1b,
+        Generation::Gen2,
+    ];
+    let (first, rest) = data.split_first().unwrap_or((&0, &[]));
+    let generation = generations[usize::from(first % 4)];
+    let ops = drawn(rest, 60, requested::Op::arbitrary);
+    requested::check(generation, &ops);
 }

@@ -21,10 +21,17 @@
 //! | [`gossip`] | what happens to a node in a mesh of generations 0 and 1 |
 //! | [`database`] | what happens to a node of generation 2 |
 //! | [`agreement`] | what happens between nodes of generation 2 |
+//! | [`requests`] | requests to the node port, against a model |
 //! | [`peering`] | links, monitors and the guarantee |
 //!
 //! Most take the octets as they come, behind a few that choose how: how a stream is cut, which
 //! limits there are. Others take a structure that is made of them (`arbitrary`).
+//!
+//! # For other implementations
+//!
+//! [`strategy`] has what peers say as strategies for proptest, from greetings to whole
+//! conversations, and shows how to play them over a socket. The types that they make
+//! ([`Conversation`] and what it consists of) are `Arbitrary` as well, for fuzzers.
 
 mod configuration;
 mod framings;
@@ -32,12 +39,15 @@ mod handshakes;
 mod hash;
 mod input;
 mod machines;
+mod made;
+pub mod strategy;
 
 pub use configuration::rc;
 pub use framings::{cbor, json, quick, storable, transcode};
 pub use handshakes::{greeting, handshake, handshake_pair};
 pub use hash::md6;
-pub use machines::{agreement, database, gossip, peering};
+pub use machines::{agreement, database, gossip, peering, requests};
+pub use made::{Conversation, Element, Flaw, Opening, Quality, Saying, Speaker};
 
 /// A function that takes any octets, and its name.
 ///
@@ -76,4 +86,5 @@ pub const TARGETS: &[Target] = &[
     target("database", database),
     target("agreement", agreement),
     target("peering", peering),
+    target("requests", requests),
 ];

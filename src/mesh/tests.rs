@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::model::{check, input, state};
+use super::model::{check, state};
 use super::state::{Effect, Evidence, Gossip, Input, State, Timer};
+use crate::mesh::groups::Membership;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
 fn up(state: &mut State, node: &str, generation: Generation) -> Vec<Effect> {
@@ -395,6 +398,68 @@ fn who_only_claims_to_be_a_node_is_looked_at_again() {
     state.handle(seed(Evidence::Proved));
     assert!(state.handle(Input::SeedEnded("s1".into())).is_empty());
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
+}
+
+fn membership() -> impl Strategy<Value = Membership> {
+    prop_oneof![Just(Membership::Begins), Just(Membership::Ends)]
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    prop_oneof![Just(Evidence::Proved), Just(Evidence::Claimed)]
+}
+
+/// Whatever happens.
+fn input() -> impl Strategy<Value = Input> {
+    let node = || prop::sample::select(vec!["a", "b", "c", "me"]).prop_map(NodeId::new);
+    let port = || prop::sample::select(vec!["a#1", "b#1", "c#2", "a", "me#9"]);
+    let group = || prop::sample::select(vec!["g", "h"]).prop_map(str::to_owned);
+    let generation = || {
+        prop::sample::select(vec![
+            Generation::Gen0,
+            Generation::Gen1a,
+            Generation::Gen1b,
+            Generation::Gen2,
+        ])
+    };
+    let list = || prop::collection::vec(prop::sample::select(vec!["s1", "s2", ""]), 0..3);
+    let texts = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let gossip = prop_oneof![
+        list().prop_map(move |l| Gossip::Addr(texts(l))),
+        (node(), list()).prop_map(move |(n, l)| Gossip::Nodes(BTreeMap::from([(n, texts(l))]))),
+        (group(), port()).prop_map(|(g, p)| Gossip::Set(BTreeMap::from([(g, vec![p.into()])]))),
+        (membership(), group(), port()).prop_map(|(m, g, p)| Gossip::Reg(m, [g, p.to_owned()])),
+        (membership(), group(), port()).prop_map(|(m, g, p)| Gossip::Reg(m, [p.to_owned(), g])),
+        node().prop_map(Gossip::Find),
+        any::<bool>().prop_map(Gossip::SeedMe),
+        Just(Gossip::Setup),
+    ];
+    prop_oneof![
+        (node(), generation(), any::<bool>()).prop_map(|(node, generation, both)| Input::Up {
+            node,
+            generation,
+            speaks: if both {
+                vec![0, 1]
+            } else {
+                vec![generation.number()]
+            },
+        }),
+        node().prop_map(Input::Down),
+        (node(), gossip).prop_map(|(n, g)| Input::Gossip(n, g)),
+        (node(), 1u8..9).prop_map(|(n, b)| {
+            let port = n.port(&format!("br.{b}"));
+            Input::GossipPortDied(n, port)
+        }),
+        node().prop_map(Input::Want),
+        list().prop_map(move |l| Input::Seeds(texts(l))),
+        (list(), node(), generation(), evidence()).prop_map(|(l, n, generation, evidence)| {
+            Input::SeedIs(l.concat(), n, generation, evidence)
+        }),
+        list().prop_map(|l| Input::SeedEnded(l.concat())),
+        list().prop_map(|l| Input::SeedIsOurselves(l.concat())),
+        (0u64..9).prop_map(|n| Input::Timer(Timer::SeedRound(n))),
+        Just(Input::Timer(Timer::SeedTry)),
+        node().prop_map(|n| Input::Timer(Timer::Broadcast(n))),
+    ]
 }
 
 proptest! {

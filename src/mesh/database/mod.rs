@@ -5,8 +5,7 @@
 //! other of them and answer questions about all of them merged. A global node is its own master.
 //!
 //! ```text
-//! ordinary node ── g_slave, g_upd, g_mon1, g_db_* ──► its master ◄── g_global, g_set, g_upd ──►
-//! other
+//! ordinary node ── g_slave, g_upd, g_mon1, g_db_* ──► its master ◄── g_global, g_set, g_upd ──► other
 //!               ◄── g_chg1, g_chg2, g_reply ───────── (global)                                  global nodes
 //! ```
 //!

@@ -14,16 +14,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use proptest::prelude::*;
-
 use super::super::Timer;
 use super::*;
 
-const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
+pub(crate) const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// Nodes that are at a seed address of all others.
 const SEEDS: usize = 2;
 
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "fuzz", derive(arbitrary::Arbitrary))]
 pub(crate) enum Step {
     Set(usize, u8, u8, u8),
     Del(usize, u8, Vec<u8>),
@@ -37,21 +36,26 @@ pub(crate) enum Step {
     Deliver(usize),
 }
 
-pub(crate) fn step() -> impl Strategy<Value = Step> {
-    let node = 0..NODES.len();
-    let deliver = any::<usize>().prop_map(Step::Deliver);
-    prop_oneof![
-        4 => (node.clone(), 0..2u8, 0..3u8, 0..3u8).prop_map(|(n, f, k, v)| Step::Set(n, f, k, v)),
-        3 => (node.clone(), 0..2u8, prop::collection::vec(0..3u8, 1..3))
-            .prop_map(|(n, f, keys)| Step::Del(n, f, keys)),
-        4 => (node.clone(), node.clone()).prop_map(|(a, b)| Step::Link(a, b)),
-        1 => (node.clone(), node.clone()).prop_map(|(a, b)| Step::Cut(a, b)),
-        1 => node.clone().prop_map(Step::Global),
-        1 => (node.clone(), node.clone()).prop_map(|(a, b)| Step::Find(a, b)),
-        2 => (node.clone(), 0..2u8).prop_map(|(n, f)| Step::Monitor(n, f)),
-        1 => (node, 0..2u8).prop_map(|(n, f)| Step::Unmonitor(n, f)),
-        12 => deliver,
-    ]
+impl Step {
+    /// The step, with numbers that stand for something.
+    #[cfg(feature = "fuzz")]
+    pub(crate) fn fitted(self) -> Self {
+        let node = |n: usize| n % NODES.len();
+        match self {
+            Step::Set(n, f, k, v) => Step::Set(node(n), f % 2, k % 3, v % 3),
+            Step::Del(n, f, keys) => {
+                let keys = keys.into_iter().take(2).map(|key| key % 3);
+                Step::Del(node(n), f % 2, keys.collect())
+            }
+            Step::Link(a, b) => Step::Link(node(a), node(b)),
+            Step::Cut(a, b) => Step::Cut(node(a), node(b)),
+            Step::Global(n) => Step::Global(node(n)),
+            Step::Find(a, b) => Step::Find(node(a), node(b)),
+            Step::Monitor(n, f) => Step::Monitor(node(n), f % 2),
+            Step::Unmonitor(n, f) => Step::Unmonitor(node(n), f % 2),
+            Step::Deliver(random) => Step::Deliver(random),
+        }
+    }
 }
 
 /// What a node is to learn next about a peer.

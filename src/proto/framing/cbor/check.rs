@@ -96,5 +96,10 @@ pub(crate) fn agree(stream: &[u8]) {
     }
     let theirs = ciborium(stream).filter(|(_, value)| has_destination(stream, value));
     let theirs = theirs.map(|(len, _)| len);
+    // It makes integers of the tags of large ones, and has none of more than 128 bits.
+    let is_large = |pair: &[u8]| matches!(pair, [0xc2 | 0xc3, 0x40..=0x5f | 0xc0..=0xdb]);
+    if theirs.is_none() && stream.windows(2).any(is_large) {
+        return;
+    }
     assert_eq!(ours(stream), theirs, "{}", stream.escape_ascii());
 }

@@ -54,7 +54,9 @@ pub(crate) fn scan(
 ///   only when the string, or four digits, are complete.
 pub(crate) fn compare(stream: &[u8], frames: &[Frame], error: Option<&FramingError>) {
     let shown = stream.escape_ascii();
-    let mut oracle = serde_json::Deserializer::from_slice(stream).into_iter::<Value>();
+    let mut oracle = serde_json::Deserializer::from_slice(stream);
+    oracle.disable_recursion_limit();
+    let mut oracle = oracle.into_iter::<Value>();
     let mut from = 0;
     for frame in frames {
         match oracle.next() {
