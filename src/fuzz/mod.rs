@@ -16,8 +16,9 @@
 //! | [`storable`] | a framing against its own writer |
 //! | [`quick`] | reading at once against the scanner |
 //! | [`transcode`] | messages of each framing in each other |
-//! | [`md6`] | the hash against the reference implementation |
+//! | [`md6`](fn@md6) | the hash against the reference implementation |
 //! | [`rc`] | the configuration file |
+//! | [`reading`] | what is read of gossip, and of requests about the database |
 //! | [`gossip`] | what happens to a node in a mesh of generations 0 and 1 |
 //! | [`database`] | what happens to a node of generation 2 |
 //! | [`agreement`] | what happens between nodes of generation 2 |
@@ -40,6 +41,7 @@ mod hash;
 mod input;
 mod machines;
 mod made;
+mod reading;
 pub mod strategy;
 
 pub use configuration::rc;
@@ -48,6 +50,8 @@ pub use handshakes::{greeting, handshake, handshake_pair};
 pub use hash::md6;
 pub use machines::{agreement, database, gossip, peering, requests};
 pub use made::{Conversation, Element, Flaw, Opening, Quality, Saying, Speaker};
+
+pub use reading::reading;
 
 /// A function that takes any octets, and its name.
 ///
@@ -82,6 +86,7 @@ pub const TARGETS: &[Target] = &[
     target("transcode", transcode),
     target("md6", md6),
     target("rc", rc),
+    target("reading", reading),
     target("gossip", gossip),
     target("database", database),
     target("agreement", agreement),
