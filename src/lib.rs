@@ -146,7 +146,8 @@
 //!
 //! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`
 //! (default): [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is
-//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber.
+//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber. `fuzz`: the module
+//! `fuzz`, for those who test an implementation.
 
 #[cfg(feature = "node")]
 mod bridge;
@@ -154,6 +155,8 @@ mod bridge;
 mod builder;
 #[cfg(feature = "node")]
 pub mod config;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 #[cfg(feature = "node")]
 pub mod log;
 #[cfg(feature = "node")]

@@ -7,6 +7,8 @@
 pub(crate) mod database;
 pub(crate) mod groups;
 pub(crate) mod line;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod model;
 pub(crate) mod reading;
 mod seeds;
 pub(crate) mod state;

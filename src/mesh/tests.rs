@@ -1,31 +1,15 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::state::{Config, Effect, Evidence, Gossip, Input, State, Timer};
+use super::model::{check, state};
+use super::state::{Effect, Evidence, Gossip, Input, State, Timer};
 use crate::mesh::Bound;
 use crate::mesh::groups::Membership;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
 mod telling;
-
-fn state(seed_only_when_alone: bool) -> State {
-    let config = Config {
-        connect_interval: Duration::from_secs(2),
-        monitor_timeout: Duration::from_secs(15),
-        seed_only_when_alone,
-        stands_in: false,
-        seeds_are_single: false,
-    };
-    let mut n = 0;
-    let name = move || {
-        n += 1;
-        format!("br.{n}")
-    };
-    State::new(NodeId::new("me"), config, Box::new(name), Box::new(|| 0.5))
-}
 
 fn up(state: &mut State, node: &str, generation: Generation) -> Vec<Effect> {
     state.handle(Input::Up {
@@ -339,7 +323,6 @@ fn who_only_claims_to_be_a_node_is_looked_at_again() {
     assert!(dials(&state.handle(Input::Timer(Timer::SeedTry))).is_empty());
 }
 
-/// Whatever happens, in whatever order.
 fn membership() -> impl Strategy<Value = Membership> {
     prop_oneof![Just(Membership::Begins), Just(Membership::Ends)]
 }
@@ -348,6 +331,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     prop_oneof![Just(Evidence::Proved), Just(Evidence::Claimed)]
 }
 
+/// Whatever happens.
 fn input() -> impl Strategy<Value = Input> {
     let node = || prop::sample::select(vec!["a", "b", "c", "me"]).prop_map(NodeId::new);
     let port = || prop::sample::select(vec!["a#1", "b#1", "c#2", "a", "me#9"]);
@@ -404,39 +388,6 @@ fn input() -> impl Strategy<Value = Input> {
 proptest! {
     #[test]
     fn the_rules_hold_in_any_order(inputs in prop::collection::vec(input(), 0..60)) {
-        let mut state = state(false);
-        let mut up = std::collections::BTreeSet::new();
-        for input in inputs {
-            // The node tells of ups and downs in turns only.
-            let fits = match &input {
-                Input::Up { node, .. } => *node != "me" && up.insert(node.clone()),
-                Input::Down(node) => up.remove(node),
-                _ => true,
-            };
-            if !fits {
-                continue;
-            }
-            let down = match &input {
-                Input::Down(node) => Some(node.clone()),
-                _ => None,
-            };
-            for effect in state.handle(input) {
-                match effect {
-                    Effect::Snd(port, _) => {
-                        prop_assert!(up.contains(port.node()), "said to {port}, which is not up");
-                    }
-                    Effect::Connect(node, addresses) | Effect::Told { node, addresses, .. } => {
-                        prop_assert!(node != "me" && !addresses.is_empty());
-                    }
-                    _ => {}
-                }
-            }
-            if let Some(node) = down {
-                for group in ["g", "h"] {
-                    let members = state.groups.members(group);
-                    prop_assert!(members.iter().all(|port| port.node() != node.as_str()));
-                }
-            }
-        }
+        check(inputs);
     }
 }

@@ -47,7 +47,7 @@ mod port_handle;
 mod ports;
 mod queue;
 mod random;
-mod request;
+pub(crate) mod request;
 mod run_word;
 mod send_cache;
 mod settings;

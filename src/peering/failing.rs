@@ -44,7 +44,7 @@ pub(super) enum ToTell {
 
 impl<A> Failing<A> {
     /// What is still to fire.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn due(&self) -> impl Iterator<Item = &A> {
         let lists = self.due.values().chain(self.again.values());
         lists.flat_map(|list| list.iter().map(|(_, action)| action))

@@ -43,6 +43,8 @@ mod sending;
 mod state;
 mod terms;
 mod waiting;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod world;
 
 #[cfg(test)]
 mod tests;

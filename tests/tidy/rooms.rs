@@ -37,6 +37,7 @@ const ROOMS: &[Room] = &[
     room("supervise", &["proto", "log", "node"],                                                 SHELL),
     room("bridge",    &["proto", "log", "mesh", "net", "node"],                                  SHELL),
     room("builder",   &["proto", "log", "trace", "config", "mesh", "peering", "net", "node", "bridge"], SHELL),
+    room("fuzz",      &["proto", "config", "mesh", "peering", "node"],                           SHELL),
 ];
 
 /// Pure parts of rooms that are not pure as a whole.
@@ -111,27 +112,32 @@ const IN_TESTS: &[(&str, &str, &str)] = &[
         "a hundred thousand schedules are run on all processors",
     ),
     (
-        "src/peering/tests/world/mod.rs",
+        "src/peering/world/mod.rs",
         "Instant::now",
         "a model's time goes on from some instant, and only the clock gives one",
     ),
     (
-        "src/peering/tests/world/mod.rs",
+        "src/peering/world/chance.rs",
         "rand",
         "a schedule is drawn at random, from a seed that makes it again",
     ),
     (
-        "src/peering/tests/world/connections.rs",
+        "src/peering/world/mod.rs",
         "rand",
         "a schedule is drawn at random, from a seed that makes it again",
     ),
     (
-        "src/peering/tests/world/program.rs",
+        "src/peering/world/connections.rs",
         "rand",
         "a schedule is drawn at random, from a seed that makes it again",
     ),
     (
-        "src/peering/tests/world/shell.rs",
+        "src/peering/world/program.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
+        "src/peering/world/shell.rs",
         "rand",
         "a schedule is drawn at random, from a seed that makes it again",
     ),

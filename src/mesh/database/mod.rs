@@ -29,6 +29,8 @@
 mod global;
 mod keepalive;
 mod local;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod model;
 mod observe;
 mod open;
 mod request;

@@ -74,7 +74,7 @@ impl State {
     }
 
     /// The connected nodes that are global.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn global_nodes(&self) -> impl Iterator<Item = &NodeId> {
         self.globals.iter()
     }

@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// None.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) const NONE: Limits = Limits {
         keys: usize::MAX,
         monitors: usize::MAX,

@@ -8,6 +8,8 @@
 
 mod act;
 mod error;
+#[cfg(feature = "fuzz")]
+pub(crate) mod model;
 mod onward;
 mod read;
 mod rights;

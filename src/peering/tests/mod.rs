@@ -1,13 +1,11 @@
-//! The guarantee, over a model of everything that is not peering: see [`world`].
-
-mod world;
+//! The guarantee, over a model of everything that is not peering: see the world beside this.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::world::{Plan, World};
 use super::{Afterwards, Effect, Pace, Peering, Room, Sender, Sent, Step, Which};
 use crate::proto::{Framing, Reason};
-use world::{Plan, World};
 
 /// How many schedules are run, unless `AEMP_SCHEDULES` says otherwise.
 const SCHEDULES: u64 = 100_000;

@@ -101,6 +101,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod check;
 mod de;
 mod encode;
 mod error;

@@ -38,6 +38,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod check;
 mod scan;
 mod text;
 mod token;

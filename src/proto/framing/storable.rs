@@ -55,6 +55,8 @@
 //! when Storable has read it; here it is there. So is anything behind the array. A length with
 //! leading zeros makes AnyEvent::Handle lose its place in the stream; here it is an error, too.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod check;
 mod error;
 mod from_json;
 mod mark;

@@ -38,6 +38,8 @@
 //! # Ok::<(), HandshakeError>(())
 //! ```
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod check;
 mod drive;
 mod error;
 mod lines;

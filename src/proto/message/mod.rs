@@ -16,7 +16,8 @@ mod incoming;
 mod json;
 mod list;
 mod perl;
-mod quick;
+pub(crate) mod quick;
+mod value;
 
 use std::borrow::Cow;
 
@@ -40,6 +41,7 @@ pub use quick::{Head, Quick, RestAt, are_plain};
 use element::Raw;
 use elements::Source;
 use list::JsonElements;
+use value::value_of;
 
 use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
@@ -457,19 +459,6 @@ impl RawElement<'_> {
                 cbor::items_of(item).map(|items| Message::from_cbor(Bytes::copy_from_slice(items)))
             }
         }
-    }
-}
-
-fn value_of(text: &str) -> Value {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    // The framing has limited the depth already.
-    deserializer.disable_recursion_limit();
-    match Value::deserialize(&mut deserializer) {
-        Ok(Value::Number(n)) if n.is_f64() && !text.contains(['.', 'e', 'E']) && text != "-0" => {
-            Value::String(text.to_owned())
-        }
-        Ok(value) => value,
-        Err(_) => Value::String(text.to_owned()),
     }
 }
 

@@ -360,5 +360,8 @@ fn containers(read: &[u8]) -> usize {
     counts.map(usize::from).sum()
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod check;
+
 #[cfg(test)]
 mod tests;

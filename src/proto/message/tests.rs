@@ -54,6 +54,18 @@ fn tags() {
 }
 
 #[test]
+fn numbers_beyond_rusts_are_strings_wherever_they_stand() {
+    let (_, message) = framed(
+        r#"["p",[1e999,{"1e999":[-18446744073709551616]}],["\\\"1e999",18446744073709551615,1e99]]"#,
+    );
+    let expected = serde_json::json!([
+        ["1e999", {"1e999": ["-18446744073709551616"]}],
+        ["\\\"1e999", u64::MAX, 1e99],
+    ]);
+    assert_eq!(Value::from(message.values()), expected);
+}
+
+#[test]
 fn numbers_beyond_rusts_are_strings() {
     let (_, message) = framed(r#"["p",18446744073709551616,1e999,-0,-5,1e3]"#);
     let values = message.values();

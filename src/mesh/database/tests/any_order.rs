@@ -1,21 +1,11 @@
 //! Whatever peers say, in whatever order.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
+use super::super::model::any_order::{Happens, check};
 use super::super::terms::GLOBALS;
-use super::super::values::Family;
 use super::super::{LISTENERS, Timer};
 use super::*;
-
-/// What the outside world does.
-#[derive(Debug, Clone)]
-enum Happens {
-    Input(Input),
-    /// A peer says this.
-    Says(&'static str, Value),
-}
 
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -105,66 +95,6 @@ fn happens() -> impl Strategy<Value = Happens> {
 proptest! {
     #[test]
     fn the_rules_hold(all in prop::collection::vec(happens(), 0..100), small in any::<bool>()) {
-        let mut state = match small {
-            true => limited("me", Limits { keys: 3, monitors: 1, room: 6000 }),
-            false => state("me"),
-        };
-        let mut up = BTreeSet::new();
-        for happens in all {
-            let input = match happens {
-                Happens::Input(input) => input,
-                Happens::Says(node, message) => match parse(message) {
-                    Ok(request) => Input::Request(NodeId::new(node), request.unwrap()),
-                    Err(_) => continue,
-                },
-            };
-            // The node tells of ups and downs in turns only.
-            let fits = match &input {
-                Input::Up { node, .. } => *node != "me" && up.insert(node.clone()),
-                Input::Down(node) => up.remove(node),
-                _ => true,
-            };
-            if !fits {
-                continue;
-            }
-            for effect in state.handle(input) {
-                match effect {
-                    Effect::Send(node, message) => {
-                        prop_assert!(up.contains(&node), "said to {node}, which is not up");
-                        prop_assert!(matches!(read(&message), Ok(Some(_))), "{message:?}");
-                    }
-                    Effect::Connect(node, addresses) => {
-                        prop_assert!(node != "me" && node != "" && !up.contains(&node));
-                        prop_assert!((1..=64).contains(&addresses.len()));
-                    }
-                    Effect::Unknown(node) => {
-                        prop_assert!(node != "me" && !up.contains(&node));
-                    }
-                    Effect::Reply(_, answer) => prop_assert!(answer.json().starts_with('['), "{answer:?}"),
-                    Effect::Changed { ids, .. } => prop_assert!(!ids.is_empty()),
-                    Effect::After(delay, _) => {
-                        prop_assert!((0.6..=30.0).contains(&delay.as_secs_f64()));
-                    }
-                    Effect::Log(..) | Effect::Full(..) | Effect::Seen(_) => {}
-                }
-            }
-            prop_assert!(state.global_nodes().all(|node| up.contains(node)));
-            let is_global = state.is_global();
-            if let Some(master) = state.master() {
-                let right = if is_global { *master == "me" } else { up.contains(master) };
-                prop_assert!(right, "{master}");
-            }
-        }
-        // All leave: what they said is forgotten.
-        for node in up {
-            state.handle(Input::Down(node));
-        }
-        if let Some(global) = &state.global {
-            for (name, family) in &state.local.db {
-                let seen = global.family(name).map(|(key, value)| (key.clone(), value.clone()));
-                prop_assert_eq!(&seen.collect::<Family>(), family);
-            }
-            prop_assert_eq!(global.families().count(), state.local.db.len());
-        }
+        check(all, small);
     }
 }

@@ -9,25 +9,11 @@ mod parse;
 mod recordings;
 mod replay;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::{Change, Config, Effect, Input, Kind, Limits, Request, State, Val};
-use crate::mesh::reading::Bounds;
+use super::model::{heard, limited, parse, state};
+use super::{Change, Effect, Input, Kind, Limits, Request, State, Val};
 use crate::proto::{Message, NodeId};
-
-fn state(own: &str) -> State {
-    limited(own, Limits::NONE)
-}
-
-fn limited(own: &str, limits: Limits) -> State {
-    let config = Config {
-        monitor_timeout: Duration::from_secs(30),
-        limits,
-    };
-    State::new(NodeId::new(own), config, Box::new(|| 0.5))
-}
 
 /// A peer says this; an array.
 fn hear(state: &mut State, from: &str, message: Value) -> Vec<Effect> {
@@ -37,22 +23,6 @@ fn hear(state: &mut State, from: &str, message: Value) -> Vec<Effect> {
     );
     let request = heard(state, &from, &message);
     state.handle(Input::Request(from, request))
-}
-
-fn parse(message: Value) -> Result<Option<Request>, String> {
-    read(&Message::from_values(message.as_array().unwrap()))
-}
-
-/// What a node reads of what a peer says.
-fn heard(state: &State, from: &NodeId, message: &Message) -> Request {
-    let listens = |verb, about: &str| state.listens(from, verb, about);
-    let request = Request::parse(message, Bounds::default(), listens);
-    request.unwrap().unwrap()
-}
-
-fn read(message: &Message) -> Result<Option<Request>, String> {
-    let request = Request::parse(message, Bounds::default(), |_, _| true);
-    request.map_err(|(verb, unread)| format!("{verb}: {unread}"))
 }
 
 /// What is sent, each with its receiver in front.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{FramingError, Limits};
+use super::check::scan;
 use super::*;
 
 mod oracle;
@@ -25,43 +26,6 @@ const SAMPLES: &[&[u8]] = &[
     b"\x82\x7a\x00\x00\x00\x04\xf0\x9f\x92\xa9\x5b\x00\x00\x00\x00\x00\x00\x00\x02\xff\xfe",
     b"\x83\x00\x3b\xff\xff\xff\xff\xff\xff\xff\xff\xd8\x1a\x82\x41A\x00",
 ];
-
-/// All that a scanner says about `stream`, with positions in the whole stream, when it is
-/// read in pieces of `sizes` octets (repeated as often as need be).
-fn scan(limits: Limits, stream: &[u8], sizes: &[usize]) -> (Vec<Frame>, Option<FramingError>) {
-    let mut scanner = CborScanner::new(limits);
-    let mut frames = Vec::new();
-    let (mut from, mut to) = (0, 0);
-    for size in sizes.iter().cycle() {
-        to = stream.len().min(to + size);
-        loop {
-            match scanner.next(&stream[from..to]) {
-                Ok(Some(mut frame)) => {
-                    let end = frame.end;
-                    for place in [&mut frame.start, &mut frame.first, &mut frame.last] {
-                        *place += from;
-                    }
-                    frame.end += from;
-                    for element in frame.dest.iter_mut().chain(&mut frame.tag) {
-                        element.start += from;
-                        element.end += from;
-                    }
-                    frames.push(frame);
-                    from += end;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    assert_eq!(scanner.next(&stream[from..]), Err(error.clone()));
-                    return (frames, Some(error));
-                }
-            }
-        }
-        if to == stream.len() {
-            return (frames, None);
-        }
-    }
-    unreachable!("sizes are not empty")
-}
 
 fn whole(stream: &[u8]) -> (Vec<Frame>, Option<FramingError>) {
     scan(Limits::default(), stream, &[stream.len()])

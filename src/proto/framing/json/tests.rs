@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::{FramingError, Limits};
+use super::check::{compare, scan};
 use super::*;
 
 mod oracle;
@@ -22,41 +23,6 @@ const SAMPLES: &[&str] = &[
     " \t\r\n[ \"a\" ,\n{ \"b\" : [ ] , \"c\" :\t{ } } ,\r1 ]",
     r#"["a",{"k":1,"k":2}]"#,
 ];
-
-/// All that a scanner says about `stream`, with positions in the whole stream, when it is
-/// read in pieces of `sizes` octets (repeated as often as need be).
-fn scan(limits: Limits, stream: &[u8], sizes: &[usize]) -> (Vec<Frame>, Option<FramingError>) {
-    let mut scanner = JsonScanner::new(limits);
-    let mut frames = Vec::new();
-    let (mut from, mut to) = (0, 0);
-    for size in sizes.iter().cycle() {
-        to = stream.len().min(to + size);
-        loop {
-            match scanner.next(&stream[from..to]) {
-                Ok(Some(mut frame)) => {
-                    let end = frame.end;
-                    frame.start += from;
-                    frame.end += from;
-                    for element in frame.dest.iter_mut().chain(&mut frame.tag) {
-                        element.start += from;
-                        element.end += from;
-                    }
-                    frames.push(frame);
-                    from += end;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    assert_eq!(scanner.next(&stream[from..]), Err(error.clone()));
-                    return (frames, Some(error));
-                }
-            }
-        }
-        if to == stream.len() {
-            return (frames, None);
-        }
-    }
-    unreachable!("sizes are not empty")
-}
 
 fn whole(stream: &[u8]) -> (Vec<Frame>, Option<FramingError>) {
     scan(Limits::default(), stream, &[stream.len()])
@@ -344,7 +310,7 @@ proptest! {
         let all = whole(&stream);
         prop_assert_eq!(&scan(Limits::default(), &stream, &[1]), &all);
         prop_assert_eq!(&scan(Limits::default(), &stream, &sizes), &all);
-        oracle::compare(&stream, &all.0, all.1.as_ref());
+        compare(&stream, &all.0, all.1.as_ref());
     }
 
     #[test]
@@ -354,7 +320,7 @@ proptest! {
         let inside = [b"[\"", &junk[..], b"\"]"].concat();
         let all = whole(&inside);
         prop_assert_eq!(scan(Limits::default(), &inside, &sizes), all.clone());
-        oracle::compare(&inside, &all.0, all.1.as_ref());
+        compare(&inside, &all.0, all.1.as_ref());
         let _ = unescape(&junk);
     }
 

@@ -2,46 +2,17 @@
 
 mod cbor;
 
+use super::check::{self, Some2};
 use super::*;
-use crate::proto::framing::json::JsonScanner;
-use crate::proto::message::Message;
-use bytes::BytesMut;
 use proptest::prelude::*;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Reads the first message both ways. The quick way may give up, but never differ.
+/// In JSON.
 fn both<T>(octets: &[u8], limits: Limits) -> Option<T>
 where
     T: for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug,
 {
-    let mut own = octets.to_vec();
-    let head = Head::find(Framing::Json, &own)?;
-    let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
-    let behind = RestAt::behind(Framing::Json, &own, head.octets(&own).len());
-    assert_eq!(behind, Some(at));
-    let quick = at.open(&mut own, are_plain(octets), limits);
-    let value: Option<T> = quick.read();
-    let end = at.end(quick.used());
-    at.restore(&mut own);
-    assert_eq!(own, octets);
-    let value = value?;
-
-    let frame = JsonScanner::new(limits).next(octets);
-    let frame = frame.expect("sound").expect("complete");
-    assert_eq!((frame.start, Some(frame.end)), (0, end));
-    let dest = frame.dest.expect("a destination");
-    assert_eq!(dest.text(octets).as_bytes(), name);
-    assert_eq!(frame.tag.expect("a tag").text(octets).as_bytes(), tag);
-    let message = Message::from_frame(BytesMut::from(&octets[..frame.end]), dest.end + 1);
-    assert_eq!(message.without_tag().args::<T>().as_ref(), Ok(&value));
-    Some(value)
-}
-
-#[derive(Debug, PartialEq, serde::Deserialize)]
-struct Some2 {
-    a: u8,
-    b: Option<String>,
+    check::both(Framing::Json, octets, limits)
 }
 
 #[test]
@@ -153,12 +124,7 @@ proptest! {
             octets.truncate(cut.index(octets.len() + 1));
         }
         let limits = Limits { max_message, max_depth };
-        both::<()>(&octets, limits);
-        both::<(Value,)>(&octets, limits);
-        both::<(Option<i64>, Option<String>)>(&octets, limits);
-        both::<Vec<Value>>(&octets, limits);
-        both::<(IgnoredAny, String)>(&octets, limits);
-        both::<(Some2,)>(&octets, limits);
+        check::all(Framing::Json, &octets, limits);
     }
 
     /// A sound message of plain values is always read quickly.

@@ -1,50 +1,20 @@
+use super::super::check::{self, Some2};
 use super::super::*;
-use super::Some2;
+use crate::proto::framing::cbor::encode_to;
 use crate::proto::framing::cbor::tests::{octet, stream, transcode::value};
-use crate::proto::framing::cbor::{CborScanner, encode_to};
-use crate::proto::message::Message;
 use proptest::prelude::*;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Reads the first message both ways. The quick way may give up, but never differ.
+/// In CBOR.
 fn both<T>(octets: &[u8], limits: Limits) -> Option<T>
 where
     T: for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug,
 {
-    let mut own = octets.to_vec();
-    let head = Head::find(Framing::Cbor, &own)?;
-    let (name, tag, at) = (head.name.to_vec(), head.tag.to_vec(), head.rest());
-    let behind = RestAt::behind(Framing::Cbor, &own, head.octets(&own).len());
-    assert_eq!(behind, Some(at));
-    let quick = at.open(&mut own, false, limits);
-    let value: Option<T> = quick.read();
-    let end = at.end(quick.used());
-    at.restore(&mut own);
-    assert_eq!(own, octets);
-    assert_eq!(value.is_some(), end.is_some());
-    let value = value?;
-
-    let frame = CborScanner::new(limits).next(octets);
-    let frame = frame.expect("sound").expect("complete");
-    assert_eq!((frame.start, Some(frame.end)), (0, end));
-    let dest = frame.dest.expect("a destination");
-    assert_eq!(dest.text(octets).as_bytes(), name);
-    assert_eq!(frame.tag.expect("a tag").text(octets).as_bytes(), tag);
-    let message = Message::from_cbor(octets[frame.elements()].to_vec().into());
-    assert_eq!(message.tag().expect("a tag").as_bytes(), tag);
-    assert_eq!(message.without_tag().args::<T>().as_ref(), Ok(&value));
-    Some(value)
+    check::both(Framing::Cbor, octets, limits)
 }
 
 fn all(octets: &[u8], limits: Limits) {
-    both::<()>(octets, limits);
-    both::<(Value,)>(octets, limits);
-    both::<(Option<i64>, Option<String>)>(octets, limits);
-    both::<Vec<Value>>(octets, limits);
-    both::<(IgnoredAny, String)>(octets, limits);
-    both::<(Some2,)>(octets, limits);
-    both::<Vec<IgnoredAny>>(octets, limits);
+    check::all(Framing::Cbor, octets, limits);
 }
 
 #[test]
