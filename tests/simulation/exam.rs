@@ -31,8 +31,8 @@ const ROUNDS: usize = 3;
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Of a network that is not small, each node asks so many others, and the seeds: in generation 0 who
-/// has links looks for no seed, and a seed that began again knows nobody.
+/// Of a network that is not small, each node asks so many others, and the seeds: in generation 0
+/// who has links looks for no seed, and a seed that began again knows nobody.
 const NEXT: usize = 6;
 
 pub async fn examine(mut world: World) -> Evidence {
