@@ -31,7 +31,8 @@ const ROUNDS: usize = 3;
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Of a network that is not small, each node asks so many others.
+/// Of a network that is not small, each node asks so many others, and the seeds: in generation 0
+/// who has links looks for no seed, and a seed that began again knows nobody.
 const NEXT: usize = 6;
 
 pub async fn examine(mut world: World) -> Evidence {
@@ -232,9 +233,9 @@ async fn view(world: &World, program: &Program, load: Load) -> View {
 /// Each node asks others who they are; who got no answer from whom.
 async fn trips(world: &World) -> Vec<(usize, usize, String)> {
     let count = world.schedule.nodes.len();
-    let asks = move |from: usize, to: usize| {
+    let asks = |from: usize, to: usize| {
         let distance = (to + count - from) % count;
-        count <= 12 || distance <= NEXT
+        count <= 12 || distance <= NEXT || world.schedule.nodes[to].is_seed
     };
     let mut tasks = tokio::task::JoinSet::new();
     for from in programs(world) {
