@@ -35,6 +35,8 @@ pub struct Env {
     pub life: u64,
     /// Keep the folders of passed cells too.
     pub keep: bool,
+    /// Nodes log little and no wire is recorded: for what runs long.
+    pub quiet: bool,
     /// Seeds of the fault schedules.
     pub schedules: std::ops::Range<u64>,
     /// The releases that are run, for scenarios with more than one.
@@ -86,6 +88,7 @@ struct Home {
     folder: PathBuf,
     rc_file: PathBuf,
     log: File,
+    quiet: bool,
 }
 
 impl Home {
@@ -93,9 +96,14 @@ impl Home {
     fn enter(&self, command: &mut Command) {
         command
             .env("HOME", &self.folder)
-            .env("PERL_ANYEVENT_MP_RC", &self.rc_file)
-            .env("PERL_ANYEVENT_MP_WARNLEVEL", "9")
-            .env("PERL_ANYEVENT_MP_TRACE", "1");
+            .env("PERL_ANYEVENT_MP_RC", &self.rc_file);
+        if self.quiet {
+            command.env("PERL_ANYEVENT_MP_WARNLEVEL", "1");
+            command.env("AE_VERBOSE", "1");
+        } else {
+            command.env("PERL_ANYEVENT_MP_WARNLEVEL", "9");
+            command.env("PERL_ANYEVENT_MP_TRACE", "1");
+        }
     }
 }
 
@@ -195,7 +203,8 @@ impl Ctx {
         let record = self
             .dir
             .join(format!("wire-{}.jsonl", self.proxies.len() + 1));
-        let proxy = Arc::new(Proxy::start(address, Some(&record))?);
+        let record = (!self.env.quiet).then_some(&*record);
+        let proxy = Arc::new(Proxy::start(address, record)?);
         self.proxies.push(Arc::clone(&proxy));
         Ok(proxy)
     }
@@ -306,6 +315,7 @@ impl Ctx {
             folder,
             rc_file,
             log,
+            quiet: self.env.quiet,
         })
     }
 

@@ -141,6 +141,7 @@ fn run(options: &Options) -> Result<bool, String> {
         limit: Duration::from_secs_f64(options.limit),
         life: 120 + 10 * options.schedules,
         keep: options.keep,
+        quiet: false,
         schedules: options.seed..options.seed.saturating_add(options.schedules),
         releases: found.releases.clone(),
     });

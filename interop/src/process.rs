@@ -20,6 +20,8 @@ pub struct Process {
 pub struct Usage {
     /// The most memory at a time, in octets.
     pub peak: u64,
+    /// The memory that it has now, in octets.
+    pub memory: u64,
     /// Processor time, in seconds.
     pub processor: f64,
 }
@@ -60,16 +62,18 @@ impl Process {
         }
         let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
         let (status, stat) = (read("status").ok()?, read("stat").ok()?);
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = peak.split_whitespace().next()?.parse().ok()?;
+        let octets = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+            Some(kib * 1024)
+        };
         // Behind the name, which may hold anything, come the state as field 3, and user and system
         // time as fields 14 and 15, in ticks of a hundredth of a second.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |n: usize| fields.get(n - 3)?.parse::<u32>().ok();
         Some(Usage {
-            peak: kib * 1024,
+            peak: octets("VmHWM:")?,
+            memory: octets("VmRSS:")?,
             processor: f64::from(ticks(14)? + ticks(15)?) / 100.0,
         })
     }

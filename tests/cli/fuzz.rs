@@ -70,13 +70,18 @@ fn weak(address: &str) -> String {
     )
 }
 
+/// The command that starts a node of ours.
+fn ours(address: &str) -> String {
+    format!(
+        "'{}' run profile none nodeid tried secret geheim binds {address}",
+        assert_cmd::cargo::cargo_bin("aemp").display()
+    )
+}
+
 #[test]
 fn a_node_of_ours_survives() {
     let (home, address) = (Home::new(), free_address());
-    let run = format!(
-        "'{}' run profile none nodeid tried secret geheim binds {address}",
-        assert_cmd::cargo::cargo_bin("aemp").display()
-    );
+    let run = ours(&address);
     let args = [
         address.as_str(),
         "--seconds",
@@ -166,6 +171,31 @@ fn what_does_harm_is_found_made_short_and_shown_again() {
         "{said}"
     );
     assert!(said.contains(" 0 found, "), "{said}");
+}
+
+/// The conversations that did harm to Perl nodes.
+#[test]
+fn what_harms_perl_nodes_does_not_harm_ours() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/found");
+    let Ok(files) = std::fs::read_dir(folder) else {
+        eprintln!("not run: {folder} is not in the package of the crate");
+        return;
+    };
+    let mut held = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        let (home, address) = (Home::new(), free_address());
+        let run = ours(&address);
+        let path = path.to_str().unwrap();
+        let done = fuzz(&home, &[&address, "--exec", &run, "--replay", path]).success();
+        let said = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+        assert!(
+            said.ends_with("nothing is wrong with the node\n"),
+            "{path}: {said}"
+        );
+        held += 1;
+    }
+    assert!(held > 10, "{held}");
 }
 
 #[test]

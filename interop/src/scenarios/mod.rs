@@ -28,7 +28,7 @@ mod peer;
 mod ports;
 mod reconnects;
 mod rights;
-mod schedules;
+pub(crate) mod schedules;
 mod secret;
 mod services;
 mod spawn;

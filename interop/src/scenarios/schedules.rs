@@ -29,7 +29,7 @@ pub const KILLS: Scenario = Scenario {
 };
 
 /// A small generator (splitmix64): the same schedule for the same seed, everywhere.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -119,7 +119,7 @@ fn kills(ctx: &mut Ctx) -> Result<()> {
     Ok(())
 }
 
-fn start(node: &Node, to: &str) -> Result<u64> {
+pub(crate) fn start(node: &Node, to: &str) -> Result<u64> {
     let ok = node.call("stream", json!({ "to": to }))?;
     ok["stream"]
         .as_u64()
@@ -127,7 +127,7 @@ fn start(node: &Node, to: &str) -> Result<u64> {
 }
 
 /// Two to four faults, at random moments.
-fn faults(proxy: &Proxy, random: &mut Random) {
+pub(crate) fn faults(proxy: &Proxy, random: &mut Random) {
     for _ in 0..2 + random.below(3) {
         std::thread::sleep(random.millis(5, 120)); // the moment of a fault, not a wait for anything
         match random.below(6) {
@@ -162,7 +162,7 @@ fn faults(proxy: &Proxy, random: &mut Random) {
 }
 
 /// Waits until messages pass both ways: a link that is being replaced loses some, and says so.
-fn settled(alice: &Node, bob: &Node) -> Result<()> {
+pub(crate) fn settled(alice: &Node, bob: &Node) -> Result<()> {
     let deadline = Instant::now() + alice.limit();
     for (one, other) in [(alice, bob), (bob, alice)] {
         loop {
@@ -189,7 +189,7 @@ fn settled(alice: &Node, bob: &Node) -> Result<()> {
 }
 
 /// Stops a stream and compares what was sent with what was received.
-fn check(one: &Node, other: &Node, port: &str, stream: u64) -> Result<()> {
+pub(crate) fn check(one: &Node, other: &Node, port: &str, stream: u64) -> Result<()> {
     let sent = one.call("stream_stop", json!({ "stream": stream }))?;
     one.sync(other.name())?;
     let state = other.call("counter", json!({ "port": port }))?;
