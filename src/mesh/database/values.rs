@@ -13,7 +13,6 @@ pub(crate) type Families = BTreeMap<String, Family>;
 
 /// The most that is kept of one node. What would go beyond it is refused and logged.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Limits {
     /// Keys in all families together.
     pub(crate) keys: usize,
