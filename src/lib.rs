@@ -109,6 +109,12 @@
 //! wait in a port (`max_mailbox`). Running over a bound loses the link to the node, or kills the
 //! port: monitors fire. No message is ever dropped in silence from between two others.
 //!
+//! A port that is being [spawned](Node::spawn) on another node is there when the request has
+//! arrived. Whoever spawns it is behind the request with all that it sends. A third node, if it is
+//! told the ID before, may be too early: what it sends is lost, and its monitor fires with
+//! `no_such_port`, but what it sends in between may arrive. So hand out the ID when the port has
+//! answered, or have its init function do that.
+//!
 //! [`Node::snd`] never waits and never fails for a reason of the network.
 //!
 //! The database is not part of this. Who monitors a family sees each change that the global node

@@ -17,12 +17,14 @@ use crate::driver::Node;
 use crate::fault::{Fault, Result, ensure};
 use crate::pairing::{Pairing, Side};
 use crate::scenarios::schedules::{Random, check, faults, settled, start};
+use crate::spec::Spec;
 
-/// The first part of a soak is not judged: caches fill, allocators find their size.
-const WARMING: f64 = 0.3;
+/// The first part of a soak is not judged: caches fill, allocators find their size, in steps that
+/// come ever more seldom.
+const WARMING: f64 = 0.5;
 
 /// What a node's process used at a time, and what had reached the node.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
     /// Seconds since the beginning.
     pub at: f64,
@@ -40,13 +42,18 @@ pub struct Row {
     pub received: u64,
     /// How many of them were out of order or behind a hole that no monitor told of.
     pub holes: u64,
+    /// The octets that wait in it for the other node. Perl nodes don't tell.
+    pub queued: Option<u64>,
     /// How often the connection was harmed.
     pub rounds: u64,
+    /// How often its process ended by itself and was started anew: Perl's only, one of ours that
+    /// ends is what a soak looks for.
+    pub deaths: u64,
 }
 
 impl Row {
     /// The names of the columns of [`Row::columns`].
-    pub const HEAD: &str = "seconds,pair,node,memory,processor,received,holes,rounds";
+    pub const HEAD: &str = "seconds,pair,node,memory,processor,received,holes,queued,rounds,deaths";
 
     /// As a line of a table, separated by commas.
     pub fn columns(&self) -> String {
@@ -58,10 +65,15 @@ impl Row {
             processor,
             received,
             holes,
+            queued,
             rounds,
+            deaths,
             ..
         } = self;
-        format!("{at:.1},{pair},{node},{memory},{processor:.2},{received},{holes},{rounds}")
+        let queued = queued.map_or(String::new(), |octets| octets.to_string());
+        format!(
+            "{at:.1},{pair},{node},{memory},{processor:.2},{received},{holes},{queued},{rounds},{deaths}"
+        )
     }
 }
 
@@ -82,39 +94,37 @@ pub fn soak(
     let folder = env.folder.join(format!("soak--{name}"));
     let secret = format!("soak-{}-{name}", std::process::id());
     let mut ctx = Ctx::new(pairing, env, &folder, secret)?;
-    let Pair { alice, bob, proxy } = ctx.pair()?;
-    for node in [&alice, &bob] {
-        if !node.has("stream") {
-            let text = format!("{}'s driver has no streams", node.name());
-            return Err(Fault::NotHere(text));
-        }
-    }
-    let (at_alice, at_bob) = (alice.port("stream")?, bob.port("stream")?);
-    let forth = start(&alice, &at_bob)?;
-    let back = start(&bob, &at_alice)?;
+    let mut talk = Talk::begin(&mut ctx)?;
     let mut random = Random(seed);
     let (mut rounds, mut next) = (0, begun + interval);
-    let of_nodes = [(&alice, &at_alice, Side::A), (&bob, &at_bob, Side::B)];
     while Instant::now() < until {
-        faults(&proxy, &mut random);
-        alice.connected_with(&["bob"], ctx.limit())?;
-        bob.connected_with(&["alice"], ctx.limit())?;
+        faults(&talk.pair.proxy, &mut random);
+        talk.replace_the_dead(&mut ctx, pairing)?;
+        if let Err(fault) = talk.is_linked(&ctx) {
+            // It may have died only now.
+            if !talk.replace_the_dead(&mut ctx, pairing)? {
+                return Err(fault);
+            }
+            continue;
+        }
         rounds += 1;
         if Instant::now() < next {
             continue;
         }
         next = Instant::now() + interval;
-        for (node, port, side) in of_nodes {
-            let row = row(
-                node,
-                port,
-                begun,
-                &name,
-                pairing.side(side).is_rust(),
+        for side in [Side::A, Side::B] {
+            let mut row = Row {
+                at: begun.elapsed().as_secs_f64(),
+                pair: name.clone(),
+                is_rust: pairing.side(side).is_rust(),
                 rounds,
-            )?;
+                ..Row::default()
+            };
+            if talk.observe(side, &mut row)?.is_none() {
+                continue;
+            }
             ensure(row.holes == 0, || {
-                format!("{} got messages behind a hole: {row:?}", node.name())
+                format!("{} got messages behind a hole: {row:?}", row.node)
             })?;
             // Whoever listened is gone: so is the soak.
             if rows.send(row).is_err() {
@@ -122,38 +132,142 @@ pub fn soak(
             }
         }
         // Nobody asks for these any more.
-        for node in [&alice, &bob] {
+        for node in [&talk.pair.alice, &talk.pair.bob] {
             node.take(|event| event["ev"] == "node");
         }
     }
-    settled(&alice, &bob)?;
-    check(&alice, &bob, &at_bob, forth)?;
-    check(&bob, &alice, &at_alice, back)
+    talk.end()
 }
 
-fn row(
-    node: &Node,
-    port: &str,
-    begun: Instant,
-    pair: &str,
-    is_rust: bool,
-    rounds: u64,
-) -> Result<Row> {
+/// Two nodes with a stream each way.
+struct Talk {
+    pair: Pair,
+    /// Where alice listens.
+    address: String,
+    /// What the streams end at: at alice, at bob.
+    ports: [String; 2],
+    /// The streams: from alice, from bob.
+    streams: [u64; 2],
+    /// How many messages had reached processes that have ended.
+    before: [u64; 2],
+    /// How many processes have ended by themselves.
+    deaths: [u64; 2],
+}
+
+impl Talk {
+    fn begin(ctx: &mut Ctx) -> Result<Self> {
+        let pair = ctx.pair()?;
+        for node in [&pair.alice, &pair.bob] {
+            if !node.has("stream") {
+                let text = format!("{}'s driver has no streams", node.name());
+                return Err(Fault::NotHere(text));
+            }
+        }
+        let mut talk = Talk {
+            address: pair.alice.listener()?,
+            pair,
+            ports: Default::default(),
+            streams: [0; 2],
+            before: [0; 2],
+            deaths: [0; 2],
+        };
+        talk.stream()?;
+        Ok(talk)
+    }
+
+    /// Begins with new streams.
+    fn stream(&mut self) -> Result<()> {
+        let Pair { alice, bob, .. } = &self.pair;
+        self.ports = [alice.port("stream")?, bob.port("stream")?];
+        self.streams = [start(alice, &self.ports[1])?, start(bob, &self.ports[0])?];
+        Ok(())
+    }
+
+    fn is_linked(&self, ctx: &Ctx) -> Result<()> {
+        let Pair { alice, bob, .. } = &self.pair;
+        alice.connected_with(&["bob"], ctx.limit())?;
+        bob.connected_with(&["alice"], ctx.limit())
+    }
+
+    fn node(&self, side: Side) -> &Node {
+        match side {
+            Side::A => &self.pair.alice,
+            Side::B => &self.pair.bob,
+        }
+    }
+
+    /// Starts a Perl node anew whose process has ended, with streams from their beginning. True if
+    /// there was one.
+    fn replace_the_dead(&mut self, ctx: &mut Ctx, pairing: &Pairing) -> Result<bool> {
+        for side in [Side::A, Side::B] {
+            if pairing.side(side).is_rust() || self.node(side).usage().is_some() {
+                continue;
+            }
+            let index = side as usize;
+            let other = match side {
+                Side::A => &self.pair.bob,
+                Side::B => &self.pair.alice,
+            };
+            other.connected_with(&[], ctx.limit())?;
+            let sent = other.call("stream_stop", json!({ "stream": self.streams[1 - index] }))?;
+            ensure(sent["doubles"] == 0, || {
+                format!("{}: a monitor fired twice: {sent}", other.name())
+            })?;
+            self.before[1 - index] += count(other, &self.ports[1 - index])?;
+            other.take(|_| true);
+            self.deaths[index] += 1;
+            match side {
+                Side::A => {
+                    let spec = Spec::new("alice").bind(&self.address);
+                    self.pair.alice = ctx.node(side, &spec)?;
+                }
+                Side::B => {
+                    let spec = Spec::new("bob").seed(self.pair.proxy.address());
+                    self.pair.bob = ctx.node(side, &spec)?;
+                }
+            }
+            self.is_linked(ctx)?;
+            self.stream()?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Writes down what a node uses. None if its process has ended, and is a Perl node's.
+    fn observe(&self, side: Side, row: &mut Row) -> Result<Option<()>> {
+        let (node, index) = (self.node(side), side as usize);
+        node.name().clone_into(&mut row.node);
+        row.deaths = self.deaths[index];
+        let state = match node.call("counter", json!({ "port": self.ports[index] })) {
+            Err(Fault::Ended { .. }) if !row.is_rust => return Ok(None),
+            state => state?,
+        };
+        let number = |name: &str| state[name].as_u64().unwrap_or_default();
+        let Some(usage) = node.usage() else {
+            return Ok(None);
+        };
+        row.memory = usage.memory;
+        row.processor = usage.processor;
+        row.received = self.before[index] + number("count");
+        row.holes = number("holes");
+        if row.is_rust {
+            row.queued = node.call("queued", json!({}))?["octets"].as_u64();
+        }
+        Ok(Some(()))
+    }
+
+    fn end(&self) -> Result<()> {
+        let Pair { alice, bob, .. } = &self.pair;
+        settled(alice, bob)?;
+        check(alice, bob, &self.ports[1], self.streams[0])?;
+        check(bob, alice, &self.ports[0], self.streams[1])
+    }
+}
+
+/// How many messages have reached a stream's port.
+fn count(node: &Node, port: &str) -> Result<u64> {
     let state = node.call("counter", json!({ "port": port }))?;
-    let number = |name: &str| state[name].as_u64().unwrap_or_default();
-    let usage = node.usage();
-    let usage = usage.ok_or_else(|| Fault::NotHere("this system has no /proc".to_owned()))?;
-    Ok(Row {
-        at: begun.elapsed().as_secs_f64(),
-        pair: pair.to_owned(),
-        node: node.name().to_owned(),
-        is_rust,
-        memory: usage.memory,
-        processor: usage.processor,
-        received: number("count"),
-        holes: number("holes"),
-        rounds,
-    })
+    Ok(state["count"].as_u64().unwrap_or_default())
 }
 
 /// How the memory of a node went on.
@@ -214,10 +328,8 @@ mod tests {
             node: "alice".to_owned(),
             is_rust: true,
             memory: memory(n) as u64,
-            processor: 0.0,
-            received: 0,
-            holes: 0,
-            rounds: 0,
+            queued: Some(7),
+            ..Row::default()
         };
         (0..100).map(row).collect()
     }
@@ -236,7 +348,7 @@ mod tests {
         assert!(!found.is_flat(), "{found:?}");
         assert!((found.an_hour - 7.2e6).abs() < found.noise, "{found:?}");
         // What happens while it warms up does not count.
-        let warming = |n: u32| if n < 30 { 1e6 * f64::from(n) } else { 3e7 };
+        let warming = |n: u32| if n < 50 { 1e6 * f64::from(n) } else { 5e7 };
         assert!(trend_of(warming).is_flat());
         assert_eq!(trend(&[]), None);
     }
@@ -245,7 +357,7 @@ mod tests {
     fn columns_fit_their_head() {
         let row = &rows(|_| 5e6)[1];
         let columns = row.columns();
-        assert_eq!(columns, "10.0,rust+rust,alice,5000000,0.00,0,0,0");
+        assert_eq!(columns, "10.0,rust+rust,alice,5000000,0.00,0,0,7,0,0");
         assert_eq!(columns.split(',').count(), Row::HEAD.split(',').count());
     }
 }

@@ -167,9 +167,8 @@ fn all_nodes_answer(evidence: &Evidence) -> Option<String> {
 #[derive(Debug, Default)]
 struct Stretch {
     sent: u64,
-    /// What came, up to where the port was found not to be there yet.
+    /// What came, unless the port was found not to be there yet.
     got: Vec<u64>,
-    came_to_be: bool,
 }
 
 /// By the numbers of the monitors, which are in the order of time for each flow.
@@ -179,6 +178,17 @@ fn stretches(evidence: &Evidence) -> BTreeMap<u64, Stretch> {
         .events()
         .filter_map(|(_, event)| match event {
             Event::Adrift { monitor, n } => Some((*monitor, *n)),
+            _ => None,
+        })
+        .collect();
+    // A port that another node was asked to make: what came before the request is lost, what comes
+    // behind it arrives, and the answer to the monitor says the former but may take its time.
+    let too_early: BTreeSet<u64> = evidence
+        .events()
+        .filter_map(|(_, event)| match event {
+            Event::Fired { monitor, reason } if reason.kind() == Some("no_such_port") => {
+                Some(*monitor)
+            }
             _ => None,
         })
         .collect();
@@ -192,15 +202,8 @@ fn stretches(evidence: &Evidence) -> BTreeMap<u64, Stretch> {
             }
             Event::Got { monitor, n, .. } => {
                 let stretch = all.entry(*monitor).or_default();
-                if !stretch.came_to_be {
+                if !too_early.contains(monitor) {
                     stretch.got.push(*n);
-                }
-            }
-            // A port that is being spawned: the monitor has fired, and what is still on its way
-            // comes to the port.
-            Event::Fired { monitor, reason } if reason.kind() == Some("no_such_port") => {
-                if let Some(stretch) = all.get_mut(monitor) {
-                    stretch.came_to_be = true;
                 }
             }
             _ => {}

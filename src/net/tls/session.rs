@@ -237,7 +237,11 @@ impl io::Write for Below<'_> {
     }
 
     fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(pieces)
+        match pieces {
+            // A single record, as most are: the system has a shorter way for that.
+            [piece] => self.0.try_write(piece),
+            pieces => self.0.try_write_vectored(pieces),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -262,6 +262,11 @@ impl Driver {
                 }));
             }
             "counter" => return ports::counted(&args.port("port")?),
+            "queued" => {
+                let links = node.stats().links;
+                let octets: usize = links.iter().map(|link| link.queued_octets).sum();
+                return Ok(json!({ "octets": octets }));
+            }
             name => return Err(format!("unknown command '{name}'")),
         }
         Ok(json!({}))

@@ -186,11 +186,23 @@ fn judge(pair: &str, node: &str, rows: &[&Row]) -> bool {
         return true;
     };
     let rate = last.received as f64 / last.at;
-    let head = format!(
+    let mut head = format!(
         "{pair}, {node}: {rate:.0} messages /s, {} rounds of faults, {} holes",
         last.rounds, last.holes
     );
-    let Some(found) = trend(rows) else {
+    if last.deaths > 0 {
+        head += &format!(
+            ", {} times started anew after it had ended by itself",
+            last.deaths
+        );
+    }
+    // What belongs to another process says nothing of this one.
+    let rows: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.deaths == last.deaths)
+        .copied()
+        .collect();
+    let Some(found) = trend(&rows) else {
         println!("{head}; too short to tell how its memory goes on");
         return true;
     };
