@@ -14,6 +14,8 @@
 //!
 //! When a link comes up, the rules for that node become its [`Rights`]. No rules cost nothing.
 
+mod list;
+mod names;
 mod pattern;
 mod rule;
 
@@ -21,65 +23,72 @@ use std::sync::Arc;
 
 pub use rule::{Rule, RuleError};
 
-pub(crate) use pattern::Pattern;
+pub(crate) use names::Patterns;
 pub(crate) use rule::Action;
 
+use list::List;
+use names::Names;
 use rule::Name;
 
 /// The rules of a node.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
-    allow: Vec<Rule>,
-    deny: Vec<Rule>,
+    allow: List,
+    deny: List,
 }
 
 impl Rules {
     /// These lists. `secure`: besides, nothing is run for anybody.
     pub(crate) fn new(allow: &[Rule], deny: &[Rule], secure: bool) -> Self {
-        let mut rules = Rules {
-            allow: allow.to_vec(),
-            deny: deny.to_vec(),
-        };
-        if secure {
-            let preset = [Action::Spawn, Action::Call, Action::Eval];
-            rules.deny.extend(preset.map(Rule::for_everybody));
+        let preset = [Action::Spawn, Action::Call, Action::Eval].map(Rule::for_everybody);
+        let preset = preset.into_iter().filter(|_| secure);
+        Rules {
+            allow: allow.iter().cloned().collect(),
+            deny: deny.iter().cloned().chain(preset).collect(),
         }
-        rules
     }
 
     /// What a node may do that has this ID, and a certificate of that SHA-256 fingerprint, if any.
     /// `None`: everything.
     pub(crate) fn of(&self, node: &str, fingerprint: Option<&str>) -> Option<Arc<Rights>> {
-        self.rights(|rule| rule.is_for(node, fingerprint))
+        self.rights(
+            self.allow.of(node, fingerprint),
+            self.deny.of(node, fingerprint),
+        )
     }
 
     /// What is allowed to, and refused to, everybody.
     pub(crate) fn of_anybody(&self) -> Option<Arc<Rights>> {
-        self.rights(Rule::is_for_everybody)
+        self.rights(self.allow.of_everybody(), self.deny.of_everybody())
     }
 
     /// Whether any rule is about the groups of ports.
     pub(crate) fn ask_for_groups(&self) -> bool {
-        let mut all = self.allow.iter().chain(&self.deny);
+        let mut all = self.allow.iter().chain(self.deny.iter());
         all.any(|rule| matches!(rule.name, Name::Member(_)))
     }
 
-    fn rights(&self, is_for: impl Fn(&Rule) -> bool) -> Option<Arc<Rights>> {
-        let permission = |action| {
-            let about = |rule: &&Rule| rule.action == action;
-            let names = |rules: &[Rule]| -> Vec<Name> {
-                let meant = rules.iter().filter(about).filter(|rule| is_for(rule));
-                meant.map(|rule| rule.name.clone()).collect()
-            };
-            let allowed = self.allow.iter().any(|rule| rule.action == action);
-            let allowed = allowed.then(|| names(&self.allow));
-            Permission {
-                denied: names(&self.deny),
-                // All names is no restriction.
-                allowed: allowed.filter(|names| !names.contains(&Name::Any)),
+    fn rights<'a>(
+        &'a self,
+        allow: impl Iterator<Item = &'a Rule>,
+        deny: impl Iterator<Item = &'a Rule>,
+    ) -> Option<Arc<Rights>> {
+        let mut rights = Rights(Action::ALL.map(|action| Permission {
+            denied: Names::default(),
+            allowed: self.allow.is_about(action).then(Names::default),
+        }));
+        for rule in allow {
+            if let Some(allowed) = &mut rights.0[rule.action as usize].allowed {
+                allowed.insert(&rule.name);
             }
-        };
-        let rights = Rights(Action::ALL.map(permission));
+        }
+        for rule in deny {
+            rights.0[rule.action as usize].denied.insert(&rule.name);
+        }
+        for permission in &mut rights.0 {
+            // All names is no restriction.
+            permission.allowed.take_if(|names| names.is_any());
+        }
         let some = Action::ALL
             .into_iter()
             .any(|action| rights.restrict(action));
@@ -94,9 +103,9 @@ pub(crate) struct Rights([Permission; Action::ALL.len()]);
 /// What it may of one action.
 #[derive(Debug, PartialEq)]
 struct Permission {
-    denied: Vec<Name>,
+    denied: Names,
     /// `None`: everything that is not denied.
-    allowed: Option<Vec<Name>>,
+    allowed: Option<Names>,
 }
 
 impl Rights {
@@ -112,17 +121,11 @@ impl Rights {
         &self,
         action: Action,
         name: &str,
-        is_member: impl Fn(&Pattern) -> bool,
+        is_member: impl Fn(&Patterns) -> bool,
     ) -> bool {
         let permission = &self.0[action as usize];
-        let meant = |names: &[Name]| {
-            names.iter().any(|wanted| match wanted {
-                Name::Any => true,
-                Name::Named(pattern) => pattern.matches(name),
-                Name::Member(pattern) => is_member(pattern),
-            })
-        };
-        !meant(&permission.denied) && permission.allowed.as_deref().is_none_or(meant)
+        let meant = |names: &Names| names.mean(name, &is_member);
+        !meant(&permission.denied) && permission.allowed.as_ref().is_none_or(meant)
     }
 }
 
@@ -176,7 +179,7 @@ mod tests {
         let rules = rules(&["* send @work*"], &[]);
         assert!(rules.ask_for_groups() && !super::Rules::default().ask_for_groups());
         let rights = rules.of("a", None).unwrap();
-        let member = |group: &'static str| move |pattern: &Pattern| pattern.matches(group);
+        let member = |group: &'static str| move |wanted: &Patterns| wanted.match_any(group);
         assert!(rights.allow(Action::Send, "p", member("workers")));
         assert!(!rights.allow(Action::Send, "p", member("others")));
     }
@@ -199,6 +202,49 @@ mod tests {
         let rights = rules(&["ruth send"], &["* kill"]).of_anybody().unwrap();
         assert!(!rights.allow(Action::Kill, "", |_| true));
         assert!(!rights.allow(Action::Send, "", |_| true));
+    }
+
+    /// What one request or one link costs must not grow with the rules: each is looked up.
+    #[test]
+    fn a_hundred_thousand_rules() {
+        let all = |text: fn(u32) -> String| -> Vec<Rule> {
+            let rules = (0..100_000).map(|n| text(n).parse().unwrap());
+            rules.collect()
+        };
+        let of_nodes = all(|n| format!("node{n} send port{n}"));
+        let of_ports = all(|n| format!("* kill port{n}"));
+        let of_groups = all(|n| format!("* monitor @group{n}"));
+        let deny: Vec<Rule> = of_ports.into_iter().chain(of_groups).collect();
+        let rules = Rules::new(&of_nodes, &deny, false);
+        let begun = std::time::Instant::now();
+        let rights = rules.of("node70000", None).unwrap();
+        let a_link = begun.elapsed();
+        let begun = std::time::Instant::now();
+        for n in 0..100_000 {
+            let port = format!("port{n}");
+            assert!(!rights.allow(Action::Kill, &port, |_| false));
+            assert_eq!(rights.allow(Action::Send, &port, |_| false), n == 70_000);
+            let in_group = |wanted: &Patterns| wanted.match_any("group5");
+            assert!(!rights.allow(Action::Monitor, &port, in_group));
+        }
+        let per_request = begun.elapsed() / 300_000;
+        // One after the other, 100,000 patterns would take some milliseconds a request.
+        assert!(per_request < a_link / 100, "{per_request:?} of {a_link:?}");
+        let some = Rules::new(&of_nodes, &[], false);
+        let begun = std::time::Instant::now();
+        for n in 0..1_000 {
+            assert!(may(
+                &some,
+                &format!("node{n}"),
+                Action::Send,
+                &format!("port{n}")
+            ));
+        }
+        let a_link_of_one = begun.elapsed() / 1_000;
+        assert!(
+            a_link_of_one < a_link / 100,
+            "{a_link_of_one:?} of {a_link:?}"
+        );
     }
 
     /// A rule in its parts: who, the action, the name.
@@ -253,7 +299,7 @@ mod tests {
                 let refused = deny.iter().any(meant)
                     || allow.iter().any(|rule| rule.1 == action) && !allow.iter().any(meant);
                 let allowed = rights.as_ref().is_none_or(|rights| {
-                    rights.allow(action, &name, |pattern| pattern.matches(&group))
+                    rights.allow(action, &name, |wanted| wanted.match_any(&group))
                 });
                 prop_assert_eq!(allowed, !refused);
             }

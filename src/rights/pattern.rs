@@ -5,20 +5,25 @@ use std::fmt;
 /// A pattern that names match or not: `*` stands for any characters or none, everything else for
 /// itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(Box<str>);
+pub(super) struct Pattern(Box<str>);
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Pattern(text.into())
     }
 
     /// Whether every name matches.
-    pub(crate) fn is_any(&self) -> bool {
+    pub(super) fn is_any(&self) -> bool {
         &*self.0 == "*"
     }
 
+    /// The only name that matches, if there is no other.
+    pub(super) fn literal(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&self.0)
+    }
+
     /// Whether the name matches. The work is at most the product of both lengths.
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
         let (mut at, mut in_name) = (0, 0);
         // Behind the last star, and how far the name was when it was met.

@@ -14,7 +14,7 @@ use super::{Inner, Origin, Source};
 use crate::log::log_at;
 use crate::node::jobs::{self, Job};
 use crate::proto::{NodeId, PortId, Reason};
-use crate::rights::{Action, Pattern, Rights, Rules};
+use crate::rights::{Action, Patterns, Rights, Rules};
 
 /// Where it stands that a port of this node is in a group: it is, as long as one of them says so.
 #[derive(Debug, Clone, Copy)]
@@ -102,11 +102,11 @@ impl Gate {
         }
     }
 
-    fn is_member(&self, port: &str, group: &Pattern) -> bool {
+    fn is_member(&self, port: &str, wanted: &Patterns) -> bool {
         self.groups.as_ref().is_some_and(|groups| {
             let groups = groups.read();
             let mut of_port = groups.get(port).into_iter().flat_map(BTreeMap::keys);
-            of_port.any(|known| group.matches(known))
+            of_port.any(|known| wanted.match_any(known))
         })
     }
 }
@@ -142,7 +142,7 @@ impl<'a> Source<'a> {
 
 /// Decides whether the source may do something with what has that name.
 fn allowed(node: &Inner, source: Source<'_>, action: Action, name: &str) -> Result<(), Refusal> {
-    let is_member = |group: &Pattern| node.gate.is_member(name, group);
+    let is_member = |wanted: &Patterns| node.gate.is_member(name, wanted);
     match source.rights(node) {
         Some(rights) if !rights.allow(action, name, is_member) => Err(Refusal::new(action, name)),
         _ => Ok(()),
