@@ -92,6 +92,11 @@ const IN_TESTS: &[(&str, &str, &str)] = &[
         "deep nesting is read on a small stack, which only a thread of its own has",
     ),
     (
+        "src/rights/mod.rs",
+        "Instant::now",
+        "the time that many rules take is compared with that of one",
+    ),
+    (
         "src/peering/schedule.rs",
         "Instant::now",
         "a model's time goes on from some instant, and only the clock gives one",
