@@ -1,6 +1,7 @@
 //! `aemp fuzz`: against a node of ours, and against one with known weaknesses.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use aemp::Node;
 use assert_cmd::assert::Assert;
@@ -9,6 +10,8 @@ use super::Home;
 
 /// Says where the weak node listens, to the process that is to be one.
 const WEAK: &str = "AEMP_TEST_WEAK_NODE";
+/// A file that, if it is named, has the weak node stand still once only: until the file is there.
+const ONCE: &str = "AEMP_TEST_WEAK_NODE_ONCE";
 
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -19,8 +22,13 @@ fn fuzz(home: &Home, args: &[&str]) -> Assert {
     let mut command = assert_cmd::Command::from_std(home.command());
     command.arg("fuzz").args(args);
     command.args(["--secret", "geheim", "--answer", "1"]);
-    command.arg("--save").arg(home.folder.path());
+    command.arg("--save").arg(saved(home));
     command.timeout(super::LIMIT * 6).assert()
+}
+
+/// Where findings are saved: a folder that is not there before.
+fn saved(home: &Home) -> PathBuf {
+    home.folder.path().join("new/found")
 }
 
 fn output(assert: &Assert) -> String {
@@ -52,8 +60,11 @@ fn weak_node() {
         node.function("POSIX::_exit", |_, _: serde_json::Value| -> () {
             std::process::exit(3)
         });
-        node.function("POSIX::pause", |_, _: serde_json::Value| -> () {
-            loop {
+        let once = std::env::var_os(ONCE);
+        node.function("POSIX::pause", move |_, _: serde_json::Value| {
+            // Whoever was paused before this process began is so no more.
+            let paused = once.as_ref().map(std::fs::File::create_new);
+            while paused.as_ref().is_none_or(Result::is_ok) {
                 std::thread::park();
             }
         });
@@ -98,7 +109,10 @@ fn a_node_of_ours_survives() {
         "{said}"
     );
     let last = said.lines().last().unwrap();
-    assert!(last.ends_with(": 0 found, 0 known"), "{said}");
+    assert!(
+        last.ends_with(": 0 found, 0 known, 0 seen once only"),
+        "{said}"
+    );
     let held: u32 = last.split(' ').next().unwrap().parse().unwrap();
     assert!(held > 20, "{said}");
 }
@@ -128,7 +142,7 @@ fn what_does_harm_is_found_made_short_and_shown_again() {
 
     // The shortest conversations, as they were saved, do the same again.
     let mut replayed = Vec::new();
-    for file in std::fs::read_dir(home.folder.path()).unwrap() {
+    for file in std::fs::read_dir(saved(&home)).unwrap() {
         let path = file.unwrap().path();
         if path
             .extension()
@@ -171,6 +185,35 @@ fn what_does_harm_is_found_made_short_and_shown_again() {
         "{said}"
     );
     assert!(said.contains(" 0 found, "), "{said}");
+}
+
+/// A machine may stand still for a moment. Nobody is to look for the fault of a node then.
+#[test]
+fn a_silence_that_does_not_come_again_is_no_finding() {
+    let (home, address) = (Home::new(), free_address());
+    let once = home.folder.path().join("once");
+    let run = format!("env {ONCE}='{}' {}", once.display(), weak(&address));
+    let known = home.folder.path().join("known");
+    std::fs::write(&known, "*POSIX::_exit* # looked for elsewhere\n").unwrap();
+    let known = known.to_str().unwrap();
+    let args = [
+        &*address,
+        "--exec",
+        &run,
+        "--stage",
+        "requests",
+        "--seconds",
+        "20",
+        "--known",
+        known,
+    ];
+    let said = output(&fuzz(&home, &args).success());
+    assert!(said.contains("did not come again in 3 tries"), "{said}");
+    assert!(said.contains(" 0 found, "), "{said}");
+    assert!(said.contains(", 1 seen once only"), "{said}");
+    let file = std::fs::read_dir(saved(&home)).unwrap().next().unwrap();
+    let name = file.unwrap().file_name().into_string().unwrap();
+    assert!(name.ends_with("-once.jsonl"), "{name}");
 }
 
 /// The conversations that did harm to Perl nodes.

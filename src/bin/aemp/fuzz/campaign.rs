@@ -14,6 +14,10 @@ use crate::{Failure, output};
 const MOST_REPLAYS: usize = 300;
 const SHRINKING: Duration = Duration::from_secs(120);
 
+/// How often a conversation that the node was silent behind is held again: if it never is, the
+/// machine may have been busy.
+const TRIES: usize = 3;
+
 /// A campaign against a node.
 pub(super) struct Campaign {
     victim: Victim,
@@ -24,6 +28,8 @@ pub(super) struct Campaign {
     /// What was found, and in which stage: each is told once.
     found: Vec<(&'static str, Option<Stage>)>,
     passed_over: u64,
+    /// What was seen once and did not come again.
+    unsure: u64,
 }
 
 impl Campaign {
@@ -35,6 +41,7 @@ impl Campaign {
             held: 0,
             found: Vec::new(),
             passed_over: 0,
+            unsure: 0,
         }
     }
 
@@ -93,16 +100,42 @@ impl Campaign {
             return Ok(());
         }
         output::line(format!("seed {seed}: {line}"))?;
+        if fault.is_silence() && !(0..TRIES).any(|_| self.comes_again(&begun, &fault)) {
+            self.unsure += 1;
+            let path = self.save_as(&format!("{}-{seed}-once", fault.kind()), &outcome.lines)?;
+            output::line(format!(
+                "  that did not come again in {TRIES} tries, so the machine may have been busy\n  saved as {}",
+                path.display()
+            ))?;
+            return Ok(());
+        }
         let (short, lines) = self.shorter(&begun, &fault);
         let line = format!("  shortest: {}", told(&fault, &short));
         if self.is_known(&told(&fault, &short))? {
             return Ok(());
         }
         self.found.push(kind);
-        let path = self.save.join(format!("{}-{seed}.jsonl", fault.kind()));
-        conversation::save(&path, &lines.unwrap_or(outcome.lines))?;
+        let lines = lines.unwrap_or(outcome.lines);
+        let path = self.save_as(&format!("{}-{seed}", fault.kind()), &lines)?;
         output::line(format!("{line}\n  saved as {}", path.display()))?;
         Ok(())
+    }
+
+    fn save_as(&self, name: &str, lines: &[Line]) -> Result<PathBuf, Failure> {
+        let path = self.save.join(format!("{name}.jsonl"));
+        conversation::save(&path, lines)?;
+        Ok(path)
+    }
+
+    /// Whether the conversation leads to that once more.
+    fn comes_again(&mut self, conversation: &Conversation, fault: &Fault) -> bool {
+        let outcome = self.victim.hold(conversation);
+        let again = outcome.map(|outcome| outcome.fault);
+        let is_same = matches!(&again, Ok(Some((same, _))) if same.kind() == fault.kind());
+        if is_same || again.is_err() {
+            self.victim.anew();
+        }
+        is_same
     }
 
     /// The shortest conversation that leads to that, and what passed in it.
@@ -140,8 +173,8 @@ impl Campaign {
         let (held, found) = (self.held, self.found.len());
         let last = first.saturating_add(held).saturating_sub(1);
         output::line(format!(
-            "{held} conversations, seeds {first} to {last}: {found} found, {} known",
-            self.passed_over
+            "{held} conversations, seeds {first} to {last}: {found} found, {} known, {} seen once only",
+            self.passed_over, self.unsure
         ))?;
         match found {
             0 => Ok(()),

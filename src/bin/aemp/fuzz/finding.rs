@@ -37,6 +37,15 @@ impl Fault {
             Fault::Processor(_) => "processor",
         }
     }
+
+    /// Whether it is that something did not come in time. A machine that stood still for a while
+    /// looks like that, too.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Fault::Deaf | Fault::NotServed | Fault::NotLetIn(_) | Fault::Monitor => true,
+            Fault::Ended(_) | Fault::Memory(_) | Fault::Processor(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -142,6 +142,9 @@ pub(crate) fn fuzz(options: Options) -> Result<(), Failure> {
         true => Stage::value_variants(),
         false => &options.stage,
     };
+    // Nobody wants to hear of that when the first finding is to be saved, an hour later.
+    std::fs::create_dir_all(&options.save)
+        .map_err(|error| format!("{}: {error}", options.save.display()))?;
     let deadline = Instant::now() + Duration::from_secs(options.seconds);
     let mut campaign = Campaign::new(victim, known, options.save);
     campaign.look_first()?;
