@@ -241,10 +241,12 @@ async fn trips(world: &World) -> Vec<(usize, usize, String)> {
     for from in programs(world) {
         for to in 0..count {
             let me = from.life.node;
-            if me != to && asks(me, to) && world.schedule.reach(me, to) {
+            let name = format!("n{to}");
+            // Nodes of old generations that were apart for long stay so until one says something.
+            let apart = || world.schedule.linked(me, to) && !from.node.node_is_up(&name);
+            if me != to && world.schedule.reach(me, to) && (asks(me, to) || apart()) {
                 let node = from.node.clone();
                 tasks.spawn(async move {
-                    let name = format!("n{to}");
                     match node
                         .cal::<(String,)>(&*name, &(ASKED,), Some(PATIENCE))
                         .await
