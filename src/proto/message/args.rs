@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, SeqAccess,
-    Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, IntoDeserializer,
+    SeqAccess, VariantAccess, Visitor,
 };
 
 /// Why a message does not fit the types that were asked for.
@@ -250,7 +250,59 @@ impl<'de, A: SeqAccess<'de>> Deserializer<'de> for Elements<'_, A> {
         deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64()
         deserialize_u128() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
         deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option()
-        deserialize_map() deserialize_enum(name: &'static str, variants: &'static [&'static str])
+        deserialize_map()
+    }
+
+    /// An enum is the message: the first element is the variant, the others its fields.
+    #[inline]
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_enum(self)
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> EnumAccess<'de> for Elements<'_, A> {
+    type Error = A::Error;
+    type Variant = Self;
+
+    #[inline]
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), A::Error> {
+        let Elements { seq, at } = self;
+        let name = Elements { seq, at }.list(1).next_element_seed(seed)?;
+        let name = name.ok_or_else(|| de::Error::custom("is missing"))?;
+        Ok((name, Elements { seq, at }))
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> VariantAccess<'de> for Elements<'_, A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        Ok(())
+    }
+
+    #[inline]
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
+        let field = self.list(2).next_element_seed(seed)?;
+        field.ok_or_else(|| de::Error::custom("is missing"))
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(1 + len))
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.list(1 + fields.len()))
     }
 }
 

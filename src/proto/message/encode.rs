@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::json;
+use super::variant::Whole;
 use crate::proto::Framing;
 use crate::proto::framing::json::write_str;
 use crate::proto::framing::{cbor, storable};
@@ -18,7 +19,9 @@ use crate::proto::framing::{cbor, storable};
 #[non_exhaustive]
 pub enum EncodeError {
     /// A message is a list of values.
-    #[error("a message must be a sequence of values, such as a tuple or a list, not {found}")]
+    #[error(
+        "a message must be a sequence of values, such as a tuple, a list or an enum, not {found}"
+    )]
     NotASequence {
         /// The JSON text that it serialised to, at most 40 characters of it.
         found: String,
@@ -58,7 +61,7 @@ pub fn encode_in<T: Serialize + ?Sized>(
 ) -> Result<(), EncodeError> {
     match framing {
         Framing::Json => encode_to(out, name, args),
-        Framing::Cbor => match cbor::encode_to(out, name, args) {
+        Framing::Cbor => match cbor::encode_to(out, name, &Whole(args)) {
             Ok(()) => Ok(()),
             // What can be sent does not depend on the link, nor what an error says.
             Err(_) => encode_by_json(out, framing, name, args),
@@ -124,7 +127,7 @@ pub fn json_in(out: &mut Vec<u8>, framing: Framing, json: &[u8]) -> Result<(), E
 #[inline]
 pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result<(), EncodeError> {
     let start = out.len();
-    if let Err(error) = json::write(out, args) {
+    if let Err(error) = json::write(out, &Whole(args)) {
         out.truncate(start);
         return Err(error.into());
     }
@@ -156,7 +159,7 @@ pub(crate) fn encode_local<T: Serialize + ?Sized>(
     args: &T,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    if args.serialize(cbor::Serializer::new(out)).is_ok()
+    if Whole(args).serialize(cbor::Serializer::new(out)).is_ok()
         && let Some(0x80..=0x9f) = out.get(start)
     {
         return Ok(());

@@ -18,6 +18,7 @@ mod list;
 mod perl;
 pub(crate) mod quick;
 mod value;
+mod variant;
 
 use std::borrow::Cow;
 
