@@ -17,8 +17,9 @@ mod stop;
 #[path = "support/text.rs"]
 mod text;
 
-use aemp::{Node, Port, PortId, Text};
+use aemp::{Address, Node, PortId, Text};
 use room::Room;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 #[tokio::main]
@@ -48,16 +49,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// What clients say.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Said {
+    Join(PortId, Text),
+    Privmsg(Text, Text),
+}
+
 /// Makes the port that clients talk to.
-fn serve(node: &Node, room: &Room) -> Port {
-    let server = node.port();
+fn serve(node: &Node, room: &Room) -> Address<Said> {
     let here = room.clone();
-    server.rcv("join", move |cx, (client, nick): (PortId, Text)| {
-        here.join(cx, &client, &nick.0);
-    });
-    let here = room.clone();
-    server.rcv("privmsg", move |cx, (nick, line): (Text, Text)| {
-        here.say(cx, &format!("{}: {}", nick.0, line.0));
-    });
-    server
+    node.serve(move |cx, said| match said {
+        Said::Join(client, nick) => here.join(cx, &client, &nick.0),
+        Said::Privmsg(nick, line) => here.say(cx, &format!("{}: {}", nick.0, line.0)),
+    })
 }

@@ -85,8 +85,10 @@
 //! |---|---|
 //! | configure and start a node | [`Node::builder`], [`config`] |
 //! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
+//! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
 //! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | ask and answer | [`Node::ask`], [`Reply`], [`Node::cal`], [`Port::answer`], [`Context::answer`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
 //! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`] |
@@ -187,9 +189,10 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange, GroupChanges,
-    IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats,
-    Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
+    Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
+    ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard,
+    Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
+    RegistrationGuard, Reply, SendError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::code::Outcome;
 use super::funcs::Function;
 use super::monitor::Action;
-use super::{Context, IntoOutcome, Monitor, Node, NodeEvents, Port, Random};
+use super::{Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random};
 use crate::config::Config;
 use crate::net::Transport;
 use crate::peering::Room;
@@ -52,6 +52,9 @@ pub enum CalError {
     /// The port that was called died, or messages to it were lost.
     #[error("the called port died: {0}")]
     Died(Reason),
+    /// The reply is an error: see [`Context::answer`].
+    #[error("the request was answered with an error: {0}")]
+    Refused(Reason),
     /// No reply came in time.
     #[error("no reply within {0:?}")]
     TimedOut(Duration),
@@ -146,7 +149,8 @@ impl Node {
         port
     }
 
-    /// Sends a message: anything that serialises as a sequence, such as a tuple.
+    /// Sends a message: anything that serialises as a sequence, such as a tuple, or an enum (see
+    /// [`serve`](Self::serve)).
     ///
     /// Never waits. If the node of the port is not connected, the message waits for the connection.
     /// Messages to a port arrive in order and without holes; once one is lost all later ones are,
@@ -168,10 +172,10 @@ impl Node {
     /// ```
     pub fn snd<T: Serialize + ?Sized>(
         &self,
-        port: impl Into<PortId>,
+        port: impl Destination<T>,
         args: &T,
     ) -> Result<(), SendError> {
-        self.inner().snd(&port.into(), args)
+        self.inner().snd(&port.into_port(), args)
     }
 
     /// Sends a message when there is room: waits while much waits to be sent to the port's node, or
@@ -193,12 +197,12 @@ impl Node {
     /// ```
     pub async fn snd_wait<T: Serialize + ?Sized>(
         &self,
-        port: impl Into<PortId>,
+        port: impl Destination<T>,
         args: &T,
     ) -> Result<(), SendError> {
         /// So much may wait at the most, in octets.
         const HIGH_WATER: usize = 64 * 1024;
-        let port = port.into();
+        let port = port.into_port();
         let most = HIGH_WATER.min(self.inner().settings.max_queue / 2);
         self.inner().trace_sending(&port, args)?;
         let room = Room::Below(most.max(1));
@@ -502,19 +506,31 @@ impl Node {
         limit: Option<Duration>,
     ) -> Result<R, CalError> {
         let port = port.into();
-        let request = Message::encode(args).map_err(SendError::from)?;
+        let request = |inbox: &PortId| {
+            let request = Message::encode(args)?.with(&[inbox.as_str()]);
+            request.map_err(SendError::from)
+        };
+        Ok(self.call(&port, request, limit).await?.args()?)
+    }
+
+    /// Sends the request that is made for an inbox, and waits for the reply.
+    pub(super) async fn call(
+        &self,
+        port: &PortId,
+        request: impl FnOnce(&PortId) -> Result<Message, SendError>,
+        limit: Option<Duration>,
+    ) -> Result<Message, CalError> {
         // Both live no longer than the call.
         let mut inbox = self.mailbox();
+        let request = request(inbox.id())?;
         let death = Arc::new(OnceLock::new());
         let (died, notify) = (death.clone(), inbox.notify());
-        let monitor = self.mon(&port, move |reason| {
+        let monitor = self.mon(port, move |reason| {
             let _ = died.set(reason);
             notify.notify_one();
         });
         let _monitor = monitor.guard();
-        let request = request.with(&[inbox.id().as_str()]);
-        let request = request.map_err(SendError::from)?;
-        self.inner().snd_message(&port, &request)?;
+        self.inner().snd_message(port, &request)?;
         let result = inbox.recv_unless(|| death.get().cloned());
         let result = match limit {
             None => result.await,
@@ -523,9 +539,11 @@ impl Node {
                 Err(_) => return Err(CalError::TimedOut(limit)),
             },
         };
-        match result {
-            Ok(message) => Ok(message.args()?),
-            Err(reason) => Err(CalError::Died(reason.unwrap_or(Reason::normal()))),
+        let message =
+            result.map_err(|reason| CalError::Died(reason.unwrap_or(Reason::normal())))?;
+        match super::answers::refusal(&message) {
+            Some(why) => Err(CalError::Refused(why)),
+            None => Ok(message),
         }
     }
 

@@ -315,7 +315,7 @@ impl Node {
         &self,
         family: &str,
     ) -> Result<BTreeMap<String, V>, DbError> {
-        let answer = self.ask(Kind::Family, family).await?;
+        let answer = self.ask_global(Kind::Family, family).await?;
         let values: BTreeMap<String, &RawValue> = answer.borrow().unwrap_or_default();
         let typed = |(key, value): (String, &RawValue)| match read(value) {
             Ok(value) => Ok((key, value)),
@@ -336,7 +336,7 @@ impl Node {
     ///
     /// See [`db_del`](Self::db_del) for an example.
     pub async fn db_keys(&self, family: &str) -> Result<Vec<String>, DbError> {
-        let keys = self.ask(Kind::Keys, family).await?;
+        let keys = self.ask_global(Kind::Keys, family).await?;
         let mut keys: Vec<String> = keys.read().unwrap_or_default();
         keys.sort();
         Ok(keys)
@@ -356,7 +356,7 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub async fn db_values<V: DeserializeOwned>(&self, family: &str) -> Result<Vec<V>, DbError> {
-        let answer = self.ask(Kind::Values, family).await?;
+        let answer = self.ask_global(Kind::Values, family).await?;
         let values: Vec<&RawValue> = answer.borrow().unwrap_or_default();
         let typed = |value| {
             read(value).map_err(|error| DbError::Value {
@@ -368,7 +368,7 @@ impl Node {
         values.into_iter().map(typed).collect()
     }
 
-    async fn ask(&self, kind: Kind, family: &str) -> Result<Val, DbError> {
+    async fn ask_global(&self, kind: Kind, family: &str) -> Result<Val, DbError> {
         let node = self.inner();
         let (id, answer) = node.control.db_query(node, kind, family);
         let _question = Question {

@@ -24,6 +24,7 @@
 //!
 //! None of it keeps a node alive, nor what the code of a dead port held.
 
+mod answers;
 mod api;
 mod build;
 mod cert;
@@ -54,6 +55,7 @@ mod settings;
 mod stand_in;
 mod stats;
 mod stop;
+mod typed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +66,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+pub use answers::{ERROR_REPLY, Reply};
 pub use api::{CalError, SendError};
 pub use context::Context;
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
@@ -75,6 +78,7 @@ pub use mailbox::{Mailbox, RecvError};
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
+pub use typed::{Address, Destination};
 
 pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
 pub(crate) use fast_path::FastPath;

@@ -336,7 +336,7 @@ impl Port {
         self.set(Some(tag), slot(handler))
     }
 
-    fn set_untyped(
+    pub(super) fn set_untyped(
         &self,
         tag: Option<&str>,
         code: impl FnMut(&Context, Message) -> Outcome + Send + 'static,
@@ -344,7 +344,7 @@ impl Port {
         self.set(tag, slot(Untyped::new(code)))
     }
 
-    fn set(&self, tag: Option<&str>, slot: Slot) -> &Self {
+    pub(super) fn set(&self, tag: Option<&str>, slot: Slot) -> &Self {
         if let Some(cell) = self.cell() {
             cell.set_handler(&self.node, tag, Some(slot));
         }

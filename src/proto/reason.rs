@@ -159,6 +159,35 @@ impl From<Vec<Value>> for Reason {
     }
 }
 
+/// One text, as an element of its own.
+///
+/// ```
+/// assert_eq!(aemp::Reason::from("overheated").kind(), Some("overheated"));
+/// ```
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Reason::new([text])
+    }
+}
+
+/// One text, as an element of its own.
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Reason::new([text])
+    }
+}
+
+/// The elements.
+///
+/// ```
+/// assert_eq!(aemp::Reason::from(["stopped", "enough"]).to_string(), "stopped enough");
+/// ```
+impl<V: Into<Value>, const N: usize> From<[V; N]> for Reason {
+    fn from(values: [V; N]) -> Self {
+        Reason::new(values)
+    }
+}
+
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)

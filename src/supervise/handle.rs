@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::child::{ChildPort, IntoChildPort};
 use super::table::{Command, Reply, Shared};
 use super::{Child, ChildInfo, SuperviseError, SupervisorEvents};
+use crate::node::Destination;
 use crate::proto::{PortId, Reason};
 
 /// A running supervisor: see [the module](super).
@@ -294,6 +295,12 @@ impl std::fmt::Debug for Supervisor {
 impl From<&Supervisor> for PortId {
     fn from(supervisor: &Supervisor) -> Self {
         supervisor.id().clone()
+    }
+}
+
+impl<T: ?Sized> Destination<T> for &Supervisor {
+    fn into_port(self) -> PortId {
+        self.into()
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, IntoDeserializer,
     SeqAccess, VariantAccess, Visitor,
 };
+use serde::forward_to_deserialize_any;
 
 /// Why a message does not fit the types that were asked for.
 ///
@@ -32,10 +33,19 @@ use crate::proto::framing::cbor::{self, CborError, Sequence};
 /// Deserialises `T` from the JSON array `json`.
 pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, ArgsError> {
     let at = Cell::new(0);
+    read_with(json, Whole::new(&at), &at)
+}
+
+/// Has `visitor` read the JSON array `json`; `at` is the element that it reads.
+pub(super) fn read_with<'de, V: Visitor<'de>>(
+    json: &'de [u8],
+    visitor: V,
+    at: &Cell<usize>,
+) -> Result<V::Value, ArgsError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     // The framing has limited the depth already, to what the configuration allows.
     deserializer.disable_recursion_limit();
-    let result = deserializer.deserialize_seq(Whole::new(&at));
+    let result = deserializer.deserialize_seq(visitor);
     result.map_err(|error| problem(error, at.get()))
 }
 
@@ -44,21 +54,37 @@ pub(super) fn read_elements<'de, T: Deserialize<'de>>(
     elements: JsonElements<'de>,
 ) -> Result<T, ArgsError> {
     let at = Cell::new(0);
-    let result = Whole::new(&at).visit_seq(elements);
+    read_elements_with(elements, Whole::new(&at), &at)
+}
+
+/// Has `visitor` read what is left of a JSON array.
+pub(super) fn read_elements_with<'de, V: Visitor<'de>>(
+    elements: JsonElements<'de>,
+    visitor: V,
+    at: &Cell<usize>,
+) -> Result<V::Value, ArgsError> {
+    let result = visitor.visit_seq(elements);
     result.map_err(|error| problem(error, at.get()))
 }
 
 /// Deserialises `T` from elements in CBOR, one behind the other.
 pub(super) fn read_items<'de, T: Deserialize<'de>>(items: &'de [u8]) -> Result<T, ArgsError> {
     let at = Cell::new(0);
+    read_items_with(items, Whole::new(&at), &at)
+}
+
+/// Has `visitor` read elements in CBOR.
+pub(super) fn read_items_with<'de, V: Visitor<'de>>(
+    items: &'de [u8],
+    visitor: V,
+    at: &Cell<usize>,
+) -> Result<V::Value, ArgsError> {
     // The framing has limited the depth here, too.
     let elements = Sequence::new(items).max_depth(usize::MAX);
-    Whole::new(&at)
-        .visit_seq(elements)
-        .map_err(|error| ArgsError {
-            element: at.get().max(1),
-            problem: error.to_string(),
-        })
+    visitor.visit_seq(elements).map_err(|error| ArgsError {
+        element: at.get().max(1),
+        problem: error.to_string(),
+    })
 }
 
 /// Deserialises `T` from one JSON text.
@@ -138,17 +164,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<'_, T> {
 }
 
 /// The elements as a deserializer of the type that was asked for.
-struct Elements<'a, A> {
+pub(super) struct Elements<'a, A> {
     seq: &'a mut A,
     at: &'a Cell<usize>,
 }
 
 impl<'a, 'de, A: SeqAccess<'de>> Elements<'a, A> {
+    /// The fields of a variant whose name was read by others.
+    #[cfg(feature = "node")]
+    #[inline]
+    pub(super) fn behind_tag(seq: &'a mut A, at: &'a Cell<usize>) -> Self {
+        Elements { seq, at }
+    }
+
+    /// All that is left, of which there should be so many.
     fn list(self, at_least: usize) -> Counted<'a, A> {
         Counted {
             seq: self.seq,
             at: self.at,
-            at_least,
+            at_least: self.at.get() + at_least,
         }
     }
 
@@ -272,9 +306,55 @@ impl<'de, A: SeqAccess<'de>> EnumAccess<'de> for Elements<'_, A> {
     #[inline]
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), A::Error> {
         let Elements { seq, at } = self;
-        let name = Elements { seq, at }.list(1).next_element_seed(seed)?;
+        let name = Elements { seq, at }.list(1).next_element_seed(Name(seed))?;
         let name = name.ok_or_else(|| de::Error::custom("is missing"))?;
         Ok((name, Elements { seq, at }))
+    }
+}
+
+/// The name of a variant, as a string. serde would take a number, too, as the place of the variant.
+struct Name<T>(T);
+
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<T> {
+    type Value = T::Value;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
+        self.0.deserialize(Name(deserializer))
+    }
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Name<D> {
+    type Error = D::Error;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_str(Name(visitor))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Name<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+    #[inline]
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
+        self.0.visit_str(name)
+    }
+    #[inline]
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<V::Value, E> {
+        self.0.visit_borrowed_str(name)
+    }
+    fn visit_bytes<E: de::Error>(self, name: &[u8]) -> Result<V::Value, E> {
+        self.0.visit_bytes(name)
     }
 }
 
@@ -287,13 +367,13 @@ impl<'de, A: SeqAccess<'de>> VariantAccess<'de> for Elements<'_, A> {
 
     #[inline]
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
-        let field = self.list(2).next_element_seed(seed)?;
+        let field = self.list(1).next_element_seed(seed)?;
         field.ok_or_else(|| de::Error::custom("is missing"))
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        visitor.visit_seq(self.list(1 + len))
+        visitor.visit_seq(self.list(len))
     }
 
     #[inline]
@@ -302,7 +382,7 @@ impl<'de, A: SeqAccess<'de>> VariantAccess<'de> for Elements<'_, A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        visitor.visit_seq(self.list(1 + fields.len()))
+        visitor.visit_seq(self.list(fields.len()))
     }
 }
 

@@ -14,6 +14,8 @@ mod elements;
 mod encode;
 mod incoming;
 mod json;
+#[cfg(feature = "node")]
+mod known;
 mod list;
 mod perl;
 pub(crate) mod quick;
@@ -36,6 +38,8 @@ pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
 pub use incoming::{Arrived, Incoming};
 #[cfg(feature = "node")]
 pub(crate) use json::write as write_json;
+#[cfg(feature = "node")]
+pub(crate) use known::variants;
 pub use perl::{Num, Octets, Text};
 pub use quick::{Head, Quick, RestAt, are_plain};
 

@@ -259,21 +259,53 @@ impl<'a> Quick<'a> {
     #[inline]
     pub fn read<T: Deserialize<'a>>(&self) -> Option<T> {
         match self.rest {
-            Rest::Json { text, plain } => self.read_json(text, plain),
-            Rest::Cbor { items, elements } => self.read_cbor(items, elements),
+            Rest::Json { text, plain } => self.read_json(text, plain, |text| {
+                let parser = serde_json::Deserializer::from_slice(text);
+                let mut messages = parser.into_iter::<List<T>>();
+                let List(value) = messages.next()?.ok()?;
+                Some((value, messages.byte_offset()))
+            }),
+            Rest::Cbor { items, elements } => {
+                self.read_cbor(items, |parser| read_first(parser, elements))
+            }
+        }
+    }
+
+    /// Reads the elements as the fields of the variant of an enum that has the tag as its name, as
+    /// [`read`](Self::read) reads them.
+    #[cfg(feature = "node")]
+    #[inline]
+    pub(crate) fn read_variant<T: Deserialize<'a>>(&self, variant: &'static str) -> Option<T> {
+        let at = Cell::new(0);
+        let fields = super::known::Fields::new(variant, &at);
+        match self.rest {
+            Rest::Json { text, plain } => self.read_json(text, plain, |text| {
+                let mut parser = serde_json::Deserializer::from_slice(text);
+                let value = parser.deserialize_seq(fields).ok()?;
+                Some((
+                    value,
+                    parser.into_iter::<serde::de::IgnoredAny>().byte_offset(),
+                ))
+            }),
+            Rest::Cbor { items, elements } => {
+                self.read_cbor(items, |parser| parser.read_list(elements, fields))
+            }
         }
     }
 
     #[inline]
-    fn read_json<T: Deserialize<'a>>(&self, text: &'a [u8], plain: bool) -> Option<T> {
+    fn read_json<T>(
+        &self,
+        text: &'a [u8],
+        plain: bool,
+        read: impl FnOnce(&'a [u8]) -> Option<(T, usize)>,
+    ) -> Option<T> {
         // The parser itself goes no deeper than this.
         const PARSER_DEPTH: usize = 128;
         if self.limits.max_depth < PARSER_DEPTH {
             return None;
         }
-        let mut messages = serde_json::Deserializer::from_slice(text).into_iter::<List<T>>();
-        let List(value) = messages.next()?.ok()?;
-        let used = messages.byte_offset();
+        let (value, used) = read(text)?;
         let read = &text[..used];
         let fits = self.before + used <= self.limits.max_message
             && (plain || is_sound(read))
@@ -286,12 +318,16 @@ impl<'a> Quick<'a> {
     }
 
     #[inline]
-    fn read_cbor<T: Deserialize<'a>>(&self, items: &'a [u8], elements: usize) -> Option<T> {
+    fn read_cbor<T>(
+        &self,
+        items: &'a [u8],
+        read: impl FnOnce(&mut cbor::Deserializer<'a>) -> Result<T, cbor::CborError>,
+    ) -> Option<T> {
         // What is read into types goes no deeper than this.
         let depth = self.limits.max_depth.min(Limits::default().max_depth);
         let depth = depth.checked_sub(1)?;
         let mut deserializer = cbor::Deserializer::new(items).max_depth(depth);
-        let value = read_first(&mut deserializer, elements).ok()?;
+        let value = read(&mut deserializer).ok()?;
         let used = deserializer.position();
         let read = &items[..used];
         let shallow = || !deserializer.has_skipped() || containers(read) < self.limits.max_depth;
