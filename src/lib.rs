@@ -144,10 +144,11 @@
 //!
 //! # Features
 //!
-//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`
-//! (default): [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is
-//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber. `fuzz`: the module
-//! `fuzz`, for those who test an implementation.
+//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`:
+//! [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is an error.
+//! `log-subscriber`: log lines on standard error as Perl's nodes write them; any other subscriber
+//! of `tracing` shows them as well. `fuzz`: the module `fuzz`, for those who test an
+//! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
 #[cfg(feature = "node")]
 mod bridge;

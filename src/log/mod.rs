@@ -15,7 +15,7 @@
 
 mod rate;
 mod shown;
-#[cfg(feature = "cli")]
+#[cfg(feature = "log-subscriber")]
 mod subscriber;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 pub use shown::printable;
 pub(crate) use shown::{LINE, MESSAGE, Shown};
-#[cfg(feature = "cli")]
+#[cfg(feature = "log-subscriber")]
 pub use subscriber::{init_from_env, init_with};
 
 use rate::{Held, INTERVAL, Rate, Verdict};

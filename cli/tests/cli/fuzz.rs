@@ -176,7 +176,7 @@ fn what_does_harm_is_found_made_short_and_shown_again() {
 /// The conversations that did harm to Perl nodes.
 #[test]
 fn what_harms_perl_nodes_does_not_harm_ours() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/found");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/found");
     let Ok(files) = std::fs::read_dir(folder) else {
         eprintln!("not run: {folder} is not in the package of the crate");
         return;
