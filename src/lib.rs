@@ -94,7 +94,8 @@
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
-//! | test without sockets, in virtual time | [`net::memory`], [`Builder::network`] |
+//! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
+//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!
@@ -147,7 +148,8 @@
 //! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`:
 //! [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is an error.
 //! `log-subscriber`: log lines on standard error as Perl's nodes write them; any other subscriber
-//! of `tracing` shows them as well. `fuzz`: the module `fuzz`, for those who test an
+//! of `tracing` shows them as well. `testing`: the module `testing`, nodes in memory, their faults
+//! and probes, for the tests of a program. `fuzz`: the module `fuzz`, for those who test an
 //! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
 #[cfg(feature = "node")]
@@ -173,6 +175,8 @@ pub mod proto;
 mod rights;
 #[cfg(feature = "node")]
 pub mod supervise;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "node")]
 mod trace;
 
@@ -183,8 +187,8 @@ pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
     CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, GroupChange, GroupChanges,
-    IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats,
-    Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
+    IntoOutcome, LinkStats, Mailbox, Metrics, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents,
+    NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, SendError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -37,6 +37,7 @@ const ROOMS: &[Room] = &[
     room("supervise", &["proto", "log", "node"],                                                 SHELL),
     room("bridge",    &["proto", "log", "mesh", "net", "node"],                                  SHELL),
     room("builder",   &["proto", "log", "trace", "config", "mesh", "peering", "net", "node", "bridge"], SHELL),
+    room("testing",   &["proto", "net", "node", "builder"],                                      SHELL),
     room("fuzz",      &["proto", "config", "mesh", "peering", "node"],                           SHELL),
 ];
 
