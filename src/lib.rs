@@ -96,7 +96,8 @@
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
-//! | test without sockets, in virtual time | [`net::memory`], [`Builder::network`] |
+//! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
+//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!
@@ -152,10 +153,12 @@
 //!
 //! # Features
 //!
-//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`
-//! (default): [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is
-//! an error. `cli` (default): the command `aemp`, and [`log`]'s subscriber. `fuzz`: the module
-//! `fuzz`, for those who test an implementation.
+//! `node` (default): everything that needs tokio. Without it there is [`proto`] alone. `tls`:
+//! [`net::tls`], by rustls and `ring`, which needs a C compiler; without it a `cert` is an error.
+//! `log-subscriber`: log lines on standard error as Perl's nodes write them; any other subscriber
+//! of `tracing` shows them as well. `testing`: the module `testing`, nodes in memory, their faults
+//! and probes, for the tests of a program. `fuzz`: the module `fuzz`, for those who test an
+//! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
 #[cfg(feature = "node")]
 mod bridge;
@@ -180,6 +183,8 @@ pub mod proto;
 mod rights;
 #[cfg(feature = "node")]
 pub mod supervise;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "node")]
 mod trace;
 
@@ -190,8 +195,8 @@ pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
     Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
-    ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Monitor, MonitorGuard,
-    Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
+    ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics, Monitor,
+    MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
     RegistrationGuard, Reply, SendError,
 };
 pub use proto::message::{Num, Octets, Text};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aemp::net::memory::Network;
 use aemp::proto::generation::Generations;
+use aemp::testing::{Cluster, Probe, members, up};
 use aemp::{Node, NodeEvent};
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
@@ -30,8 +31,9 @@ impl Visit for Line {
 }
 
 impl tracing::Subscriber for History {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, meta: &tracing::Metadata<'_>) -> bool {
+        // What only asks is neither.
+        !meta.is_span()
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
         tracing::span::Id::from_u64(1)
@@ -77,7 +79,7 @@ fn in_virtual_time<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
 }
 
 struct World {
-    network: Network,
+    cluster: Cluster,
     generations: Generations,
     nodes: Vec<Node>,
 }
@@ -89,8 +91,13 @@ impl World {
     async fn new(seed: u64, generations: Generations, nodes: usize) -> Self {
         let network = Network::new(seed);
         network.set_default_delay(Duration::from_millis(1));
+        let cluster = Cluster::on(network).configured(move |builder| {
+            // The log of all nodes is compared: nothing of it may be held back.
+            let builder = builder.set("max_log_lines", 1_000_000);
+            builder.generation(generations).seeds(SEEDS)
+        });
         let mut world = World {
-            network,
+            cluster,
             generations,
             nodes: Vec::new(),
         };
@@ -99,23 +106,10 @@ impl World {
                 0 | 1 => format!("seed{n}"),
                 n => format!("node{n}"),
             };
-            let node = world.start(&id).await;
+            let node = world.cluster.start_alone(&id).await;
             world.nodes.push(node);
         }
         world
-    }
-
-    async fn start(&self, id: &str) -> Node {
-        let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
-        // The log of all nodes is compared: nothing of it may be held back.
-        let builder = builder.set("max_log_lines", 1_000_000);
-        let builder = builder.generation(self.generations).seeds(SEEDS);
-        let binds = match id.starts_with("seed") {
-            true => format!("{id}:4040"),
-            false => "*".to_owned(),
-        };
-        let host = self.network.host(id);
-        builder.binds([binds]).network(&host).start().await.unwrap()
     }
 
     /// Waits until each node has a link to all that it should have one to.
@@ -140,63 +134,46 @@ impl World {
             let lost = |event: &NodeEvent| !event.is_up() && event.node().as_str() == "seed0";
             while !lost(&events.next().await.unwrap()) {}
         }
-        let again = self.start("seed0").await;
+        let again = self.cluster.restart("seed0").await;
         self.nodes.insert(0, again);
     }
 
     /// The first seed is cut off, without an end of its connections; then its host comes back.
     async fn isolate_a_seed(&self) {
-        let seed = &self.nodes[0];
-        self.network.isolate("seed0");
+        let (seed, network) = (&self.nodes[0], self.cluster.network());
+        network.isolate("seed0");
         for node in &self.nodes[1..] {
-            self.network.cut("seed0", node.id().as_str());
+            self.cluster.cut("seed0", node.id().as_str());
         }
         let mut events = seed.mon_nodes();
         while !seed.up_nodes().is_empty() {
             events.next().await.unwrap();
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
-        self.network.rejoin("seed0");
+        network.rejoin("seed0");
     }
 
     async fn stop(self) {
-        for node in &self.nodes {
-            node.shutdown().await;
-        }
+        self.cluster.shutdown().await;
         // What was written last is still read for a while.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(self.network.connections(), 0, "nothing is left open");
+        let open = self.cluster.network().connections();
+        assert_eq!(open, 0, "nothing is left open");
     }
-}
-
-async fn up(node: &Node, id: &str) {
-    let mut events = node.mon_nodes();
-    let limit = Duration::from_secs(300);
-    let wait = async {
-        while !node.node_is_up(id) {
-            events.next().await.unwrap();
-        }
-    };
-    let met = tokio::time::timeout(limit, wait).await;
-    assert!(
-        met.is_ok(),
-        "{} has no link to {id} after {limit:?}",
-        node.id()
-    );
 }
 
 /// A member of a group that one node registers is seen by all, and takes a message from each.
 async fn talk(world: &World) {
     let last = world.nodes.last().unwrap();
-    let mut inbox = last.mailbox();
-    last.register("inboxes", inbox.id());
+    let mut probe = Probe::new(last);
+    last.register("inboxes", probe.id());
     for node in &world.nodes {
-        let found = node.wait_for_member("inboxes").await;
-        node.snd(&found, &("from", node.id())).unwrap();
+        let found = members(node, "inboxes", 1).await;
+        node.snd(&found[0], &("from", node.id())).unwrap();
     }
     let mut from = Vec::new();
     for _ in &world.nodes {
-        let (id,): (String,) = inbox.recv_tag("from").await.unwrap().args().unwrap();
+        let (id,): (String,) = probe.expect("from").await;
         from.push(id);
     }
     from.sort();

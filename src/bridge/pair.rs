@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use super::translate::{self, Own, Passage};
 use crate::log::log_at;
 use crate::node::link::{Link, Peer};
-use crate::node::{Forwarded, Inner, Relay};
+use crate::node::{Forwarded, Inner, Loss, Relay};
 use crate::proto::message::encode_in;
 use crate::proto::{Generation, Message, NodeId};
 
@@ -107,7 +107,7 @@ impl PairRelay {
     fn close(&self, node: &Arc<Inner>, peer: &Arc<Peer>, link: &Link) {
         if !link.pair.leaving.swap(true, Ordering::AcqRel) {
             let text = format!("the bridge lost its link to {}", self.real);
-            peer.fail_when_written(node, link.facts.serial, text);
+            peer.fail_when_written(node, link.facts.serial, Loss::Bridge, text);
         }
     }
 
@@ -206,7 +206,7 @@ impl Relay for PairRelay {
             && !link.pair.leaving.swap(true, Ordering::AcqRel)
         {
             let text = format!("the bridge lost its link to {}", peer.id);
-            target.fail_when_written(&twin, link.facts.serial, text);
+            target.fail_when_written(&twin, link.facts.serial, Loss::Bridge, text);
         }
         self.connect_again(&peer.id);
     }

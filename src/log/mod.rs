@@ -15,7 +15,7 @@
 
 mod rate;
 mod shown;
-#[cfg(feature = "cli")]
+#[cfg(feature = "log-subscriber")]
 mod subscriber;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 pub use shown::printable;
 pub(crate) use shown::{LINE, MESSAGE, Shown};
-#[cfg(feature = "cli")]
+#[cfg(feature = "log-subscriber")]
 pub use subscriber::{init_from_env, init_with};
 
 use rate::{Held, INTERVAL, Rate, Verdict};
@@ -163,6 +163,17 @@ fn tell_later() {
         });
     }
 }
+
+/// The target of the spans around what the code of ports does: handlers, the functions that spawned
+/// ports begin with, supervisors and the starts of their children. They are at the level DEBUG,
+/// have the fields `what`, `node` and `port` (supervisors: `supervisor`), and while nobody asks for
+/// them they cost next to nothing; while somebody does, messages go the usual way and not the
+/// quickest.
+///
+/// ```
+/// assert_eq!(aemp::log::SPAN_TARGET, "aemp::port");
+/// ```
+pub const SPAN_TARGET: &str = "aemp::port";
 
 /// The target of the events that show each message sent and received.
 ///

@@ -6,27 +6,42 @@ use std::io::Write as _;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::TRACE_TARGET;
+use super::{SPAN_TARGET, TRACE_TARGET};
 
 /// Writes log lines to standard error as AnyEvent::MP does.
 ///
 /// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a
-/// true `PERL_ANYEVENT_MP_TRACE` shows each message. Does nothing if a `tracing` subscriber is
-/// set.
+/// true `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
+/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or
+/// `aemp::trace=trace` for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps
+/// out what is above it. Does nothing if a `tracing` subscriber is set.
 ///
 /// ```no_run
 /// aemp::log::init_from_env();
 /// ```
 pub fn init_from_env() {
     let level = std::env::var("PERL_ANYEVENT_MP_WARNLEVEL");
+    let level = level.ok().and_then(|n| n.trim().parse().ok());
     let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
-    init_with(
-        level.ok().and_then(|n| n.trim().parse().ok()).unwrap_or(5),
-        trace.is_ok_and(|value| !value.is_empty() && value != "0"),
-    );
+    let filter = std::env::var("RUST_LOG").ok();
+    let filter = filter.filter(|text| !text.is_empty());
+    let filter = filter.and_then(|text| match text.parse::<Targets>() {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            let line = format!("RUST_LOG={text} is not used: {error}\n");
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            None
+        }
+    });
+    start(PerlLines {
+        level: level.unwrap_or(if filter.is_some() { 9 } else { 5 }),
+        trace: trace.is_ok_and(|value| !value.is_empty() && value != "0"),
+        filter,
+    });
 }
 
 /// Like [`init_from_env`] with the two settings given.
@@ -35,14 +50,22 @@ pub fn init_from_env() {
 /// aemp::log::init_with(8, true); // up to debugging, and each message
 /// ```
 pub fn init_with(level: u8, trace: bool) {
-    let _ = tracing_subscriber::registry()
-        .with(PerlLines { level, trace })
-        .try_init();
+    start(PerlLines {
+        level,
+        trace,
+        filter: None,
+    });
+}
+
+fn start(lines: PerlLines) {
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 struct PerlLines {
     level: u8,
     trace: bool,
+    /// What `RUST_LOG` says.
+    filter: Option<Targets>,
 }
 
 impl PerlLines {
@@ -84,8 +107,14 @@ impl Visit for Fields {
 
 impl<S: Subscriber> Layer<S> for PerlLines {
     fn enabled(&self, meta: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        if let Some(filter) = &self.filter {
+            let wanted = filter.would_enable(meta.target(), meta.level());
+            return !meta.is_span() && wanted || self.trace && meta.target() == TRACE_TARGET;
+        }
         match meta.target() {
             TRACE_TARGET => self.trace,
+            // Lines do not show them, and messages would take a longer way.
+            SPAN_TARGET => false,
             target => target.starts_with("aemp") && *meta.level() <= self.most(),
         }
     }

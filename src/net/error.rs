@@ -96,6 +96,31 @@ impl LinkError {
         }
     }
 
+    /// A word for it, for counters: of a handshake that failed, [its own](HandshakeError::kind).
+    ///
+    /// ```
+    /// use aemp::net::LinkError;
+    /// use aemp::proto::HandshakeError;
+    /// assert_eq!(LinkError::Closed.kind(), "closed");
+    /// assert_eq!(LinkError::from(HandshakeError::NoSecret).kind(), "no_secret");
+    /// ```
+    pub fn kind(&self) -> &'static str {
+        match self {
+            LinkError::Io(_) => "io",
+            #[cfg(feature = "tls")]
+            LinkError::Tls(_) => "tls",
+            LinkError::Closed => "closed",
+            LinkError::Handshake(error) => error.kind(),
+            LinkError::HandshakeTimeout(_) => "timeout",
+            LinkError::Framing(_) => "framing",
+            LinkError::Silent(_) => "silent",
+            LinkError::Memory { .. } => "memory",
+            LinkError::BadAddress => "bad_address",
+            LinkError::Duplicate(_) => "duplicate",
+            LinkError::NoRelay(..) => "no_relay",
+        }
+    }
+
     /// Whether somebody should look at it, rather than that it just happens in a network.
     pub(crate) fn is_noteworthy(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::code::{self, Outcome};
 use super::control::Control;
+use super::counters::Counters;
 use super::funcs::{self, Functions};
 use super::held::Memory;
 use super::limits::Met;
@@ -206,6 +207,7 @@ fn assemble(
         admission: Admission::new(settings.max_handshakes),
         settings,
         limits: Met::default(),
+        counters: Counters::default(),
         handshake: Arc::new(handshake),
         ports: Ports::new(own_cookie, remote_cookie),
         peers: Peers::new(memory.clone()),

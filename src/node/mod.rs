@@ -31,6 +31,7 @@ mod cert;
 mod code;
 mod context;
 pub(crate) mod control;
+mod counters;
 mod database;
 mod events;
 mod fast_path;
@@ -42,6 +43,7 @@ mod jobs;
 mod limits;
 pub(crate) mod link;
 mod mailbox;
+mod metrics;
 mod monitor;
 mod port;
 mod port_handle;
@@ -56,6 +58,7 @@ mod stand_in;
 mod stats;
 mod stop;
 mod typed;
+mod watched;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,12 +78,14 @@ pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
 pub use handler::Receive;
 pub use mailbox::{Mailbox, RecvError};
+pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, Destination};
 
 pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
+pub(crate) use counters::Loss;
 pub(crate) use fast_path::FastPath;
 pub(crate) use jobs::{enter, enter_task};
 pub(crate) use random::Random;
@@ -96,6 +101,7 @@ use crate::proto::handshake::Local;
 use crate::proto::message::{EncodeError, encode_in, encode_local};
 use crate::proto::{Framing, Message, NodeId, PortId, Reason};
 use control::Control;
+use counters::Counters;
 use funcs::Functions;
 use held::Memory;
 use jobs::Job;
@@ -150,6 +156,7 @@ pub(crate) struct Inner {
     pub(crate) admission: Admission,
     /// Which limits were met.
     pub(crate) limits: Met,
+    pub(crate) counters: Counters,
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,
@@ -471,7 +478,7 @@ impl Inner {
             peer.id,
             link.remote
         );
-        peer.fail(self, link.facts.serial, &text);
+        peer.fail(self, link.facts.serial, Loss::Memory, &text);
     }
 
     /// Kills a port, here or there.

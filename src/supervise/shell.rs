@@ -8,6 +8,7 @@ use parking_lot::MutexGuard;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::core::{Action, State, Verdict};
 use super::start::{Attempt, News, Note, Notes};
@@ -59,7 +60,9 @@ impl Shell {
             end: None,
             killed: false,
         };
-        inner.spawn_task(shell.run());
+        let span = tracing::debug_span!(target: crate::log::SPAN_TARGET, "supervisor",
+            node = %inner.id, port = %shell.shared.port);
+        inner.spawn_task(shell.run().instrument(span));
     }
 
     async fn run(mut self) {

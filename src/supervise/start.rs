@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::child::{ChildPort, Start};
 use super::terms::{Key, seconds};
@@ -73,7 +74,9 @@ impl Attempt {
     pub(super) fn launch(self, context: Context) {
         let mut outcome = Outcome(Some((self.notes.clone(), self.key, self.round)));
         let node = context.node().inner().clone();
-        node.spawn_task(async move {
+        let span = tracing::debug_span!(target: crate::log::SPAN_TARGET, "child",
+            name = %self.child.name, supervisor = %context.id());
+        let start = async move {
             let begun = caught(self.begin(&context));
             let result = tokio::select! {
                 biased;
@@ -88,7 +91,8 @@ impl Attempt {
                 }
                 Err(text) => outcome.is(News::Failed(Reason::die(text))),
             }
-        });
+        };
+        node.spawn_task(start.instrument(span));
     }
 
     async fn begin(&self, context: &Context) -> Result<ChildPort, String> {

@@ -62,6 +62,8 @@ impl tracing::Subscriber for Lines {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         let is_kept = |most: &Level| metadata.level() <= most;
         metadata.target().starts_with("aemp")
+            // With spans of handlers messages would go another way.
+            && metadata.target() != aemp::log::SPAN_TARGET
             && KEPT.with_borrow(|kept| kept.as_ref().is_some_and(|(_, most)| is_kept(most)))
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {

@@ -18,6 +18,7 @@ fn no_link_is_dead() {
 const NAMED: &[&str] = &[
     "src/",
     "tests/",
+    "cli/",
     "interop/",
     "docs/",
     "fixtures/",

@@ -74,11 +74,14 @@ impl Repository {
     }
 
     /// The tests of the file of that name: a `.rs` file by the end of its path, else a file of
-    /// `tests/`.
+    /// `tests/`, of the library or of the command.
     fn file(&self, name: &str) -> Result<&BTreeSet<String>, String> {
         let named = |path: &str| match name.strip_suffix(".rs") {
             Some(_) => path == name || path.ends_with(&format!("/{name}")),
-            None => path == format!("tests/{name}.rs") || path == format!("tests/{name}/main.rs"),
+            None => {
+                let path = path.strip_prefix("cli/").unwrap_or(path);
+                path == format!("tests/{name}.rs") || path == format!("tests/{name}/main.rs")
+            }
         };
         let found: Vec<_> = self.tests.iter().filter(|(path, _)| named(path)).collect();
         match found[..] {

@@ -2,7 +2,6 @@
 #![cfg(feature = "tls")]
 
 mod certs;
-mod command;
 mod path;
 mod peer;
 mod recording;

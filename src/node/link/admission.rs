@@ -159,7 +159,7 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
         ticket: Some(ticket),
     };
     if let Err(error) = admit(&node, stream, opened).await {
-        report(remote, &error);
+        report(&node, remote, &error);
     }
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn dial(
         result = dial_once(&node, address, purpose).await;
     }
     if let Err(error) = &result {
-        report(address, error);
+        report(&node, address, error);
     }
     result
 }
@@ -228,8 +228,9 @@ async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result
     admit(node, stream, opened).await
 }
 
-/// Logs why a connection did not become a link.
-fn report(remote: &str, error: &LinkError) {
+/// Counts and logs that a connection did not become a link.
+fn report(node: &Inner, remote: &str, error: &LinkError) {
+    node.counters.handshake_failed(error);
     match error.is_noteworthy() {
         true => log_at!(2, [host_of(remote).as_str()], "{remote} {error}"),
         false => log_at!(9, "{remote} {error}"),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Peer;
 use super::admission::{self, Purpose};
 use crate::log::log_at;
-use crate::node::Inner;
+use crate::node::{Inner, Loss};
 use crate::peering::{Next, Schedule, Turn, Wish};
 
 /// The time that the rules are told: the runtime's, which tests can stop.
@@ -93,7 +93,9 @@ impl Attempt {
                         () = tokio::time::sleep_until(until.into()) => {}
                     }
                 }
-                Next::GiveUp => return peer.fail(node, self.serial, "unable to connect"),
+                Next::GiveUp => {
+                    return peer.fail(node, self.serial, Loss::Unreachable, "unable to connect");
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use super::{Link, Peer, State, thread};
 use crate::log::log_at;
 use crate::node::jobs::{self, Job};
 use crate::node::monitor::{self, Watcher};
-use crate::node::{Inner, NodeEvent};
+use crate::node::{Inner, Loss, NodeEvent};
 use crate::peering::{Afterwards, Effect, Step, Which};
 use crate::proto::{Framing, NodeId, Reason};
 
@@ -26,30 +26,38 @@ impl Peer {
         self: &Arc<Self>,
         node: &Arc<Inner>,
         serial: u64,
+        loss: Loss,
         text: String,
     ) {
         const PATIENCE: Duration = Duration::from_secs(1);
         let (peer, home) = (self.clone(), node.clone());
         node.spawn_link_task(async move {
             let _ = tokio::time::timeout(PATIENCE, peer.wait_until_written()).await;
-            jobs::enter(&home.runtime, || peer.fail(&home, serial, &text));
+            jobs::enter(&home.runtime, || peer.fail(&home, serial, loss, &text));
         });
     }
 
     /// The link, or the attempt to get one, is lost. Nothing happens if `serial` is not the present
     /// one's.
-    pub(crate) fn fail(self: &Arc<Self>, node: &Arc<Inner>, serial: u64, text: &str) {
-        self.lose(node, self.state.lock(), Which::Serial(serial), text);
+    pub(crate) fn fail(self: &Arc<Self>, node: &Arc<Inner>, serial: u64, loss: Loss, text: &str) {
+        self.lose(node, self.state.lock(), Which::Serial(serial), loss, text);
     }
 
     /// Loses the link for certain, whichever it is.
     pub(crate) fn disconnect(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
-        self.lose(node, self.state.lock(), Which::Present, text);
+        self.lose(
+            node,
+            self.state.lock(),
+            Which::Present,
+            Loss::Shutdown,
+            text,
+        );
     }
 
     /// Gives up to connect to the node, if that is being tried.
     pub(crate) fn stop_connecting(self: &Arc<Self>, node: &Arc<Inner>, text: &str) {
-        self.lose(node, self.state.lock(), Which::Attempt, text);
+        let state = self.state.lock();
+        self.lose(node, state, Which::Attempt, Loss::Unreachable, text);
     }
 
     pub(super) fn lose(
@@ -57,12 +65,19 @@ impl Peer {
         node: &Arc<Inner>,
         mut state: MutexGuard<'_, State>,
         which: Which,
+        loss: Loss,
         text: &str,
     ) {
         let reason = Reason::transport_error(self.id.as_str(), text);
+        let sent = state.rules.outbox().sent();
         let effects = state.rules.lose(which, reason, node.next_serial());
         let unwritten = state.rules.unwritten();
         state.queue.force(unwritten);
+        let link = state.link.clone();
+        let link = link.filter(|_| effects.contains(&Effect::Close));
+        if link.is_some() || effects.contains(&Effect::EndAttempt) {
+            node.counters.lost(link, sent, loss);
+        }
         self.carry_out(node, state, effects);
     }
 
@@ -138,6 +153,7 @@ impl Peer {
             relay.up(self, link);
         }
         log_up(link, &self.id);
+        node.counters.link_made();
         node.tell_event(NodeEvent::Up {
             node: self.id.clone(),
             generation: link.generation(),

@@ -35,13 +35,13 @@ pub(crate) use admission::{Admission, accept_loop, dial_seed};
 pub(crate) use establish::Begun;
 pub(crate) use table::Peers;
 
-use super::Inner;
 use super::held::{Account, Level};
 use super::jobs;
 use super::limits::Limit;
 use super::monitor::{self, Action};
 use super::stand_in::{Forwarded, Pair};
 use super::stats::LinkStats;
+use super::{Inner, Loss};
 use crate::log::log_at;
 use crate::net::WriteHalf;
 use crate::net::tls::TlsInfo;
@@ -102,10 +102,10 @@ pub(crate) struct Link {
 
 /// Counts of messages and octets; the messages that were sent are counted by the rules.
 #[derive(Default)]
-struct Traffic {
-    sent_octets: AtomicU64,
-    received: AtomicU64,
-    received_octets: AtomicU64,
+pub(crate) struct Traffic {
+    pub(crate) sent_octets: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) received_octets: AtomicU64,
 }
 
 impl Link {
@@ -124,6 +124,11 @@ impl Link {
             end: End::default(),
             pair: Pair::default(),
         }
+    }
+
+    /// What it has counted so far.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The generation that is spoken on the link.
@@ -412,7 +417,7 @@ impl Peer {
             let limit = node.settings.max_queue;
             node.limits.met(Limit::Queue);
             let text = format!("more than {limit} octets are waiting to be sent");
-            return self.lose(node, state, Which::Everything, &text);
+            return self.lose(node, state, Which::Everything, Loss::Queue, &text);
         }
         if state.queue.set(unwritten).is_err() {
             node.limits.met(Limit::Memory);
@@ -421,7 +426,7 @@ impl Peer {
                 "{unwritten} octets are waiting to be sent, more than its share of the {most} \
                  (max_memory) that all nodes have"
             );
-            return self.lose(node, state, Which::Everything, &text);
+            return self.lose(node, state, Which::Everything, Loss::Memory, &text);
         }
         match wake {
             Wake::Nobody => {}

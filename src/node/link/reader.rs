@@ -16,7 +16,8 @@ use super::{Link, Peer};
 use crate::log::{LINE, Shown, log_at};
 use crate::net::{Intake, LinkError, ReadHalf, Stream};
 use crate::node::held::{Full, Level};
-use crate::node::{FastPath, Inner, enter, enter_task, forget, request};
+use crate::node::watched::Watched;
+use crate::node::{FastPath, Inner, Loss, enter, enter_task, forget, request};
 use crate::proto::message::{Arrived, Incoming, are_plain};
 use crate::proto::{Framing, FramingError};
 
@@ -112,8 +113,12 @@ impl Reader {
             }
             let node = &self.node;
             enter(&node.runtime, || {
-                self.peer
-                    .fail(node, self.link.facts.serial, &error.to_string());
+                self.peer.fail(
+                    node,
+                    self.link.facts.serial,
+                    (&error).into(),
+                    &error.to_string(),
+                );
             });
         }
         if ended {
@@ -194,7 +199,9 @@ impl Reader {
         fast: &mut FastPath,
     ) -> Result<(), FramingError> {
         let rights = self.link.rights.as_deref();
-        let quick = !crate::trace::enabled() && rights.is_none_or(request::leave_ports_alone);
+        let watched = Watched::now(node).any();
+        let quick =
+            !crate::trace::enabled() && !watched && rights.is_none_or(request::leave_ports_alone);
         let framing = self.link.recv_framing;
         let plain = quick && framing == Framing::Json && are_plain(block);
         let (mut at, mut messages, mut flushed) = (0, 0, 0);
@@ -281,8 +288,12 @@ impl Drop for Reader {
     fn drop(&mut self) {
         forget();
         if !self.link.end.is_over() && !self.node.is_stopping() {
-            self.peer
-                .fail(&self.node, self.link.facts.serial, "the reader ended");
+            self.peer.fail(
+                &self.node,
+                self.link.facts.serial,
+                Loss::Other,
+                "the reader ended",
+            );
         }
     }
 }

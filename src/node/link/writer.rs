@@ -11,7 +11,7 @@ use super::end::Half;
 use super::{Link, Peer};
 use crate::log::log_at;
 use crate::net::WriteHalf;
-use crate::node::{Inner, enter};
+use crate::node::{Inner, Loss, enter};
 use crate::peering::Taken;
 
 /// A buffer of more than this is not kept for the next write, in octets.
@@ -120,7 +120,7 @@ impl Writer {
             let node = &self.node;
             enter(&node.runtime, || {
                 self.peer
-                    .fail(node, self.link.facts.serial, &error.to_string());
+                    .fail(node, self.link.facts.serial, Loss::Io, &error.to_string());
             });
         }
         drop(socket); // the writer has it, too, until it is dropped

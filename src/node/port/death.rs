@@ -111,6 +111,7 @@ impl PortCell {
         // What they send is lost now, which nobody waits for.
         node.tell_room(&mut death.awaited);
         node.ports.remove(self.id.name());
+        node.counters.died(&reason);
         let silent = reason.is_normal() || reason.kind() == Some("no_such_port");
         if death.watchers.is_empty() && !silent {
             let name = self.id.name();

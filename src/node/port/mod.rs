@@ -202,6 +202,7 @@ impl PortCell {
     pub(crate) fn overflow(self: &Arc<Self>, node: &Arc<Inner>) {
         let (most, octets) = (node.settings.max_mailbox, node.settings.max_queue);
         node.limits.met(Limit::Mailbox);
+        node.counters.waiting(self.waiting().0);
         let text =
             format!("more than {most} messages or {octets} octets are waiting in the port's queue");
         self.die_of(node, Reason::new(["overflow".to_owned(), text]));
@@ -273,6 +274,12 @@ impl PortCell {
         Some(notify)
     }
 
+    /// How many messages wait, and how many octets these have.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.queue.len(), state.queue.octets())
+    }
+
     /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and
     /// the port is dead.
     pub(crate) fn take(
@@ -281,6 +288,7 @@ impl PortCell {
         wanted: &mut dyn FnMut(&Message) -> bool,
     ) -> Result<Option<Message>, ()> {
         let mut state = self.state.lock();
+        node.counters.waiting(state.queue.len());
         match state.queue.take_where(wanted) {
             Some(message) => {
                 node.tell_room(&mut state.awaited);

@@ -16,6 +16,7 @@ use crate::node::handler::Slot;
 use crate::node::jobs::{self, Job};
 use crate::node::queue::{self, Items, Popped};
 use crate::node::run_word::Epoch;
+use crate::node::watched::Watched;
 use crate::proto::message::Head;
 use crate::proto::{Limits, Message, Reason};
 
@@ -76,9 +77,12 @@ impl PortCell {
                 return;
             }
             node.tell_room(&mut state.awaited);
+            node.counters.waiting(state.queue.len());
             state.queue.take_batch(TURN)
         };
         let context = Context::of(node, self.clone());
+        // Asked once for all of them.
+        let watched = Watched::now(node);
         let mut known = None;
         let over = loop {
             match batch.pop() {
@@ -88,13 +92,13 @@ impl PortCell {
                     break true;
                 }
                 Some(Popped::Message(message)) => {
-                    if self.handle(node, &context, &mut known, message, &mut batch) {
+                    if self.handle(node, &context, watched, &mut known, message, &mut batch) {
                         break true;
                     }
                 }
                 Some(Popped::Encoded(message)) => {
                     let array = batch.encoded(message);
-                    let known_one = known.as_ref();
+                    let known_one = known.as_ref().filter(|_| !watched.any());
                     let limits = node.settings.limits;
                     let quick = known_one
                         .and_then(|known| self.handle_encoded(&context, known, array, limits));
@@ -102,7 +106,7 @@ impl PortCell {
                         Some(outcome) => self.conclude(node, outcome, &mut batch),
                         None => {
                             let message = Message::from_local(array);
-                            self.handle(node, &context, &mut known, message, &mut batch)
+                            self.handle(node, &context, watched, &mut known, message, &mut batch)
                         }
                     };
                     if over {
@@ -137,6 +141,7 @@ impl PortCell {
         self: &Arc<Self>,
         node: &Arc<Inner>,
         context: &Context,
+        watched: Watched,
         known: &mut Option<Known>,
         message: Message,
         batch: &mut Items,
@@ -175,7 +180,11 @@ impl PortCell {
             };
             let outcome = {
                 let _running = Running::begin(self);
-                guarded(|| handler.take(context, message))
+                let take = || guarded(|| handler.take(context, message));
+                match watched.any() {
+                    true => watched.watch(context, take),
+                    false => take(),
+                }
             };
             drop(handler);
             slot.finish();

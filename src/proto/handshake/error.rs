@@ -132,6 +132,35 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// A word for it, for counters.
+    ///
+    /// ```
+    /// use aemp::proto::HandshakeError;
+    /// let error = HandshakeError::WrongToken { method: "cleartext".into() };
+    /// assert_eq!(error.kind(), "wrong_token");
+    /// ```
+    pub fn kind(&self) -> &'static str {
+        match self {
+            HandshakeError::LineTooLong => "line_too_long",
+            HandshakeError::Greeting(_) => "greeting",
+            HandshakeError::Version { .. } => "version",
+            HandshakeError::Generation { .. } => "generation",
+            HandshakeError::OwnNodeId { .. } => "own_node_id",
+            HandshakeError::AlreadyConnected { .. } => "already_connected",
+            HandshakeError::Echo => "echo",
+            HandshakeError::NoCommonAuth { .. } => "no_common_auth",
+            HandshakeError::NoCommonFraming { .. } => "no_common_framing",
+            HandshakeError::TlsRequired => "tls_required",
+            HandshakeError::NoSecret => "no_secret",
+            HandshakeError::NeitherTlsNorSecret => "neither_tls_nor_secret",
+            HandshakeError::MalformedToken => "malformed_token",
+            HandshakeError::MethodRefused { .. } => "method_refused",
+            HandshakeError::WrongToken { .. } => "wrong_token",
+            HandshakeError::AlteredGreeting { .. } => "altered_greeting",
+            HandshakeError::FramingRefused { .. } => "framing_refused",
+        }
+    }
+
     /// Whose fault it is.
     ///
     /// See [`Blame`] for an example.

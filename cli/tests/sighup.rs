@@ -1,16 +1,25 @@
 //! The command `aemp run` takes another certificate while it runs.
-#![cfg(feature = "cli")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
-use serde_json::json;
+use aemp::Node;
+use serde_json::{Value, json};
 
-use crate::certs;
-use crate::support::LIMIT;
-use crate::trust::node;
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A key and a certificate, as the command makes them.
+fn certificate(folder: &Path) -> String {
+    let rc = folder.join("made");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aemp"));
+    let made = command.arg("gencert").env("PERL_ANYEVENT_MP_RC", &rc);
+    assert!(made.status().unwrap().success());
+    let made: Value = serde_json::from_slice(&std::fs::read(rc).unwrap()).unwrap();
+    made["cert"].as_str().unwrap().to_owned()
+}
 
 /// Ends the process with the test.
 struct Running {
@@ -69,19 +78,21 @@ async fn sighup_takes_the_new_certificate() {
     let write = |cert: &str| {
         std::fs::write(&rc, json!({"version": 1, "cert": cert}).to_string()).unwrap();
     };
-    let (old, new) = (certs::PERL.to_owned(), certs::other_ca());
+    let (old, new) = (certificate(folder.path()), certificate(folder.path()));
+    assert_ne!(old, new);
     write(&old);
     let running = Running::start(&rc);
     let line = running.says("node listens on [");
     let address = line.split(['[', ']']).nth(1).unwrap().to_owned();
 
     let reaches = async |id: &str, cert: &str| {
-        let node = node(id)
+        let node = Node::builder()
+            .no_rc()
+            .nodeid(id)
+            .binds(["127.0.0.1:0"])
             .cert(cert)
-            .seeds([address.clone()])
-            .start()
-            .await
-            .unwrap();
+            .seeds([address.clone()]);
+        let node = node.start().await.unwrap();
         node.round_trip("running", LIMIT).await.unwrap();
         node
     };

@@ -219,7 +219,7 @@ fn a_silence_that_does_not_come_again_is_no_finding() {
 /// The conversations that did harm to Perl nodes.
 #[test]
 fn what_harms_perl_nodes_does_not_harm_ours() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/found");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/found");
     let Ok(files) = std::fs::read_dir(folder) else {
         eprintln!("not run: {folder} is not in the package of the crate");
         return;

@@ -9,7 +9,7 @@
 //! figures for each attack:
 //!
 //! ```text
-//! AEMP_HOSTILE=full cargo test --release --test hostile -- --nocapture --test-threads=1
+//! AEMP_HOSTILE=full cargo test --release --package aemp-cli --test hostile -- --nocapture --test-threads=1
 //! ```
 //!
 //! `AEMP_HOSTILE_TABLE=FILE` appends these lines to a file as well.

@@ -181,7 +181,7 @@ fn secrets_are_made() {
 fn certificates_are_read_from_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.pem");
-    let pem = include_str!("../../../fixtures/tls/perl.pem");
+    let pem = include_str!("../../fixtures/tls/perl.pem");
     std::fs::write(&file, pem).unwrap();
     let name = file.to_str().unwrap();
     assert_eq!(after(&[&["setcert", name]]), json!({ "cert": pem }));
@@ -220,7 +220,7 @@ fn certificates_are_made_and_shown() {
     assert_ne!(again, shown);
 
     // What `openssl x509 -fingerprint` says of this file.
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tls/perl.pem");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/tls/perl.pem");
     let shown = line(&mut rc, &["showcert", file]).unwrap();
     let wanted = "notBefore=Nov 25 22:23:52 2026 GMT\nnotAfter=Nov  1 22:23:52 2126 GMT\n\
         sha256 Fingerprint=44:9D:3D:1E:C4:24:B4:FF:09:FA:AF:E5:1F:5A:3F:4B:D2:C1:21:FC:6B:7E:5A:2F:06:E5:0C:0A:8F:8D:F2:16\n\

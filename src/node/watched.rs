@@ -1,0 +1,66 @@
+//! Handlers at work, as somebody sees them who looks: spans, and the time that they take.
+
+use std::time::Instant;
+
+use tracing::{Instrument as _, Level, Span};
+
+use super::code::Outcome;
+use super::{Context, Inner};
+use crate::log::{LINE, SPAN_TARGET, Shown};
+use crate::proto::PortId;
+
+/// Whether somebody looks at handlers. As long as nobody does, asking is all that it costs: once
+/// for the messages that a port takes at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watched {
+    timing: bool,
+    spans: bool,
+}
+
+impl Watched {
+    #[inline]
+    pub(crate) fn now(node: &Inner) -> Self {
+        Watched {
+            timing: node.counters.times_handlers(),
+            spans: tracing::span_enabled!(target: SPAN_TARGET, Level::DEBUG),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn any(self) -> bool {
+        self.timing | self.spans
+    }
+
+    /// Runs a handler of this port.
+    #[cold]
+    pub(crate) fn watch(self, context: &Context, take: impl FnOnce() -> Outcome) -> Outcome {
+        let span = match self.spans {
+            true => span(context.node().inner(), "handler", context.id()),
+            false => Span::none(),
+        };
+        // The real time, also where that of the runtime is virtual.
+        let begun = self.timing.then(Instant::now);
+        let outcome = span.in_scope(take);
+        if let Some(begun) = begun {
+            let counters = &context.node().inner().counters;
+            counters.handled(begun.elapsed());
+        }
+        match outcome {
+            Outcome::Later(future) if self.spans => {
+                Outcome::Later(Box::pin(future.instrument(span)))
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// The span of something that the code of a port does.
+pub(crate) fn span(node: &Inner, what: &'static str, port: &PortId) -> Span {
+    tracing::debug_span!(
+        target: SPAN_TARGET,
+        "port",
+        what,
+        node = %Shown(&node.id, LINE),
+        port = %Shown(port, LINE),
+    )
+}
