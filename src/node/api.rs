@@ -203,7 +203,7 @@ impl Node {
         self.inner().trace_sending(&port, args)?;
         let room = Room::Below(most.max(1));
         while let Some(full) = self.inner().snd_if_room(&port, args, room)? {
-            self.inner().wait_for_room(full, most.max(1)).await;
+            self.inner().wait_for_room(&port, full, most.max(1)).await;
         }
         Ok(())
     }
