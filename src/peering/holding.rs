@@ -104,3 +104,96 @@ impl<A> Peering<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap as Model;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::peering::state::{Phase, Up};
+    use crate::peering::{LinkFacts, Pace, Room, Sender, Which};
+    use crate::proto::{Framing, Generation, Reason};
+
+    fn up() -> Peering<()> {
+        let mut rules = Peering::new(1);
+        let link = LinkFacts {
+            serial: 7,
+            send_framing: Framing::Json,
+            generation: Generation::Gen1b,
+        };
+        rules.phase = Phase::Up(Up { link, told: true });
+        rules
+    }
+
+    fn send(rules: &mut Peering<()>, name: &str, room: Room) -> Sent {
+        let mut encoded = format!(r#"["{name}"]"#).into_bytes();
+        let (sender, pace) = (Sender::Program, Pace::Gather);
+        rules.send(name, sender, Framing::Json, &mut encoded, room, pace)
+    }
+
+    #[test]
+    fn only_who_waits_for_room_in_that_port_waits() {
+        let mut rules = up();
+        assert_eq!(rules.hold("full", usize::MAX), Holding::Yes);
+        let below = Room::Below(1 << 20);
+        assert_eq!(send(&mut rules, "full", below), Sent::NoRoom);
+        assert!(matches!(send(&mut rules, "other", below), Sent::Done(_)));
+        assert!(matches!(send(&mut rules, "full", Room::Any), Sent::Done(_)));
+        assert!(rules.go("full") && !rules.go("full") && !rules.holds_any());
+        assert!(matches!(send(&mut rules, "full", below), Sent::Done(_)));
+    }
+
+    #[test]
+    fn a_loss_ends_it_and_without_a_link_it_does_not_begin() {
+        let mut rules = up();
+        rules.hold("full", usize::MAX);
+        rules.lose(Which::Present, Reason::normal(), 2);
+        assert!(!rules.holds_any() && rules.held_octets() == 0);
+        assert_eq!(rules.hold("full", usize::MAX), Holding::No);
+        assert!(!rules.holds_any());
+        assert_eq!(rules.tell_room(7, Verb::Hold, "full"), Sent::Lost);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let mut rules = up();
+        for n in 0..MOST_HELD {
+            assert_eq!(rules.hold(&n.to_string(), usize::MAX), Holding::Yes);
+        }
+        assert_eq!(rules.hold("one more", usize::MAX), Holding::No);
+        assert_eq!(rules.hold("0", 0), Holding::Yes, "it is there already");
+        let mut rules = up();
+        assert_eq!(rules.hold("name", OVERHEAD + 3), Holding::No);
+        assert!(!rules.holds_any());
+        assert_eq!(rules.hold("", usize::MAX), Holding::No);
+    }
+
+    proptest! {
+        /// In whatever order they come, a port is held as long as it was said more often that it
+        /// has no room than that it has.
+        #[test]
+        fn both_are_counted(said in prop::collection::vec((0..3_u8, any::<bool>()), 0..60)) {
+            let mut rules = up();
+            let mut model = Model::<String, u32>::new();
+            for (port, hold) in said {
+                let name = port.to_string();
+                let times = model.entry(name.clone()).or_default();
+                if hold {
+                    rules.hold(&name, usize::MAX);
+                    *times += 1;
+                } else {
+                    prop_assert_eq!(rules.go(&name), *times == 1);
+                    *times = times.saturating_sub(1);
+                }
+                for (name, times) in &model {
+                    prop_assert_eq!(rules.is_held(name), *times > 0);
+                }
+                let names = model.values().filter(|times| **times > 0).count();
+                prop_assert_eq!(rules.held_octets(), names * (1 + OVERHEAD));
+                prop_assert_eq!(rules.holds_any(), names > 0);
+            }
+        }
+    }
+}
