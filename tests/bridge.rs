@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aemp::proto::generation::Generations;
@@ -267,6 +269,46 @@ async fn order_holds_and_a_fast_sender_is_slowed_down() {
             within("room", sent).await.unwrap();
         }
         within("all messages", all).await.unwrap();
+    }
+    scene.end().await;
+}
+
+/// A port without room holds a sender on the other side of the bridge, and no other port.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_port_beyond_the_bridge_slows_its_sender() {
+    const COUNT: u64 = 3_000;
+    let scene = Scene::new("br-slow", [1, 2]).await;
+    for (from, to) in [(&scene.old, &scene.new), (&scene.new, &scene.old)] {
+        let taken = Arc::new(AtomicU64::new(0));
+        let (port, counted) = (to.port(), taken.clone());
+        port.rcv_async("n", move |_, (n, _): (u64, String)| {
+            let counted = counted.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                assert_eq!(counted.fetch_add(1, Ordering::SeqCst), n);
+            }
+        });
+        let text = "x".repeat(20_000);
+        let mut most = 0;
+        for n in 0..COUNT {
+            let numbered = ("n", n, &text);
+            let sent = from.snd_wait(port.id(), &numbered);
+            within("room", sent).await.unwrap();
+            most = most.max(n - taken.load(Ordering::SeqCst).min(n));
+            if n == COUNT / 2 {
+                // Behind a port that is full, another answers.
+                let call = from.cal::<(f64,)>(to.id().clone(), &("time",), Some(LIMIT));
+                within("the time", call).await.unwrap();
+            }
+        }
+        // Of 60 MB never more than what the sockets of two links hold.
+        assert!(most < COUNT * 2 / 3, "{most} were ahead");
+        within("all messages", async {
+            while taken.load(Ordering::SeqCst) < COUNT {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
     scene.end().await;
 }

@@ -131,7 +131,7 @@ impl PairRelay {
     }
 }
 
-struct Names<'a>(&'a Inner, &'a Peer);
+struct Names<'a>(&'a Inner, &'a Peer, &'a PairRelay);
 
 impl Own for Names<'_> {
     fn port(&self, name: &str) -> bool {
@@ -140,6 +140,12 @@ impl Own for Names<'_> {
 
     fn monitor(&self, name: &str) -> bool {
         self.1.monitors_port(name)
+    }
+
+    fn waits_when_told(&self) -> bool {
+        let twin = self.2.twin(&self.1.id);
+        let real = twin.and_then(|twin| twin.peers.get(self.2.real.as_str()));
+        real.is_some_and(|real| real.link_that_waits().is_some())
     }
 }
 
@@ -152,7 +158,7 @@ impl Relay for PairRelay {
         name: &str,
         message: &Message,
     ) -> bool {
-        let own = Names(node, peer);
+        let own = Names(node, peer, self);
         let passed = match name {
             "" => {
                 let (from, to) = (link.generation(), self.generation);

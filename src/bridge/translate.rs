@@ -28,6 +28,9 @@ pub(super) trait Own {
 
     /// Whether the stand-in monitors a port of that name on the node that the request is from.
     fn monitor(&self, name: &str) -> bool;
+
+    /// Whether the real node waits when it is told to.
+    fn waits_when_told(&self) -> bool;
 }
 
 /// Decides on a request of a node of generation `from` to the stand-in of `real`, of generation
@@ -85,6 +88,11 @@ pub(super) fn request(
                 joined(Verb::Snd, reply, Some(known))
             }
             _ => Passage::Keep,
+        },
+        // Where the real node does not wait, what comes from it does, in the stand-in's twin.
+        Some(Verb::Hold | Verb::Go) => match own.waits_when_told() {
+            true => Passage::Pass,
+            false => Passage::Keep,
         },
         // A stand-in answers for itself in the database, also to what a later release may ask.
         Some(Verb::Database(_)) | None => {
@@ -184,7 +192,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// Owns the port `own` and monitors the port `watched`.
-    struct Some1;
+    struct Some1(bool);
 
     impl Own for Some1 {
         fn port(&self, name: &str) -> bool {
@@ -194,11 +202,15 @@ mod tests {
         fn monitor(&self, name: &str) -> bool {
             name == "watched"
         }
+
+        fn waits_when_told(&self) -> bool {
+            self.0
+        }
     }
 
     fn pass(request_: Value, from: Generation, to: Generation) -> Passage {
         let message = Message::from_values(request_.as_array().unwrap());
-        request(&message, from, to, &NodeId::new("real"), &Some1)
+        request(&message, from, to, &NodeId::new("real"), &Some1(true))
     }
 
     /// What arrives at the real node.
@@ -319,6 +331,17 @@ mod tests {
         assert!(keeps(json!(["can", "x"]), Gen2, Gen0));
         let same = pass(json!(["can", "x", "y#r"]), Gen2, Gen2);
         assert!(matches!(same, Passage::Pass));
+    }
+
+    #[test]
+    fn who_waits_is_told_and_for_others_the_stand_in_waits() {
+        for verb in ["aemp_hold", "aemp_go"] {
+            let message = Message::from_values(json!([verb, "p"]).as_array().unwrap());
+            let real = NodeId::new("real");
+            let passage = |waits| request(&message, Gen1b, Gen2, &real, &Some1(waits));
+            assert!(matches!(passage(true), Passage::Pass));
+            assert!(matches!(passage(false), Passage::Keep));
+        }
     }
 
     #[test]

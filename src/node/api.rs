@@ -179,10 +179,16 @@ impl Node {
     }
 
     /// Sends a message when there is room: waits while much waits to be sent to the port's node, or
-    /// many messages wait in the port if it is one of this node. A sender that only uses this never
-    /// runs over a bound.
+    /// in the port, if it is on this node or another one of this crate. So senders that only use
+    /// this go at the pace of the port's code, and it never waits for more than a few MiB. The wait
+    /// ends when the port dies, its node is lost or this one stops: the message is lost then, as
+    /// monitors tell.
     ///
-    /// Code that a port of this node waits for must not wait for that port here.
+    /// A Perl node does not tell of its ports: there is room as long as it reads.
+    /// `docs/backpressure.md` has the bounds.
+    ///
+    /// Code that a port waits for must not wait for that port here, nor for one whose code waits
+    /// for it.
     ///
     /// # Errors
     ///
@@ -207,7 +213,7 @@ impl Node {
         self.inner().trace_sending(&port, args)?;
         let room = Room::Below(most.max(1));
         while let Some(full) = self.inner().snd_if_room(&port, args, room)? {
-            self.inner().wait_for_room(full, most.max(1)).await;
+            self.inner().wait_for_room(&port, full, most.max(1)).await;
         }
         Ok(())
     }

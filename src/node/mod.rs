@@ -145,9 +145,6 @@ impl Drop for Owner {
     }
 }
 
-/// So many messages may wait in a port of this node before a sender that waits for room waits.
-const LOCAL_ROOM: usize = 4096;
-
 pub(crate) struct Inner {
     pub(crate) id: NodeId,
     pub(crate) runtime: Handle,
@@ -300,13 +297,17 @@ impl Inner {
         }
         let given = |port: &Arc<PortCell>| {
             // A part of a message must not keep all of that alive in a port's queue.
-            let account = from.map(|peer| &peer.account);
-            port.enqueue(self, Given::Read(message.into_own(), account), Room::Any)
+            port.enqueue(self, Given::Read(message.into_own(), from), Room::Any)
         };
         match self.ports.with(to.name(), given) {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
             Some(Queued::Overflow(port)) => port.overflow(self),
             Some(Queued::NoShare) => self.no_share(from),
+            Some(Queued::Hold(port)) => {
+                if let Some(peer) = from {
+                    port.hold(self, peer);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -324,9 +325,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a message, if `room` allows it: octets count that wait for another node, and in a port
-    /// of this node, whatever the number in `room`, [`LOCAL_ROOM`] messages. Otherwise says what to
-    /// wait for.
+    /// Sends a message, if `room` allows it: octets count that wait for another node, and whatever
+    /// the number in `room`, what [waits in the port](Settings::high_water), here or there.
+    /// Otherwise says what to wait for.
     pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
         self: &Arc<Self>,
         to: &PortId,
@@ -351,10 +352,6 @@ impl Inner {
         room: Room,
     ) -> Result<Option<Full>, SendError> {
         encode_local(&mut cache.octets, args)?;
-        let room = match room {
-            Room::Any => Room::Any,
-            Room::Below(_) => Room::Below(LOCAL_ROOM),
-        };
         Ok(self.deliver(cache, name, room).map(Full::Port))
     }
 
@@ -384,13 +381,15 @@ impl Inner {
         }
     }
 
-    /// Waits for room for a message.
-    pub(crate) async fn wait_for_room(&self, full: Full, most: usize) {
-        let port = match full {
-            Full::Peer(peer) => return peer.wait_for_room(most).await,
-            Full::Port(port) => port,
-        };
-        self.ports.wait_for_room(&port, LOCAL_ROOM).await;
+    /// Waits for room for a message to that port.
+    pub(crate) async fn wait_for_room(&self, to: &PortId, full: Full, most: usize) {
+        match full {
+            Full::Peer(peer) => peer.wait_for_room(to.name(), most).await,
+            Full::Port(port) => {
+                let high = self.settings.high_water();
+                self.ports.wait_for_room(&port, high).await;
+            }
+        }
     }
 
     /// Tells those who wait for room in a port of this node.
@@ -429,7 +428,7 @@ impl Inner {
         }
         cache.octets = octets;
         match queued? {
-            Queued::Done | Queued::Dead | Queued::NoShare => None,
+            Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_) => None,
             Queued::Run(port) => {
                 jobs::schedule(self, Job::Run(port));
                 None
@@ -448,12 +447,13 @@ impl Inner {
         if self.is_stopping() {
             return;
         }
-        let message = Given::Read(message, Some(&from.account));
+        let message = Given::Read(message, Some(from));
         let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, Room::Any);
         match self.ports.with(name, enqueue) {
             Some(Queued::Run(port)) => port.run(self),
             Some(Queued::Overflow(port)) => port.overflow(self),
             Some(Queued::NoShare) => self.no_share(Some(from)),
+            Some(Queued::Hold(port)) => port.hold(self, from),
             _ => {}
         }
     }

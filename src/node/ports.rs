@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::port::PortCell;
+use super::settings::HighWater;
 use crate::proto::id::perl_counter;
 
 /// Links that deliver at the same time seldom meet in one of so many parts.
@@ -55,13 +56,13 @@ impl Ports {
         format!("{cookie}.{}", perl_counter(n))
     }
 
-    /// Waits until fewer than `most` messages wait in the port, or it is dead.
-    pub(super) async fn wait_for_room(&self, port: &PortCell, most: usize) {
+    /// Waits until the port has room, or is dead.
+    pub(super) async fn wait_for_room(&self, port: &PortCell, high: HighWater) {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if port.has_room(most) {
+            if port.has_room(high) {
                 return;
             }
             room.await;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::held::{Account, Full, Steps};
+use super::link::Peer;
+use super::settings::HighWater;
 use crate::proto::{Message, Reason};
 
 /// What waits in a port's queue.
@@ -30,9 +32,9 @@ pub(crate) enum Popped {
 
 /// What is put into a queue.
 pub(crate) enum Given<'a> {
-    /// A message that came by a link, and lies in the block that it was read into; and the account
-    /// of who sent it, if it is not this node itself.
-    Read(Message, Option<&'a Arc<Account>>),
+    /// A message that came by a link, and lies in the block that it was read into; and who sent it,
+    /// if it is not this node itself.
+    Read(Message, Option<&'a Arc<Peer>>),
     /// A message as [`encode_local`](crate::proto::message::encode_local) wrote it.
     Encoded(&'a [u8]),
 }
@@ -194,6 +196,17 @@ impl Queue {
     /// The octets of the messages in it.
     pub(super) fn octets(&self) -> usize {
         self.0.as_ref().map_or(0, |items| items.octets)
+    }
+
+    /// Whether so much waits that who waits for room is to wait.
+    #[inline]
+    pub(super) fn is_over(&self, high: HighWater) -> bool {
+        self.len() >= high.messages || self.octets() > high.octets
+    }
+
+    /// Whether so little waits that whoever waits for room may go on.
+    pub(super) fn is_low(&self, high: HighWater) -> bool {
+        self.len() <= high.messages / 2 && self.octets() <= high.octets / 2
     }
 
     fn items(&mut self) -> &mut Items {

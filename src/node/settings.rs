@@ -35,7 +35,24 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
 }
 
+/// How much may wait in a port before who waits for room is to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HighWater {
+    pub(crate) messages: usize,
+    pub(crate) octets: usize,
+}
+
 impl Settings {
+    /// How much may wait in a port before who waits for room is to wait: so far below its bounds
+    /// that there is room for what is under way.
+    #[inline]
+    pub(crate) fn high_water(&self) -> HighWater {
+        HighWater {
+            messages: (self.max_mailbox / 2).clamp(1, 4096),
+            octets: (self.max_queue / 2).clamp(1, 1 << 20),
+        }
+    }
+
     /// How much of what a peer says about the mesh and the database is read at once.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {

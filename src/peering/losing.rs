@@ -68,6 +68,7 @@ impl<A> Peering<A> {
         // The queue is dropped before any monitor fires.
         self.waiting = Waiting::default();
         self.outbox = Outbox::default();
+        self.held = None;
         let ended = std::mem::replace(&mut self.life, next_life);
         let (close, link, told_up) = match &self.phase {
             Phase::Up(up) => (Effect::Close, Some(up.link.serial), up.told),

@@ -27,6 +27,7 @@
 //! | what becomes of a message that is sent | [`sending`] |
 //! | what waits for a link keeps its order, kills included | [`waiting`] |
 //! | what is to be written, and who writes it | [`outbox`] |
+//! | which ports there have no room | [`holding`] |
 //! | which monitors there are, and what ends one | [`monitors`] |
 //! | which connection becomes the link | [`linking`], [`election`] |
 //! | when which address is tried | [`schedule`] |
@@ -34,6 +35,7 @@
 
 mod election;
 mod failing;
+mod holding;
 mod linking;
 mod losing;
 mod monitors;
@@ -50,6 +52,7 @@ pub(crate) mod world;
 mod tests;
 
 pub(crate) use election::Verdict;
+pub(crate) use holding::Holding;
 pub(crate) use linking::Candidate;
 pub(crate) use losing::{Afterwards, Step, Which};
 pub(crate) use monitors::{Monitored, missing_port};

@@ -28,7 +28,7 @@ impl<A> Peering<A> {
             return Sent::OtherFraming;
         }
         if let Room::Below(most) = room
-            && self.queued() >= most
+            && (self.queued() >= most || self.is_held(name))
         {
             return Sent::NoRoom;
         }

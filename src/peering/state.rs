@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::failing::{Failing, Monitor};
+use super::holding::Held;
 use super::outbox::Outbox;
 use super::terms::LinkFacts;
 use super::waiting::Waiting;
@@ -22,6 +23,8 @@ pub(crate) struct Peering<A> {
     pub(super) monitors: HashMap<Box<str>, Vec<Monitor<A>>, RandomState>,
     /// The ports here that the other node monitors.
     pub(super) watched: HashSet<Box<str>, RandomState>,
+    /// The ports there that have no room, as the node says on the present link.
+    pub(super) held: Option<Box<Held>>,
     /// How often a link came up.
     pub(super) links: u64,
     /// The number of the present life. A life ends when the link, or the attempt to get one, is
@@ -57,6 +60,7 @@ impl<A> Peering<A> {
             outbox: Outbox::default(),
             monitors: HashMap::default(),
             watched: HashSet::default(),
+            held: None,
             links: 0,
             life,
             proving: None,

@@ -59,7 +59,7 @@ pub(crate) enum Pace {
 pub(crate) enum Room {
     /// However much does.
     Any,
-    /// Fewer octets than this.
+    /// Fewer octets than this, and the port must not be [held](Peering::hold).
     Below(usize),
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum Sent {
     Done(Wake),
     /// It is lost, as the guarantee demands: monitors are still to fire.
     Lost,
-    /// Too much is waiting already.
+    /// Too much is waiting already, here or in the port.
     NoRoom,
     /// It was encoded in another framing than the link's.
     OtherFraming,

@@ -25,6 +25,19 @@ pub const PROTOCOL: &str = "aemp";
 /// ```
 pub const GENERATIONS_KEY: &str = "generations";
 
+/// The greeting key, with the value `1`, by which a node says that it is to be told when to wait
+/// before it sends more to a port ([`Verb::Hold`](crate::proto::Verb::Hold)).
+///
+/// Every node of this crate says so. Perl nodes ignore it, and are never told.
+///
+/// ```
+/// use aemp::proto::{greeting::HOLD_KEY, handshake::Local};
+/// let greeting = Local::new("ruth".into(), None).greeting(0, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(HOLD_KEY), Some("1"));
+/// assert!(greeting.waits_when_told());
+/// ```
+pub const HOLD_KEY: &str = "hold";
+
 /// The greeting keys by which a node of generation 2 is known: the versions of its monitoring
 /// protocol and of its services, both 1.
 ///
@@ -249,6 +262,18 @@ impl Greeting {
     pub fn is_perl(&self) -> bool {
         self.param("provider")
             .is_some_and(|provider| provider.starts_with("AE-"))
+    }
+
+    /// Whether the greeter is to be told when to wait: see [`HOLD_KEY`].
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// assert!(Greeting::parse(b"aemp;1;ruth;cleartext;json;hold=1")?.waits_when_told());
+    /// assert!(!Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-1.30")?.waits_when_told());
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn waits_when_told(&self) -> bool {
+        self.param(HOLD_KEY) == Some("1")
     }
 
     /// Whether the greeter can speak the generation of this number on a connection of its own: it

@@ -104,6 +104,24 @@ fn names_with_control_characters() {
     attack.rest_then(|attack| attack.clean_log(), ANY);
 }
 
+/// Ports that are said to have no room are names that the node keeps: a bounded number.
+#[test]
+fn ports_without_room() {
+    let mut attack = Attack::new("names of ports without room");
+    let mut vandal = attack.vandal("vandal");
+    let name = "x".repeat(size(1_000, 4_000));
+    let requests = (0..size(10_000, 100_000)).map(|n| format!(r#"["","aemp_hold","{n}{name}"]"#));
+    let requests: String = requests.collect();
+    attack.send(&mut vandal, &requests);
+    attack.rest_and_keep(
+        vandal,
+        Bar {
+            peak: one_peer(),
+            ..ANY
+        },
+    );
+}
+
 #[test]
 fn a_name_of_many_octets() {
     let mut attack = Attack::new("a function name of 30 MB");

@@ -110,6 +110,8 @@ impl Peer {
                         link.end.end();
                     }
                     self.framing.store(Framing::Json as u8, Ordering::Relaxed);
+                    self.waits_on.store(0, Ordering::Relaxed);
+                    state.held = None;
                 }
                 Effect::Changed
                 | Effect::TellUp

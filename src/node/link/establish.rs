@@ -82,6 +82,7 @@ impl Peer {
             state.queue = queue;
             let framing = link.facts.send_framing;
             self.framing.store(framing as u8, Ordering::Relaxed);
+            self.note_whether_it_waits(link);
         }
         self.carry_out(node, state, effects);
         verdict

@@ -11,6 +11,7 @@
 //! | [`establish`] | makes the elected one the link |
 //! | [`reader`], [`writer`] | the two halves of a link |
 //! | [`output`] | what is to be written, and who waits for that |
+//! | [`holding`] | which ports have no room |
 //! | [`effects`] | what follows from a decision: closing, telling, firing |
 //! | [`table`] | the other nodes by their IDs |
 
@@ -19,6 +20,7 @@ mod attempt;
 mod effects;
 mod end;
 mod establish;
+mod holding;
 mod output;
 mod reader;
 mod table;
@@ -33,6 +35,7 @@ use tokio::sync::Notify;
 
 pub(crate) use admission::{Admission, accept_loop, dial_seed};
 pub(crate) use establish::Begun;
+pub(crate) use holding::Told;
 pub(crate) use table::Peers;
 
 use super::held::{Account, Level};
@@ -62,6 +65,8 @@ pub(crate) struct Peer {
     change: Notify,
     /// The framing of the present link, for those who encode a message before they take our lock.
     framing: AtomicU8,
+    /// The number of the present link, if the node there waits when it is told to; else 0.
+    waits_on: AtomicU64,
 }
 
 /// What the lock of a peer guards.
@@ -74,6 +79,8 @@ struct State {
     /// What is not written yet. Until the first link is up, it is in the account of who had us look
     /// for the node.
     queue: Level,
+    /// The names of the ports there that have no room, if there are any.
+    held: Option<Box<Level>>,
 }
 
 /// A connection that messages flow on.
@@ -154,7 +161,7 @@ pub(crate) struct Retired;
 pub(crate) enum Outcome {
     /// It is on its way, or lost as the guarantee demands.
     Done,
-    /// Too much is waiting already.
+    /// Too much is waiting already, here or in the port.
     NoRoom,
     /// It was encoded in another framing than the link's.
     OtherFraming,
@@ -177,10 +184,12 @@ impl Peer {
                 link: None,
                 attempt: None,
                 queue: asker.unwrap_or(&account).level(),
+                held: None,
             }),
             account,
             change: Notify::new(),
             framing: AtomicU8::new(Framing::Json as u8),
+            waits_on: AtomicU64::new(0),
         }
     }
 
@@ -461,6 +470,7 @@ impl Peer {
             link: None,
             attempt: None,
             queue: self.account.level(),
+            held: None,
         };
         let held = std::mem::replace(&mut *state, gone);
         drop(state);
@@ -479,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_node_and_its_link_are_small() {
-        assert!(size_of::<Peer>() <= 344, "{}", size_of::<Peer>());
+        assert!(size_of::<Peer>() <= 368, "{}", size_of::<Peer>());
         assert!(size_of::<Link>() <= 312, "{}", size_of::<Link>());
     }
 }

@@ -18,14 +18,16 @@ pub(super) enum Cause {
 }
 
 impl Peer {
-    /// Waits until fewer than `octets` wait for the writer.
-    pub(crate) async fn wait_for_room(&self, octets: usize) {
-        self.wait_until(|rules| rules.queued() < octets).await;
+    /// Waits until fewer than `octets` wait for the writer, and the port `name` has room.
+    pub(crate) async fn wait_for_room(&self, name: &str, octets: usize) {
+        let has_room = |rules: &Peering<Action>| rules.queued() < octets && !rules.is_held(name);
+        self.wait_until(has_room).await;
     }
 
-    /// Waits until fewer than `octets` are not written yet.
+    /// Waits until fewer than `octets` are not written yet, and every port there has room.
     pub(crate) async fn wait_until_fewer(&self, octets: usize) {
-        self.wait_until(|rules| rules.unwritten() < octets).await;
+        let has_room = |rules: &Peering<Action>| rules.unwritten() < octets && !rules.holds_any();
+        self.wait_until(has_room).await;
     }
 
     /// Waits until everything is written.

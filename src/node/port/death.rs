@@ -7,6 +7,7 @@ use super::{Body, Extra, PortCell};
 use crate::log::log_at;
 use crate::node::Inner;
 use crate::node::jobs::{self, Job};
+use crate::node::link::Told;
 use crate::node::monitor::{self, Watcher};
 use crate::node::queue::{Item, Queue};
 use crate::proto::Reason;
@@ -16,6 +17,8 @@ struct Death {
     watchers: Vec<(u64, Watcher)>,
     /// Someone waits for room in the queue.
     awaited: bool,
+    /// Peers that wait for it.
+    told: Vec<Told>,
 }
 
 impl PortCell {
@@ -65,7 +68,13 @@ impl PortCell {
             true => Queue::default(),
             false => std::mem::take(&mut state.queue),
         };
-        let Extra { watchers, task, .. } = state
+        state.holds = false;
+        let Extra {
+            watchers,
+            task,
+            told,
+            ..
+        } = state
             .extra
             .take()
             .map_or_else(Extra::default, |extra| *extra);
@@ -81,7 +90,11 @@ impl PortCell {
             handlers.close();
         }
         drop((body, queue));
-        Some(Death { watchers, awaited })
+        Some(Death {
+            watchers,
+            awaited,
+            told,
+        })
     }
 
     /// Kills the port, behind the messages that were sent to it before; its own code kills it at
@@ -110,6 +123,7 @@ impl PortCell {
         let Some(mut death) = self.die() else { return };
         // What they send is lost now, which nobody waits for.
         node.tell_room(&mut death.awaited);
+        self.tell_go(node, death.told);
         node.ports.remove(self.id.name());
         node.counters.died(&reason);
         let silent = reason.is_normal() || reason.kind() == Some("no_such_port");

@@ -1,6 +1,7 @@
 //! A local port: its queue, its handlers, its monitors.
 
 mod death;
+mod holding;
 mod running;
 
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use super::handler::{Handlers, Slot};
 use super::held::Full;
 use super::jobs::{self, Job};
 use super::limits::Limit;
+use super::link::Told;
 use super::monitor::Watcher;
 use super::queue::{Given, Item, Queue};
 use super::run_word::RunWord;
+use super::settings::HighWater;
 use crate::peering::Room;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
@@ -46,6 +49,8 @@ struct State {
     strict: bool,
     /// Someone waits for room in the queue.
     awaited: bool,
+    /// Peers were [told](Extra::told) to wait for room in the queue.
+    holds: bool,
     queue: Queue,
     body: Body,
     /// What most ports do without.
@@ -59,6 +64,8 @@ struct Extra {
     task: Option<AbortHandle>,
     /// The node that has spawned the port, if that matters.
     spawner: Option<NodeId>,
+    /// The peers that wait for room in the queue, as they were told.
+    told: Vec<Told>,
 }
 
 impl State {
@@ -78,7 +85,10 @@ impl State {
 
     fn shrink(&mut self) {
         let idle = |extra: &mut Box<Extra>| {
-            extra.watchers.is_empty() && extra.task.is_none() && extra.spawner.is_none()
+            extra.watchers.is_empty()
+                && extra.task.is_none()
+                && extra.spawner.is_none()
+                && extra.told.is_empty()
         };
         self.extra.take_if(idle);
     }
@@ -88,6 +98,8 @@ impl State {
 pub(crate) enum Queued {
     /// Nothing.
     Done,
+    /// Its sender is to be [told](PortCell::hold) that there is no room for more.
+    Hold(Arc<PortCell>),
     /// Nothing: the port is dead.
     Dead,
     /// The port was idle: it has to be run.
@@ -111,6 +123,7 @@ impl PortCell {
                 alive: true,
                 strict: false,
                 awaited: false,
+                holds: false,
                 queue: Queue::default(),
                 body: match start {
                     Start::Held => Body::Fresh,
@@ -141,7 +154,7 @@ impl PortCell {
         extra.is_some_and(|extra| extra.spawner.as_ref() == Some(node))
     }
 
-    /// Puts a message into the queue, if fewer than `most` are there. What that leads to is left to
+    /// Puts a message into the queue, if there is such room. What that leads to is left to
     /// the caller; nothing else of the node is touched. `shared`: the message is a part of a block.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
@@ -154,45 +167,46 @@ impl PortCell {
         if !state.alive {
             return Queued::Dead;
         }
-        let waiting = state.queue.len();
-        if let Room::Below(most) = room
-            && waiting >= most
-        {
+        if room != Room::Any && state.queue.is_over(settings.high_water()) {
             return Queued::Full(self.clone());
         }
-        if waiting >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
+        if state.queue.len() >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
             return Queued::Overflow(self.clone());
         }
         let mailbox = match &state.body {
             Body::Mailbox(notify) => Some(notify.clone()),
             _ => None,
         };
+        let mut hold = false;
         match message {
             Given::Encoded(array) if mailbox.is_none() => state.queue.push_encoded(array),
             Given::Encoded(array) => {
                 let message = Message::from_local(array);
                 state.queue.push(Item::Message(message));
             }
-            Given::Read(message, account) => {
+            Given::Read(message, from) => {
                 // One that will wait must not keep the whole block alive that it was read into.
                 let waits = self.run.is_running() || mailbox.is_some();
                 let message = if waits { message.compact() } else { message };
-                match account {
+                match from {
                     None => state.queue.push(Item::Message(message)),
-                    Some(account) => {
-                        if state.queue.push_of(account, message) == Err(Full) {
+                    Some(peer) => {
+                        if state.queue.push_of(&peer.account, message) == Err(Full) {
                             return Queued::NoShare;
                         }
+                        hold =
+                            state.queue.is_over(settings.high_water()) && state.has_to_tell(peer);
                     }
                 }
             }
         }
         if let Some(notify) = mailbox {
             notify.notify_one();
-            return Queued::Done;
+        } else if self.run.queued() {
+            return Queued::Run(self.clone());
         }
-        match self.run.queued() {
-            true => Queued::Run(self.clone()),
+        match hold {
+            true => Queued::Hold(self.clone()),
             false => Queued::Done,
         }
     }
@@ -208,11 +222,11 @@ impl PortCell {
         self.die_of(node, Reason::new(["overflow".to_owned(), text]));
     }
 
-    /// Whether fewer than `most` messages wait. If not, the node's senders are told when that may
-    /// have changed.
-    pub(crate) fn has_room(&self, most: usize) -> bool {
+    /// Whether there is room in the queue. If not, the node's senders are told when that may have
+    /// changed.
+    pub(crate) fn has_room(&self, high: HighWater) -> bool {
         let mut state = self.state.lock();
-        let room = state.queue.len() < most || !state.alive;
+        let room = !state.queue.is_over(high) || !state.alive;
         state.awaited |= !room;
         room
     }
@@ -284,7 +298,7 @@ impl PortCell {
     /// the port is dead.
     pub(crate) fn take(
         &self,
-        node: &Inner,
+        node: &Arc<Inner>,
         wanted: &mut dyn FnMut(&Message) -> bool,
     ) -> Result<Option<Message>, ()> {
         let mut state = self.state.lock();
@@ -292,6 +306,7 @@ impl PortCell {
         match state.queue.take_where(wanted) {
             Some(message) => {
                 node.tell_room(&mut state.awaited);
+                self.let_go(node, state);
                 Ok(Some(message))
             }
             None if state.alive => Ok(None),

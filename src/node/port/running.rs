@@ -125,7 +125,7 @@ impl PortCell {
             state.queue.shrink();
             self.run.stop();
         }
-        drop(state);
+        self.let_go(node, state);
         if let Some(known) = known {
             known.slot.finish(); // it may have been closed just when it ended
         }
@@ -375,6 +375,7 @@ impl PortCell {
                     });
                 });
                 state.set_task(Some(task.abort_handle()));
+                self.let_go(node, state);
                 true
             }
         }

@@ -40,6 +40,16 @@ impl NodeRequest<'_> {
                     origin.peer.port_died(node, &name, &reason);
                 }
             }
+            NodeRequest::Hold(name) => {
+                if let Source::Peer(origin) = source {
+                    origin.peer.is_told_to_hold(&name);
+                }
+            }
+            NodeRequest::Go(name) => {
+                if let Source::Peer(origin) = source {
+                    origin.peer.is_told_to_go(&name);
+                }
+            }
             NodeRequest::Kill(name, reason) => {
                 if let Some(port) = node.ports.get(&name) {
                     port.kill(node, reason_of(node, &reason));

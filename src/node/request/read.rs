@@ -44,6 +44,10 @@ pub(super) enum NodeRequest<'a> {
     Time(Message),
     /// The value of an expression, which stands before the reply.
     Eval(Message),
+    /// Who waits for room in the sender's port of this name is to wait.
+    Hold(String),
+    /// It may go on.
+    Go(String),
     /// The whole message is about the database.
     Database(&'a Message),
     /// A function is to be called.
@@ -101,9 +105,15 @@ impl<'a> NodeRequest<'a> {
             Some(Verb::Database(_)) if matches!(source, Source::Peer(_)) => {
                 NodeRequest::Database(message)
             }
-            // Nodes speak of the database to each other only: from ourselves it is a name like any
-            // other.
-            Some(Verb::Database(_)) | None => NodeRequest::Call {
+            Some(Verb::Hold) if matches!(source, Source::Peer(_)) => {
+                NodeRequest::Hold(port_name(&args)?)
+            }
+            Some(Verb::Go) if matches!(source, Source::Peer(_)) => {
+                NodeRequest::Go(port_name(&args)?)
+            }
+            // Nodes speak of the database, and of what to wait for, to each other only: from
+            // ourselves it is a name like any other.
+            Some(Verb::Database(_) | Verb::Hold | Verb::Go) | None => NodeRequest::Call {
                 function: name,
                 args,
             },

@@ -181,6 +181,9 @@ pub(super) fn may(
         NodeRequest::Nothing
         | NodeRequest::Unmonitor(_)
         | NodeRequest::Died(..)
+        // What a peer's own ports have no room for is its own matter.
+        | NodeRequest::Hold(_)
+        | NodeRequest::Go(_)
         | NodeRequest::Info(_)
         | NodeRequest::KnownNodes(_)
         | NodeRequest::UpNodes(_)

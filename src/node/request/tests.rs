@@ -81,7 +81,7 @@ async fn a_secure_node_runs_nothing() {
         let runs_something = match Verb::parse(name) {
             Some(Verb::Spawn | Verb::Eval) | None => true,
             // From ourselves it is the name of a function.
-            Some(Verb::Database(_)) => generation.is_none(),
+            Some(Verb::Database(_) | Verb::Hold | Verb::Go) => generation.is_none(),
             Some(_) => false,
         };
         assert_eq!(refused(&secure), runs_something, "{name} of {generation:?}");

@@ -59,7 +59,9 @@ pub use tls::{TlsRole, TlsUse};
 
 use crate::proto::auth::Channel;
 use crate::proto::generation::Generations;
-use crate::proto::greeting::{GENERATIONS_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION};
+use crate::proto::greeting::{
+    GENERATIONS_KEY, HOLD_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION,
+};
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
 /// The most octets that a line of the handshake may have, its end included.
@@ -227,6 +229,7 @@ impl Local {
             let known = Generations::KNOWN.map(|number| number.to_string());
             params.push((GENERATIONS_KEY.to_owned(), known.join(",")));
         }
+        params.push((HOLD_KEY.to_owned(), "1".to_owned()));
         if self.tls != TlsUse::Never {
             params.push((TLS_KEY.to_owned(), TLS_VERSION.to_owned()));
         }
