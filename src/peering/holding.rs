@@ -1,9 +1,6 @@
 //! Which ports of the other node have no room: who waits for room there is to wait
 //! (docs/backpressure.md).
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
 use super::state::Peering;
 use super::terms::Sent;
 use crate::proto::Verb;
@@ -13,13 +10,6 @@ pub(crate) const MOST_HELD: usize = 4096;
 
 /// What a name costs besides its octets.
 const OVERHEAD: usize = 64;
-
-/// The ports that have no room, by name, each with how often it was said so and not taken back.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    ports: HashMap<Box<str>, u32, RandomState>,
-    octets: usize,
-}
 
 /// What becomes of a port's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,6 +35,7 @@
 
 mod election;
 mod failing;
+mod held;
 mod holding;
 mod linking;
 mod losing;

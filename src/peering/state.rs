@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::failing::{Failing, Monitor};
-use super::holding::Held;
+use super::held::Held;
 use super::outbox::Outbox;
 use super::terms::LinkFacts;
 use super::waiting::Waiting;

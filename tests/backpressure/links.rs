@@ -1,5 +1,6 @@
 //! What ends a wait: the end of the link, of the port, of a node.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,26 @@ struct Held {
     producer: Node,
     consumer: Node,
     port: aemp::Port,
+    sent: Arc<AtomicU64>,
+    /// How many were sent when it began to wait.
+    before: u64,
     task: Producer,
+}
+
+impl Held {
+    /// Waits until more was sent: to a node that can't be reached, that is as slow as the attempts
+    /// to reach it.
+    async fn sends_more(self) {
+        let more = async {
+            while self.sent.load(Ordering::SeqCst) == self.before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let limit = Duration::from_secs(60);
+        let sent = tokio::time::timeout(limit, more).await;
+        sent.expect("the producer goes on");
+        self.task.abort();
+    }
 }
 
 /// Far more messages than a port has room for.
@@ -31,6 +51,8 @@ async fn held() -> Held {
         producer,
         consumer,
         port,
+        before: sent.load(Ordering::SeqCst),
+        sent,
         task,
     }
 }
@@ -75,11 +97,12 @@ fn a_link_that_is_lost_holds_nobody() {
         held.producer.mon(held.port.id(), monitor);
         held.network.isolate("consumer");
         held.network.cut("producer", "consumer");
-        goes_on(held.task).await;
+        let (producer, consumer) = (held.producer.clone(), held.consumer.clone());
+        held.sends_more().await;
         let reason: Reason = reason.await.unwrap();
         assert_eq!(reason.kind(), Some("transport_error"));
-        held.consumer.shutdown().await;
-        held.producer.shutdown().await;
+        consumer.shutdown().await;
+        producer.shutdown().await;
     });
 }
 
@@ -121,14 +144,16 @@ fn the_next_link_begins_anew() {
 fn a_node_that_stops_holds_nobody() {
     in_virtual_time(async {
         let held = held().await;
+        let consumer = held.consumer.clone();
         held.producer.shutdown().await;
-        goes_on(held.task).await;
-        held.consumer.shutdown().await;
+        held.sends_more().await;
+        consumer.shutdown().await;
     });
     in_virtual_time(async {
         let held = held().await;
+        let producer = held.producer.clone();
         held.consumer.shutdown().await;
-        goes_on(held.task).await;
-        held.producer.shutdown().await;
+        held.sends_more().await;
+        producer.shutdown().await;
     });
 }

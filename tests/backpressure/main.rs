@@ -39,7 +39,7 @@ async fn pair(network: &Network, settings: &[(&str, u64)]) -> (Node, Node) {
     let producer = builder(network, "producer").start().await.unwrap();
     let mut consumer = builder(network, "consumer").seeds(["producer:4040"]);
     for (key, value) in settings {
-        consumer = consumer.set(key, *value);
+        consumer = consumer.set(*key, *value);
     }
     let consumer = consumer.start().await.unwrap();
     support::up(&producer, "consumer").await;
