@@ -150,6 +150,8 @@ struct Talk {
     streams: [u64; 2],
     /// How many messages had reached processes that have ended.
     before: [u64; 2],
+    /// How many had reached the present ones when they were looked at.
+    seen: [u64; 2],
     /// How many processes have ended by themselves.
     deaths: [u64; 2],
 }
@@ -169,6 +171,7 @@ impl Talk {
             ports: Default::default(),
             streams: [0; 2],
             before: [0; 2],
+            seen: [0; 2],
             deaths: [0; 2],
         };
         talk.stream()?;
@@ -214,6 +217,8 @@ impl Talk {
                 format!("{}: a monitor fired twice: {sent}", other.name())
             })?;
             self.before[1 - index] += count(other, &self.ports[1 - index])?;
+            // Those of the last seconds are not known.
+            self.before[index] += std::mem::take(&mut self.seen[index]);
             other.take(|_| true);
             self.deaths[index] += 1;
             match side {
@@ -234,7 +239,7 @@ impl Talk {
     }
 
     /// Writes down what a node uses. None if its process has ended, and is a Perl node's.
-    fn observe(&self, side: Side, row: &mut Row) -> Result<Option<()>> {
+    fn observe(&mut self, side: Side, row: &mut Row) -> Result<Option<()>> {
         let (node, index) = (self.node(side), side as usize);
         node.name().clone_into(&mut row.node);
         row.deaths = self.deaths[index];
@@ -253,6 +258,7 @@ impl Talk {
         if row.is_rust {
             row.queued = node.call("queued", json!({}))?["octets"].as_u64();
         }
+        self.seen[index] = number("count");
         Ok(Some(()))
     }
 
