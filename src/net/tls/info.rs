@@ -13,7 +13,7 @@ pub struct TlsInfo {
     /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
     pub cipher: String,
     /// The certificate that the node at the other end has shown. It always has, unless the program
-    /// has [its own configuration of TLS](crate::Builder::rustls) that does not ask for one.
+    /// has its own configuration of TLS (`Builder::rustls`) that does not ask for one.
     pub peer: Option<PeerCertificate>,
 }
 
