@@ -152,6 +152,11 @@ const FOUND: &[(&str, &[u8])] = &[
     ("requests", b"\x01\x01\x2f\x01\x89\x89\x8d\x89\x89\x89\x89\x89\x65\x2f"),
     // A question is open that has the same number as another one.
     ("database", b"\xff\x0411"),
+    // More connections than the schedule opens are needed to come to rest.
+    ("peering", b"\xfb\xff\xff\x09\xf1\xff\xcf\x07\x00\x00;\xff#\x04\x02g_find\x00\xbf\x01\x07\x00\x00\x00\x00\"dskkkk\
+        kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\
+        kkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\x00\"dskkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\
+        kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\"binds\":\xc8\",\""),
 ];
 
 /// The seeds of each target that takes octets as they come.

@@ -43,7 +43,7 @@ pub(super) struct Connection {
 impl World {
     pub(super) fn dial(&mut self, key: (usize, usize)) {
         let (at, of) = key;
-        if self.peer(key).attempt.is_none() || self.connections.len() > 60 {
+        if self.peer(key).attempt.is_none() {
             return;
         }
         let serials = [self.serial(), self.serial()];
