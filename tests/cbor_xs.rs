@@ -15,7 +15,7 @@ use aemp::proto::framing::cbor::{
     CborScanner, Deserializer, ElementKind, Serializer, cbor_to_json, json_to_cbor,
 };
 use aemp::proto::framing::{FramingError, Limits};
-use perl::{Perl, Random, hex, judge_bent, read_streams, scan, unhex};
+use perl::{Perl, Random, hex, judge_bent, judge_corpus, read_streams, scan, unhex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -198,6 +198,9 @@ fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
     }
     judge_bent(random, 6000, encoded, Random::mutate, |octets| {
         compare_verdicts(perl, octets)
+    });
+    judge_corpus("cbor", |octets| {
+        compare_verdicts(perl, octets);
     });
 }
 

@@ -14,7 +14,7 @@ mod perl;
 
 use aemp::proto::framing::json::{ElementKind, JsonScanner};
 use aemp::proto::framing::{FramingError, Limits};
-use perl::{Perl, Random, hex, judge_bent, read_streams, scan, unhex};
+use perl::{Perl, Random, hex, judge_bent, judge_corpus, read_streams, scan, unhex};
 use serde_json::Value;
 
 /// How JSON::XS writes, reads and judges, behind what `values.pl` has.
@@ -175,6 +175,9 @@ fn both_refuse_the_same(perl: &mut Perl, random: &mut Random) {
     let encoded = |message: &Value| serde_json::to_vec(message).unwrap();
     judge_bent(random, 4000, encoded, Random::mutate, |text| {
         compare_verdicts(perl, text)
+    });
+    judge_corpus("json", |text| {
+        compare_verdicts(perl, text);
     });
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use aemp::proto::framing::FramingError;
@@ -207,6 +208,28 @@ pub fn judge_bent(
     }
     eprintln!("{accepted} accepted as one message, {refused} not, by both");
     assert!(accepted > 400 && refused > 400, "one-sided");
+}
+
+/// Has the streams judged that fuzzers of `target` found to lead somewhere: those in the repository,
+/// and those of a longer run in the folder `TARGET` of `AEMP_FUZZ_CORPUS`. The octets in front say
+/// how such a stream is cut, and in which limits.
+pub fn judge_corpus(target: &str, mut judge: impl FnMut(&[u8])) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let longer = std::env::var_os("AEMP_FUZZ_CORPUS").map(PathBuf::from);
+    let mut count = 0;
+    for folder in [Some(own), longer].into_iter().flatten() {
+        let folder = folder.join(target);
+        let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
+        for file in files {
+            let input = std::fs::read(file.unwrap().path()).unwrap();
+            if let Some(stream) = input.get(3..) {
+                judge(stream);
+                count += 1;
+            }
+        }
+    }
+    eprintln!("{count} streams of the fuzzers' corpora judged the same by both");
+    assert!(count > 50, "{target} has hardly a corpus");
 }
 
 impl Drop for Perl {
