@@ -1,5 +1,9 @@
 //! Replays what fuzzers found to lead somewhere, on stable Rust: `cargo test --features fuzz --test
 //! fuzz_corpus`. Whatever broke a rule once is in the corpus as well, so it does not again.
+//!
+//! `AEMP_FUZZ_CORPUS` is a folder with the corpora of a longer run, one folder for each target, to be
+//! replayed as well; `AEMP_FUZZ_TARGET` has one target's replayed alone, which is how `scripts/fuzz
+//! --coverage` sees what it reaches.
 
 mod seeds;
 
@@ -36,14 +40,23 @@ fn run(target: &Target, name: &str, data: &[u8]) {
 
 #[test]
 fn corpora_break_no_rule() {
-    for target in TARGETS {
-        let files = files(&folder().join("corpus").join(target.name));
-        assert!(!files.is_empty(), "{} has no corpus", target.name);
-        for file in files {
+    let longer = std::env::var_os("AEMP_FUZZ_CORPUS").map(PathBuf::from);
+    let wanted = std::env::var("AEMP_FUZZ_TARGET").ok();
+    let is_wanted = |target: &&Target| wanted.as_ref().is_none_or(|name| name == target.name);
+    let mut replayed = 0;
+    for target in TARGETS.iter().filter(is_wanted) {
+        let found = files(&folder().join("corpus").join(target.name));
+        assert!(!found.is_empty(), "{} has no corpus", target.name);
+        let longer = longer
+            .iter()
+            .flat_map(|longer| files(&longer.join(target.name)));
+        for file in found.into_iter().chain(longer) {
             let data = std::fs::read(&file).unwrap();
             run(target, &file.display().to_string(), &data);
         }
+        replayed += 1;
     }
+    assert!(replayed > 0, "there is no target {wanted:?}");
 }
 
 #[test]
