@@ -98,7 +98,7 @@ pub fn quick(data: &[u8]) {
 }
 
 /// The only message of a stream.
-fn only(framing: Framing, octets: &[u8]) -> Arrived {
+pub(super) fn only(framing: Framing, octets: &[u8]) -> Arrived {
     let limits = Limits {
         max_message: usize::MAX,
         max_depth: usize::MAX,

@@ -16,6 +16,7 @@
 //! | [`storable`] | a framing against its own writer |
 //! | [`quick`] | reading at once against the scanner |
 //! | [`transcode`] | messages of each framing in each other |
+//! | [`arguments`] | what programs read of messages, tuples and enums, and write |
 //! | [`md6`](fn@md6) | the hash against the reference implementation |
 //! | [`rc`] | the configuration file |
 //! | [`reading`] | what is read of gossip, and of requests about the database |
@@ -34,6 +35,7 @@
 //! conversations, and shows how to play them over a socket. The types that they make
 //! ([`Conversation`] and what it consists of) are `Arbitrary` as well, for fuzzers.
 
+mod arguments;
 mod configuration;
 mod framings;
 mod handshakes;
@@ -44,6 +46,7 @@ mod made;
 mod reading;
 pub mod strategy;
 
+pub use arguments::arguments;
 pub use configuration::rc;
 pub use framings::{cbor, json, quick, storable, transcode};
 pub use handshakes::{greeting, handshake, handshake_pair};
@@ -84,6 +87,7 @@ pub const TARGETS: &[Target] = &[
     target("storable", storable),
     target("quick", quick),
     target("transcode", transcode),
+    target("arguments", arguments),
     target("md6", md6),
     target("rc", rc),
     target("reading", reading),

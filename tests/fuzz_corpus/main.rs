@@ -1,9 +1,9 @@
 //! Replays what fuzzers found to lead somewhere, on stable Rust: `cargo test --features fuzz --test
 //! fuzz_corpus`. Whatever broke a rule once is in the corpus as well, so it does not again.
 //!
-//! `AEMP_FUZZ_CORPUS` is a folder with the corpora of a longer run, one folder for each target, to be
-//! replayed as well; `AEMP_FUZZ_TARGET` has one target's replayed alone, which is how `scripts/fuzz
-//! --coverage` sees what it reaches.
+//! `AEMP_FUZZ_CORPUS` is a folder with the corpora of a longer run, one folder for each target, to
+//! be replayed as well; `AEMP_FUZZ_TARGET` has one target's replayed alone, which is how
+//! `scripts/fuzz --coverage` sees what it reaches.
 
 mod seeds;
 

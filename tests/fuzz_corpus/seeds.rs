@@ -132,6 +132,26 @@ const FILES: &[&str] = &[
     "[1,2,]",
 ];
 
+/// Messages that the types of `arguments` take, or nearly.
+const ARGUMENTS: [&str; 16] = [
+    r#"["a.b","stop"]"#,
+    r#"["a.b","name","x"]"#,
+    r#"["a.b","move",-7,255,1.5]"#,
+    r#"["a.b","move",-7,256,1e300]"#,
+    r#"["a.b","say","ruth",null]"#,
+    r#"["a.b","say",7]"#,
+    r#"["a.b","also this",[true,false],9]"#,
+    r#"["a.b","g_upd",[]]"#,
+    r#"["a.b","lists",[[1,"2"],[]],{"a":"b","c":1}]"#,
+    r#"["a.b","to","ruth#a.b"]"#,
+    r#"["a.b","raw","\u00e9a","c"]"#,
+    r#"["a.b","within",{"Both":[1,2]}]"#,
+    r#"["a.b","within",["Named",true]]"#,
+    r#"["a.b","nothing",null]"#,
+    r#"["a.b","One",{"Two":"x"},{"Named":{"a":true}}]"#,
+    r#"["a.b",1,"2",["3"]]"#,
+];
+
 /// What broke a rule once, or what a target made of one, with the target's name.
 const FOUND: &[(&str, &[u8])] = &[
     // A list with a number that no Rust number holds was read as a string.
@@ -214,6 +234,18 @@ fn seeds(target: &str, said: &[Said]) -> Vec<Vec<u8>> {
         "transcode" | "reading" => {
             for (framing, message) in &messages {
                 seeds.add(&[&[number(*framing)], message]);
+            }
+        }
+        "arguments" => {
+            for (framing, message) in &messages {
+                seeds.add(&[&[number(*framing)], message]);
+            }
+            for message in ARGUMENTS {
+                for to in Framing::ALL {
+                    let mut octets = Vec::new();
+                    json_in(&mut octets, to, message.as_bytes()).unwrap();
+                    seeds.add(&[&[number(to)], &octets]);
+                }
             }
         }
         "md6" => {

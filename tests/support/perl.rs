@@ -210,9 +210,9 @@ pub fn judge_bent(
     assert!(accepted > 400 && refused > 400, "one-sided");
 }
 
-/// Has the streams judged that fuzzers of `target` found to lead somewhere: those in the repository,
-/// and those of a longer run in the folder `TARGET` of `AEMP_FUZZ_CORPUS`. The octets in front say
-/// how such a stream is cut, and in which limits.
+/// Has the streams judged that fuzzers of `target` found to lead somewhere: those in the
+/// repository, and those of a longer run in the folder `TARGET` of `AEMP_FUZZ_CORPUS`. The octets
+/// in front say how such a stream is cut, and in which limits.
 pub fn judge_corpus(target: &str, mut judge: impl FnMut(&[u8])) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let longer = std::env::var_os("AEMP_FUZZ_CORPUS").map(PathBuf::from);

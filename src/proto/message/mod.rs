@@ -15,7 +15,7 @@ mod encode;
 mod incoming;
 mod json;
 #[cfg(feature = "node")]
-mod known;
+pub(crate) mod known;
 mod list;
 mod perl;
 pub(crate) mod quick;
