@@ -47,6 +47,16 @@ pub enum Side {
     B,
 }
 
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+}
+
 /// Who listens and who connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairing {

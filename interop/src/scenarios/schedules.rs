@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::ctx::{Ctx, Pair};
-use crate::driver::Node;
+use crate::driver::{Event, Node};
 use crate::fault::{Fault, Result, ensure};
 use crate::pairing::Side;
 use crate::proxy::Proxy;
@@ -190,6 +190,17 @@ pub(crate) fn settled(alice: &Node, bob: &Node) -> Result<()> {
 
 /// Stops a stream and compares what was sent with what was received.
 pub(crate) fn check(one: &Node, other: &Node, port: &str, stream: u64) -> Result<()> {
+    check_behind(one, other, port, stream, Vec::new())
+}
+
+/// The same for a stream of which some epochs were already told.
+pub(crate) fn check_behind(
+    one: &Node,
+    other: &Node,
+    port: &str,
+    stream: u64,
+    mut ended: Vec<Event>,
+) -> Result<()> {
     let sent = one.call("stream_stop", json!({ "stream": stream }))?;
     one.sync(other.name())?;
     let state = other.call("counter", json!({ "port": port }))?;
@@ -203,7 +214,7 @@ pub(crate) fn check(one: &Node, other: &Node, port: &str, stream: u64) -> Result
             other.name()
         )
     })?;
-    let ended = one.take(|e| e["ev"] == "epoch" && e["stream"] == stream);
+    ended.extend(one.take(|e| e["ev"] == "epoch" && e["stream"] == stream));
     ensure(
         Some(ended.len() as u64) == sent["fired"].as_u64() && sent["fired"] == sent["epoch"],
         || format!("{}: {} epochs ended, but {sent}", one.name(), ended.len()),

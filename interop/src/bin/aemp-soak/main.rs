@@ -196,6 +196,12 @@ fn judge(pair: &str, node: &str, rows: &[&Row]) -> bool {
             last.deaths
         );
     }
+    if last.monitors_lost > 0 {
+        head += &format!(
+            ", {} monitors lost: the link went, and they did not fire",
+            last.monitors_lost
+        );
+    }
     // What belongs to another process says nothing of this one.
     let rows: Vec<&Row> = rows
         .iter()
@@ -209,14 +215,15 @@ fn judge(pair: &str, node: &str, rows: &[&Row]) -> bool {
     let Trend {
         mean,
         an_hour,
-        noise,
+        steadiness,
+        ..
     } = found;
     let is_flat = found.is_flat();
     println!(
-        "{head}; {:.1} MB, {:+.2} MB an hour (noise {:.2}): {}",
+        "{head}; {:.1} MB, {:+.2} MB an hour (steadiness {:.2}): {}",
         mean / 1e6,
         an_hour / 1e6,
-        noise / 1e6,
+        steadiness,
         if is_flat { "flat" } else { "GROWS" }
     );
     is_flat || !last.is_rust
