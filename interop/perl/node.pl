@@ -86,10 +86,11 @@ my %action = (
 my %counter;     # port => { count, next, problems, expect, seen by sender }
 
 sub counter {
-   my ($port, $expect) = @_;
+   my ($port, $expect, $pause) = @_;
    my $state = $counter{$port} = { count => 0, problems => [], expect => $expect, next => {} };
    sub {
       my ($who, $seq) = @_;
+      select undef, undef, undef, $pause / 1000 if $pause;
       my $next = $state->{next}{$who} || 0;
       if ($seq != $next) {
          push @{ $state->{problems} }, { from => $who, expected => $next + 0, got => $seq }
@@ -157,7 +158,7 @@ sub make_port {
    if ($kind eq "tags") {
       rcv $port, map { ($_ => $action{$_}->($port, $_)) } qw(echo echoed die kil record);
    } elsif ($kind eq "counter") {
-      rcv $port, counter ($port, $args->{expect});
+      rcv $port, counter ($port, $args->{expect}, $args->{pause});
    } elsif ($kind eq "stream") {
       rcv $port, stream ($port);
    } else {

@@ -54,6 +54,12 @@ impl Node {
         ))
     }
 
+    /// The same, and each message takes it `pause` milliseconds.
+    pub fn slow_counter(&self, expect: u64, pause: u64) -> Result<String> {
+        let args = json!({ "kind": "counter", "expect": expect, "pause": pause });
+        Ok(text(&self.call("port", args)?["port"]))
+    }
+
     /// Waits until a counter has had all its messages; fails if they were not all in order.
     pub fn counted(&self, port: &str, limit: Duration) -> Result<()> {
         let event = self.wait_for("a counter to have had all its messages", limit, |e| {

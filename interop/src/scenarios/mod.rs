@@ -31,6 +31,7 @@ mod rights;
 pub(crate) mod schedules;
 mod secret;
 mod services;
+mod slow;
 mod spawn;
 mod tags;
 mod tls;
@@ -51,6 +52,8 @@ pub fn all() -> Vec<&'static Scenario> {
         &groups::SCENARIO,
         &numbered::FEW,
         &numbered::MANY,
+        &slow::PACE,
+        &slow::OVERFLOW,
         &big::ONE_MB,
         &big::TEN_MB,
         &ports::SCENARIO,

@@ -142,12 +142,14 @@ impl Driver {
         match name {
             "listeners" => return Ok(json!({ "listeners": node.listeners() })),
             "port" => {
-                let port = ports::make(node, args.text("kind")?, args.get("expect").as_u64())?;
+                let pause = args.get("pause").as_u64().map(Duration::from_millis);
+                let expect = args.get("expect").as_u64();
+                let port = ports::make(node, args.text("kind")?, expect, pause)?;
                 return Ok(json!({ "port": port }));
             }
             "ports" => {
                 let kind = args.text("kind")?;
-                let make = |_| ports::make(node, kind, None);
+                let make = |_| ports::make(node, kind, None, None);
                 let made: Result<Vec<PortId>, String> =
                     (0..args.number("count")?).map(make).collect();
                 return Ok(json!({ "ports": made? }));
@@ -344,13 +346,18 @@ fn snd_many(node: Node, id: u64, args: &Args) {
         (Err(error), _) | (_, Err(error)) => return output::answer(id, Err(error)),
     };
     let (head, tail) = (args.list("head"), args.list("tail"));
+    let waits = args.get("wait").as_bool().unwrap_or(false);
     tokio::spawn(async move {
         let last = first + count;
         for n in first..last {
             let mut message = head.clone();
             message.push(json!(n));
             message.extend_from_slice(&tail);
-            if let Err(error) = node.snd(&to, &message) {
+            let sent = match waits {
+                true => node.snd_wait(&to, &message).await,
+                false => node.snd(&to, &message),
+            };
+            if let Err(error) = sent {
                 return output::answer(id, Err(error.to_string()));
             }
             if n % 200 == 199 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use aemp::proto::message::RawElement;
 use aemp::{Message, Node, Num, Port, PortId, Reason, Text};
@@ -27,8 +28,13 @@ pub struct Counter {
 static COUNTERS: LazyLock<Mutex<HashMap<PortId, Arc<Mutex<Counter>>>>> =
     LazyLock::new(Mutex::default);
 
-/// Creates a port.
-pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, String> {
+/// Creates a port. A counter takes `pause` for each message.
+pub fn make(
+    node: &Node,
+    kind: &str,
+    expect: Option<u64>,
+    pause: Option<Duration>,
+) -> Result<PortId, String> {
     let port = node.port();
     match kind {
         "none" => {}
@@ -37,7 +43,7 @@ pub fn make(node: &Node, kind: &str, expect: Option<u64>) -> Result<PortId, Stri
                 act(&port, tag, Some(tag))?;
             }
         }
-        "counter" => count(&port, expect),
+        "counter" => count(&port, expect, pause),
         "stream" => stream(&port),
         action => act(&port, action, None)?,
     }
@@ -114,13 +120,13 @@ pub fn act(port: &Port, action: &str, tag: Option<&str>) -> Result<(), String> {
 }
 
 /// Makes a port check sequence numbers: messages are `[FROM, N, ..]`.
-fn count(port: &Port, expect: Option<u64>) {
+fn count(port: &Port, expect: Option<u64>, pause: Option<Duration>) {
     let counter = Arc::new(Mutex::new(Counter::default()));
     COUNTERS
         .lock()
         .unwrap()
         .insert(port.id().clone(), counter.clone());
-    port.rcv_any(move |cx, message| {
+    let see = move |id: &PortId, message: &Message| -> Result<(), aemp::proto::ArgsError> {
         let (Text(from), Num(n)): (Text, Num<u64>) = message.args()?;
         let mut counter = counter.lock().unwrap();
         let expected = counter.next.insert(from.clone(), n + 1).unwrap_or(0);
@@ -133,10 +139,23 @@ fn count(port: &Port, expect: Option<u64>) {
             }
         }
         if Some(counter.count) == expect {
-            output::counted(cx.id(), counter.count, counter.holes);
+            output::counted(id, counter.count, counter.holes);
         }
-        Ok::<(), aemp::proto::ArgsError>(())
-    });
+        Ok(())
+    };
+    match pause {
+        None => port.rcv_any(move |cx, message| see(cx.id(), &message)),
+        Some(pause) => {
+            let see = Arc::new(see);
+            port.rcv_any_async(move |cx, message| {
+                let (see, id) = (see.clone(), cx.id().clone());
+                async move {
+                    tokio::time::sleep(pause).await;
+                    see(&id, &message)
+                }
+            })
+        }
+    };
 }
 
 /// Makes a port check streams: messages are `[FROM, EPOCH, N, ..]`.
