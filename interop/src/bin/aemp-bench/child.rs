@@ -329,7 +329,13 @@ impl Linked {
     /// Asks the client for something, with the server's ports. The processor time that both have
     /// used meanwhile is added to the answer.
     pub fn ask(&mut self, mut command: Value) -> Result<Value, Failure> {
-        for (key, from) in [("ports", "sink"), ("echo", "echo"), ("control", "control")] {
+        let named = [
+            ("ports", "sink"),
+            ("echo", "echo"),
+            ("control", "control"),
+            ("slow", "slow"),
+        ];
+        for (key, from) in named {
             command[key] = match (&self.ready[from], command["sinks"].as_u64()) {
                 (Value::Array(all), Some(some)) => all[..all.len().min(some as usize)].into(),
                 (from, _) => from.clone(),
@@ -339,6 +345,13 @@ impl Linked {
         let mut answer = self.client.ask(&command)?;
         answer["processor_seconds"] = json!(self.processor_seconds() - before);
         Ok(answer)
+    }
+
+    /// The most memory that either has had at a time, in MB.
+    pub fn peak(&mut self) -> Option<f64> {
+        let both = [&mut self.server, &mut self.client];
+        let peaks = both.map(|child| Some(child.process.usage()?.peak as f64 / 1e6));
+        Some(peaks[0]?.max(peaks[1]?))
     }
 
     fn processor_seconds(&mut self) -> f64 {

@@ -126,9 +126,11 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     control.rcv("memory", |cx, (reply,): (PortId,)| {
         cx.snd(&reply, &("memory", resident()))
     });
+    let slow = slow(&node);
     say(&json!({
         "ready": true,
         "node": node.id(),
+        "slow": slow.id(),
         "address": node.listeners()[0],
         "sink": sinks,
         "echo": echo.id(),
@@ -170,6 +172,29 @@ fn sink(node: &Node, count: &Arc<AtomicU64>) -> PortId {
     port.id().clone()
 }
 
+/// A port that takes no more than 256 messages in a millisecond, and says how many it has had.
+fn slow(node: &Node) -> aemp::Port {
+    let port = node.port();
+    let mut count = 0_u64;
+    port.rcv_async("m", move |_, (n, _): (u64, String)| {
+        let (expected, stops) = (count, count % 256 == 255);
+        count += 1;
+        async move {
+            if stops {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            match n == expected {
+                true => Ok(()),
+                false => Err(format!("{n} came in place of {expected}")),
+            }
+        }
+    });
+    port.rcv("count", |cx, (reply,): (PortId,)| {
+        cx.snd(&reply, &("counted",))
+    });
+    port
+}
+
 fn idle(node: &Node) -> aemp::Port {
     let port = node.port();
     port.rcv("x", |_, (): ()| {});
@@ -200,6 +225,7 @@ async fn carry_out(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
     match command["do"].as_str().unwrap_or_default() {
         "connected" => connected(nodes).await,
         "oneway" => oneway(nodes, command).await,
+        "slow" => beside_a_slow_port(&nodes[0], command).await,
         "roundtrip" => roundtrip(&nodes[0], command).await,
         "loaded" => loaded(&nodes[0], command).await,
         "cal" => calls(&nodes[0], command).await,
@@ -285,6 +311,43 @@ async fn oneway(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
     while counted(&nodes[0], command).await? < before + total {}
     let seconds = start.elapsed().as_secs_f64();
     Ok(json!({"seconds": seconds, "count": total}))
+}
+
+/// Messages to a port that is slow, who sends waiting for room, and beside them on the same link as
+/// many as go to one that is not; before that the same to that one alone. Ends when the slow one has
+/// had all.
+async fn beside_a_slow_port(node: &Node, command: &Value) -> Result<Value, Failure> {
+    let (slow, fast) = (port(command, "slow")?, ports(command)?);
+    let (count, fast) = (number(command, "count")?, fast[0].clone());
+    let text = text(0);
+    // For so long the fast one is watched.
+    let time = Duration::from_millis(number(command, "millis")?);
+    let rate = async |time: Duration| -> Result<f64, Failure> {
+        let (before, start) = (counted(node, command).await?, Instant::now());
+        let mut n = 0_u64;
+        while start.elapsed() < time {
+            for _ in 0..100 {
+                node.snd_wait(&fast, &("m", n, &text, HASH)).await?;
+                n += 1;
+            }
+        }
+        while counted(node, command).await? < before + n {}
+        Ok(n as f64 / start.elapsed().as_secs_f64())
+    };
+    let alone = rate(time).await?;
+    let start = Instant::now();
+    let (sender, to, words) = (node.clone(), slow.clone(), text.clone());
+    let sending = tokio::spawn(async move {
+        for n in 0..count {
+            sender.snd_wait(&to, &("m", n, &words)).await?;
+        }
+        Ok::<(), aemp::SendError>(())
+    });
+    let beside = rate(time).await?;
+    sending.await??;
+    let all: (String,) = node.cal(&slow, &("count",), None).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(json!({"alone": alone, "beside": beside, "seconds": seconds, "count": count, "said": all.0}))
 }
 
 /// One message in flight; the answer is taken by a handler, as a node does.

@@ -11,16 +11,18 @@ mod mesh;
 mod one_way;
 mod ports;
 mod round_trips;
+mod slow;
 mod tls;
 
 /// Figures that belong together.
 type Section = (&'static str, fn(&mut Bench) -> Result<(), Failure>);
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     ("one way", one_way::one_link),
     ("one way, several links", one_way::several_links),
     ("round trip", round_trips::measure),
     ("TLS", tls::measure),
+    ("slow port", slow::measure),
     ("pauses", round_trips::pauses),
     ("monitor and kill", ports::monitor_and_kill),
     ("local", ports::local),
