@@ -334,6 +334,7 @@ impl Linked {
             ("echo", "echo"),
             ("control", "control"),
             ("slow", "slow"),
+            ("forms", "forms"),
         ];
         for (key, from) in named {
             command[key] = match (&self.ready[from], command["sinks"].as_u64()) {

@@ -15,6 +15,17 @@ pub const HASH: Hash = Hash { k: [1, 2, 3] };
 /// The elements behind the tag, as a handler takes them.
 pub type Elements<'a> = (u64, &'a str, Hash);
 
+/// The message as a program has it that says all it takes in an enum.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Known {
+    /// The message.
+    #[serde(rename = "m")]
+    Numbered(u64, String, Hash),
+    /// Nothing that is sent.
+    #[serde(rename = "stop")]
+    Stop,
+}
+
 /// The text of a message: `hello world`, or so many octets.
 pub fn text(size: usize) -> String {
     match size {

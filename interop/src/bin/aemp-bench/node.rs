@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::child::SECRET;
 use crate::failure::Failure;
-use crate::message::{Elements, HASH, consume, text};
+use crate::message::{Elements, HASH, Hash, Known, consume, text};
 use crate::stats::{Times, resident};
 
 /// A listening node.
@@ -108,9 +108,10 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     echo.rcv("c", |cx, (value, reply): (u64, PortId)| {
         cx.snd(&reply, &(value,))
     });
+    let counter = count.clone();
     let control = node.port();
     control.rcv("count", move |cx, (reply,): (PortId,)| {
-        cx.snd(&reply, &("counted", count.load(Ordering::Relaxed)))
+        cx.snd(&reply, &("counted", counter.load(Ordering::Relaxed)))
     });
     control.rcv(
         "ports",
@@ -127,10 +128,12 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
         cx.snd(&reply, &("memory", resident()))
     });
     let slow = slow(&node);
+    let forms = forms(&node, &count);
     say(&json!({
         "ready": true,
         "node": node.id(),
         "slow": slow.id(),
+        "forms": forms,
         "address": node.listeners()[0],
         "sink": sinks,
         "echo": echo.id(),
@@ -170,6 +173,21 @@ fn sink(node: &Node, count: &Arc<AtomicU64>) -> PortId {
         count.fetch_add(1, Ordering::Relaxed);
     });
     port.id().clone()
+}
+
+/// Two ports that take the same messages, as tuples and as an enum.
+fn forms(node: &Node, count: &Arc<AtomicU64>) -> [PortId; 2] {
+    let (tuples, seen) = (node.port(), count.clone());
+    tuples.rcv("m", move |_, args: (u64, String, Hash)| {
+        std::hint::black_box(args);
+        seen.fetch_add(1, Ordering::Relaxed);
+    });
+    let seen = count.clone();
+    let enums = node.serve(move |_, known: Known| {
+        std::hint::black_box(known);
+        seen.fetch_add(1, Ordering::Relaxed);
+    });
+    [tuples.id().clone(), enums.id().clone()]
 }
 
 /// A port that takes no more than 256 messages in a millisecond, and says how many it has had.
@@ -225,6 +243,7 @@ async fn carry_out(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
     match command["do"].as_str().unwrap_or_default() {
         "connected" => connected(nodes).await,
         "oneway" => oneway(nodes, command).await,
+        "forms" => tuples_and_enums(&nodes[0], command).await,
         "slow" => beside_a_slow_port(&nodes[0], command).await,
         "roundtrip" => roundtrip(&nodes[0], command).await,
         "loaded" => loaded(&nodes[0], command).await,
@@ -311,6 +330,40 @@ async fn oneway(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
     while counted(&nodes[0], command).await? < before + total {}
     let seconds = start.elapsed().as_secs_f64();
     Ok(json!({"seconds": seconds, "count": total}))
+}
+
+/// The same messages as tuples and as an enum, in turns, each to a port that takes them so: how long
+/// each took.
+async fn tuples_and_enums(node: &Node, command: &Value) -> Result<Value, Failure> {
+    const TURNS: u64 = 20;
+    let forms = command["forms"].as_array().ok_or("no forms")?;
+    let ports: Vec<PortId> = forms
+        .iter()
+        .filter_map(Value::as_str)
+        .map(PortId::new)
+        .collect();
+    let (count, text) = (number(command, "count")? / TURNS, text(0));
+    let mut seconds = [0.0; 2];
+    for turn in 0..2 * TURNS {
+        // Who is first changes as well.
+        let form = (turn + turn / 2) as usize % 2;
+        let (before, start) = (counted(node, command).await?, Instant::now());
+        for n in 0..count {
+            match form {
+                0 => {
+                    let message = ("m", n, text.clone(), HASH);
+                    node.snd_wait(&ports[0], &message).await?;
+                }
+                _ => {
+                    let message = Known::Numbered(n, text.clone(), HASH);
+                    node.snd_wait(&ports[1], &message).await?;
+                }
+            }
+        }
+        while counted(node, command).await? < before + count {}
+        seconds[form] += start.elapsed().as_secs_f64();
+    }
+    Ok(json!({"tuples": seconds[0], "enums": seconds[1]}))
 }
 
 /// Messages to a port that is slow, who sends waiting for room, and beside them on the same link as

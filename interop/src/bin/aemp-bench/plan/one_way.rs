@@ -4,9 +4,9 @@ use aemp_interop::peers::Generation;
 use serde_json::{Value, json};
 
 use crate::bench::{About, Bench};
-use crate::child::{Setup, Who, rate};
+use crate::child::{Setup, Who, number, rate};
 use crate::failure::Failure;
-use crate::figures::Bound;
+use crate::figures::{Better, Bound};
 
 /// The names of the sizes, the octets of the text (0: the usual one), and how many messages are
 /// sent.
@@ -43,7 +43,22 @@ pub fn one_link(bench: &mut Bench) -> Result<(), Failure> {
         About::rate(format!("one way, {what}, cbor")).bounds(&[Bound::OfBare(0.8)])
     })?;
     with_autocork(bench)?;
+    as_enums(bench)?;
     many_ports(bench)
+}
+
+/// What it costs to say a message as a variant of an enum and to take it as one, beside tuples.
+fn as_enums(bench: &mut Bench) -> Result<(), Failure> {
+    let builds = bench.those(Who::is_rust);
+    let count = bench.count(2_000_000);
+    let mut teams = bench.teams(Setup::default());
+    let about = About::new("one way, small, enums of tuples", "", Better::Higher);
+    let about = about.bounds(&[Bound::Absolute(0.95)]);
+    bench.figure(about, &builds, |who| {
+        let answer = teams.ask(who, json!({"do": "forms", "count": count}))?;
+        Ok(Some(number(&answer, "tuples")? / number(&answer, "enums")?))
+    })?;
+    Ok(())
 }
 
 /// From several nodes in one process, each with a link of its own.
