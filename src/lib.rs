@@ -81,6 +81,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The module [`guide`] goes on from here, with a program for each chapter.
+//!
 //! | to | there is |
 //! |---|---|
 //! | configure and start a node | [`Node::builder`], [`config`] |
@@ -168,6 +170,8 @@ mod builder;
 pub mod config;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+#[cfg(all(doc, feature = "node"))]
+pub mod guide;
 #[cfg(feature = "node")]
 pub mod log;
 #[cfg(feature = "node")]

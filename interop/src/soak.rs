@@ -3,9 +3,9 @@
 //!
 //! Each pair has a stream of numbered messages each way (the driver's `stream`), which shows the
 //! delivery guarantee: what is lost is reported by a monitor, and there are no holes besides. What
-//! is measured is written down every few seconds; in the end it is judged whether the memory of our
-//! nodes is flat. A Perl node that loses a monitor, which some do, begins anew with its streams, and
-//! it is counted.
+//! is measured is written down every few seconds; in the end it is judged whether the memory of
+//! our nodes is flat. A Perl node that loses a monitor, which some do, begins anew with its
+//! streams, and it is counted.
 
 mod heard;
 mod trend;

@@ -39,6 +39,7 @@ const ROOMS: &[Room] = &[
     room("builder",   &["proto", "log", "trace", "config", "mesh", "peering", "net", "node", "bridge"], SHELL),
     room("testing",   &["proto", "net", "node", "builder"],                                      SHELL),
     room("fuzz",      &["proto", "config", "mesh", "peering", "node"],                           SHELL),
+    room("guide",     &[],                                                                       SHELL),
 ];
 
 /// Pure parts of rooms that are not pure as a whole.

@@ -332,8 +332,8 @@ async fn oneway(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
     Ok(json!({"seconds": seconds, "count": total}))
 }
 
-/// The same messages as tuples and as an enum, in turns, each to a port that takes them so: how long
-/// each took.
+/// The same messages as tuples and as an enum, in turns, each to a port that takes them so: how
+/// long each took.
 async fn tuples_and_enums(node: &Node, command: &Value) -> Result<Value, Failure> {
     const TURNS: u64 = 20;
     let forms = command["forms"].as_array().ok_or("no forms")?;
@@ -366,9 +366,9 @@ async fn tuples_and_enums(node: &Node, command: &Value) -> Result<Value, Failure
     Ok(json!({"tuples": seconds[0], "enums": seconds[1]}))
 }
 
-/// Messages to a port that is slow, who sends waiting for room, and beside them on the same link as
-/// many as go to one that is not; before that the same to that one alone. Ends when the slow one has
-/// had all.
+/// Messages to a port that is slow, sent with a wait for room, and beside them on the same link as
+/// many as go to one that is not; before that the same to that one alone. Ends when the slow one
+/// has had all.
 async fn beside_a_slow_port(node: &Node, command: &Value) -> Result<Value, Failure> {
     let (slow, fast) = (port(command, "slow")?, ports(command)?);
     let (count, fast) = (number(command, "count")?, fast[0].clone());
