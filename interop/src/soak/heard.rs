@@ -5,13 +5,14 @@ use crate::driver::Event;
 /// What one node was heard to tell, in its order: that the link was lost and came back, and that
 /// the monitor of its stream fired.
 ///
-/// A loss that no monitor told of, though there was one, is a monitor that the node has lost.
+/// A loss that no monitor told of is a monitor that the node has lost, or there was none: a stream
+/// of 2.x sets its next one only when the node is up again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
     /// The epochs of its stream that have ended.
     pub(super) ended: Vec<Event>,
-    /// Monitors that did not fire when the link was lost.
-    pub(super) lost: u64,
+    /// Losses of the link that no monitor told of.
+    lost: u64,
     /// The link was lost since it was there last, and no monitor has fired since.
     is_open: bool,
     /// A monitor fired since the link was there last.
@@ -36,18 +37,14 @@ impl Heard {
         }
     }
 
-    /// Monitors that did not fire, the present loss among them.
+    /// Losses that no monitor told of, the present one among them.
     pub(super) fn lost(&self) -> u64 {
         self.lost + u64::from(self.is_open)
     }
 
     /// New streams are begun, and what was told before says nothing of them.
     pub(super) fn forget(&mut self) {
-        let lost = self.lost;
-        *self = Heard {
-            lost,
-            ..Heard::default()
-        };
+        *self = Heard::default();
     }
 }
 
@@ -89,6 +86,6 @@ mod tests {
         let mut heard = heard("up down up down");
         heard.forget();
         heard.hear(vec![json!({ "ev": "node", "node": "bob", "up": true })]);
-        assert_eq!(heard.lost(), 1);
+        assert_eq!(heard.lost(), 0);
     }
 }
