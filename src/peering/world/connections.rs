@@ -221,6 +221,10 @@ impl World {
                 self.peer(key).rules.watch(port);
             } else if verb == Verb::Mon0.name() {
                 self.peer(key).rules.unwatch(port);
+            } else if verb == Verb::Hold.name() {
+                self.peer(key).rules.hold(port, usize::MAX);
+            } else if verb == Verb::Go.name() {
+                self.peer(key).rules.go(port);
             } else if verb == generation.death_verb().name() {
                 for id in self.peer(key).rules.died(port) {
                     self.fire(key, id, Sender::Program)?;

@@ -10,6 +10,8 @@
 //! - What was sent between the start of a monitor and its firing does not go over a link that came
 //!   up after that. (What actions send counts as sent after all that is due.)
 //! - Each monitor fires once, unless it was ended before.
+//! - Who waits for room waits for the ports that were said to have none on the present link, and for
+//!   no others.
 //! - While nobody cuts anything, no link is lost, and of several connections one is kept.
 //! - Once nothing is disturbed any more, whoever wants a link has one, both ends have the same, and
 //!   everything has arrived that a monitor in force covers.
@@ -37,6 +39,7 @@ mod chance;
 mod checks;
 mod connections;
 mod program;
+mod room;
 mod shell;
 
 use chance::Chance;
@@ -55,6 +58,8 @@ pub(crate) struct Plan {
     faults: bool,
     generation: Generation,
     framing: Framing,
+    /// Ports run full, and programs wait for room there.
+    room: bool,
 }
 
 impl Plan {
@@ -81,6 +86,7 @@ impl Plan {
             faults: chance.random_range(0..5) > 0,
             generation: generations[chance.random_range(0..3)],
             framing: framings[chance.random_range(0..2)],
+            room: chance.random_range(0..2) > 0,
             chance,
         }
     }
@@ -142,6 +148,7 @@ impl World {
                     settling: false,
                     firing: VecDeque::new(),
                     flushing: None,
+                    told: Default::default(),
                     sent: Default::default(),
                     arrived: Default::default(),
                 };
@@ -168,6 +175,7 @@ impl World {
         self.quiet = true;
         self.rest()?;
         self.check_rest()?;
+        self.check_room()?;
         note!(self, "-- every link is lost");
         self.quiet_end = true;
         for key in self.keys() {
@@ -203,6 +211,9 @@ impl World {
         self.tick += 1;
         let key = self.any_peer();
         let port = self.rng.random_range(1..PORTS.len());
+        if self.plan.room && self.rng.random_range(0..6) == 0 {
+            return self.room(key, port);
+        }
         match self.rng.random_range(0..100) {
             0..14 => self.send(key, port, Sender::Program),
             14..18 => self.kill(key, port),

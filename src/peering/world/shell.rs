@@ -31,6 +31,8 @@ pub(super) struct Peer {
     pub(super) firing: VecDeque<MonitorId>,
     /// What somebody took to write, in the writer's place.
     pub(super) flushing: Option<Vec<u8>>,
+    /// Which ports here the other node was told on the present link to have no room.
+    pub(super) told: [bool; PORTS.len()],
     /// How much was sent to each port, and the last number that arrived there from here.
     pub(super) sent: [u64; PORTS.len()],
     pub(super) arrived: [Option<u64>; PORTS.len()],
@@ -53,6 +55,7 @@ impl World {
                 Effect::Attempt(serial) => self.peer(key).attempt = Some(serial),
                 Effect::EndAttempt => self.peer(key).attempt = None,
                 Effect::Close => {
+                    self.peer(key).told = Default::default();
                     self.peer(key).flushing = None; // whoever is at it sees that the link is gone
                     if let Some((n, side)) = self.peer(key).link.take() {
                         self.close(n, side);
