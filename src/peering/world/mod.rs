@@ -10,8 +10,8 @@
 //! - What was sent between the start of a monitor and its firing does not go over a link that came
 //!   up after that. (What actions send counts as sent after all that is due.)
 //! - Each monitor fires once, unless it was ended before.
-//! - Who waits for room waits for the ports that were said to have none on the present link, and for
-//!   no others.
+//! - Who waits for room waits for the ports that were said to have none on the present link, and
+//!   for no others.
 //! - While nobody cuts anything, no link is lost, and of several connections one is kept.
 //! - Once nothing is disturbed any more, whoever wants a link has one, both ends have the same, and
 //!   everything has arrived that a monitor in force covers.
