@@ -197,7 +197,7 @@ pub use node::{
     Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
     ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics, Monitor,
     MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError,
+    RegistrationGuard, Reply, SendError, Stopped,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -13,7 +13,7 @@ use crate::mesh::{Bound, Change, database as db};
 use crate::node::limits::Limit;
 use crate::node::link::{Begun, Peer};
 use crate::node::monitor::Action;
-use crate::node::{Inner, link};
+use crate::node::{Inner, SendError, link};
 use crate::peering::Wish;
 use crate::proto::generation::Generations;
 use crate::proto::{Message, NodeId, PortId};
@@ -169,7 +169,7 @@ impl Rules {
 }
 
 pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
-    if let Err(error) = node.snd_message(port, message) {
+    if let Err(error @ SendError::Encode(_)) = node.snd_message(port, message) {
         log_at!(1, "can't send to {port}: {error}");
     }
 }

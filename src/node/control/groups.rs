@@ -17,12 +17,16 @@ pub(crate) type Members = Arc<BTreeSet<PortId>>;
 
 /// Who follows which group.
 #[derive(Default)]
-pub(super) struct Followers(HashMap<String, watch::Sender<Members>>);
+pub(super) struct Followers {
+    of: HashMap<String, watch::Sender<Members>>,
+    closed: bool,
+}
 
 impl Followers {
     /// The node has stopped: nobody hears of anything any more.
     pub(super) fn close(&mut self) {
-        self.0.clear();
+        self.closed = true;
+        self.of.clear();
     }
 }
 
@@ -73,13 +77,16 @@ impl Control {
     /// Follows a group: its members now, and whenever they change.
     pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Members> {
         let mut state = self.0.lock();
+        if state.followers.closed {
+            return watch::channel(Members::default()).1;
+        }
         state.ask_database(node, group);
         let Rules {
             gossip, followers, ..
         } = &mut *state;
         gossip.groups.follow(group);
         let now = || watch::Sender::new(gossip.groups.all(group));
-        let sender = followers.0.entry(group.to_owned()).or_insert_with(now);
+        let sender = followers.of.entry(group.to_owned()).or_insert_with(now);
         sender.subscribe()
     }
 }
@@ -96,10 +103,10 @@ impl Rules {
     /// Tells the followers of groups what has changed.
     pub(super) fn tell_followers(&mut self) {
         while let Some((group, members)) = self.gossip.groups.next_changed() {
-            let sender = self.followers.0.get(&group);
+            let sender = self.followers.of.get(&group);
             if sender.is_none_or(|sender| sender.send(members).is_err()) {
                 // Nobody listens any more.
-                self.followers.0.remove(&group);
+                self.followers.of.remove(&group);
                 self.gossip.groups.unfollow(&group);
             }
         }

@@ -165,6 +165,8 @@ pub(crate) enum Outcome {
     NoRoom,
     /// It was encoded in another framing than the link's.
     OtherFraming,
+    /// This node has stopped.
+    Stopped,
 }
 
 impl Peer {
@@ -283,7 +285,7 @@ impl Peer {
         Ok(match outcome {
             _ if node.is_stopping() => Forwarded::Lost,
             Outcome::OtherFraming => Forwarded::OtherFraming,
-            Outcome::Done | Outcome::NoRoom => forwarded,
+            Outcome::Done | Outcome::NoRoom | Outcome::Stopped => forwarded,
         })
     }
 
@@ -396,7 +398,7 @@ impl Peer {
     ) -> Result<Outcome, Retired> {
         let mut state = self.state.lock();
         if node.is_stopping() && !state.rules.is_retired() {
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Stopped);
         }
         match send(&mut state.rules) {
             Sent::Done(wake) => self.follow_up(node, state, wake),
