@@ -169,6 +169,7 @@ impl Node {
         self.inner().trace_sending(&port, args)?;
         let room = Room::Below(most.max(1));
         while let Some(full) = self.inner().snd_if_room(&port, args, room)? {
+            let _waits = self.inner().lifecycle.waits();
             self.inner().wait_for_room(&port, full, most.max(1)).await;
         }
         Ok(())
@@ -484,6 +485,7 @@ impl Node {
         limit: Option<Duration>,
     ) -> Result<Message, CalError> {
         // Both live no longer than the call.
+        let _waits = self.inner().lifecycle.waits();
         let mut inbox = self.mailbox();
         let request = request(inbox.id())?;
         let death = Arc::new(OnceLock::new());
@@ -750,23 +752,6 @@ impl Node {
     /// ```
     pub fn port_count(&self) -> usize {
         self.inner().ports.len()
-    }
-
-    /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links
-    /// are closed, so that peers notice at once, all monitors fire, all ports end. Handlers at work
-    /// are dropped. From then on whatever sends is an error, whatever waited ends, and monitors of
-    /// other nodes' ports fire at once.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let node = aemp::Node::local();
-    /// let port = node.port();
-    /// node.shutdown().await;
-    /// assert!(!port.is_alive());
-    /// # }
-    /// ```
-    pub async fn shutdown(&self) {
-        self.inner().shutdown().await;
     }
 }
 

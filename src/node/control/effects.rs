@@ -60,6 +60,7 @@ impl Rules {
                 }
                 self.connect(node, &by, &id, &addresses);
             }
+            Effect::Dial(_) if node.lifecycle.is_draining() => {}
             Effect::Dial(seed) => {
                 log_at!(9, "trying connect to seed node {seed}.");
                 let home = node.clone();
@@ -86,6 +87,7 @@ impl Rules {
                 let connect = |peer: &Arc<Peer>| peer.connect(node, addresses, Wish::Program);
                 node.with_peer(id.as_str(), connect);
             }
+            _ if node.lifecycle.is_draining() => {}
             _ => {
                 if !self.told.add(by, id, addresses) {
                     node.limits.met(Limit::Dials);

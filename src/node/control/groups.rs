@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::database::own_port;
 use super::{Control, Rules};
 use crate::mesh::database as db;
 use crate::node::Inner;
@@ -51,17 +52,22 @@ impl Control {
     }
 
     pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        self.0.lock().unregister(node, group, port);
+    }
+
+    /// Ends the membership of all ports of this node in whatever group.
+    pub(crate) fn leave_groups(&self, node: &Arc<Inner>) {
         let mut state = self.0.lock();
-        let (removed, effects) = state.gossip.unregister(group, port);
-        if removed {
-            node.gate.left(group, port.name(), &Place::ALL);
-            let del = db::Input::Del {
-                family: group.to_owned(),
-                keys: vec![port.to_string()],
-            };
-            state.database(node, del);
+        for (group, ports) in state.gossip.groups.local().clone() {
+            for port in ports {
+                state.unregister(node, &group, &port);
+            }
         }
-        state.carry_out(node, effects);
+        // What was registered in the database alone.
+        let is_own = |key: &str| own_port(node, key).is_some();
+        for (family, keys) in state.database.own_keys(is_own) {
+            state.database(node, db::Input::Del { family, keys });
+        }
     }
 
     pub(crate) fn members(&self, node: &Arc<Inner>, group: &str) -> Vec<PortId> {
@@ -92,6 +98,19 @@ impl Control {
 }
 
 impl Rules {
+    fn unregister(&mut self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        let (removed, effects) = self.gossip.unregister(group, port);
+        if removed {
+            node.gate.left(group, port.name(), &Place::ALL);
+            let del = db::Input::Del {
+                family: group.to_owned(),
+                keys: vec![port.to_string()],
+            };
+            self.database(node, del);
+        }
+        self.carry_out(node, effects);
+    }
+
     /// Sees to it that the database tells of a group's members, too.
     fn ask_database(&mut self, node: &Arc<Inner>, group: &str) {
         if let Some(id) = self.questions.follow(group) {

@@ -410,9 +410,14 @@ impl Peer {
         Ok(Outcome::Done)
     }
 
+    /// How many octets are not written yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.state.lock().rules.unwritten()
+    }
+
     /// Whether something waits to be sent.
     fn waits(&self) -> bool {
-        self.state.lock().rules.unwritten() > 0
+        self.unwritten() > 0
     }
 
     /// Keeps the queue in its bounds, and sees to it that what was sent gets on.

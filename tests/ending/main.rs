@@ -1,5 +1,7 @@
 //! How a node ends: what is told to who still wants something of it, and what is done before.
 
+mod drains;
+
 use std::time::Duration;
 
 use aemp::testing::Cluster;
