@@ -99,6 +99,7 @@
 //! | keep things running | [`supervise`] |
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
+//! | end a node, without leaving something undone | [`Node::shutdown_within`], [`Node::shutdown`], [`Node::closed`] |
 //! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
@@ -120,7 +121,8 @@
 //! `no_such_port`, but what it sends in between may arrive. So hand out the ID when the port has
 //! answered, or have its init function do that.
 //!
-//! [`Node::snd`] never waits and never fails for a reason of the network.
+//! [`Node::snd`] never waits and never fails for a reason of the network. After its node has
+//! stopped it is an error.
 //!
 //! The database is not part of this. Who monitors a family sees each change that the global node
 //! makes to it once and in order. While there is no global node, what was known stays; the next
@@ -201,7 +203,7 @@ pub use node::{
     Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
     ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics, Monitor,
     MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError,
+    RegistrationGuard, Reply, SendError, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

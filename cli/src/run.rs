@@ -1,5 +1,7 @@
 //! `aemp run`: a node and nothing else.
 
+use std::time::Duration;
+
 use aemp::config::Arguments;
 use aemp::{Builder, Node};
 use serde_json::Value;
@@ -7,6 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::settings::{is_setting, read_arguments};
+
+/// How long what there is to be done may take after the first signal to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let words = with_bridge(read_arguments(&arguments)?);
@@ -27,6 +32,20 @@ pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
             }
         }
     }
+    tracing::info!(
+        target: "aemp",
+        level = 7_u8,
+        "ending within {PATIENCE:?}; a second signal ends it at once"
+    );
+    let ended = tokio::select! {
+        ended = node.shutdown_within(PATIENCE) => ended,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    if let Err(left) = ended {
+        tracing::warn!(target: "aemp", level = 2_u8, "{left}");
+    }
+    // Does nothing but wait if it has ended already.
     node.shutdown().await;
     Ok(())
 }

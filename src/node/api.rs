@@ -10,58 +10,14 @@ use serde_json::Value;
 use super::code::Outcome;
 use super::funcs::Function;
 use super::monitor::Action;
-use super::{Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random};
+use super::{
+    CalError, Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random, SendError,
+};
 use crate::config::Config;
 use crate::net::Transport;
 use crate::peering::Room;
 use crate::proto::id::alnumbits;
-use crate::proto::message::EncodeError;
-use crate::proto::{ArgsError, Message, NodeId, PortId, Reason, Verb};
-
-/// Why a message could not be sent. Delivery itself never fails here: see [`Node::snd`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let node = aemp::Node::local();
-/// let error = node.snd(node.port(), &"no sequence").unwrap_err();
-/// assert!(error.to_string().starts_with("a message must be a sequence of values"));
-/// # }
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct SendError(#[from] EncodeError);
-
-/// Why a call has no result.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use aemp::{CalError, Node};
-/// let node = Node::local();
-/// match node.cal::<u32>(node.id().port("nobody"), &("get",), None).await {
-///     Err(CalError::Died(reason)) => assert_eq!(reason.kind(), Some("no_such_port")),
-///     other => panic!("{other:?}"),
-/// }
-/// # }
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CalError {
-    /// The request could not be sent.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The port that was called died, or messages to it were lost.
-    #[error("the called port died: {0}")]
-    Died(Reason),
-    /// The reply is an error: see [`Context::answer`].
-    #[error("the request was answered with an error: {0}")]
-    Refused(Reason),
-    /// No reply came in time.
-    #[error("no reply within {0:?}")]
-    TimedOut(Duration),
-    /// The reply is not of the type that was asked for.
-    #[error("the reply does not fit: {0}")]
-    Reply(#[from] ArgsError),
-}
+use crate::proto::{Message, NodeId, PortId, Reason, Verb};
 
 impl Node {
     /// A node that is in no network: ports within this process.
@@ -159,7 +115,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` does not serialise, or not as a sequence.
+    /// [`SendError`] if `args` does not serialise, or not as a sequence, or this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -181,8 +137,8 @@ impl Node {
     /// Sends a message when there is room: waits while much waits to be sent to the port's node, or
     /// in the port, if it is on this node or another one of this crate. So senders that only use
     /// this go at the pace of the port's code, and it never waits for more than a few MiB. The wait
-    /// ends when the port dies, its node is lost or this one stops: the message is lost then, as
-    /// monitors tell.
+    /// ends when the port dies or its node is lost: the message is lost then, as monitors tell. It
+    /// ends with an error when this node stops.
     ///
     /// A Perl node does not tell of its ports: there is room as long as it reads.
     /// `docs/backpressure.md` has the bounds.
@@ -192,7 +148,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` does not serialise, or not as a sequence.
+    /// [`SendError`] if `args` does not serialise, or not as a sequence, or this node stops.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), aemp::SendError> {
@@ -213,6 +169,7 @@ impl Node {
         self.inner().trace_sending(&port, args)?;
         let room = Room::Below(most.max(1));
         while let Some(full) = self.inner().snd_if_room(&port, args, room)? {
+            let _waits = self.inner().lifecycle.waits();
             self.inner().wait_for_room(&port, full, most.max(1)).await;
         }
         Ok(())
@@ -222,7 +179,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` is no message.
+    /// [`SendError`] if `args` is no message, or this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -367,7 +324,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` is no message.
+    /// [`SendError`] if `args` is no message, or this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -395,6 +352,7 @@ impl Node {
         let target = node.into();
         let args = Message::encode(args)?;
         if self.inner().is_local(&target) {
+            self.inner().running()?;
             return Ok(super::request::spawn_local(self.inner(), function, args));
         }
         let node = target.node_id();
@@ -527,6 +485,7 @@ impl Node {
         limit: Option<Duration>,
     ) -> Result<Message, CalError> {
         // Both live no longer than the call.
+        let _waits = self.inner().lifecycle.waits();
         let mut inbox = self.mailbox();
         let request = request(inbox.id())?;
         let death = Arc::new(OnceLock::new());
@@ -537,16 +496,19 @@ impl Node {
         });
         let _monitor = monitor.guard();
         self.inner().snd_message(port, &request)?;
-        let result = inbox.recv_unless(|| death.get().cloned());
-        let result = match limit {
-            None => result.await,
-            Some(limit) => match tokio::time::timeout(limit, result).await {
-                Ok(result) => result,
+        let reply = inbox.recv_unless(|| death.get().cloned());
+        let reply = match limit {
+            None => reply.await,
+            Some(limit) => match tokio::time::timeout(limit, reply).await {
+                Ok(reply) => reply,
                 Err(_) => return Err(CalError::TimedOut(limit)),
             },
         };
-        let message =
-            result.map_err(|reason| CalError::Died(reason.unwrap_or(Reason::normal())))?;
+        let message = reply.map_err(|reason| match self.inner().running() {
+            Ok(()) => CalError::Died(reason.unwrap_or(Reason::normal())),
+            // Everything has died of that.
+            Err(stopped) => stopped.into(),
+        })?;
         match super::answers::refusal(&message) {
             Some(why) => Err(CalError::Refused(why)),
             None => Ok(message),
@@ -576,7 +538,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` is no message.
+    /// [`SendError`] if `args` is no message, or this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -594,10 +556,11 @@ impl Node {
         args: &T,
     ) -> Result<(), SendError> {
         let (node, port, message) = (self.inner().clone(), port.into(), Message::encode(args)?);
+        node.running()?;
         let from = Node::from_inner(node);
         self.after(delay, move || {
-            let sent = from.snd(&port, &message);
-            debug_assert!(sent.is_ok(), "it was encoded already");
+            // It was encoded already, so this fails only if the node has stopped.
+            let _ = from.snd(&port, &message);
         });
         Ok(())
     }
@@ -606,7 +569,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if `args` is no message.
+    /// [`SendError`] if `args` is no message, or this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -633,7 +596,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SendError`]: never, as things are.
+    /// [`SendError`] if this node has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -789,22 +752,6 @@ impl Node {
     /// ```
     pub fn port_count(&self) -> usize {
         self.inner().ports.len()
-    }
-
-    /// Stops the node: what waits to be sent is sent (for at most a second), listeners and links
-    /// are closed, so that peers notice at once, all monitors fire, all ports end. From then on
-    /// messages are lost, and monitors of other nodes' ports fire at once.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let node = aemp::Node::local();
-    /// let port = node.port();
-    /// node.shutdown().await;
-    /// assert!(!port.is_alive());
-    /// # }
-    /// ```
-    pub async fn shutdown(&self) {
-        self.inner().shutdown().await;
     }
 }
 

@@ -287,7 +287,11 @@ pub(crate) fn listen_on(node: &Arc<Inner>, listeners: Vec<(String, Listener)>) {
     node.control.listen(node, names.clone());
     *node.listeners.write() = names;
     for (_, listener) in listeners {
-        node.spawn_task(accept_loop(node.clone(), listener));
+        let (home, closing) = (node.clone(), node.lifecycle.closing());
+        node.spawn_task(async move {
+            let accepting = accept_loop(home, listener);
+            closing.run_until_cancelled(accepting).await;
+        });
     }
 }
 

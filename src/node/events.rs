@@ -88,18 +88,28 @@ impl NodeEvents {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct Subscribers(Mutex<Vec<mpsc::Sender<NodeEvent>>>);
+/// Who follows nodes; nobody can any more once it is closed.
+pub(crate) struct Subscribers(Mutex<Option<Vec<mpsc::Sender<NodeEvent>>>>);
+
+impl Default for Subscribers {
+    fn default() -> Self {
+        Subscribers(Mutex::new(Some(Vec::new())))
+    }
+}
 
 impl Subscribers {
     pub(crate) fn subscribe(&self) -> NodeEvents {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        self.0.lock().push(sender);
+        if let Some(all) = &mut *self.0.lock() {
+            all.push(sender);
+        }
         NodeEvents(receiver)
     }
 
     pub(crate) fn tell(&self, event: NodeEvent) {
-        self.0.lock().retain(|to| match to.try_send(event.clone()) {
+        let mut subscribers = self.0.lock();
+        let Some(all) = &mut *subscribers else { return };
+        all.retain(|to| match to.try_send(event.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -113,7 +123,7 @@ impl Subscribers {
     }
 
     pub(crate) fn close(&self) {
-        self.0.lock().clear();
+        *self.0.lock() = None;
     }
 }
 
@@ -131,7 +141,7 @@ mod tests {
                 reason: Reason::normal(),
             });
         }
-        assert!(subscribers.0.lock().is_empty());
+        assert!(subscribers.0.lock().as_ref().unwrap().is_empty());
         for n in 0..MOST_WAITING {
             assert_eq!(
                 events.next().await.unwrap().node(),

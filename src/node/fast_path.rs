@@ -223,7 +223,7 @@ impl FastPath {
     /// with.
     #[inline]
     fn claim(&mut self, node: &Arc<Inner>, head: &Head<'_>, key: &[u8]) -> Option<()> {
-        if node.is_stopping() {
+        if !node.lifecycle.is_open() {
             return None;
         }
         let hash = node.ports.hash(key);

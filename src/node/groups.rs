@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::monitor::Action;
-use super::{Inner, Node};
+use super::{Inner, Node, Stopped};
 use crate::log::log_at;
 use crate::proto::PortId;
 
@@ -205,15 +205,19 @@ impl Node {
     /// tries, counted in growing intervals with jitter, a warning is logged: then most likely
     /// nobody offers the service, or the seeds are wrong.
     ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when this node stops, or has stopped.
+    ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), aemp::Stopped> {
     /// let node = aemp::Node::local();
     /// let port = node.port();
     /// node.register("workers", &port);
-    /// assert_eq!(&node.wait_for_member("workers").await, port.id());
-    /// # }
+    /// assert_eq!(&node.wait_for_member("workers").await?, port.id());
+    /// # Ok(()) }
     /// ```
-    pub async fn wait_for_member(&self, group: &str) -> PortId {
+    pub async fn wait_for_member(&self, group: &str) -> Result<PortId, Stopped> {
         /// The first interval; each is twice the one before, up to the longest.
         const FIRST: Duration = Duration::from_millis(500);
         const LONGEST: Duration = Duration::from_secs(30);
@@ -221,10 +225,11 @@ impl Node {
         const WARN_AFTER: u32 = 5;
         let mut changes = self.mon_group(group);
         for tries in 1.. {
+            self.inner().running()?;
             let members = self.members(group);
             if !members.is_empty() {
                 let at = self.inner().random.below(members.len());
-                return members[at].clone();
+                return Ok(members[at].clone());
             }
             if tries % WARN_AFTER == 0 {
                 log_at!(2, "the group {group} has no members after {tries} tries");
@@ -235,8 +240,7 @@ impl Node {
                 break;
             }
         }
-        // The node has stopped: nobody will ever come.
-        std::future::pending().await
+        Err(Stopped)
     }
 
     /// Follows the changes of a group.

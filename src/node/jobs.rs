@@ -90,6 +90,9 @@ fn enter_with<R>(runtime: &Handle, begun: List, code: impl FnOnce() -> R) -> R {
 
 /// Has a piece of work done soon: on this thread's list, or by a task.
 pub(crate) fn schedule(node: &Arc<Inner>, job: Job) {
+    if let Job::Call(_) = job {
+        node.lifecycle.job_begins();
+    }
     let left = LIST.with(|list| match list.borrow_mut().as_mut() {
         Some(list) => {
             list.push_back((node.clone(), job));
@@ -105,6 +108,7 @@ pub(crate) fn schedule(node: &Arc<Inner>, job: Job) {
 }
 
 fn perform(node: &Arc<Inner>, job: Job) {
+    let is_call = matches!(job, Job::Call(_));
     // Port code and actions are guarded by themselves; this is for the drop of what they held.
     let run = AssertUnwindSafe(|| match job {
         Job::Run(port) => port.run(node),
@@ -112,5 +116,8 @@ fn perform(node: &Arc<Inner>, job: Job) {
     });
     if let Err(panic) = catch_unwind(run) {
         log_at!(1, "a panic outside of a port: {}", panic_text(&*panic));
+    }
+    if is_call {
+        node.lifecycle.job_ended();
     }
 }

@@ -33,6 +33,8 @@ mod context;
 pub(crate) mod control;
 mod counters;
 mod database;
+mod drain;
+mod error;
 mod events;
 mod fast_path;
 mod funcs;
@@ -70,9 +72,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use answers::{ERROR_REPLY, Reply};
-pub use api::{CalError, SendError};
 pub use context::Context;
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
+pub use drain::Unfinished;
+pub use error::{CalError, SendError, Stopped};
 pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
@@ -203,6 +206,15 @@ impl Inner {
         self.lifecycle.is_stopping()
     }
 
+    /// An error if the node has stopped.
+    #[inline]
+    pub(crate) fn running(&self) -> Result<(), Stopped> {
+        match self.is_stopping() {
+            true => Err(Stopped),
+            false => Ok(()),
+        }
+    }
+
     /// The peer of this ID, which is new if there was none.
     #[inline]
     pub(crate) fn peer(&self, id: &str) -> Arc<Peer> {
@@ -237,6 +249,10 @@ impl Inner {
             ));
             // Another node may have spawned a port of just that name.
             if self.ports.insert(port.clone()) {
+                if self.is_stopping() {
+                    // Whoever kills the ports may have been here already.
+                    port.die_of(self, Reason::normal());
+                }
                 return port;
             }
         }
@@ -272,8 +288,7 @@ impl Inner {
         send_cache::with(self, |cache| {
             if self.is_local(to) {
                 message.encode_local(&mut cache.octets)?;
-                self.deliver(cache, to.name(), Room::Any);
-                return Ok(());
+                return self.deliver(cache, to.name(), Room::Any).map(drop);
             }
             let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
             self.snd_there(cache, to, encode, Room::Any).map(drop)
@@ -288,13 +303,13 @@ impl Inner {
         to: &PortId,
         message: Message,
     ) -> Result<(), SendError> {
+        if self.is_stopping() {
+            return Ok(()); // nobody here waits for it
+        }
         if !self.is_local(to) {
             return self.snd_message(to, &message);
         }
         self.trace_sending(to, &message)?;
-        if self.is_stopping() {
-            return Ok(());
-        }
         let given = |port: &Arc<PortCell>| {
             // A part of a message must not keep all of that alive in a port's queue.
             port.enqueue(self, Given::Read(message.into_own(), from), Room::Any)
@@ -352,7 +367,7 @@ impl Inner {
         room: Room,
     ) -> Result<Option<Full>, SendError> {
         encode_local(&mut cache.octets, args)?;
-        Ok(self.deliver(cache, name, room).map(Full::Port))
+        Ok(self.deliver(cache, name, room)?.map(Full::Port))
     }
 
     #[inline]
@@ -376,6 +391,7 @@ impl Inner {
                 Ok(Outcome::Done) => return Ok(None),
                 Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
                 Ok(Outcome::OtherFraming) => {}
+                Ok(Outcome::Stopped) => return Err(SendError::Stopped),
                 Err(Retired) => cache.forget_peer(),
             }
         }
@@ -407,13 +423,11 @@ impl Inner {
         cache: &mut SendCache,
         name: &str,
         room: Room,
-    ) -> Option<Arc<PortCell>> {
-        if self.is_stopping() {
-            return None;
-        }
+    ) -> Result<Option<Arc<PortCell>>, SendError> {
+        self.running()?;
         if name.is_empty() {
             request::perform_local(self, Message::from_local(&cache.octets));
-            return None;
+            return Ok(None);
         }
         let octets = std::mem::take(&mut cache.octets);
         let enqueue = |cache: &mut SendCache| {
@@ -427,18 +441,13 @@ impl Inner {
             queued = enqueue(cache);
         }
         cache.octets = octets;
-        match queued? {
-            Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_) => None,
-            Queued::Run(port) => {
-                jobs::schedule(self, Job::Run(port));
-                None
-            }
-            Queued::Full(port) => Some(port),
-            Queued::Overflow(port) => {
-                port.overflow(self);
-                None
-            }
+        match queued {
+            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
+            Some(Queued::Full(port)) => return Ok(Some(port)),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
         }
+        Ok(None)
     }
 
     /// Hands a message that came by a link to a local port. If the port is idle, handlers run here

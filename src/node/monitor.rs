@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 
-use super::Inner;
 use super::code::panic_text;
 use super::jobs::{self, Job};
+use super::{Inner, SendError};
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
@@ -150,7 +150,9 @@ fn perform(node: &Arc<Inner>, action: Action, reason: Reason) {
             }
         }
         Action::Send(port, message) => {
-            if let Err(error) = node.snd(&port, &WithReason(&message, &reason)) {
+            if let Err(error @ SendError::Encode(_)) =
+                node.snd(&port, &WithReason(&message, &reason))
+            {
                 log_at!(1, "a monitor's message can't be sent: {error}");
             }
         }

@@ -146,7 +146,11 @@ fn a_node_that_stops_holds_nobody() {
         let held = held().await;
         let consumer = held.consumer.clone();
         held.producer.shutdown().await;
-        held.sends_more().await;
+        // What it sends is an error from then on, which ends its task.
+        let ended = tokio::time::timeout(Duration::from_secs(60), held.task).await;
+        let error = ended.expect("the producer goes on").unwrap_err();
+        let text = error.into_panic().downcast::<String>().unwrap();
+        assert!(text.contains("Stopped"), "{text}");
         consumer.shutdown().await;
     });
     in_virtual_time(async {

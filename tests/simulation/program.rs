@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use aemp::supervise::{Child, Intensity};
-use aemp::{CalError, Context, DbEntry, Monitor, Node, Port, PortId, Reason, Supervisor};
+use aemp::{
+    CalError, Context, DbEntry, Monitor, Node, Port, PortId, Reason, SendError, Supervisor,
+};
 use serde::de::DeserializeOwned;
 
 use crate::follow::{self, Followed};
@@ -226,7 +228,7 @@ impl Program {
         for _ in 0..count {
             let Number { flow, monitor, n } = self.next(&flow, id);
             let sent = self.node.snd(id, &("e", flow, monitor, n, back));
-            sent.expect("numbers and a port are a message");
+            is_message(sent);
         }
     }
 
@@ -245,7 +247,7 @@ impl Program {
                 } = number;
                 let message = ("n", serial, monitor, n, &padding);
                 let sent = program.node.snd_wait(&id, &message).await;
-                sent.expect("numbers and a text are a message");
+                is_message(sent);
                 if flow.lock().unwrap().monitor != Some(monitor) {
                     program.record.push(Event::Adrift { monitor, n });
                 }
@@ -294,7 +296,7 @@ impl Program {
         for _ in 0..count {
             let Number { flow, monitor, n } = self.next(flow, id);
             let sent = self.node.snd(id, &("n", flow, monitor, n, &padding));
-            sent.expect("numbers and a text are a message");
+            is_message(sent);
         }
     }
 
@@ -398,7 +400,7 @@ fn serve(port: &Port, program: &Weak<Program>, ms: u64) {
     );
     receive(port, busy, "call", |context, (reply,): (PortId,)| {
         let sent = context.snd(&reply, &(context.id(),));
-        sent.expect("a port is a message");
+        is_message(sent);
     });
 }
 
@@ -434,4 +436,9 @@ fn receive<A: DeserializeOwned + Send + 'static>(
             tokio::time::sleep(busy).await;
         }
     });
+}
+
+/// What was sent is a message; its node may have stopped by then.
+fn is_message(sent: Result<(), SendError>) {
+    assert!(matches!(sent, Ok(()) | Err(SendError::Stopped)), "{sent:?}");
 }

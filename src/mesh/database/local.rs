@@ -47,6 +47,16 @@ impl State {
         }
     }
 
+    /// Those of our keys that `wanted` agrees to, by family.
+    pub(crate) fn own_keys(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
+        let of_family = |(family, map): (&String, &Family)| {
+            let keys = map.keys().filter(|key| wanted(key));
+            let keys: Vec<String> = keys.cloned().collect();
+            (!keys.is_empty()).then(|| (family.clone(), keys))
+        };
+        self.local.db.iter().filter_map(of_family).collect()
+    }
+
     // Nodes to be found
 
     pub(super) fn find(&mut self, node: NodeId) {

@@ -12,7 +12,7 @@ use crate::node::request::Place;
 use crate::proto::{NodeId, PortId};
 
 /// The port of this node that a key is the ID of, as in generation 2 the members of groups are.
-fn own_port(node: &Inner, key: &str) -> Option<PortId> {
+pub(super) fn own_port(node: &Inner, key: &str) -> Option<PortId> {
     let port = key.contains('#').then(|| PortId::new(key))?;
     node.is_local(&port).then_some(port)
 }

@@ -13,7 +13,7 @@ use crate::mesh::{Bound, Change, database as db};
 use crate::node::limits::Limit;
 use crate::node::link::{Begun, Peer};
 use crate::node::monitor::Action;
-use crate::node::{Inner, link};
+use crate::node::{Inner, SendError, link};
 use crate::peering::Wish;
 use crate::proto::generation::Generations;
 use crate::proto::{Message, NodeId, PortId};
@@ -60,6 +60,7 @@ impl Rules {
                 }
                 self.connect(node, &by, &id, &addresses);
             }
+            Effect::Dial(_) if node.lifecycle.is_draining() => {}
             Effect::Dial(seed) => {
                 log_at!(9, "trying connect to seed node {seed}.");
                 let home = node.clone();
@@ -86,6 +87,7 @@ impl Rules {
                 let connect = |peer: &Arc<Peer>| peer.connect(node, addresses, Wish::Program);
                 node.with_peer(id.as_str(), connect);
             }
+            _ if node.lifecycle.is_draining() => {}
             _ => {
                 if !self.told.add(by, id, addresses) {
                     node.limits.met(Limit::Dials);
@@ -169,7 +171,7 @@ impl Rules {
 }
 
 pub(super) fn send(node: &Arc<Inner>, port: &PortId, message: &Message) {
-    if let Err(error) = node.snd_message(port, message) {
+    if let Err(error @ SendError::Encode(_)) = node.snd_message(port, message) {
         log_at!(1, "can't send to {port}: {error}");
     }
 }

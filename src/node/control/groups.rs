@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::database::own_port;
 use super::{Control, Rules};
 use crate::mesh::database as db;
 use crate::node::Inner;
@@ -17,12 +18,16 @@ pub(crate) type Members = Arc<BTreeSet<PortId>>;
 
 /// Who follows which group.
 #[derive(Default)]
-pub(super) struct Followers(HashMap<String, watch::Sender<Members>>);
+pub(super) struct Followers {
+    of: HashMap<String, watch::Sender<Members>>,
+    closed: bool,
+}
 
 impl Followers {
     /// The node has stopped: nobody hears of anything any more.
     pub(super) fn close(&mut self) {
-        self.0.clear();
+        self.closed = true;
+        self.of.clear();
     }
 }
 
@@ -47,17 +52,22 @@ impl Control {
     }
 
     pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        self.0.lock().unregister(node, group, port);
+    }
+
+    /// Ends the membership of all ports of this node in whatever group.
+    pub(crate) fn leave_groups(&self, node: &Arc<Inner>) {
         let mut state = self.0.lock();
-        let (removed, effects) = state.gossip.unregister(group, port);
-        if removed {
-            node.gate.left(group, port.name(), &Place::ALL);
-            let del = db::Input::Del {
-                family: group.to_owned(),
-                keys: vec![port.to_string()],
-            };
-            state.database(node, del);
+        for (group, ports) in state.gossip.groups.local().clone() {
+            for port in ports {
+                state.unregister(node, &group, &port);
+            }
         }
-        state.carry_out(node, effects);
+        // What was registered in the database alone.
+        let is_own = |key: &str| own_port(node, key).is_some();
+        for (family, keys) in state.database.own_keys(is_own) {
+            state.database(node, db::Input::Del { family, keys });
+        }
     }
 
     pub(crate) fn members(&self, node: &Arc<Inner>, group: &str) -> Vec<PortId> {
@@ -73,18 +83,34 @@ impl Control {
     /// Follows a group: its members now, and whenever they change.
     pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Members> {
         let mut state = self.0.lock();
+        if state.followers.closed {
+            return watch::channel(Members::default()).1;
+        }
         state.ask_database(node, group);
         let Rules {
             gossip, followers, ..
         } = &mut *state;
         gossip.groups.follow(group);
         let now = || watch::Sender::new(gossip.groups.all(group));
-        let sender = followers.0.entry(group.to_owned()).or_insert_with(now);
+        let sender = followers.of.entry(group.to_owned()).or_insert_with(now);
         sender.subscribe()
     }
 }
 
 impl Rules {
+    fn unregister(&mut self, node: &Arc<Inner>, group: &str, port: &PortId) {
+        let (removed, effects) = self.gossip.unregister(group, port);
+        if removed {
+            node.gate.left(group, port.name(), &Place::ALL);
+            let del = db::Input::Del {
+                family: group.to_owned(),
+                keys: vec![port.to_string()],
+            };
+            self.database(node, del);
+        }
+        self.carry_out(node, effects);
+    }
+
     /// Sees to it that the database tells of a group's members, too.
     fn ask_database(&mut self, node: &Arc<Inner>, group: &str) {
         if let Some(id) = self.questions.follow(group) {
@@ -96,10 +122,10 @@ impl Rules {
     /// Tells the followers of groups what has changed.
     pub(super) fn tell_followers(&mut self) {
         while let Some((group, members)) = self.gossip.groups.next_changed() {
-            let sender = self.followers.0.get(&group);
+            let sender = self.followers.of.get(&group);
             if sender.is_none_or(|sender| sender.send(members).is_err()) {
                 // Nobody listens any more.
-                self.followers.0.remove(&group);
+                self.followers.of.remove(&group);
                 self.gossip.groups.unfollow(&group);
             }
         }

@@ -332,7 +332,9 @@ fn decide(
     purpose: &Purpose,
 ) -> Result<Option<Proving>, LinkError> {
     let peer = greeted.peer().ok_or(LinkError::Closed)?;
-    if node.is_stopping() {
+    // Links that are wanted for what is to be sent are still made while the node drains.
+    let wanted = matches!(purpose, Purpose::Node);
+    if node.is_stopping() || node.lifecycle.is_draining() && !wanted {
         return Err(LinkError::Closed);
     }
     let id = peer.greeting.node.clone();

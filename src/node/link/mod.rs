@@ -165,6 +165,8 @@ pub(crate) enum Outcome {
     NoRoom,
     /// It was encoded in another framing than the link's.
     OtherFraming,
+    /// This node has stopped.
+    Stopped,
 }
 
 impl Peer {
@@ -283,7 +285,7 @@ impl Peer {
         Ok(match outcome {
             _ if node.is_stopping() => Forwarded::Lost,
             Outcome::OtherFraming => Forwarded::OtherFraming,
-            Outcome::Done | Outcome::NoRoom => forwarded,
+            Outcome::Done | Outcome::NoRoom | Outcome::Stopped => forwarded,
         })
     }
 
@@ -396,7 +398,7 @@ impl Peer {
     ) -> Result<Outcome, Retired> {
         let mut state = self.state.lock();
         if node.is_stopping() && !state.rules.is_retired() {
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Stopped);
         }
         match send(&mut state.rules) {
             Sent::Done(wake) => self.follow_up(node, state, wake),
@@ -408,9 +410,14 @@ impl Peer {
         Ok(Outcome::Done)
     }
 
+    /// How many octets are not written yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.state.lock().rules.unwritten()
+    }
+
     /// Whether something waits to be sent.
     fn waits(&self) -> bool {
-        self.state.lock().rules.unwritten() > 0
+        self.unwritten() > 0
     }
 
     /// Keeps the queue in its bounds, and sees to it that what was sent gets on.

@@ -130,7 +130,8 @@ impl Reader {
             let mut rest = [0; 1024];
             while matches!(socket.read(&mut rest).await, Ok(1..)) {}
         };
-        self.node.runtime.spawn(timeout(LINGER, drain));
+        let patience = self.node.lifecycle.patience(LINGER);
+        self.node.runtime.spawn(timeout(patience, drain));
     }
 
     async fn read(&mut self, socket: &mut ReadHalf) -> Result<(), LinkError> {

@@ -126,7 +126,9 @@ impl PortCell {
         self.tell_go(node, death.told);
         node.ports.remove(self.id.name());
         node.counters.died(&reason);
-        let silent = reason.is_normal() || reason.kind() == Some("no_such_port");
+        // What code can't send any more while the node stops is no fault of its own.
+        let silent =
+            reason.is_normal() || reason.kind() == Some("no_such_port") || node.is_stopping();
         if death.watchers.is_empty() && !silent {
             let name = self.id.name();
             log_at!(

@@ -83,6 +83,14 @@ impl State {
         self.shrink();
     }
 
+    /// Whether a message is taken while the node drains. Of other nodes only what somebody may wait
+    /// for: that is lost with all that follows, as the guarantee demands, and the links are lost
+    /// soon.
+    #[cold]
+    fn takes_while_draining(&self, message: &Given<'_>) -> bool {
+        !matches!(message, Given::Read(_, Some(_))) || matches!(self.body, Body::Mailbox(_))
+    }
+
     fn shrink(&mut self) {
         let idle = |extra: &mut Box<Extra>| {
             extra.watchers.is_empty()
@@ -167,6 +175,10 @@ impl PortCell {
         if !state.alive {
             return Queued::Dead;
         }
+        let draining = node.lifecycle.is_draining();
+        if draining && !state.takes_while_draining(&message) {
+            return Queued::Done;
+        }
         if room != Room::Any && state.queue.is_over(settings.high_water()) {
             return Queued::Full(self.clone());
         }
@@ -199,6 +211,9 @@ impl PortCell {
                     }
                 }
             }
+        }
+        if draining {
+            node.lifecycle.begins();
         }
         if let Some(notify) = mailbox {
             notify.notify_one();
@@ -292,6 +307,12 @@ impl PortCell {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.queue.len(), state.queue.octets())
+    }
+
+    /// How many messages wait, and whether code of the port is at work.
+    pub(crate) fn at_work(&self) -> (usize, bool) {
+        let state = self.state.lock();
+        (state.queue.len(), self.run.is_running() || state.has_task())
     }
 
     /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and

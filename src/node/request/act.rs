@@ -62,6 +62,8 @@ impl NodeRequest<'_> {
             } => {
                 if asks_for_mesh(source, &function) {
                     speaks_for_itself(source, &args)?;
+                } else {
+                    is_begun(node, source, &function)?;
                 }
                 create(node, source, &name, &function, args)?;
             }
@@ -92,9 +94,22 @@ impl NodeRequest<'_> {
                     done.map_err(RequestError::Database)?;
                 }
             }
-            NodeRequest::Call { function, args } => call(node, source, function, args)?,
+            NodeRequest::Call { function, args } => {
+                is_begun(node, source, function)?;
+                call(node, source, function, args)?;
+            }
         }
         Ok(Onward::Nothing)
+    }
+}
+
+/// Whether a function is still run for others: a node that drains does so no more.
+fn is_begun(node: &Inner, source: Source<'_>, function: &str) -> Result<(), RequestError> {
+    match source {
+        Source::Peer(_) | Source::Relayed(_) if node.lifecycle.is_draining() => {
+            Err(RequestError::draining(function))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -54,6 +54,9 @@ pub(crate) enum RequestError {
     /// A message is for a node that we would have to look for, and there are so many already.
     #[error("there are links to, or attempts to reach, {0} nodes already (max_nodes)")]
     TooManyNodes(usize),
+    /// This node drains, and begins nothing new for others.
+    #[error("this node is about to end and begins nothing new: {0}")]
+    Draining(String),
     /// The request is about the database and can't be read.
     #[error("{0}")]
     Database(String),
@@ -127,6 +130,11 @@ impl RequestError {
         RequestError::NotItself(clip(named, NAMED).to_owned())
     }
 
+    /// Something is not begun any more, by the name of a function.
+    pub(super) fn draining(name: &str) -> Self {
+        RequestError::Draining(clip(name, NAMED).to_owned())
+    }
+
     /// A name that is no verb and no function's.
     pub(super) fn unknown(name: &str) -> Self {
         RequestError::UnknownFunction(clip(name, NAMED).to_owned())
@@ -146,7 +154,7 @@ impl RequestError {
     pub(crate) fn blame(&self, source: Source<'_>) -> Blame {
         let of_a_peer = match self {
             // Our own setting refuses it.
-            RequestError::Refused(_) => return Blame::Us,
+            RequestError::Refused(_) | RequestError::Draining(_) => return Blame::Us,
             // We took it in one framing, and can't say it in another that we offered.
             RequestError::Unsendable(_) => return Blame::Us,
             RequestError::UnknownFunction(_) => Blame::Incompatible,

@@ -20,9 +20,9 @@ mod tests;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::Inner;
 use super::jobs::{self, Job};
 use super::link::Peer;
+use super::{Inner, SendError};
 use crate::log::log_at;
 use crate::proto::message::Head;
 use crate::proto::verb::Fate;
@@ -99,6 +99,9 @@ pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
 
 /// Every request that fails comes here: it is logged, and counted if it met a limit.
 fn report(node: &Inner, source: Source<'_>, error: &RequestError) {
+    if let RequestError::Unsendable(SendError::Stopped) = error {
+        return; // the node has stopped just now
+    }
     if let Some(limit) = error.limit() {
         node.limits.met(limit);
     }

@@ -1,10 +1,10 @@
-//! The command `aemp run` takes another certificate while it runs.
+//! What the command `aemp run` does at signals: it takes another certificate, or it ends.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aemp::Node;
 use serde_json::{Value, json};
@@ -64,11 +64,29 @@ impl Running {
         }
     }
 
-    fn hang_up(&self) {
+    fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(sent.success());
     }
+
+    /// Waits until it has ended, which is to be without an error, and says how long that took.
+    fn ends(&mut self) -> Duration {
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return begun.elapsed();
+            }
+            std::thread::sleep(Duration::from_millis(5)); // a look again, not a wait
+        }
+        panic!("it does not end");
+    }
+}
+
+/// Where it listens, as the line in its log says.
+fn address(line: &str) -> String {
+    line.split(['[', ']']).nth(1).unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -83,7 +101,7 @@ async fn sighup_takes_the_new_certificate() {
     write(&old);
     let running = Running::start(&rc);
     let line = running.says("node listens on [");
-    let address = line.split(['[', ']']).nth(1).unwrap().to_owned();
+    let address = address(&line);
 
     let reaches = async |id: &str, cert: &str| {
         let node = Node::builder()
@@ -98,16 +116,51 @@ async fn sighup_takes_the_new_certificate() {
     };
     let first = reaches("first", &old).await;
     write("garbage");
-    running.hang_up();
+    running.signal("-HUP");
     running.says("the old certificate stays");
     let second = reaches("second", &old).await;
     write(&new);
-    running.hang_up();
+    running.signal("-HUP");
     running.says("new links use the new certificate");
     let third = reaches("third", &new).await;
     // Links that were up stay.
     first.round_trip("running", LIMIT).await.unwrap();
     for node in [first, second, third] {
+        node.shutdown().await;
+    }
+}
+
+/// Something for a node that nobody can reach keeps it for some seconds, unless it is told twice.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let rc = folder.path().join("rc");
+    std::fs::write(&rc, json!({"version": 1, "secret": "geheim"}).to_string()).unwrap();
+    for (first, second) in [
+        ("-TERM", Some("-INT")),
+        ("-INT", Some("-TERM")),
+        ("-TERM", None),
+    ] {
+        let mut running = Running::start(&rc);
+        let address = address(&running.says("node listens on ["));
+        let node = Node::builder().no_rc().nodeid("first").secret("geheim");
+        let node = node.binds([""; 0]).seeds([address]).start().await.unwrap();
+        if second.is_some() {
+            node.round_trip("running", LIMIT).await.unwrap();
+            node.snd_on("running", "nowhere#port", &("hello",)).unwrap();
+            node.round_trip("running", LIMIT).await.unwrap();
+        }
+        running.signal(first);
+        running.says("ending");
+        if let Some(second) = second {
+            assert!(
+                running.process.try_wait().unwrap().is_none(),
+                "it has ended"
+            );
+            running.signal(second);
+        }
+        let took = running.ends();
+        assert!(took < Duration::from_secs(4), "{took:?}");
         node.shutdown().await;
     }
 }
