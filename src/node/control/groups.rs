@@ -1,6 +1,6 @@
 //! The program's part in groups.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,14 +10,12 @@ use super::{Control, Rules};
 use crate::mesh::database as db;
 use crate::node::Inner;
 use crate::node::request::Place;
+use crate::node::roster::Roster;
 use crate::proto::PortId;
-
-/// The members of a group.
-pub(crate) type Members = Arc<BTreeSet<PortId>>;
 
 /// Who follows which group.
 #[derive(Default)]
-pub(super) struct Followers(HashMap<String, watch::Sender<Members>>);
+pub(super) struct Followers(HashMap<String, watch::Sender<Roster>>);
 
 impl Followers {
     /// The node has stopped: nobody hears of anything any more.
@@ -71,14 +69,14 @@ impl Control {
     }
 
     /// Follows a group: its members now, and whenever they change.
-    pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Members> {
+    pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Roster> {
         let mut state = self.0.lock();
         state.ask_database(node, group);
         let Rules {
             gossip, followers, ..
         } = &mut *state;
         gossip.groups.follow(group);
-        let now = || watch::Sender::new(gossip.groups.all(group));
+        let now = || watch::Sender::new(Roster::new(&node.id, gossip.groups.all(group)));
         let sender = followers.0.entry(group.to_owned()).or_insert_with(now);
         sender.subscribe()
     }
@@ -95,12 +93,16 @@ impl Rules {
 
     /// Tells the followers of groups what has changed.
     pub(super) fn tell_followers(&mut self) {
-        while let Some((group, members)) = self.gossip.groups.next_changed() {
-            let sender = self.followers.0.get(&group);
-            if sender.is_none_or(|sender| sender.send(members).is_err()) {
+        while let Some((group, changed)) = self.gossip.groups.next_changed() {
+            match self.followers.0.get(&group) {
+                Some(sender) if !sender.is_closed() => {
+                    sender.send_if_modified(|roster| roster.apply(changed));
+                }
                 // Nobody listens any more.
-                self.followers.0.remove(&group);
-                self.gossip.groups.unfollow(&group);
+                _ => {
+                    self.followers.0.remove(&group);
+                    self.gossip.groups.unfollow(&group);
+                }
             }
         }
     }
