@@ -3,6 +3,7 @@
 //! | chapter | about |
 //! |---|---|
 //! | [`ports`] | messages, enums, questions and answers |
+//! | [`services`] | ports on several nodes that do the same |
 //! | [`queues`] | producers that are faster than consumers |
 //! | [`sharing`] | what all nodes should know |
 //! | [`supervision`] | what to do when something dies |
@@ -20,6 +21,10 @@ pub mod ports {}
 #[doc = include_str!("../docs/guide/queues.md")]
 #[doc = concat!("```\n", include_str!("../examples/worker_queue.rs"), "```")]
 pub mod queues {}
+
+#[doc = include_str!("../docs/guide/services.md")]
+#[doc = concat!("```\n", include_str!("../examples/work_pool.rs"), "```")]
+pub mod services {}
 
 #[doc = include_str!("../docs/guide/sharing.md")]
 #[doc = concat!("```\n", include_str!("../examples/shared_config.rs"), "```")]

@@ -77,6 +77,8 @@ my %action = (
    echo   => sub { sub { my $to = shift; snd $to, @_ } },
    # [REPLY, ...] -> REPLY: ["echoed", ...]
    echoed => sub { sub { my $to = shift; snd $to, echoed => @_ } },
+   # [..., REPLY] -> REPLY: ["answered", ...]
+   answer => sub { sub { my $to = pop; snd $to, answered => @_ } },
    # fail in the port's code with the text
    die    => sub { sub { die "$_[0]\n" } },
    # the port kills itself with the reason

@@ -1,7 +1,6 @@
 //! Named groups of ports, visible on every node.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::proto::{NodeId, PortId};
 
@@ -23,16 +22,46 @@ pub(crate) enum Membership {
 
 #[derive(Default)]
 pub(crate) struct Groups {
-    members: BTreeMap<String, Arc<BTreeSet<PortId>>>,
+    members: BTreeMap<String, BTreeSet<PortId>>,
     /// What each [`Source`] says.
     said: [BTreeMap<String, BTreeSet<PortId>>; 2],
     /// How much memory each node's part of the gossip takes, in octets.
     held: BTreeMap<NodeId, usize>,
-    /// The members that are ports of ours, in the order of registration.
-    local: BTreeMap<String, Vec<PortId>>,
-    /// The groups that somebody follows, and those of them whose members have changed.
+    /// The members that are ports of ours.
+    local: BTreeMap<String, Registered>,
+    /// The groups that somebody follows, and what has changed of those.
     followed: BTreeSet<String>,
-    changed: BTreeSet<String>,
+    changed: BTreeMap<String, Changed>,
+}
+
+/// The ports whose membership in a group has changed, and how it is now.
+pub(crate) type Changed = BTreeMap<PortId, Membership>;
+
+/// The ports of ours in a group, in the order of registration.
+#[derive(Default)]
+struct Registered {
+    by_number: BTreeMap<u64, PortId>,
+    numbers: BTreeMap<PortId, u64>,
+}
+
+impl Registered {
+    /// False if it is there already.
+    fn add(&mut self, port: &PortId) -> bool {
+        if self.numbers.contains_key(port) {
+            return false;
+        }
+        let last = self.by_number.last_key_value();
+        let number = last.map_or(0, |(number, _)| number + 1);
+        self.by_number.insert(number, port.clone());
+        self.numbers.insert(port.clone(), number);
+        true
+    }
+
+    /// False if it is not there.
+    fn remove(&mut self, port: &PortId) -> bool {
+        let number = self.numbers.remove(port);
+        number.is_some_and(|number| self.by_number.remove(&number).is_some())
+    }
 }
 
 /// What a member costs, about: all that is kept for a group with a single one.
@@ -47,28 +76,36 @@ impl Groups {
     }
 
     pub(crate) fn members(&self, group: &str) -> Vec<PortId> {
-        let members = self.members.get(group);
-        members
-            .into_iter()
-            .flat_map(|ports| ports.iter().cloned())
-            .collect()
+        self.all(group).cloned().collect()
+    }
+
+    /// The members of a group, sorted.
+    pub(crate) fn all(&self, group: &str) -> impl Iterator<Item = &PortId> {
+        self.members.get(group).into_iter().flatten()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.members.keys().cloned().collect()
     }
 
-    pub(crate) fn local(&self) -> &BTreeMap<String, Vec<PortId>> {
-        &self.local
+    /// Whether a port of ours is in a group.
+    pub(crate) fn has_local(&self) -> bool {
+        !self.local.is_empty()
+    }
+
+    /// The members that are ports of ours, in the order of registration.
+    pub(crate) fn local(&self) -> BTreeMap<&str, Vec<&PortId>> {
+        let groups = self.local.iter();
+        groups
+            .map(|(group, ports)| (group.as_str(), ports.by_number.values().collect()))
+            .collect()
     }
 
     /// Registers a port of ours. False if it is in the group already.
     pub(crate) fn register(&mut self, group: &str, port: &PortId) -> bool {
-        let local = self.local.entry(group.to_owned()).or_default();
-        if local.contains(port) {
+        if !self.local.entry(group.to_owned()).or_default().add(port) {
             return false;
         }
-        local.push(port.clone());
         self.change(Source::Gossip, group, vec![port.clone()], vec![]);
         true
     }
@@ -78,11 +115,10 @@ impl Groups {
         let Some(local) = self.local.get_mut(group) else {
             return false;
         };
-        let Some(at) = local.iter().position(|member| member == port) else {
+        if !local.remove(port) {
             return false;
-        };
-        local.remove(at);
-        if local.is_empty() {
+        }
+        if local.numbers.is_empty() {
             self.local.remove(group);
         }
         self.change(Source::Gossip, group, vec![], vec![port.clone()]);
@@ -123,20 +159,22 @@ impl Groups {
             let mut all = self.said.iter().filter_map(|said| said.get(group));
             all.any(|said| said.contains(port))
         };
-        let entry = self.members.entry(group.to_owned()).or_default();
-        let members = Arc::make_mut(entry);
-        let mut changed = false;
+        let members = self.members.entry(group.to_owned()).or_default();
+        let followed = self.followed.contains(group);
+        let mut changed = Vec::new();
         for port in remove.into_iter().chain(add) {
-            changed |= match is_said(&port) {
-                true => members.insert(port),
-                false => members.remove(&port),
+            let now = match is_said(&port) {
+                true => members.insert(port.clone()).then_some(Membership::Begins),
+                false => members.remove(&port).then_some(Membership::Ends),
             };
+            changed.extend(now.filter(|_| followed).map(|now| (port, now)));
         }
-        if entry.is_empty() {
+        if members.is_empty() {
             self.members.remove(group);
         }
-        if changed && self.followed.contains(group) {
-            self.changed.insert(group.to_owned());
+        if !changed.is_empty() {
+            let before = self.changed.entry(group.to_owned()).or_default();
+            before.extend(changed);
         }
     }
 
@@ -166,16 +204,9 @@ impl Groups {
         self.changed.remove(group);
     }
 
-    /// A group that is followed and has changed since this was asked before, with its members.
-    pub(crate) fn next_changed(&mut self) -> Option<(String, Arc<BTreeSet<PortId>>)> {
-        let group = self.changed.pop_first()?;
-        let members = self.all(&group);
-        Some((group, members))
-    }
-
-    /// The members of a group, as they are now.
-    pub(crate) fn all(&self, group: &str) -> Arc<BTreeSet<PortId>> {
-        self.members.get(group).cloned().unwrap_or_default()
+    /// A group that is followed and has changed since this was asked before, and how.
+    pub(crate) fn next_changed(&mut self) -> Option<(String, Changed)> {
+        self.changed.pop_first()
     }
 }
 
@@ -214,7 +245,10 @@ mod tests {
                 prop_assert_eq!(groups.held_by(&NodeId::new("n")), all);
                 let after: BTreeSet<PortId> = said.iter().flatten().cloned().collect();
                 prop_assert_eq!(groups.members("g"), after.iter().cloned().collect::<Vec<_>>());
-                let change = (before != after).then(|| ("g".to_owned(), Arc::new(after)));
+                let begun = after.difference(&before).map(|port| (port.clone(), Membership::Begins));
+                let ended = before.difference(&after).map(|port| (port.clone(), Membership::Ends));
+                let changed: Changed = begun.chain(ended).collect();
+                let change = (!changed.is_empty()).then(|| ("g".to_owned(), changed));
                 prop_assert_eq!(groups.next_changed(), change);
                 prop_assert_eq!(groups.next_changed(), None);
             }

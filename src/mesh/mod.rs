@@ -18,6 +18,7 @@ pub(crate) mod told;
 mod tests;
 
 pub(crate) use database::{Change, Kind, Seen};
+pub(crate) use groups::{Changed, Membership};
 
 /// Which bound what a node said would go beyond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

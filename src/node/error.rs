@@ -74,6 +74,9 @@ pub enum CalError {
     /// The port that was called died, or messages to it were lost.
     #[error("the called port died: {0}")]
     Died(Reason),
+    /// A [`Service`](super::Service) had nobody to ask, in the group of that name.
+    #[error("the group {0} has no members to ask")]
+    NoMember(String),
     /// The reply is an error: see [`Context::answer`](super::Context::answer).
     #[error("the request was answered with an error: {0}")]
     Refused(Reason),

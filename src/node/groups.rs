@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::monitor::Action;
+use super::roster::Roster;
 use super::{Inner, Node, Stopped};
 use crate::log::log_at;
 use crate::proto::PortId;
@@ -42,18 +43,18 @@ pub struct GroupChange {
 /// See [`next`](Self::next) for an example.
 #[derive(Debug)]
 pub struct GroupChanges {
-    now: watch::Receiver<Arc<BTreeSet<PortId>>>,
-    seen: Arc<BTreeSet<PortId>>,
+    now: watch::Receiver<Roster>,
+    seen: BTreeSet<PortId>,
 }
 
 impl GroupChanges {
-    fn new(mut now: watch::Receiver<Arc<BTreeSet<PortId>>>) -> Self {
-        if !now.borrow().is_empty() {
+    fn new(mut now: watch::Receiver<Roster>) -> Self {
+        if !now.borrow().members().is_empty() {
             now.mark_changed();
         }
         GroupChanges {
             now,
-            seen: Arc::default(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -76,7 +77,7 @@ impl GroupChanges {
     /// ```
     pub async fn next(&mut self) -> Option<GroupChange> {
         self.now.changed().await.ok()?;
-        let now = self.now.borrow_and_update().clone();
+        let now: BTreeSet<PortId> = self.now.borrow_and_update().ids().cloned().collect();
         let seen = std::mem::replace(&mut self.seen, now.clone());
         Some(GroupChange {
             members: now.iter().cloned().collect(),
@@ -218,26 +219,91 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub async fn wait_for_member(&self, group: &str) -> Result<PortId, Stopped> {
+        let roster = self.inner().control.follow(self.inner(), group);
+        let any = |roster: &Roster| {
+            let members = roster.members();
+            let random = &self.inner().random;
+            (!members.is_empty()).then(|| members[random.below(members.len())].id.clone())
+        };
+        let lacks = |_: &Roster| "no members".to_owned();
+        self.wait_for_group(group, roster, any, lacks).await
+    }
+
+    /// Waits until a group has at least so many members, and gives all of them, sorted. As with
+    /// [`wait_for_member`](Self::wait_for_member), a warning is logged when that takes long.
+    ///
+    /// The future may be dropped at any time: `tokio::time::timeout` limits it.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`]: the node has stopped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = aemp::Node::local();
+    /// let ports = [node.port(), node.port()];
+    /// let all_there = node.wait_for_members("workers", 2);
+    /// for port in &ports {
+    ///     node.register("workers", port);
+    /// }
+    /// let mut ids = ports.map(|port| port.id().clone());
+    /// ids.sort();
+    /// assert_eq!(all_there.await?, ids);
+    /// # Ok(()) }
+    /// ```
+    pub async fn wait_for_members(
+        &self,
+        group: &str,
+        count: usize,
+    ) -> Result<Vec<PortId>, Stopped> {
+        let roster = self.inner().control.follow(self.inner(), group);
+        let all = |roster: &Roster| {
+            let enough = roster.members().len() >= count;
+            enough.then(|| roster.ids().cloned().collect())
+        };
+        let lacks = |roster: &Roster| match roster.members().len() {
+            0 => "no members".to_owned(),
+            n => format!("{n} of {count} members"),
+        };
+        self.wait_for_group(group, roster, all, lacks).await
+    }
+
+    /// Waits until `find` finds something in the roster of a group. Every now and then a warning
+    /// says what the group `lacks`.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`]: the node has stopped.
+    pub(super) async fn wait_for_group<T>(
+        &self,
+        group: &str,
+        mut roster: watch::Receiver<Roster>,
+        find: impl Fn(&Roster) -> Option<T>,
+        lacks: impl Fn(&Roster) -> String,
+    ) -> Result<T, Stopped> {
         /// The first interval; each is twice the one before, up to the longest.
         const FIRST: Duration = Duration::from_millis(500);
         const LONGEST: Duration = Duration::from_secs(30);
         /// After how many tries a warning is logged, and then after as many again.
         const WARN_AFTER: u32 = 5;
-        let mut changes = self.mon_group(group);
         for tries in 1.. {
             self.inner().running()?;
-            let members = self.members(group);
-            if !members.is_empty() {
-                let at = self.inner().random.below(members.len());
-                return Ok(members[at].clone());
-            }
-            if tries % WARN_AFTER == 0 {
-                log_at!(2, "the group {group} has no members after {tries} tries");
-            }
             let interval = FIRST.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST);
             let interval = interval.mul_f64(0.5 + self.inner().random.fraction() / 2.0);
-            if let Ok(None) = tokio::time::timeout(interval, changes.next()).await {
-                break;
+            let found = async {
+                loop {
+                    let found = find(&roster.borrow_and_update());
+                    if found.is_some() || roster.changed().await.is_err() {
+                        return found;
+                    }
+                }
+            };
+            if let Ok(found) = tokio::time::timeout(interval, found).await {
+                return found.ok_or(Stopped);
+            }
+            if tries % WARN_AFTER == 0 {
+                let lacks = lacks(&roster.borrow());
+                log_at!(2, "the group {group} has {lacks} after {tries} tries");
             }
         }
         Err(Stopped)

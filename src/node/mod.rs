@@ -53,8 +53,10 @@ mod ports;
 mod queue;
 mod random;
 pub(crate) mod request;
+mod roster;
 mod run_word;
 mod send_cache;
+mod service;
 mod settings;
 mod stand_in;
 mod stats;
@@ -84,6 +86,7 @@ pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port_handle::{IntoOutcome, Port};
+pub use service::{Balance, Service};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, Destination};
 

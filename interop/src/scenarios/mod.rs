@@ -25,6 +25,7 @@ mod mixed;
 mod monitor;
 mod numbered;
 mod peer;
+mod pool;
 mod ports;
 mod reconnects;
 mod rights;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<&'static Scenario> {
         &verbs::SCENARIO,
         &rights::SCENARIO,
         &groups::SCENARIO,
+        &pool::SCENARIO,
         &numbered::FEW,
         &numbered::MANY,
         &slow::PACE,

@@ -37,7 +37,7 @@ impl State {
         let listeners = self.listeners.clone();
         self.say(&node, ("addr", listeners));
         self.tell_all(&node);
-        if !self.groups.local().is_empty() {
+        if self.groups.has_local() {
             let local = json!(self.groups.local());
             self.say(&node, ("set", local));
         }

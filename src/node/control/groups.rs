@@ -1,6 +1,6 @@
 //! The program's part in groups.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,15 +11,13 @@ use super::{Control, Rules};
 use crate::mesh::database as db;
 use crate::node::Inner;
 use crate::node::request::Place;
+use crate::node::roster::Roster;
 use crate::proto::PortId;
-
-/// The members of a group.
-pub(crate) type Members = Arc<BTreeSet<PortId>>;
 
 /// Who follows which group.
 #[derive(Default)]
 pub(super) struct Followers {
-    of: HashMap<String, watch::Sender<Members>>,
+    of: HashMap<String, watch::Sender<Roster>>,
     closed: bool,
 }
 
@@ -58,7 +56,12 @@ impl Control {
     /// Ends the membership of all ports of this node in whatever group.
     pub(crate) fn leave_groups(&self, node: &Arc<Inner>) {
         let mut state = self.0.lock();
-        for (group, ports) in state.gossip.groups.local().clone() {
+        let own = |(group, ports): (&str, Vec<&PortId>)| {
+            let ports: Vec<PortId> = ports.into_iter().cloned().collect();
+            (group.to_owned(), ports)
+        };
+        let local: Vec<_> = state.gossip.groups.local().into_iter().map(own).collect();
+        for (group, ports) in local {
             for port in ports {
                 state.unregister(node, &group, &port);
             }
@@ -81,17 +84,17 @@ impl Control {
     }
 
     /// Follows a group: its members now, and whenever they change.
-    pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Members> {
+    pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Roster> {
         let mut state = self.0.lock();
         if state.followers.closed {
-            return watch::channel(Members::default()).1;
+            return watch::channel(Roster::new(&node.id, std::iter::empty())).1;
         }
         state.ask_database(node, group);
         let Rules {
             gossip, followers, ..
         } = &mut *state;
         gossip.groups.follow(group);
-        let now = || watch::Sender::new(gossip.groups.all(group));
+        let now = || watch::Sender::new(Roster::new(&node.id, gossip.groups.all(group)));
         let sender = followers.of.entry(group.to_owned()).or_insert_with(now);
         sender.subscribe()
     }
@@ -121,12 +124,16 @@ impl Rules {
 
     /// Tells the followers of groups what has changed.
     pub(super) fn tell_followers(&mut self) {
-        while let Some((group, members)) = self.gossip.groups.next_changed() {
-            let sender = self.followers.of.get(&group);
-            if sender.is_none_or(|sender| sender.send(members).is_err()) {
+        while let Some((group, changed)) = self.gossip.groups.next_changed() {
+            match self.followers.of.get(&group) {
+                Some(sender) if !sender.is_closed() => {
+                    sender.send_if_modified(|roster| roster.apply(changed));
+                }
                 // Nobody listens any more.
-                self.followers.of.remove(&group);
-                self.gossip.groups.unfollow(&group);
+                _ => {
+                    self.followers.of.remove(&group);
+                    self.gossip.groups.unfollow(&group);
+                }
             }
         }
     }

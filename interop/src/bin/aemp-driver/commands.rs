@@ -100,6 +100,7 @@ impl Driver {
                 }
                 match name {
                     "cal" => cal(node, id, &args),
+                    "cal_any" => cal_any(node, id, &args),
                     "snd_many" => snd_many(node, id, &args),
                     _ => output::answer(id, self.perform(&node, name, &args)),
                 }
@@ -337,6 +338,24 @@ fn cal(node: Node, id: u64, args: &Args) {
         };
         output::answer(id, answer);
     });
+}
+
+fn cal_any(node: Node, id: u64, args: &Args) {
+    let retries = args.get("retries").as_u64().unwrap_or(0);
+    let service = args.text("group").map(|group| {
+        let service = node.service(group).balance(aemp::Balance::RoundRobin);
+        service.retries(retries as u32)
+    });
+    let limit = args.get("timeout").as_f64().map(Duration::from_secs_f64);
+    let message = args.list("msg");
+    match service {
+        Err(error) => output::answer(id, Err(error)),
+        Ok(service) => drop(tokio::spawn(async move {
+            let reply = service.cal_any::<Vec<Value>>(&message, limit).await;
+            let answer = reply.map(|reply| json!({ "reply": reply }));
+            output::answer(id, answer.map_err(|error| error.to_string()));
+        })),
+    }
 }
 
 fn snd_many(node: Node, id: u64, args: &Args) {

@@ -34,7 +34,7 @@ pub fn hello() {
         "release": env!("CARGO_PKG_VERSION"),
         "generation": "",
         "pid": std::process::id(),
-        "features": ["cal", "peval", "grp_mon", "stream", "snd_multiple", "db"],
+        "features": ["cal", "cal_any", "peval", "grp_mon", "stream", "snd_multiple", "db"],
     }));
 }
 

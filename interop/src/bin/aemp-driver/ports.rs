@@ -102,6 +102,12 @@ pub fn act(port: &Port, action: &str, tag: Option<&str>) -> Result<(), String> {
             cx.snd(&to, &Behind("echoed", &rest))
                 .map_err(|error| error.to_string())
         }),
+        "answer" => Box::new(|cx, message| {
+            let mut rest: Vec<_> = message.elements().collect();
+            let to = rest.pop().and_then(|last| last.read::<PortId>().ok());
+            cx.snd(to.ok_or("nobody to answer")?, &Behind("answered", &rest))
+                .map_err(|error| error.to_string())
+        }),
         "die" => Box::new(|_, message| {
             let (Text(text),) = message.args().map_err(|error| error.to_string())?;
             Err(text)
