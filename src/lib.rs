@@ -58,6 +58,33 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A group is a service, too: each call goes to one of its members, wherever it is, and waits for
+//! the first one if there is none. When a member dies of a call, another one is asked, if the
+//! program says that this does no harm; `examples/work_pool.rs` has a whole pool of workers:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use aemp::{Balance, Node};
+//! use std::time::Duration;
+//!
+//! let node = Node::local();
+//! for _ in 0..3 {
+//!     let worker = node.port();
+//!     worker.answer("square", |_, (n,): (u64,)| n.checked_mul(n).ok_or("too large"));
+//!     node.register("squares", &worker);
+//! }
+//!
+//! let squares = node.service("squares").retries(1); // squaring a number twice does no harm
+//! assert_eq!(squares.cal_any::<u64>(&("square", 7), Some(Duration::from_secs(5))).await?, 49);
+//!
+//! squares.snd_any(&("square", 7, node.mailbox().id()))?; // or without waiting for the answer
+//! let in_turn = squares.clone().balance(Balance::RoundRobin);
+//! let of_ruth = squares.keyed("ruth"); // always the same member, as long as it is there
+//! assert_ne!(in_turn.pick(), in_turn.pick());
+//! assert_eq!(of_ruth.pick(), of_ruth.pick());
+//! # Ok(()) }
+//! ```
+//!
 //! The database of AnyEvent::MP 2.x: families of keys and values, which each node sets for itself
 //! and all see. Global nodes, as a rule the seeds, keep it together:
 //!
@@ -93,7 +120,8 @@
 //! | ask and answer | [`Node::ask`], [`Reply`], [`Node::cal`], [`Port::answer`], [`Context::answer`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
-//! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`] |
+//! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`], [`Node::wait_for_members`] |
+//! | call any member of a group | [`Node::service`], [`Service`], [`Balance`] |
 //! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
 //! | keep things running | [`supervise`] |

@@ -283,9 +283,9 @@ impl<A> Service<A> {
     ///
     /// # Errors
     ///
-    /// [`CalError`]: [`NoMember`](CalError::NoMember) if there was none to ask up to the time limit,
-    /// [`Died`](CalError::Died) with the reason of the last one that was asked,
-    /// [`TimedOut`](CalError::TimedOut) if that had not answered, and as with [`Node::cal`].
+    /// [`CalError`]: [`NoMember`](CalError::NoMember) if there was none to ask up to the time limit
+    /// or the end of the node, [`Died`](CalError::Died) with the reason of the last one that was
+    /// asked, [`TimedOut`](CalError::TimedOut) if that had not answered, and as with [`Node::cal`].
     ///
     /// See [`Node::service`] for an example.
     pub async fn cal_any<R: DeserializeOwned>(
