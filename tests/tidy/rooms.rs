@@ -144,6 +144,11 @@ const IN_TESTS: &[(&str, &str, &str)] = &[
         "a schedule is drawn at random, from a seed that makes it again",
     ),
     (
+        "src/peering/world/room.rs",
+        "rand",
+        "a schedule is drawn at random, from a seed that makes it again",
+    ),
+    (
         "src/peering/world/shell.rs",
         "rand",
         "a schedule is drawn at random, from a seed that makes it again",
