@@ -7,6 +7,7 @@
 //! | [`queues`] | producers that are faster than consumers |
 //! | [`sharing`] | what all nodes should know |
 //! | [`supervision`] | what to do when something dies |
+//! | [`operating`] | settings, the log, figures, trust, and a clean end |
 //! | [`perl`] | joining a network of Perl nodes |
 //!
 //! How to test ports of one's own is told in the module `testing` (a feature of that name).
@@ -33,6 +34,10 @@ pub mod sharing {}
 #[doc = include_str!("../docs/guide/supervision.md")]
 #[doc = concat!("```\n", include_str!("../examples/pipeline.rs"), "```")]
 pub mod supervision {}
+
+#[doc = include_str!("../docs/guide/operating.md")]
+#[doc = concat!("```\n", include_str!("../examples/clean_end.rs"), "```")]
+pub mod operating {}
 
 #[doc = include_str!("../docs/guide/perl.md")]
 pub mod perl {}
