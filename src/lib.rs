@@ -88,6 +88,7 @@
 //! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
 //! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | say what becomes of messages that do not fit | [`Port::on_misfit`], [`Port::on_misfit_with`], [`Misfit`] |
 //! | ask and answer | [`Node::ask`], [`Reply`], [`Node::cal`], [`Port::answer`], [`Context::answer`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
@@ -139,8 +140,8 @@
 //! - Other nodes can call only functions that the program has [registered](Node::function); nothing
 //!   is loaded by name. `eval` is answered with an error unless the program [says
 //!   otherwise](Node::set_evaluator).
-//! - Arguments are typed. What does not fit kills the port, and the reason says which element was
-//!   wrong. [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
+//! - Arguments are typed. What does not fit kills the port, unless it [chooses](Port::on_misfit)
+//!   something else, and the reason says which element was wrong. [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
 //! - Broken input closes that one connection, with a line in the log that says who and what. (Some
 //!   Perl releases are left half deaf.)
 //! - Two nodes that connect to each other at the same time keep one link and lose nothing.
@@ -195,9 +196,9 @@ pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
     Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
-    ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics, Monitor,
-    MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError,
+    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox,
+    Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive,
+    RecvError, Registration, RegistrationGuard, Reply, SendError,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

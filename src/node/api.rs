@@ -430,7 +430,7 @@ impl Node {
         self.add_function(name, move |context, message| {
             Outcome::Done(match message.args::<A>() {
                 Ok(args) => code(context, args).into_outcome(),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.into()),
             })
         });
     }

@@ -71,6 +71,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use answers::{ERROR_REPLY, Reply};
 pub use api::{CalError, SendError};
+pub use code::{Failure, Handled, IntoOutcome};
 pub use context::Context;
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
 pub use events::{NodeEvent, NodeEvents};
@@ -80,7 +81,8 @@ pub use handler::Receive;
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
-pub use port_handle::{IntoOutcome, Port};
+pub use port::Misfit;
+pub use port_handle::Port;
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, Destination};
 

@@ -73,6 +73,7 @@ impl PortCell {
             watchers,
             task,
             told,
+            misfits,
             ..
         } = state
             .extra
@@ -89,7 +90,7 @@ impl PortCell {
         if let Body::Handlers(handlers) = &body {
             handlers.close();
         }
-        drop((body, queue));
+        drop((body, queue, misfits));
         Some(Death {
             watchers,
             awaited,

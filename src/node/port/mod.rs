@@ -2,6 +2,7 @@
 
 mod death;
 mod holding;
+mod misfit;
 mod running;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 pub(crate) use super::run_word::Start;
+pub use misfit::Misfit;
 pub(crate) use running::Running;
 
 use super::Inner;
@@ -25,12 +27,13 @@ use super::run_word::RunWord;
 use super::settings::HighWater;
 use crate::peering::Room;
 use crate::proto::{Message, NodeId, PortId, Reason};
+use misfit::{Choice, Misfits};
 
 /// What takes a port's messages.
 enum Body {
-    /// `port` without a callback: a message is an error.
+    /// `port` without a callback.
     Unset,
-    /// A spawned port before its first callback: messages are ignored.
+    /// A spawned port before its first callback.
     Fresh,
     Handlers(Handlers),
     /// Messages stay in the queue until someone receives them.
@@ -45,8 +48,8 @@ pub(crate) struct PortCell {
 
 struct State {
     alive: bool,
-    /// A message that nothing takes kills the port.
-    strict: bool,
+    /// What becomes of messages that it can't take.
+    choice: Choice,
     /// Someone waits for room in the queue.
     awaited: bool,
     /// Peers were [told](Extra::told) to wait for room in the queue.
@@ -66,6 +69,8 @@ struct Extra {
     spawner: Option<NodeId>,
     /// The peers that wait for room in the queue, as they were told.
     told: Vec<Told>,
+    /// The program's code for messages that the port can't take.
+    misfits: Option<Misfits>,
 }
 
 impl State {
@@ -89,6 +94,7 @@ impl State {
                 && extra.task.is_none()
                 && extra.spawner.is_none()
                 && extra.told.is_empty()
+                && extra.misfits.is_none()
         };
         self.extra.take_if(idle);
     }
@@ -121,7 +127,10 @@ impl PortCell {
             run: RunWord::new(start),
             state: Mutex::new(State {
                 alive: true,
-                strict: false,
+                choice: match start {
+                    Start::Held => Choice::Spawned,
+                    Start::Idle => Choice::This(Misfit::Kill),
+                },
                 awaited: false,
                 holds: false,
                 queue: Queue::default(),
@@ -242,7 +251,6 @@ impl PortCell {
         if !state.alive {
             return false;
         }
-        state.strict |= matches!(state.body, Body::Unset);
         if !matches!(state.body, Body::Handlers(_)) {
             state.body = Body::Handlers(Handlers::None);
         }
