@@ -95,6 +95,7 @@
 //! | find each other | [`Node::register`], [`Node::members`], [`Node::mon_group`], [`Node::wait_for_member`] |
 //! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
+//! | await several things at once, map, filter | [`Mailbox`], [`NodeEvents`], [`GroupChanges`], [`DbChanges`] and [`SupervisorEvents`](supervise::SupervisorEvents) are `Stream`s |
 //! | keep things running | [`supervise`] |
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
@@ -141,7 +142,8 @@
 //!   is loaded by name. `eval` is answered with an error unless the program [says
 //!   otherwise](Node::set_evaluator).
 //! - Arguments are typed. What does not fit kills the port, unless it [chooses](Port::on_misfit)
-//!   something else, and the reason says which element was wrong. [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
+//!   something else, and the reason says which element was wrong. [`Num`], [`Text`] and [`Octets`]
+//!   take values as loosely as Perl does.
 //! - Broken input closes that one connection, with a line in the log that says who and what. (Some
 //!   Perl releases are left half deaf.)
 //! - Two nodes that connect to each other at the same time keep one link and lose nothing.

@@ -17,9 +17,10 @@ pub const ERROR_REPLY: &str = "aemp:error";
 
 /// Where the answer to a request is sent: a field of the request.
 ///
-/// On the wire it is the ID of a port, as everywhere in AEMP. The type says what the answer is. Best
-/// it is the last field: there a port that [refuses](super::Misfit::Refuse) what does not fit finds
-/// it whatever is wrong with the others.
+/// On the wire it is the ID of a port, as everywhere in AEMP. The type says what the answer is.
+///
+/// Best it is the last field: there a port that [refuses](super::Misfit::Refuse) what does not fit
+/// finds it whatever is wrong with the others.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -45,6 +45,7 @@ pub(crate) mod link;
 mod mailbox;
 mod metrics;
 mod monitor;
+mod polled;
 mod port;
 mod port_handle;
 mod ports;
@@ -90,6 +91,7 @@ pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_se
 pub(crate) use counters::Loss;
 pub(crate) use fast_path::FastPath;
 pub(crate) use jobs::{enter, enter_task};
+pub(crate) use polled::Polled;
 pub(crate) use random::Random;
 pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;

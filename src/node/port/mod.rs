@@ -7,8 +7,8 @@ mod running;
 
 use std::sync::Arc;
 
+use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 pub(crate) use super::run_word::Start;
@@ -36,8 +36,8 @@ enum Body {
     /// A spawned port before its first callback.
     Fresh,
     Handlers(Handlers),
-    /// Messages stay in the queue until someone receives them.
-    Mailbox(Arc<Notify>),
+    /// Messages stay in the queue until someone receives them, who is woken.
+    Mailbox(Arc<AtomicWaker>),
 }
 
 pub(crate) struct PortCell {
@@ -183,7 +183,7 @@ impl PortCell {
             return Queued::Overflow(self.clone());
         }
         let mailbox = match &state.body {
-            Body::Mailbox(notify) => Some(notify.clone()),
+            Body::Mailbox(reader) => Some(reader.clone()),
             _ => None,
         };
         let mut hold = false;
@@ -209,8 +209,8 @@ impl PortCell {
                 }
             }
         }
-        if let Some(notify) = mailbox {
-            notify.notify_one();
+        if let Some(reader) = mailbox {
+            reader.wake();
         } else if self.run.queued() {
             return Queued::Run(self.clone());
         }
@@ -277,23 +277,23 @@ impl PortCell {
     }
 
     /// Turns the port into a mailbox; its messages wait until they are received.
-    pub(crate) fn become_mailbox(&self) -> Option<Arc<Notify>> {
+    pub(crate) fn become_mailbox(&self) -> Option<Arc<AtomicWaker>> {
         let mut state = self.state.lock();
         if !state.alive {
             return None;
         }
-        if let Body::Mailbox(notify) = &state.body {
-            return Some(notify.clone());
+        if let Body::Mailbox(reader) = &state.body {
+            return Some(reader.clone());
         }
-        let notify = Arc::new(Notify::new());
+        let reader = Arc::new(AtomicWaker::new());
         self.run.change();
-        let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
+        let replaced = std::mem::replace(&mut state.body, Body::Mailbox(reader.clone()));
         state.queue.own();
         drop(state);
         if let Body::Handlers(handlers) = replaced {
             handlers.close();
         }
-        Some(notify)
+        Some(reader)
     }
 
     /// How many messages wait, and how many octets these have.

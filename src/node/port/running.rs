@@ -154,12 +154,12 @@ impl PortCell {
                 Next::Stop => {
                     let mut state = self.state.lock();
                     self.run.stop();
-                    if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
-                        let notify = notify.clone();
+                    if let (true, Body::Mailbox(reader)) = (state.alive, &state.body) {
+                        let reader = reader.clone();
                         batch.push_front(message);
                         state.queue.put_back(batch);
                         self.run.waits();
-                        notify.notify_one();
+                        reader.wake();
                     }
                     return true;
                 }
