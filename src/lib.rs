@@ -117,6 +117,7 @@
 //! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
 //! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | say what becomes of messages that do not fit | [`Port::on_misfit`], [`Port::on_misfit_with`], [`Misfit`] |
 //! | ask and answer | [`Node::ask`], [`Reply`], [`Node::cal`], [`Port::answer`], [`Context::answer`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
@@ -124,6 +125,7 @@
 //! | call any member of a group | [`Node::service`], [`Service`], [`Balance`] |
 //! | share keys and values (2.x) | [`Node::db_set`], [`Node::db_reg`], [`Node::db_family`], [`Node::db_keys`], [`Node::db_values`], [`Node::db_mon`] |
 //! | follow nodes | [`Node::mon_nodes`], [`Node::up_nodes`], [`Node::stats`], [`Node::round_trip`] |
+//! | await several things at once, map, filter | [`Mailbox`], [`NodeEvents`], [`GroupChanges`], [`DbChanges`] and [`SupervisorEvents`](supervise::SupervisorEvents) are `Stream`s |
 //! | keep things running | [`supervise`] |
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
@@ -171,8 +173,9 @@
 //! - Other nodes can call only functions that the program has [registered](Node::function); nothing
 //!   is loaded by name. `eval` is answered with an error unless the program [says
 //!   otherwise](Node::set_evaluator).
-//! - Arguments are typed. What does not fit kills the port, and the reason says which element was
-//!   wrong. [`Num`], [`Text`] and [`Octets`] take values as loosely as Perl does.
+//! - Arguments are typed. What does not fit kills the port, unless it [chooses](Port::on_misfit)
+//!   something else, and the reason says which element was wrong. [`Num`], [`Text`] and [`Octets`]
+//!   take values as loosely as Perl does.
 //! - Broken input closes that one connection, with a line in the log that says who and what. (Some
 //!   Perl releases are left half deaf.)
 //! - Two nodes that connect to each other at the same time keep one link and lose nothing.
@@ -229,9 +232,10 @@ pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
     Address, Balance, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard,
-    Destination, ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics,
-    Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError,
-    Registration, RegistrationGuard, Reply, SendError, Service, Stopped, Unfinished,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats,
+    Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port,
+    Receive, RecvError, Registration, RegistrationGuard, Reply, SendError, Service, Stopped,
+    Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

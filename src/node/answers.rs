@@ -19,6 +19,9 @@ pub const ERROR_REPLY: &str = "aemp:error";
 ///
 /// On the wire it is the ID of a port, as everywhere in AEMP. The type says what the answer is.
 ///
+/// Best it is the last field: there a port that [refuses](super::Misfit::Refuse) what does not fit
+/// finds it whatever is wrong with the others.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use aemp::{Node, Reply};
@@ -217,7 +220,7 @@ impl Port {
                 None => Ok(()),
                 Some((args, reply)) => {
                     let sent = context.answer(&reply, code(context, args));
-                    sent.map_err(|error| error.to_string())
+                    sent.map_err(Into::into)
                 }
             })
         })
@@ -252,7 +255,7 @@ impl Port {
             let (future, context) = (code(context.clone(), args), context.clone());
             Outcome::Later(Box::pin(async move {
                 let sent = context.answer(&reply, future.await);
-                sent.map_err(|error| error.to_string())
+                sent.map_err(Into::into)
             }))
         })
     }

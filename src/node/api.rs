@@ -388,7 +388,7 @@ impl Node {
         self.add_function(name, move |context, message| {
             Outcome::Done(match message.args::<A>() {
                 Ok(args) => code(context, args).into_outcome(),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.into()),
             })
         });
     }
@@ -489,10 +489,10 @@ impl Node {
         let mut inbox = self.mailbox();
         let request = request(inbox.id())?;
         let death = Arc::new(OnceLock::new());
-        let (died, notify) = (death.clone(), inbox.notify());
+        let (died, caller) = (death.clone(), inbox.reader());
         let monitor = self.mon(port, move |reason| {
             let _ = died.set(reason);
-            notify.notify_one();
+            caller.wake();
         });
         let _monitor = monitor.guard();
         self.inner().snd_message(port, &request)?;

@@ -244,11 +244,11 @@ fn add_global_service(node: &Arc<Inner>) {
         let read = args.args::<(crate::proto::message::Num<f64>, NodeId)>();
         let (version, peer) = match read {
             Ok((version, peer)) => (version.0, peer),
-            Err(error) => return Outcome::Done(Err(error.to_string())),
+            Err(error) => return Outcome::Done(Err(error.into())),
         };
         if version.trunc() != 0.0 {
             let text = format!("node version mismatch (requested {version}; we have 0)");
-            return Outcome::Done(Err(text));
+            return Outcome::Done(Err(text.into()));
         }
         // The peer's going is nothing to be reported.
         let own = context.clone();
@@ -264,9 +264,9 @@ fn add_global_service(node: &Arc<Inner>) {
         let reply = args.args::<(crate::proto::PortId,)>();
         let sent = match reply {
             Ok((reply,)) => context.snd(&reply, &(context.stats(),)),
-            Err(error) => return Outcome::Done(Err(error.to_string())),
+            Err(error) => return Outcome::Done(Err(error.into())),
         };
-        Outcome::Done(sent.map_err(|error| error.to_string()))
+        Outcome::Done(sent.map_err(Into::into))
     };
     let stats: funcs::Function = Arc::new(stats);
     let mut functions = node.functions.named.write();
@@ -316,8 +316,8 @@ pub(crate) fn run_services(node: &Arc<Inner>, services: &[Value]) {
         let context = Context::new(node, node.id.node_port());
         let args = Message::from_values(args);
         let outcome = code::guarded(|| function(&context, args));
-        if let Outcome::Done(Err(text)) = outcome {
-            log_at!(1, "the service {service} failed: {text}");
+        if let Outcome::Done(Err(failure)) = outcome {
+            log_at!(1, "the service {service} failed: {}", failure.text());
         }
     }
 }

@@ -276,8 +276,8 @@ impl Context {
             return;
         }
         let outcome = guarded(|| Outcome::Done(code(self).into_outcome()));
-        if let Outcome::Done(Err(text)) = outcome {
-            node.kil(self.id(), Reason::die(text));
+        if let Outcome::Done(Err(failure)) = outcome {
+            node.kil(self.id(), failure.into());
         }
     }
 }

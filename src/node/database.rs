@@ -1,9 +1,13 @@
 //! The distributed database of generation 2, as the API has it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
+use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -151,7 +155,7 @@ fn read<V: DeserializeOwned>(value: &RawValue) -> Result<V, serde_json::Error> {
     V::deserialize(&mut deserializer)
 }
 
-/// The changes of a family. The monitor ends when this is dropped.
+/// The changes of a family. The monitor ends when this is dropped. A [`Stream`] of them, too.
 ///
 /// See [`Node::db_mon`] for an example.
 pub struct DbChanges<V = Value> {
@@ -177,7 +181,16 @@ impl<V: DeserializeOwned> DbChanges<V> {
     ///
     /// See [`Node::db_mon`] for an example.
     pub async fn next(&mut self) -> Option<Result<DbChange<V>, DbError>> {
-        self.changes.next().await.map(DbChange::typed)
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl<V: DeserializeOwned> Stream for DbChanges<V> {
+    type Item = Result<DbChange<V>, DbError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let change = self.changes.poll_next(cx);
+        change.map(|change| change.map(DbChange::typed))
     }
 }
 

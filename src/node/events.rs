@@ -1,5 +1,9 @@
 //! Nodes coming and going.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -59,7 +63,8 @@ impl NodeEvent {
 /// How many events may wait for a reader.
 const MOST_WAITING: usize = 16_384;
 
-/// The events of nodes, from the call of [`mon_nodes`](super::Node::mon_nodes) on.
+/// The events of nodes, from the call of [`mon_nodes`](super::Node::mon_nodes) on. A [`Stream`] of
+/// them, too.
 ///
 /// See [`next`](Self::next) for an example.
 #[derive(Debug)]
@@ -85,6 +90,14 @@ impl NodeEvents {
     /// ```
     pub async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
+    }
+}
+
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        self.0.poll_recv(cx)
     }
 }
 

@@ -186,7 +186,7 @@ impl FastPath {
             at.restore(octets);
             return None;
         };
-        let text = match outcome {
+        let failure = match outcome {
             Ok(None | Some(Outcome::Done(Ok(())))) => return Some(end),
             Ok(Some(Outcome::Later(future))) => {
                 // If it goes on as a task, that runs the port from now on.
@@ -195,10 +195,10 @@ impl FastPath {
                 }
                 return Some(end);
             }
-            Ok(Some(Outcome::Done(Err(text)))) => text,
-            Err(panic) => panic_text(&*panic),
+            Ok(Some(Outcome::Done(Err(failure)))) => failure.into(),
+            Err(panic) => Reason::die(panic_text(&*panic)),
         };
-        context.cell()?.die_of(node, Reason::die(text));
+        context.cell()?.die_of(node, failure);
         self.leave();
         Some(end)
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::code::{self, Outcome, guarded};
+use super::code::{self, Handled, Outcome, guarded};
 use super::port::PortCell;
 use super::{Context, Inner, Table};
 use crate::peering::missing_port;
-use crate::proto::{Message, Reason};
+use crate::proto::Message;
 use serde_json::Value;
 
 /// Evaluates the text of an `eval` request: the results, or the error's text.
@@ -66,9 +66,9 @@ pub(crate) fn initialise(
     settle(node, port, result);
 }
 
-fn settle(node: &Arc<Inner>, port: &Arc<PortCell>, result: Result<(), String>) {
+fn settle(node: &Arc<Inner>, port: &Arc<PortCell>, result: Handled) {
     match result {
-        Err(text) => port.die_of(node, Reason::die(text)),
+        Err(failure) => port.die_of(node, failure.into()),
         // As with Perl, a port that nothing was done with does not come to be.
         Ok(()) if port.is_fresh() => {
             port.die_of(node, missing_port(Some(port.id.to_string())));

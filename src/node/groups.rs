@@ -1,14 +1,18 @@
 //! Groups as the API has them.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_core::Stream;
 use tokio::sync::watch;
 
 use super::monitor::Action;
 use super::roster::Roster;
-use super::{Inner, Node, Stopped};
+use super::{Inner, Node, Polled, Stopped};
 use crate::log::log_at;
 use crate::proto::PortId;
 
@@ -40,20 +44,29 @@ pub struct GroupChange {
 /// What happens between two calls of [`next`](Self::next) comes as one change: however slow the
 /// program is, nothing piles up. A port that came and went meanwhile is in neither list.
 ///
+/// It is a [`Stream`] of them, too.
+///
 /// See [`next`](Self::next) for an example.
 #[derive(Debug)]
 pub struct GroupChanges {
-    now: watch::Receiver<Roster>,
+    /// False: there are no more.
+    changed: Polled<bool, Receiver>,
     seen: BTreeSet<PortId>,
 }
 
+type Receiver = watch::Receiver<Roster>;
+
+async fn changed(mut now: Receiver) -> (bool, Receiver) {
+    (now.changed().await.is_ok(), now)
+}
+
 impl GroupChanges {
-    fn new(mut now: watch::Receiver<Roster>) -> Self {
+    fn new(mut now: Receiver) -> Self {
         if !now.borrow().members().is_empty() {
             now.mark_changed();
         }
         GroupChanges {
-            now,
+            changed: Polled::new(changed(now)),
             seen: BTreeSet::new(),
         }
     }
@@ -76,14 +89,26 @@ impl GroupChanges {
     /// # }
     /// ```
     pub async fn next(&mut self) -> Option<GroupChange> {
-        self.now.changed().await.ok()?;
-        let now: BTreeSet<PortId> = self.now.borrow_and_update().ids().cloned().collect();
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for GroupChanges {
+    type Item = GroupChange;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<GroupChange>> {
+        let (has_changed, mut receiver) = ready!(self.changed.poll(cx));
+        let now: BTreeSet<PortId> = receiver.borrow_and_update().ids().cloned().collect();
+        self.changed.again(changed(receiver));
+        if !has_changed {
+            return Poll::Ready(None);
+        }
         let seen = std::mem::replace(&mut self.seen, now.clone());
-        Some(GroupChange {
+        Poll::Ready(Some(GroupChange {
             members: now.iter().cloned().collect(),
             added: now.difference(&seen).cloned().collect(),
             removed: seen.difference(&now).cloned().collect(),
-        })
+        }))
     }
 }
 

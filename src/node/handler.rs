@@ -1,5 +1,6 @@
 //! What takes a port's messages.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,10 +9,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-use super::code::Outcome;
-use super::{Context, IntoOutcome};
-use crate::proto::Message;
+use super::Context;
+use super::code::{IntoOutcome, Outcome};
 use crate::proto::message::Quick;
+use crate::proto::{ArgsError, Message};
 
 /// Code that takes messages whose parts it borrows: see [`Port::rcv_with`](super::Port::rcv_with).
 ///
@@ -54,10 +55,30 @@ pub trait Receive: Send + 'static {
     fn receive(&mut self, context: &Context, args: Self::Args<'_>) -> Self::Outcome;
 }
 
+/// A message that does not fit the handler that it is for.
+pub(crate) struct Unfit {
+    /// As it was handed to the handler.
+    pub(crate) message: Message,
+    pub(crate) why: String,
+}
+
+impl Unfit {
+    #[cold]
+    pub(crate) fn new(error: &ArgsError, message: Message) -> Self {
+        Unfit {
+            message,
+            why: error.to_string(),
+        }
+    }
+}
+
+/// What became of a message that was handed to a handler.
+pub(crate) type Taken = Result<Outcome, Unfit>;
+
 /// A handler.
 pub(crate) trait Handle: Send {
     /// Takes a message.
-    fn take(&mut self, context: &Context, message: Message) -> Outcome;
+    fn take(&mut self, context: &Context, message: Message) -> Taken;
 
     /// Whether [`take_quick`](Self::take_quick) may do something.
     fn is_quick(&self) -> bool {
@@ -135,11 +156,11 @@ impl<F: FnMut(&Context, Message) -> Outcome + Send> Untyped<F> {
 }
 
 impl<F: FnMut(&Context, Message) -> Outcome + Send> Handle for Untyped<F> {
-    fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        match &mut self.0 {
+    fn take(&mut self, context: &Context, message: Message) -> Taken {
+        Ok(match &mut self.0 {
             Some(code) => code(context, message),
             None => Outcome::Done(Ok(())),
-        }
+        })
     }
 
     fn close(&mut self) {
@@ -147,36 +168,28 @@ impl<F: FnMut(&Context, Message) -> Outcome + Send> Handle for Untyped<F> {
     }
 }
 
-/// A message for code that wants its arguments typed.
-pub(crate) enum Input<'a> {
-    Whole(Message),
-    Quick(&'a Quick<'a>),
+/// Code that wants its arguments typed, and owns them.
+pub(crate) struct Typed<A, F> {
+    code: Option<F>,
+    takes: PhantomData<fn(A)>,
 }
 
-impl Input<'_> {
-    /// Reads the arguments. `None`: it has to come as a whole.
-    pub(crate) fn args<A: DeserializeOwned>(self) -> Option<Result<A, String>> {
-        match self {
-            Input::Whole(message) => Some(message.args().map_err(|error| error.to_string())),
-            Input::Quick(message) => message.read().map(Ok),
+impl<A: DeserializeOwned, F: FnMut(&Context, A) -> Outcome + Send> Typed<A, F> {
+    pub(crate) fn new(code: F) -> Self {
+        Typed {
+            code: Some(code),
+            takes: PhantomData,
         }
     }
 }
 
-/// Code that wants its arguments typed, and owns them.
-pub(crate) struct Typed<F>(Option<F>);
-
-impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Typed<F> {
-    pub(crate) fn new(code: F) -> Self {
-        Typed(Some(code))
-    }
-}
-
-impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Handle for Typed<F> {
-    fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        let code = self.0.as_mut();
-        let outcome = code.and_then(|code| code(context, Input::Whole(message)));
-        outcome.unwrap_or(Outcome::Done(Ok(()))) // a whole message is always taken
+impl<A: DeserializeOwned, F: FnMut(&Context, A) -> Outcome + Send> Handle for Typed<A, F> {
+    fn take(&mut self, context: &Context, message: Message) -> Taken {
+        match (message.args(), &mut self.code) {
+            (Ok(args), Some(code)) => Ok(code(context, args)),
+            (Ok(_), None) => Ok(Outcome::Done(Ok(()))),
+            (Err(error), _) => Err(Unfit::new(&error, message)),
+        }
     }
 
     fn is_quick(&self) -> bool {
@@ -184,11 +197,13 @@ impl<F: FnMut(&Context, Input<'_>) -> Option<Outcome> + Send> Handle for Typed<F
     }
 
     fn take_quick(&mut self, context: &Context, message: &Quick<'_>) -> Option<Outcome> {
-        self.0.as_mut()?(context, Input::Quick(message))
+        let code = self.code.as_mut()?;
+        let args = message.read()?;
+        Some(code(context, args))
     }
 
     fn close(&mut self) {
-        self.0 = None;
+        self.code = None;
     }
 }
 
@@ -202,12 +217,16 @@ impl<R: Receive> Borrowing<R> {
 }
 
 impl<R: Receive> Handle for Borrowing<R> {
-    fn take(&mut self, context: &Context, message: Message) -> Outcome {
-        Outcome::Done(match (message.args(), &mut self.0) {
-            (Ok(args), Some(code)) => code.receive(context, args).into_outcome(),
-            (Ok(_), None) => Ok(()),
-            (Err(error), _) => Err(error.to_string()),
-        })
+    fn take(&mut self, context: &Context, message: Message) -> Taken {
+        let error = match (message.args(), &mut self.0) {
+            (Ok(args), Some(code)) => {
+                let outcome = code.receive(context, args).into_outcome();
+                return Ok(Outcome::Done(outcome));
+            }
+            (Ok(_), None) => return Ok(Outcome::Done(Ok(()))),
+            (Err(error), _) => error,
+        };
+        Err(Unfit::new(&error, message))
     }
 
     fn is_quick(&self) -> bool {

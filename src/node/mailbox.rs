@@ -1,9 +1,13 @@
 //! Ports to receive from, in the manner of Coro::MP.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use atomic_waker::AtomicWaker;
+use futures_core::Stream;
 
 use super::port::PortCell;
 use super::{Inner, Node};
@@ -33,7 +37,7 @@ pub enum RecvError {
 
 /// A port whose messages wait until they are received, in any order that the program likes.
 ///
-/// The port dies when this is dropped.
+/// It is a [`Stream`] of its messages, too. The port dies when this is dropped.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +55,8 @@ pub enum RecvError {
 pub struct Mailbox {
     node: Node,
     cell: Arc<PortCell>,
-    notify: Arc<Notify>,
+    /// Who receives.
+    reader: Arc<AtomicWaker>,
 }
 
 impl Node {
@@ -93,11 +98,11 @@ impl super::Context {
 impl Mailbox {
     fn new(node: &Arc<Inner>) -> Self {
         let cell = node.new_port();
-        let notify = cell.become_mailbox();
+        let reader = cell.become_mailbox();
         Mailbox {
             node: Node::from_inner(node.clone()),
             // A new port is alive: nobody knows its ID yet.
-            notify: notify.unwrap_or_default(),
+            reader: reader.unwrap_or_default(),
             cell,
         }
     }
@@ -178,19 +183,14 @@ impl Mailbox {
         &mut self,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Result<Message, RecvError> {
-        loop {
-            match self.cell.take(self.node.inner(), &mut wanted) {
-                Err(()) => return Err(RecvError::Dead),
-                Ok(Some(message)) => return Ok(message),
-                Ok(None) => self.notify.notified().await,
-            }
-        }
+        let received = poll_fn(|cx| self.poll_take(cx, &mut wanted, || None::<()>)).await;
+        received.map_err(|_| RecvError::Dead)
     }
 
-    /// What is to be [notified](Notify::notify_one) of anything but a message that
+    /// What is to be [woken](AtomicWaker::wake) of anything but a message that
     /// [`recv_unless`](Self::recv_unless) waits for.
-    pub(super) fn notify(&self) -> Arc<Notify> {
-        self.notify.clone()
+    pub(super) fn reader(&self) -> Arc<AtomicWaker> {
+        self.reader.clone()
     }
 
     /// Receives the oldest message. If none waits and `over` has something, that is the error; it
@@ -199,17 +199,33 @@ impl Mailbox {
         &mut self,
         over: impl Fn() -> Option<T>,
     ) -> Result<Message, Option<T>> {
-        loop {
-            match self.cell.take(self.node.inner(), &mut |_| true) {
-                Err(()) => return Err(None),
-                Ok(Some(message)) => return Ok(message),
+        poll_fn(|cx| self.poll_take(cx, &mut |_| true, &over)).await
+    }
+
+    /// Takes the first message that is wanted. If none waits and `over` has something, that is the
+    /// error; it is `None` if the port is dead.
+    fn poll_take<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: &mut dyn FnMut(&Message) -> bool,
+        over: impl Fn() -> Option<T>,
+    ) -> Poll<Result<Message, Option<T>>> {
+        // What comes after the first look, and before anybody is told to wake us, is found by the
+        // second.
+        for first in [true, false] {
+            match self.cell.take(self.node.inner(), wanted) {
+                Err(()) => return Poll::Ready(Err(None)),
+                Ok(Some(message)) => return Poll::Ready(Ok(message)),
                 Ok(None) => {}
             }
             if let Some(over) = over() {
-                return Err(Some(over));
+                return Poll::Ready(Err(Some(over)));
             }
-            self.notify.notified().await;
+            if first {
+                self.reader.register(cx.waker());
+            }
         }
+        Poll::Pending
     }
 
     /// Receives the oldest message within a time.
@@ -251,6 +267,16 @@ impl Mailbox {
         self.cell
             .take(self.node.inner(), &mut |_| true)
             .map_err(|()| RecvError::Dead)
+    }
+}
+
+/// The messages, oldest first, until the port is dead and none is left.
+impl Stream for Mailbox {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let taken = self.poll_take(cx, &mut |_| true, || None::<()>);
+        taken.map(Result::ok)
     }
 }
 

@@ -1,47 +1,22 @@
 //! The handle of a local port.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::code::Outcome;
-use super::handler::{Borrowing, Input, Receive, Slot, Typed, Untyped, slot};
+use super::code::{IntoOutcome, Outcome};
+use super::handler::{Borrowing, Receive, Slot, Typed, Untyped, slot};
 use super::port::PortCell;
 use super::{Context, Inner};
 use crate::proto::{Message, PortId, Reason};
 
-/// What port code may return: nothing, or a result whose error kills the port.
-///
-/// ```
-/// use aemp::IntoOutcome;
-/// assert_eq!(().into_outcome(), Ok(()));
-/// assert_eq!("x".parse::<u32>().map(drop).into_outcome(), Err("invalid digit found in string".into()));
-/// ```
-pub trait IntoOutcome {
-    /// `Err` with the text that the port dies with.
-    ///
-    /// See [`IntoOutcome`] for an example.
-    fn into_outcome(self) -> Result<(), String>;
-}
-
-impl IntoOutcome for () {
-    fn into_outcome(self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-impl<E: Display> IntoOutcome for Result<(), E> {
-    fn into_outcome(self) -> Result<(), String> {
-        self.map_err(|error| error.to_string())
-    }
-}
-
 /// A port of this node: a destination for messages and a context for code.
 ///
 /// Messages are taken one after the other, in the order in which they came. Code that returns an
-/// error or panics kills the port with the reason `die` and the text; nothing else suffers. The
-/// port lives until it is killed, whatever becomes of this handle.
+/// error or panics kills the port with the reason `die` and the text (see
+/// [`Failure`](super::Failure)); nothing else suffers. So does a message that nothing takes or that
+/// does not fit, unless the port has [another choice](Self::on_misfit). The port lives until it is
+/// killed, whatever becomes of this handle.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,7 +74,9 @@ impl Port {
     }
 
     /// Takes messages whose first element is `tag`; the rest is read into the arguments (see
-    /// [`Message::args`]). Arguments that do not fit kill the port.
+    /// [`Message::args`]). Arguments that do not fit kill the port, unless it has [another
+    /// choice](Self::on_misfit). Code that ends in a plain `Ok(())` has to name its error: see
+    /// [`Handled`](super::Handled).
     ///
     /// Replaces the tag's former handler. Nothing happens if the port is dead.
     ///
@@ -118,7 +95,7 @@ impl Port {
     /// ```
     pub fn rcv<A, R, F>(&self, tag: &str, mut code: F) -> &Self
     where
-        A: DeserializeOwned,
+        A: DeserializeOwned + 'static,
         R: IntoOutcome,
         F: FnMut(&Context, A) -> R + Send + 'static,
     {
@@ -173,7 +150,7 @@ impl Port {
     /// ```
     pub fn rcv_async<A, R, Fut, F>(&self, tag: &str, mut code: F) -> &Self
     where
-        A: DeserializeOwned,
+        A: DeserializeOwned + 'static,
         R: IntoOutcome,
         Fut: Future<Output = R> + Send + 'static,
         F: FnMut(Context, A) -> Fut + Send + 'static,
@@ -214,7 +191,8 @@ impl Port {
 
     /// Takes all messages that no tag's handler takes.
     ///
-    /// Without it, such a message kills the port (on a spawned port it is ignored).
+    /// Without it, such a message kills the port (on a spawned port it is ignored), unless the port
+    /// has [another choice](Self::on_misfit).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -318,22 +296,16 @@ impl Port {
         Context::new(&self.node, self.id.clone()).peval(code);
     }
 
-    fn cell(&self) -> Option<Arc<PortCell>> {
+    pub(super) fn cell(&self) -> Option<Arc<PortCell>> {
         self.node.ports.get(self.id.name())
     }
 
-    fn set_typed<A: DeserializeOwned>(
+    pub(super) fn set_typed<A: DeserializeOwned + 'static>(
         &self,
         tag: &str,
-        mut code: impl FnMut(&Context, A) -> Outcome + Send + 'static,
+        code: impl FnMut(&Context, A) -> Outcome + Send + 'static,
     ) -> &Self {
-        let handler = Typed::new(move |context: &Context, input: Input<'_>| {
-            Some(match input.args::<A>()? {
-                Ok(args) => code(context, args),
-                Err(text) => Outcome::Done(Err(text)),
-            })
-        });
-        self.set(Some(tag), slot(handler))
+        self.set(Some(tag), slot(Typed::new(code)))
     }
 
     pub(super) fn set_untyped(

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spin::mutex::SpinMutex;
 
-use super::code::Outcome;
-use super::handler::{Handle, slot};
-use super::{Context, IntoOutcome, Node, Port};
+use super::code::{IntoOutcome, Outcome};
+use super::handler::{Handle, Taken, Unfit, slot};
+use super::{Context, Node, Port};
 use crate::proto::message::{Quick, variants};
 use crate::proto::{Message, NodeId, PortId};
 
@@ -197,17 +197,17 @@ where
     M: DeserializeOwned + 'static,
     F: FnMut(&Context, M) -> Outcome + Send,
 {
-    fn take(&mut self, context: &Context, message: Message) -> Outcome {
+    fn take(&mut self, context: &Context, message: Message) -> Taken {
         let Some(code) = &self.code else {
-            return Outcome::Done(Ok(()));
+            return Ok(Outcome::Done(Ok(())));
         };
         let read = match self.variant {
             Some(variant) => message.args_of(variant),
             None => message.args(),
         };
         match read {
-            Ok(message) => code.lock()(context, message),
-            Err(error) => Outcome::Done(Err(error.to_string())),
+            Ok(read) => Ok(code.lock()(context, read)),
+            Err(error) => Err(Unfit::new(&error, message)),
         }
     }
 
@@ -229,7 +229,8 @@ where
 impl Port {
     /// Takes all messages, as values of the type `M`: an enum with a variant for each tag (see
     /// [`Node::serve`]), or a tuple or struct if all messages are alike. What is no `M` kills the
-    /// port, and the reason says what was wrong.
+    /// port, and the reason says what was wrong, unless the port has [another
+    /// choice](Self::on_misfit).
     ///
     /// Replaces the handlers of the tags that `M` has variants for, and the one for all others.
     ///

@@ -5,6 +5,7 @@ use std::time::Instant;
 use tracing::{Instrument as _, Level, Span};
 
 use super::code::Outcome;
+use super::handler::Taken;
 use super::{Context, Inner};
 use crate::log::{LINE, SPAN_TARGET, Shown};
 use crate::proto::PortId;
@@ -33,7 +34,7 @@ impl Watched {
 
     /// Runs a handler of this port.
     #[cold]
-    pub(crate) fn watch(self, context: &Context, take: impl FnOnce() -> Outcome) -> Outcome {
+    pub(crate) fn watch(self, context: &Context, take: impl FnOnce() -> Taken) -> Taken {
         let span = match self.spans {
             true => span(context.node().inner(), "handler", context.id()),
             false => Span::none(),
@@ -46,8 +47,8 @@ impl Watched {
             counters.handled(begun.elapsed());
         }
         match outcome {
-            Outcome::Later(future) if self.spans => {
-                Outcome::Later(Box::pin(future.instrument(span)))
+            Ok(Outcome::Later(future)) if self.spans => {
+                Ok(Outcome::Later(Box::pin(future.instrument(span))))
             }
             outcome => outcome,
         }

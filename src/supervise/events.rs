@@ -1,10 +1,15 @@
 //! What a supervisor tells of its work.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use futures_core::Stream;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use crate::node::Polled;
 use crate::proto::{PortId, Reason};
 
 /// How many events wait for a slow reader.
@@ -91,11 +96,21 @@ pub enum SupervisorEvent {
 }
 
 /// The events of a supervisor, from the call of [`events`](super::Supervisor::events) on. At most
-/// 64 wait for the reader.
+/// 64 wait for the reader. A [`Stream`] of them, too.
 #[derive(Debug)]
-pub struct SupervisorEvents(pub(super) broadcast::Receiver<SupervisorEvent>);
+pub struct SupervisorEvents(Polled<Received, Receiver<SupervisorEvent>>);
+
+type Received = Result<SupervisorEvent, RecvError>;
+
+async fn receive(mut events: Receiver<SupervisorEvent>) -> (Received, Receiver<SupervisorEvent>) {
+    (events.recv().await, events)
+}
 
 impl SupervisorEvents {
+    pub(super) fn new(events: Receiver<SupervisorEvent>) -> Self {
+        SupervisorEvents(Polled::new(receive(events)))
+    }
+
     /// The next event. `None` when the supervisor has ended. Dropping the future loses nothing.
     ///
     /// ```
@@ -112,10 +127,20 @@ impl SupervisorEvents {
     /// # Ok(()) }
     /// ```
     pub async fn next(&mut self) -> Option<SupervisorEvent> {
-        match self.0.recv().await {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for SupervisorEvents {
+    type Item = SupervisorEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SupervisorEvent>> {
+        let (received, events) = ready!(self.0.poll(cx));
+        self.0.again(receive(events));
+        Poll::Ready(match received {
             Ok(event) => Some(event),
             Err(RecvError::Lagged(missed)) => Some(SupervisorEvent::Missed(missed)),
             Err(RecvError::Closed) => None,
-        }
+        })
     }
 }

@@ -259,7 +259,7 @@ impl Supervisor {
     /// # Ok(()) }
     /// ```
     pub fn events(&self) -> SupervisorEvents {
-        SupervisorEvents(match &*self.shared.events.lock() {
+        SupervisorEvents::new(match &*self.shared.events.lock() {
             Some(events) => events.subscribe(),
             None => broadcast::channel(1).1,
         })

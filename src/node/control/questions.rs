@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::mesh::Change;
 use crate::mesh::database::Val;
@@ -89,7 +91,8 @@ impl Questions {
 #[derive(Default)]
 pub(crate) struct Changes {
     state: Mutex<Waiting>,
-    news: Notify,
+    /// Who reads them.
+    reader: AtomicWaker,
 }
 
 #[derive(Default)]
@@ -120,29 +123,33 @@ impl Changes {
         }
         state.octets += octets;
         drop(state);
-        self.news.notify_one();
+        self.reader.wake();
     }
 
     fn close(&self) {
         self.state.lock().closed = true;
-        self.news.notify_one();
+        self.reader.wake();
     }
 
     /// The next change. `None` when the node has stopped.
-    pub(crate) async fn next(&self) -> Option<Change> {
-        loop {
-            {
-                let mut state = self.state.lock();
-                if let Some((change, octets)) = state.queue.pop_front() {
-                    state.octets -= octets;
-                    return Some(change);
-                }
-                if state.closed {
-                    return None;
-                }
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Change>> {
+        // Before the look, so that nothing is missed that comes after it.
+        self.reader.register(cx.waker());
+        let mut state = self.state.lock();
+        match state.queue.pop_front() {
+            Some((change, octets)) => {
+                state.octets -= octets;
+                Poll::Ready(Some(change))
             }
-            self.news.notified().await;
+            None if state.closed => Poll::Ready(None),
+            None => Poll::Pending,
         }
+    }
+
+    /// The same, awaited.
+    #[cfg(test)]
+    async fn next(&self) -> Option<Change> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 }
 

@@ -73,6 +73,7 @@ impl PortCell {
             watchers,
             task,
             told,
+            misfits,
             ..
         } = state
             .extra
@@ -80,8 +81,8 @@ impl PortCell {
             .map_or_else(Extra::default, |extra| *extra);
         let awaited = std::mem::take(&mut state.awaited);
         drop(state);
-        if let Body::Mailbox(notify) = &body {
-            notify.notify_one();
+        if let Body::Mailbox(reader) = &body {
+            reader.wake();
         }
         if let Some(task) = task {
             task.abort();
@@ -89,7 +90,7 @@ impl PortCell {
         if let Body::Handlers(handlers) = &body {
             handlers.close();
         }
-        drop((body, queue));
+        drop((body, queue, misfits));
         Some(Death {
             watchers,
             awaited,

@@ -2,15 +2,17 @@
 
 mod death;
 mod holding;
+mod misfit;
 mod running;
 
 use std::sync::Arc;
 
+use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 pub(crate) use super::run_word::Start;
+pub use misfit::Misfit;
 pub(crate) use running::Running;
 
 use super::Inner;
@@ -25,16 +27,17 @@ use super::run_word::RunWord;
 use super::settings::HighWater;
 use crate::peering::Room;
 use crate::proto::{Message, NodeId, PortId, Reason};
+use misfit::{Choice, Misfits};
 
 /// What takes a port's messages.
 enum Body {
-    /// `port` without a callback: a message is an error.
+    /// `port` without a callback.
     Unset,
-    /// A spawned port before its first callback: messages are ignored.
+    /// A spawned port before its first callback.
     Fresh,
     Handlers(Handlers),
-    /// Messages stay in the queue until someone receives them.
-    Mailbox(Arc<Notify>),
+    /// Messages stay in the queue until someone receives them, who is woken.
+    Mailbox(Arc<AtomicWaker>),
 }
 
 pub(crate) struct PortCell {
@@ -45,8 +48,8 @@ pub(crate) struct PortCell {
 
 struct State {
     alive: bool,
-    /// A message that nothing takes kills the port.
-    strict: bool,
+    /// What becomes of messages that it can't take.
+    choice: Choice,
     /// Someone waits for room in the queue.
     awaited: bool,
     /// Peers were [told](Extra::told) to wait for room in the queue.
@@ -66,6 +69,8 @@ struct Extra {
     spawner: Option<NodeId>,
     /// The peers that wait for room in the queue, as they were told.
     told: Vec<Told>,
+    /// The program's code for messages that the port can't take.
+    misfits: Option<Misfits>,
 }
 
 impl State {
@@ -97,6 +102,7 @@ impl State {
                 && extra.task.is_none()
                 && extra.spawner.is_none()
                 && extra.told.is_empty()
+                && extra.misfits.is_none()
         };
         self.extra.take_if(idle);
     }
@@ -129,7 +135,10 @@ impl PortCell {
             run: RunWord::new(start),
             state: Mutex::new(State {
                 alive: true,
-                strict: false,
+                choice: match start {
+                    Start::Held => Choice::Spawned,
+                    Start::Idle => Choice::This(Misfit::Kill),
+                },
                 awaited: false,
                 holds: false,
                 queue: Queue::default(),
@@ -186,7 +195,7 @@ impl PortCell {
             return Queued::Overflow(self.clone());
         }
         let mailbox = match &state.body {
-            Body::Mailbox(notify) => Some(notify.clone()),
+            Body::Mailbox(reader) => Some(reader.clone()),
             _ => None,
         };
         let mut hold = false;
@@ -215,8 +224,8 @@ impl PortCell {
         if draining {
             node.lifecycle.begins();
         }
-        if let Some(notify) = mailbox {
-            notify.notify_one();
+        if let Some(reader) = mailbox {
+            reader.wake();
         } else if self.run.queued() {
             return Queued::Run(self.clone());
         }
@@ -257,7 +266,6 @@ impl PortCell {
         if !state.alive {
             return false;
         }
-        state.strict |= matches!(state.body, Body::Unset);
         if !matches!(state.body, Body::Handlers(_)) {
             state.body = Body::Handlers(Handlers::None);
         }
@@ -284,23 +292,23 @@ impl PortCell {
     }
 
     /// Turns the port into a mailbox; its messages wait until they are received.
-    pub(crate) fn become_mailbox(&self) -> Option<Arc<Notify>> {
+    pub(crate) fn become_mailbox(&self) -> Option<Arc<AtomicWaker>> {
         let mut state = self.state.lock();
         if !state.alive {
             return None;
         }
-        if let Body::Mailbox(notify) = &state.body {
-            return Some(notify.clone());
+        if let Body::Mailbox(reader) = &state.body {
+            return Some(reader.clone());
         }
-        let notify = Arc::new(Notify::new());
+        let reader = Arc::new(AtomicWaker::new());
         self.run.change();
-        let replaced = std::mem::replace(&mut state.body, Body::Mailbox(notify.clone()));
+        let replaced = std::mem::replace(&mut state.body, Body::Mailbox(reader.clone()));
         state.queue.own();
         drop(state);
         if let Body::Handlers(handlers) = replaced {
             handlers.close();
         }
-        Some(notify)
+        Some(reader)
     }
 
     /// How many messages wait, and how many octets these have.

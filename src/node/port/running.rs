@@ -2,17 +2,17 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use compact_str::CompactString;
 
+use super::misfit::{Choice, Odd};
 use super::{Body, PortCell};
 use crate::node::Inner;
-use crate::node::code::{Outcome, caught, guarded, panic_text};
+use crate::node::code::{Outcome, Work, caught, panic_text};
 use crate::node::context::Context;
-use crate::node::handler::Slot;
+use crate::node::handler::{Handlers, Slot};
 use crate::node::jobs::{self, Job};
 use crate::node::queue::{self, Items, Popped};
 use crate::node::run_word::Epoch;
@@ -49,10 +49,10 @@ impl Drop for Running {
 enum Next {
     /// The handler that is known takes it, without the tag if it is for that.
     Handle { tagged: bool },
-    /// Nothing takes it.
+    /// Nothing takes it, and that is no error.
     Ignore,
-    /// Nothing takes it, and that is an error.
-    Refuse,
+    /// Nothing takes it.
+    Misfit,
     /// The port does not run any more; the rest of the batch is put back or lost with it.
     Stop,
 }
@@ -146,31 +146,28 @@ impl PortCell {
         message: Message,
         batch: &mut Items,
     ) -> bool {
-        let outcome = loop {
+        let taken = loop {
             let tagged = match self.next(known, &message) {
                 Next::Handle { tagged } => tagged,
                 Next::Ignore => return false,
-                Next::Refuse => {
-                    let text = "received message on port without callback";
-                    self.die_of(node, Reason::die(text));
-                    return true;
-                }
+                Next::Misfit => break Err(Odd::Unknown(message)),
                 Next::Stop => {
                     let mut state = self.state.lock();
                     self.run.stop();
-                    if let (true, Body::Mailbox(notify)) = (state.alive, &state.body) {
-                        let notify = notify.clone();
+                    if let (true, Body::Mailbox(reader)) = (state.alive, &state.body) {
+                        let reader = reader.clone();
                         batch.push_front(message);
                         state.queue.put_back(batch);
                         self.run.waits();
-                        notify.notify_one();
+                        reader.wake();
                     }
                     return true;
                 }
             };
-            let Some(slot) = known.as_ref().map(|known| &known.slot) else {
+            let Some(known) = known else {
                 return false;
             };
+            let slot = &known.slot;
             let Some(mut handler) = slot.enter() else {
                 continue; // it was replaced just now
             };
@@ -178,9 +175,12 @@ impl PortCell {
                 true => message.into_without_tag(),
                 false => message,
             };
-            let outcome = {
+            let taken = {
                 let _running = Running::begin(self);
-                let take = || guarded(|| handler.take(context, message));
+                let take = || {
+                    catch_unwind(AssertUnwindSafe(|| handler.take(context, message)))
+                        .unwrap_or_else(|panic| Ok(Outcome::panicked(&*panic)))
+                };
                 match watched.any() {
                     true => watched.watch(context, take),
                     false => take(),
@@ -188,7 +188,17 @@ impl PortCell {
             };
             drop(handler);
             slot.finish();
-            break outcome;
+            break taken.map_err(|unfit| {
+                let tag = known.tag.as_ref().filter(|_| tagged);
+                Odd::Unfit(tag.map(|tag| tag.to_string()), unfit)
+            });
+        };
+        let outcome = match taken {
+            Ok(outcome) => outcome,
+            Err(odd) => {
+                let _running = Running::begin(self);
+                self.misfit(context, odd)
+            }
         };
         self.conclude(node, outcome, batch)
     }
@@ -221,7 +231,7 @@ impl PortCell {
         at.end(quick.used())?;
         Some(match outcome {
             Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
-            Err(panic) => Outcome::Done(Err(panic_text(&*panic))),
+            Err(panic) => Outcome::panicked(&*panic),
         })
     }
 
@@ -229,8 +239,8 @@ impl PortCell {
     fn conclude(self: &Arc<Self>, node: &Arc<Inner>, outcome: Outcome, batch: &mut Items) -> bool {
         match outcome {
             Outcome::Done(Ok(())) => false,
-            Outcome::Done(Err(text)) => {
-                self.die_of(node, Reason::die(text));
+            Outcome::Done(Err(failure)) => {
+                self.die_of(node, failure.into());
                 true
             }
             Outcome::Later(future) => {
@@ -254,16 +264,15 @@ impl PortCell {
             return Next::Stop;
         }
         let handlers = match &state.body {
-            Body::Unset => return Next::Refuse,
-            Body::Fresh => return Next::Ignore,
+            Body::Unset | Body::Fresh => &Handlers::None,
             Body::Mailbox(_) => return Next::Stop,
             Body::Handlers(handlers) => handlers,
         };
         let tagged = tag.and_then(|tag| Some((handlers.get(Some(tag.as_bytes()))?, Some(tag))));
         let Some((slot, tag)) = tagged.or_else(|| Some((handlers.get(None)?, None))) else {
-            return match state.strict {
-                true => Next::Refuse,
-                false => Next::Ignore,
+            return match state.choice {
+                Choice::Spawned => Next::Ignore,
+                Choice::This(_) | Choice::Code => Next::Misfit,
             };
         };
         let tagged = tag.is_some();
@@ -336,7 +345,7 @@ impl PortCell {
     pub(crate) fn drive(
         self: &Arc<Self>,
         node: &Arc<Inner>,
-        mut future: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
+        mut future: Work,
         batch: &mut Items,
     ) -> bool {
         // Many handlers end at their first poll; a task for these would be a waste.
@@ -344,8 +353,8 @@ impl PortCell {
         let first = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut now)));
         match first {
             Ok(Poll::Ready(Ok(()))) => false,
-            Ok(Poll::Ready(Err(text))) => {
-                self.die_of(node, Reason::die(text));
+            Ok(Poll::Ready(Err(failure))) => {
+                self.die_of(node, failure.into());
                 false
             }
             Err(panic) => {
@@ -368,8 +377,8 @@ impl PortCell {
                     let result = caught(future).await;
                     jobs::enter(&home.runtime, || {
                         port.state.lock().set_task(None);
-                        if let Err(text) = result {
-                            port.die_of(&home, Reason::die(text));
+                        if let Err(failure) = result {
+                            port.die_of(&home, failure.into());
                         }
                         port.run(&home);
                     });

@@ -12,7 +12,7 @@ use super::read::{NodeRequest, first};
 use super::rights::{may, may_hand_on, refused_send, spawner};
 use crate::log::log_at;
 use crate::mesh::CONNECT;
-use crate::node::code::{Outcome, caught, guarded, panic_text};
+use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
@@ -360,8 +360,9 @@ fn call(
     };
     let context = Context::new(node, node.id.node_port());
     let name = name.to_owned();
-    let finish = move |result: Result<(), String>| {
-        if let Err(text) = result {
+    let finish = move |result: Handled| {
+        if let Err(failure) = result {
+            let text = failure.text();
             log_at!(2, "error processing node message: {name}: {text}");
         }
     };
