@@ -25,8 +25,9 @@ async fn start_worker(id: &str, seeds: Vec<String>) -> Result<Node, aemp::StartE
     Ok(node)
 }
 
+// A test runs it, too.
 #[tokio::main]
-pub async fn main() -> Outcome {
+pub(crate) async fn main() -> Outcome {
     let client = Node::builder().no_rc().nodeid("client").secret("pool");
     let client = client.binds(["127.0.0.1:0"]).start().await?;
     let mut nodes = Vec::new();
