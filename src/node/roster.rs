@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
 
 use crate::mesh::{Changed, Membership};
 use crate::proto::{NodeId, PortId};
@@ -19,9 +21,31 @@ pub(crate) struct Member {
     pub(crate) hash: u64,
     /// How many calls of this node to it have no answer yet.
     open: AtomicUsize,
+    /// It is no member any more; and who waits for that.
+    gone: AtomicBool,
+    leaving: Notify,
 }
 
 impl Member {
+    fn new(id: PortId) -> Self {
+        Member {
+            hash: super::service::hash(id.as_str()),
+            id,
+            open: AtomicUsize::new(0),
+            gone: AtomicBool::new(false),
+            leaving: Notify::new(),
+        }
+    }
+
+    /// Waits until it is no member any more.
+    pub(crate) async fn left(&self) {
+        // Begun before the look at the flag, it misses nothing.
+        let leaving = self.leaving.notified();
+        if !self.gone.load(Ordering::Acquire) {
+            leaving.await;
+        }
+    }
+
     pub(crate) fn open_calls(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -65,16 +89,14 @@ impl Slots {
         self.list.push(member);
     }
 
-    /// False if it is not there. The last one takes the place that it leaves.
-    fn remove(&mut self, id: &PortId) -> bool {
-        let Some(place) = self.places.remove(id) else {
-            return false;
-        };
-        self.list.swap_remove(place);
+    /// The last one takes the place that it leaves.
+    fn remove(&mut self, id: &PortId) -> Option<Arc<Member>> {
+        let place = self.places.remove(id)?;
+        let removed = self.list.swap_remove(place);
         if let Some(moved) = self.list.get(place) {
             self.places.insert(moved.id.clone(), place);
         }
-        true
+        Some(removed)
     }
 }
 
@@ -109,11 +131,7 @@ impl Roster {
             return false;
         }
         let is_here = id.node() == self.node.as_str();
-        let member = Arc::new(Member {
-            hash: super::service::hash(id.as_str()),
-            id,
-            open: AtomicUsize::new(0),
-        });
+        let member = Arc::new(Member::new(id));
         if is_here {
             self.here.add(member.clone());
         }
@@ -123,7 +141,12 @@ impl Roster {
 
     fn remove(&mut self, id: &PortId) -> bool {
         self.here.remove(id);
-        self.all.remove(id)
+        let Some(member) = self.all.remove(id) else {
+            return false;
+        };
+        member.gone.store(true, Ordering::Release);
+        member.leaving.notify_waiters();
+        true
     }
 
     /// The members, in no order that means anything.

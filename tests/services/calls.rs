@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aemp::proto::generation::Generations;
-use aemp::testing::{Cluster, down, members, pass};
+use aemp::testing::{Cluster, down, members, pass, up};
 use aemp::{Balance, CalError, Node, Port, PortId};
 use tokio::time::Instant;
 
@@ -60,6 +60,64 @@ async fn a_call_goes_on_when_a_node_is_lost() {
     down(&a, "b").await;
     assert_eq!(&call.await.unwrap().unwrap(), other.id());
     assert!(begun.elapsed() < LIMIT);
+}
+
+/// What waits for a link to a node that is gone goes on as soon as that is known.
+#[tokio::test(start_paused = true)]
+async fn a_call_does_not_wait_for_a_node_that_is_gone() {
+    let cluster = Cluster::new().configured(|builder| {
+        builder
+            .generation(Generations::Only(2))
+            .seeds(["seed:4040"])
+    });
+    let seed = cluster.start_alone("seed").await;
+    let [a, b] = [
+        cluster.start_alone("a").await,
+        cluster.start_alone("b").await,
+    ];
+    for node in [&a, &b] {
+        up(node, "seed").await;
+    }
+    let asked = Asked::default();
+    mute(&b, "workers", &asked);
+    members(&a, "workers", 1).await;
+    assert!(!a.node_is_up("b"), "links are made on demand");
+    cluster.partition("a", "b");
+    let begun = Instant::now();
+    let service = a.service("workers").retries(1);
+    let call = tokio::spawn(async move { who(&service, Some(LIMIT)).await });
+    pass(Duration::from_secs(1)).await;
+    let other = worker(&seed, "workers", &asked);
+    members(&a, "workers", 2).await;
+    cluster.kill("b").await;
+    assert_eq!(&call.await.unwrap().unwrap(), other.id());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(asked.take(), [other.id().clone()]);
+}
+
+/// Who takes no new work may still finish what was begun.
+#[tokio::test(start_paused = true)]
+async fn who_has_left_the_group_still_answers() {
+    let cluster = Cluster::new();
+    let [a, b] = cluster.start(["a", "b"]).await;
+    for node in [&a, &b] {
+        let worker = node.port();
+        worker.answer_async("late", |_, (): ()| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok::<_, String>("done")
+        });
+        let registration = node.register("workers", &worker);
+        members(&a, "workers", 1).await;
+        let service = a.service("workers");
+        let call = tokio::spawn(async move {
+            let late = service.cal_any::<String>(&("late",), Some(LIMIT));
+            late.await
+        });
+        pass(Duration::from_secs(1)).await;
+        registration.unregister();
+        members(&a, "workers", 0).await;
+        assert_eq!(call.await.unwrap().unwrap(), "done");
+    }
 }
 
 /// A request that its readers die of does not end all of them.

@@ -140,7 +140,7 @@ impl<A> Service<A> {
     }
 
     /// On how many other members a call goes on when the one that was asked dies, or its node is
-    /// lost, before it has answered.
+    /// lost or can't be reached, before it has answered.
     ///
     /// The default is 0, since nobody but the program knows what a request does: the member may
     /// have carried it out and died then. With retries a request is carried out **at least once**,
@@ -354,7 +354,12 @@ impl<A> Service<A> {
             let member = self.wait_to_choose(&tried).await?;
             *waits = For::Answer;
             let open = member.begin_call();
-            let answer = self.node().call(&member.id, request, None).await;
+            let node = self.node();
+            let answer = tokio::select! {
+                biased; // an answer that is there counts
+                answer = node.call(&member.id, request, None) => answer,
+                () = self.unreachable(&member) => Err(CalError::Died(unreachable())),
+            };
             drop(open);
             let Err(CalError::Died(reason)) = answer else {
                 return answer;
@@ -371,6 +376,17 @@ impl<A> Service<A> {
             if let Some(pause) = self.pause_before(retried) {
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+
+    /// Waits until a member has left while its node has no link. What waits for that link is not
+    /// worth waiting for then: its monitor would fire when connecting was tried for long enough.
+    async fn unreachable(&self, member: &Member) {
+        member.left().await;
+        let linked = |id: &str| self.node.peers.get(id).is_some_and(|peer| peer.is_up());
+        if self.node.is_local(&member.id) || linked(member.id.node()) {
+            // Who only has left the group may still answer, and is monitored.
+            std::future::pending::<()>().await;
         }
     }
 
@@ -418,6 +434,14 @@ enum For {
     /// For somebody to ask; and what the last one died of.
     Member(Option<Reason>),
     Answer,
+}
+
+/// What a member that is [unreachable](Service::unreachable) died of, as far as a call knows.
+fn unreachable() -> Reason {
+    Reason::new([
+        "transport_error",
+        "it left the group, and its node is not connected",
+    ])
 }
 
 /// Counts one more. False if that is more than there may be.
