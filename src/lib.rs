@@ -196,10 +196,10 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
-    ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox, Metrics, Monitor,
-    MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError, Stopped, Unfinished,
+    Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit,
+    DbValues, Destination, ERROR_REPLY, GroupChange, GroupChanges, IntoOutcome, LinkStats, Mailbox,
+    Metrics, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive,
+    RecvError, Registration, RegistrationGuard, Reply, SendError, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

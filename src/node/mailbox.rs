@@ -33,7 +33,8 @@ pub enum RecvError {
 
 /// A port whose messages wait until they are received, in any order that the program likes.
 ///
-/// The port dies when this is dropped.
+/// The port dies when this is dropped, or its node stops, which this does not keep
+/// [running](Node#what-keeps-it-running).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -41,7 +41,8 @@ impl<E: Display> IntoOutcome for Result<(), E> {
 ///
 /// Messages are taken one after the other, in the order in which they came. Code that returns an
 /// error or panics kills the port with the reason `die` and the text; nothing else suffers. The
-/// port lives until it is killed, whatever becomes of this handle.
+/// port lives until it is killed or its node stops, whatever becomes of this handle. That does not
+/// keep the node running: see [`Node`](super::Node#what-keeps-it-running).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
