@@ -126,12 +126,12 @@ use stop::Lifecycle;
 ///
 /// The node stops when [`shutdown`](Node::shutdown) or
 /// [`shutdown_within`](Node::shutdown_within) is called, or when the last handle is dropped that
-/// the program got from [`Builder::start`](crate::Builder::start) or [`Node::local`], or cloned from
-/// one of these.
+/// the program got from [`Builder::start`](crate::Builder::start) or [`Node::local`], or cloned
+/// from one of these.
 ///
 /// Nothing else keeps it running: no [`Port`], [`Mailbox`], [`Context`] or supervisor, nor what was
-/// cloned from the node of a [`Context`]. So code of a port that holds on to ports does not keep its
-/// own node from ending. The program has to hold the node, in `main` as a rule; what starts a
+/// cloned from the node of a [`Context`]. So code of a port that holds on to ports does not keep
+/// its own node from ending. The program has to hold the node, in `main` as a rule; what starts a
 /// service gives it back with its ports:
 ///
 /// ```
