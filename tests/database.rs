@@ -5,8 +5,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aemp::net::memory::Network;
 use aemp::proto::generation::Generations;
-use aemp::{Builder, DbChanges, Generation, Node, NodeEvent, PortId, Reason};
+use aemp::{Builder, DbChanges, DbError, Generation, Node, NodeEvent, PortId, Reason};
 use serde_json::{Value, json};
 use support::{LIMIT, capture_log, event, log, members, sync, within};
 use tokio::sync::oneshot;
@@ -44,7 +45,7 @@ async fn family_is(node: &Node, family: &str, wanted: Value) {
     })
     .await;
     let asked = within(&what, node.db_family::<Value>(family)).await;
-    assert_eq!(json!(asked.unwrap()), wanted);
+    assert_eq!(json!(asked.unwrap().values), wanted);
 }
 
 /// Takes the next change in, which has to fit.
@@ -79,7 +80,9 @@ async fn all_see_the_keys_of_all() {
         family_is(node, "f", all.clone()).await;
         let keys = within("keys", node.db_keys("f")).await.unwrap();
         assert_eq!(keys, ["early", "late", "seed"]);
-        let values: Vec<Value> = within("values", node.db_values("f")).await.unwrap();
+        let values = within("values", node.db_values::<Value>("f"))
+            .await
+            .unwrap();
         assert_eq!(values.len(), 3);
     }
 
@@ -324,4 +327,188 @@ async fn nodes_of_generations_1_and_2_refuse_each_other_and_say_why() {
     .await;
     assert!(two.up_nodes().is_empty());
     all_down([two, one]).await;
+}
+
+/// A node of a network in memory. The first one may be the seed of the others.
+fn in_memory(network: &Network, id: &str) -> Builder {
+    let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
+    let builder = builder.network(&network.host(id));
+    builder.binds([format!("{id}:4040")]).seeds([""; 0])
+}
+
+/// What is answered without the clock being put forward.
+async fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    let begun = tokio::time::Instant::now();
+    let answer = within("an answer", answer).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_alone_answers_at_once() {
+    let network = Network::new(1);
+    for (number, generations) in [
+        Generations::Auto,
+        Generations::Only(1),
+        Generations::Only(2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let builder = in_memory(&network, &format!("alone{number}"));
+        let node = builder.generation(generations).start().await.unwrap();
+        assert!(at_once(node.db_keys("f")).await.unwrap().is_empty());
+        node.db_set("f", "key", &7).unwrap();
+        assert_eq!(at_once(node.db_keys("f")).await.unwrap(), ["key"]);
+        assert_eq!(at_once(node.db_family::<u8>("f")).await.unwrap()["key"], 7);
+        assert_eq!(at_once(node.db_values::<u8>("f")).await.unwrap()[..], [7]);
+        let mut changes = node.db_mon::<u8>("f");
+        let first = at_once(changes.next()).await.unwrap().unwrap();
+        assert_eq!(first.added["key"], 7);
+        node.db_del("f", ["key"]);
+        let second = at_once(changes.next()).await.unwrap().unwrap();
+        assert_eq!(second.deleted["key"], 7);
+        assert!(!node.is_global() && node.master().is_none());
+        node.shutdown().await;
+    }
+    // Whatever seeds are configured: in generation 1 none is asked.
+    let builder = in_memory(&network, "old").seeds(["nowhere:1"]);
+    let node = builder.generation(Generations::Only(1));
+    let node = node.start().await.unwrap();
+    assert!(at_once(node.db_keys("f")).await.unwrap().is_empty());
+    node.shutdown().await;
+}
+
+/// The seed of others has answered itself until the first of them came.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_alone_sees_who_comes() {
+    let network = Network::new(1);
+    let seed = in_memory(&network, "seed").start().await.unwrap();
+    seed.db_set("f", "seed", &1).unwrap();
+    let (mut changes, mut now) = (seed.db_mon::<Value>("f"), BTreeMap::new());
+    follow(&mut changes, &mut now).await;
+    let late = in_memory(&network, "late").seeds(["seed:4040"]);
+    let late = late.start().await.unwrap();
+    late.db_set("f", "late", &2).unwrap();
+    within("the other's key", async {
+        while json!(now) != json!({"seed": 1, "late": 2}) {
+            follow(&mut changes, &mut now).await;
+        }
+    })
+    .await;
+    let keys = within("the keys", late.db_keys("f")).await.unwrap();
+    assert_eq!(keys, ["late", "seed"]);
+    all_down([late, seed]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_global_node_there_are_errors() {
+    capture_log();
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let network = Network::new(1);
+    let seed = || in_memory(&network, "the-seed").start();
+    let node = in_memory(&network, "searcher").seeds(["the-seed:4040"]);
+    let node = node.set("monitor_timeout", 10).start().await.unwrap();
+    let warned = || {
+        let mut lines = log();
+        lines.retain(|line| line.contains("no global node to ask about the database for 10s"));
+        lines.len()
+    };
+    let no_global = |result: Result<Vec<String>, DbError>| match result {
+        Err(DbError::NoGlobalNode) => {}
+        other => panic!("{other:?}"),
+    };
+    // The seed is not there: who has asked before the time is over is told then, who asks later at
+    // once, and so is who monitors what nobody has told.
+    let begun = tokio::time::Instant::now();
+    let mut changes = node.db_mon::<Value>("f");
+    no_global(within("an error", node.db_keys("f")).await);
+    assert!(begun.elapsed() >= PATIENCE - Duration::from_secs(1));
+    assert!(begun.elapsed() <= PATIENCE, "{:?}", begun.elapsed());
+    no_global(at_once(node.db_keys("f")).await);
+    let change = at_once(changes.next()).await.unwrap();
+    assert!(matches!(change, Err(DbError::NoGlobalNode)), "{change:?}");
+    assert_eq!(warned(), 1);
+
+    // It comes, is lost, and comes again in time.
+    let first = seed().await.unwrap();
+    first.db_set("f", "key", &1).unwrap();
+    support::up(&node, "the-seed").await;
+    assert_eq!(
+        within("the keys", node.db_keys("f")).await.unwrap(),
+        ["key"]
+    );
+    let change = within("the content", changes.next()).await.unwrap();
+    assert_eq!(change.unwrap().added["key"], 1);
+    first.shutdown().await;
+    let asked = tokio::spawn({
+        let node = node.clone();
+        async move { node.db_keys("f").await }
+    });
+    tokio::time::sleep(PATIENCE / 2).await;
+    let second = seed().await.unwrap();
+    let keys = within("the keys", asked).await.unwrap().unwrap();
+    assert!(keys.is_empty(), "{keys:?}");
+
+    // It is lost for good. What the monitor knows stays.
+    let change = within("the new content", changes.next()).await.unwrap();
+    assert_eq!(change.unwrap().deleted["key"], 1);
+    let mut events = node.mon_nodes();
+    second.shutdown().await;
+    within("the loss", event(&mut events, |event| !event.is_up())).await;
+    let begun = tokio::time::Instant::now();
+    let asked = tokio::join!(node.db_keys("f"), node.db_keys("g"));
+    assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+    no_global(asked.0);
+    no_global(asked.1);
+    no_global(at_once(node.db_keys("f")).await);
+    assert_eq!(warned(), 2);
+    let told = tokio::time::timeout(PATIENCE, changes.next()).await;
+    assert!(told.is_err(), "{told:?}");
+    node.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_hides_nothing() {
+    let node = Node::local();
+    let mut changes = node.db_mon::<u32>("f");
+    assert!(changes.next().await.unwrap().unwrap().added.is_empty());
+    let mut next = async || within("a change", changes.next()).await.unwrap().unwrap();
+    node.db_set("f", "good", &1).unwrap();
+    assert_eq!(next().await.added["good"], 1);
+    node.db_set("f", "bad", "text").unwrap();
+    let change = next().await;
+    assert!(change.added.is_empty());
+    assert_eq!(change.unfit["bad"].json(), "\"text\"");
+    assert!(change.unfit["bad"].to_string().contains("expected u32"));
+    // A good value becomes a bad one, a bad one a good one.
+    node.db_set("f", "good", &-1).unwrap();
+    node.db_set("f", "bad", &2).unwrap();
+    let change = next().await;
+    assert!(change.changed.is_empty() && change.unfit.contains_key("good"));
+    assert_eq!(next().await.changed["bad"], 2);
+    node.db_set("f", "other", &3).unwrap();
+    next().await;
+
+    let family = node.db_family::<u32>("f").await.unwrap();
+    assert_eq!(json!(family.values), json!({"bad": 2, "other": 3}));
+    assert_eq!(family.unfit.keys().collect::<Vec<_>>(), ["good"]);
+    let error = family.all().unwrap_err();
+    assert!(
+        error.to_string().starts_with("family f, key \"good\": "),
+        "{error}"
+    );
+    let mut values = node.db_values::<u32>("f").await.unwrap();
+    values.values.sort();
+    assert_eq!((&values[..], values.unfit.len()), (&[2, 3][..], 1));
+
+    // A monitor that begins sees both at once; and both go.
+    let mut late = node.db_mon::<u32>("f");
+    let first = late.next().await.unwrap().unwrap();
+    assert_eq!((first.added.len(), first.unfit.len()), (2, 1));
+    node.db_del("f", ["good", "bad"]);
+    let change = next().await;
+    assert_eq!(json!(change.deleted), json!({"bad": 2}));
+    assert_eq!(change.unfit_deleted["good"].json(), "-1");
+    node.shutdown().await;
 }

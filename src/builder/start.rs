@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Builder, StartError};
 use crate::config::{self, Config, LocalHost, format_hostport};
 use crate::log::log_at;
+use crate::mesh::database::Seeds;
 use crate::net::Transport;
 use crate::net::tls::{CertError, Tls};
 use crate::node::{self, Inner, Node, Random, UnknownName};
@@ -117,6 +118,12 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
 }
 
 async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
+    // Also those that can't be resolved yet.
+    let known = match seeds.is_empty() {
+        true => Seeds::None,
+        false => Seeds::Some,
+    };
+    node.control.has_seeds(node, known);
     match &node.transport {
         Transport::Tcp => {
             let local = LocalHost::detect()?;

@@ -1,7 +1,8 @@
 //! What AnyEvent::MP logs, as `tracing` events.
 //!
-//! Perl's levels are numbers: 0 always, 1 unexpected errors, 2 warnings, 7 nodes and services
-//! coming and going, 8 debugging, 9 every step. An event carries its number in the field `level`,
+//! Perl's levels are numbers: 0 always, 1 unexpected errors, 2 warnings, 5 what may pass by itself
+//! (the last one that is shown by default), 7 nodes and services coming and going, 8 debugging, 9
+//! every step. An event carries its number in the field `level`,
 //! so that a subscriber can show the lines as Perl does; `tracing`'s own level follows from it.
 //! Events about a node or a port carry it in the fields `node` and `port`, a death's `reason` as
 //! well, and what happens on a link is in the span `link` with the fields `node` (ours), `peer`,
@@ -62,6 +63,7 @@ macro_rules! event {
     (@level $($mac:ident)::+, 0, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::ERROR $($arg)*) };
     (@level $($mac:ident)::+, 1, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::ERROR $($arg)*) };
     (@level $($mac:ident)::+, 2, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::WARN $($arg)*) };
+    (@level $($mac:ident)::+, 5, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::WARN $($arg)*) };
     (@level $($mac:ident)::+, 7, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::INFO $($arg)*) };
     (@level $($mac:ident)::+, 8, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::DEBUG $($arg)*) };
     (@level $($mac:ident)::+, 9, $($arg:tt)*) => { $($mac)::+!(target: "aemp", tracing::Level::TRACE $($arg)*) };

@@ -37,7 +37,8 @@ pub enum RecvError {
 
 /// A port whose messages wait until they are received, in any order that the program likes.
 ///
-/// It is a [`Stream`] of its messages, too. The port dies when this is dropped.
+/// It is a [`Stream`] of its messages, too. The port dies when this is dropped, or its node stops,
+/// which this does not keep [running](Node#what-keeps-it-running).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

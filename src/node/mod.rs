@@ -77,7 +77,7 @@ use tokio_util::sync::CancellationToken;
 pub use answers::{ERROR_REPLY, Reply};
 pub use code::{Failure, Handled, IntoOutcome};
 pub use context::Context;
-pub use database::{DbChange, DbChanges, DbEntry, DbError, DbGuard};
+pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues};
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
 pub use events::{NodeEvent, NodeEvents};
@@ -127,9 +127,41 @@ use stop::Lifecycle;
 
 /// A node of an AEMP network, running in this process.
 ///
-/// This is a handle: clones are the same node. The node stops when [`shutdown`](Node::shutdown) is
-/// called, or when the last handle is dropped that the program got from
-/// [`Builder::start`](crate::Builder::start) or [`Node::local`] (or cloned from that).
+/// This is a handle: clones are the same node.
+///
+/// # What keeps it running
+///
+/// The node stops when [`shutdown`](Node::shutdown) or
+/// [`shutdown_within`](Node::shutdown_within) is called, or when the last handle is dropped that
+/// the program got from [`Builder::start`](crate::Builder::start) or [`Node::local`], or cloned
+/// from one of these.
+///
+/// Nothing else keeps it running: no [`Port`], [`Mailbox`], [`Context`] or supervisor, nor what was
+/// cloned from the node of a [`Context`]. So code of a port that holds on to ports does not keep
+/// its own node from ending. The program has to hold the node, in `main` as a rule; what starts a
+/// service gives it back with its ports:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use aemp::{Node, Port};
+///
+/// fn service() -> (Node, Port) {
+///     let node = Node::local();
+///     let port = node.port_with(|_, _| {});
+///     (node, port) // with the port alone the node would end here
+/// }
+///
+/// let (node, port) = service();
+/// let (same, closed) = (node.clone(), node.closed());
+/// drop(node);
+/// assert!(port.is_alive());
+/// drop(same); // the last one
+/// closed.await;
+/// assert!(!port.is_alive());
+/// # }
+/// ```
+///
+/// # Example
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

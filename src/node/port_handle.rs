@@ -16,7 +16,8 @@ use crate::proto::{Message, PortId, Reason};
 /// error or panics kills the port with the reason `die` and the text (see
 /// [`Failure`](super::Failure)); nothing else suffers. So does a message that nothing takes or that
 /// does not fit, unless the port has [another choice](Self::on_misfit). The port lives until it is
-/// killed, whatever becomes of this handle.
+/// killed or its node stops, whatever becomes of this handle. That does not keep the node running:
+/// see [`Node`](super::Node#what-keeps-it-running).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

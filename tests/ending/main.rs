@@ -126,3 +126,34 @@ async fn what_is_sent_by_the_end_itself_is_an_error() {
     let (reason, stopped) = ends("the monitor", told).await.unwrap();
     assert!(reason.is_normal() && stopped);
 }
+
+/// What is made of a node does not keep it running, not even from within: only the program's own
+/// handles do.
+#[tokio::test(start_paused = true)]
+async fn a_node_runs_as_long_as_the_program_holds_it() {
+    let node = Node::local();
+    let (port, mut inbox) = (node.port(), node.mailbox());
+    let own = port.clone();
+    port.rcv("who", move |cx, (reply,): (PortId,)| {
+        let _ = cx.node().clone();
+        cx.snd(&reply, &(own.id(),))
+    });
+    let mut of_context = None;
+    port.peval(|cx| of_context = Some((cx.node().clone(), cx.clone(), cx.this())));
+    let (closed, kept) = (tokio::spawn(node.closed()), node.clone());
+
+    drop(node);
+    let who = ends("a call", kept.cal::<(PortId,)>(&port, &("who",), None)).await;
+    assert_eq!(who.unwrap().0, *port.id());
+    assert!(!closed.is_finished());
+
+    drop(kept);
+    ends("the node", closed).await.unwrap();
+    assert!(!port.is_alive());
+    assert_eq!(
+        ends("recv", inbox.recv()).await.unwrap_err(),
+        RecvError::Dead
+    );
+    let (node, _, _) = of_context.unwrap();
+    assert!(stopped(node.snd(&port, &("a",))));
+}

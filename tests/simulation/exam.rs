@@ -207,7 +207,8 @@ async fn view(world: &World, program: &Program, load: Load) -> View {
             let name = format!("f{family}");
             let answer = node.db_family::<Value>(&name);
             let answer = tokio::time::timeout(PATIENCE, answer).await;
-            families.insert(family, answer.ok().and_then(Result::ok));
+            let answer = answer.ok().and_then(Result::ok);
+            families.insert(family, answer.map(|family| family.values));
         }
     }
     let supervisors = program.supervisors.lock().unwrap();

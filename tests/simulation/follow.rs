@@ -56,7 +56,10 @@ pub async fn group(group: u64, mut changes: GroupChanges, followed: Shared, reco
 
 pub async fn family(family: u64, mut changes: DbChanges, followed: Shared, record: Record) {
     while let Some(change) = changes.next().await {
-        let change = change.expect("any value will do");
+        let Ok(change) = change else {
+            continue; // there is no global node yet
+        };
+        assert!(change.unfit.is_empty() && change.unfit_deleted.is_empty());
         let mut followed = followed.lock().unwrap();
         let keys = followed.families.entry(family).or_default();
         let before = keys.clone();

@@ -22,6 +22,10 @@ impl State {
             return;
         }
         map.insert(key.clone(), value.clone());
+        if self.is_alone() {
+            let set = Family::from([(key, value)]);
+            return self.change(&self.own.clone(), family, set, Vec::new());
+        }
         self.tell_master(Request::Upd {
             family,
             set: Some(Family::from([(key, value)])),
@@ -38,7 +42,9 @@ impl State {
         if map.is_empty() {
             self.local.db.remove(&family);
         }
-        if !keys.is_empty() {
+        if self.is_alone() {
+            self.change(&self.own.clone(), family, Family::new(), keys);
+        } else if !keys.is_empty() {
             self.tell_master(Request::Upd {
                 family,
                 set: None,
@@ -135,6 +141,8 @@ impl State {
                 };
                 let ids = vec![id];
                 self.effects.push(Effect::Changed { ids, change });
+            } else if self.searches_in_vain() {
+                self.refuse_all(vec![id]);
             }
             return;
         }
@@ -145,6 +153,9 @@ impl State {
             waiting: true,
         };
         self.local.watched.insert(family.clone(), watched);
+        if self.searches_in_vain() {
+            self.refuse_all(vec![id]);
+        }
         self.tell_master(Request::Mon1(family));
     }
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`local`] | what any node does: its own keys, questions, monitors |
 //! | [`open`] | what it holds of them |
+//! | [`search`] | what it does without a master |
 //! | [`role`] | what a global node does for others |
 //! | [`global`] | the databases that a global node holds, merged |
 //! | [`keepalive`] | the links of a global node to all others |
@@ -35,6 +36,7 @@ mod observe;
 mod open;
 mod request;
 mod role;
+mod search;
 mod state;
 mod terms;
 mod val;
@@ -47,7 +49,7 @@ use serde_json::Value;
 
 pub(crate) use request::{Kind, Request};
 pub(crate) use state::State;
-pub(crate) use terms::{Change, Config, Effect, Input, LISTENERS, STAND_INS, Seen, Timer};
+pub(crate) use terms::{Change, Config, Effect, Input, LISTENERS, STAND_INS, Seeds, Seen, Timer};
 pub(crate) use val::Val;
 pub(crate) use values::Limits;
 
@@ -82,8 +84,11 @@ impl State {
             Input::Forget(id) => drop(self.local.forget(id)),
             Input::Monitor { id, family } => self.monitor(id, family),
             Input::Unmonitor { id, family } => self.unmonitor(id, family),
+            Input::Seeds(seeds) => self.seeds(seeds),
             Input::Timer(Timer::Keepalive(n)) => self.keepalive_timer(n),
+            Input::Timer(Timer::Search(n)) => self.search_timer(n),
         }
+        self.settle_search();
         self.settle_finds();
         self.keep_alive();
         std::mem::take(&mut self.effects)
@@ -181,6 +186,7 @@ impl State {
     fn set_master(&mut self, master: NodeId) {
         self.log(8, line!(master: "new master node: {master}."));
         self.local.master = Some(master);
+        self.seeds(Seeds::Some);
         let db = self.local.db.clone();
         self.tell_master(Request::Slave(Some(db)));
         for request in self.local.open() {

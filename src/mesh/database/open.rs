@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::request::{Kind, Request};
+use super::terms::Seeds;
 use super::values::{Db, Family};
 use crate::proto::NodeId;
 
@@ -14,6 +15,11 @@ pub(super) struct Local {
     /// Our keys.
     pub(super) db: BTreeMap<String, Family>,
     pub(super) master: Option<NodeId>,
+    pub(super) seeds: Seeds,
+    /// Whether there is a master to be found.
+    pub(super) search: Search,
+    /// How often one was searched for.
+    pub(super) searches: u64,
     /// Counts open requests; they are sent again in this order.
     pub(super) counter: u64,
     /// Nodes that are to be found.
@@ -28,6 +34,20 @@ pub(super) struct Local {
     pub(super) watched: BTreeMap<String, Watched>,
     /// What they hold.
     pub(super) content: Db,
+}
+
+/// How it stands with the search for a master.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Search {
+    /// There is one, or it is not known yet whether there will be.
+    #[default]
+    Over,
+    /// There will be none: this node answers itself.
+    Alone,
+    /// There is none, and not for long, in the search of that number.
+    Since(u64),
+    /// There is none, and has not been for long.
+    InVain,
 }
 
 pub(super) struct Question {

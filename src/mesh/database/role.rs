@@ -18,10 +18,20 @@ use crate::proto::{Message, NodeId};
 /// What a question is answered with.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer<'a> {
+pub(super) enum Answer<'a> {
     Family(BTreeMap<&'a String, &'a Val>),
     Keys(Vec<&'a String>),
     Values(Vec<&'a Val>),
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn of(kind: Kind, content: impl Iterator<Item = (&'a String, &'a Val)>) -> Self {
+        match kind {
+            Kind::Family => Answer::Family(content.collect()),
+            Kind::Keys => Answer::Keys(content.map(|(key, _)| key).collect()),
+            Kind::Values => Answer::Values(content.map(|(_, value)| value).collect()),
+        }
+    }
 }
 
 impl State {
@@ -241,12 +251,7 @@ impl State {
         let Some(global) = &self.global else {
             return;
         };
-        let content = global.family(family);
-        let answer = match kind {
-            Kind::Family => Answer::Family(content.collect()),
-            Kind::Keys => Answer::Keys(content.map(|(key, _)| key).collect()),
-            Kind::Values => Answer::Values(content.map(|(_, value)| value).collect()),
-        };
+        let answer = Answer::of(kind, global.family(family));
         if *from == self.own {
             let answer = Val::of(&answer);
             self.replied(&id, answer);

@@ -33,6 +33,8 @@ pub(crate) enum Input {
     Down(NodeId),
     /// A peer said something.
     Request(NodeId, Request),
+    /// Whether this node has seeds.
+    Seeds(Seeds),
     /// Where we listen.
     Listeners(Vec<String>),
     /// We are our own seed, or the program wants it.
@@ -75,11 +77,25 @@ pub(crate) enum Input {
     Timer(Timer),
 }
 
+/// What a node knows of its seeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Seeds {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It has none, so nobody will be its master unless it is that itself.
+    None,
+    /// It has some, one of which will be its master.
+    Some,
+}
+
 /// What was to happen later.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Timer {
     /// Try again to connect to missing global nodes. Only the newest such timer counts.
     Keepalive(u64),
+    /// The search of that number for a master lasts long.
+    Search(u64),
 }
 
 /// What is to be done.
@@ -95,6 +111,13 @@ pub(crate) enum Effect {
     /// The answer to a question. Its form is that of the [`Kind`] asked for, whatever the master
     /// said.
     Reply(u64, Val),
+    /// These questions are not answered, and these monitors hear of nothing until there is a
+    /// master, for which there was a search in vain; that is its number.
+    NoMaster {
+        questions: Vec<u64>,
+        monitors: Vec<u64>,
+        search: u64,
+    },
     /// For these monitors: what changed.
     Changed {
         ids: Vec<u64>,

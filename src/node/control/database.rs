@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use super::{Changes, Control};
+use super::{Answer, Changes, Control};
 use crate::mesh::{Kind, database as db};
 use crate::node::Inner;
 use crate::node::request::Place;
@@ -37,12 +36,7 @@ impl Control {
     }
 
     /// Asks a question: its ID, and where the answer will come.
-    pub(crate) fn db_query(
-        &self,
-        node: &Arc<Inner>,
-        kind: Kind,
-        family: &str,
-    ) -> (u64, oneshot::Receiver<db::Val>) {
+    pub(crate) fn db_query(&self, node: &Arc<Inner>, kind: Kind, family: &str) -> (u64, Answer) {
         let mut state = self.0.lock();
         let (id, answer) = state.questions.query();
         let family = family.to_owned();
@@ -72,6 +66,16 @@ impl Control {
             let family = family.to_owned();
             state.database(node, db::Input::Unmonitor { id, family });
         }
+    }
+
+    /// This node has seeds, or has none. One that does not speak generation 2 has no use for them
+    /// here.
+    pub(crate) fn has_seeds(&self, node: &Arc<Inner>, seeds: db::Seeds) {
+        let seeds = match node.handshake.generations.allows(2) {
+            true => seeds,
+            false => db::Seeds::None,
+        };
+        self.database(node, db::Input::Seeds(seeds));
     }
 
     pub(crate) fn become_global(&self, node: &Arc<Inner>) {

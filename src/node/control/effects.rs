@@ -128,6 +128,21 @@ impl Rules {
                     peer.stop_connecting(node, "no known address");
                 }
             }
+            db::Effect::NoMaster {
+                questions,
+                monitors,
+                search,
+            } => {
+                if self.questions.in_vain(&questions, &monitors, search) {
+                    let patience = node.settings.monitor_timeout();
+                    log_at!(
+                        5,
+                        node = node.id,
+                        "no global node to ask about the database for {patience:?} \
+                         (monitor_timeout): is a seed of generation 2 configured, and running?"
+                    );
+                }
+            }
             db::Effect::Reply(id, value) => self.questions.answer(id, value),
             db::Effect::Seen(seen) => {
                 self.seen.queue.push_back(seen);

@@ -32,7 +32,7 @@ use crate::proto::{Generation, Message, NodeId, PortId};
 use groups::Followers;
 use questions::Questions;
 
-pub(crate) use questions::Changes;
+pub(crate) use questions::{Answer, Changes, NoGlobalNode};
 
 pub(crate) struct Control(Mutex<Rules>);
 
@@ -304,6 +304,9 @@ impl Control {
     }
 
     pub(crate) fn add_seeds(&self, node: &Arc<Inner>, seeds: Vec<String>) {
+        if !seeds.is_empty() {
+            self.has_seeds(node, db::Seeds::Some);
+        }
         self.input(node, Input::Seeds(seeds));
     }
 

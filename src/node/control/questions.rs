@@ -15,12 +15,21 @@ use crate::mesh::database::Val;
 #[derive(Default)]
 pub(super) struct Questions {
     last: u64,
-    queries: HashMap<u64, oneshot::Sender<Val>>,
+    queries: HashMap<u64, oneshot::Sender<Result<Val, NoGlobalNode>>>,
     monitors: HashMap<u64, Arc<Changes>>,
     /// The groups whose families are monitored, each under an ID that is not among the monitors.
     followed: BTreeSet<String>,
     closed: bool,
+    /// The last search for a global node of which it was said that it is in vain.
+    in_vain: u64,
 }
+
+/// There is no global node to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoGlobalNode;
+
+/// Where an answer will come.
+pub(crate) type Answer = oneshot::Receiver<Result<Val, NoGlobalNode>>;
 
 impl Questions {
     fn id(&mut self) -> u64 {
@@ -29,7 +38,7 @@ impl Questions {
     }
 
     /// A question: its ID, and where the answer will come.
-    pub(super) fn query(&mut self) -> (u64, oneshot::Receiver<Val>) {
+    pub(super) fn query(&mut self) -> (u64, Answer) {
         let (sender, receiver) = oneshot::channel();
         let id = self.id();
         if !self.closed {
@@ -40,8 +49,23 @@ impl Questions {
 
     pub(super) fn answer(&mut self, id: u64, value: Val) {
         if let Some(query) = self.queries.remove(&id) {
-            let _ = query.send(value); // nobody may want it any more
+            let _ = query.send(Ok(value)); // nobody may want it any more
         }
+    }
+
+    /// Nobody answers these questions, nor tells these monitors anything. True if that is to be
+    /// said: the program has asked, and it was not said in this search for a global node.
+    pub(super) fn in_vain(&mut self, questions: &[u64], monitors: &[u64], search: u64) -> bool {
+        let mut asked = false;
+        for query in questions.iter().filter_map(|id| self.queries.remove(id)) {
+            asked = true;
+            let _ = query.send(Err(NoGlobalNode));
+        }
+        for changes in monitors.iter().filter_map(|id| self.monitors.get(id)) {
+            asked = true;
+            changes.in_vain();
+        }
+        asked && std::mem::replace(&mut self.in_vain, search) != search
     }
 
     /// Nobody wants the answer any more. False if it was given.
@@ -102,6 +126,8 @@ struct Waiting {
     /// Of all of them.
     octets: usize,
     closed: bool,
+    /// There is no global node, and the reader is to hear of it.
+    in_vain: bool,
 }
 
 /// So many changes wait for a reader, or as many as take so many octets; behind them, what changes
@@ -113,6 +139,7 @@ impl Changes {
     fn push(&self, change: Change) {
         let octets = change.octets();
         let mut state = self.state.lock();
+        state.in_vain = false;
         let full = state.queue.len() >= MOST_WAITING || state.octets + octets > MOST_OCTETS;
         match state.queue.back_mut() {
             Some((last, of_last)) if full => {
@@ -126,21 +153,30 @@ impl Changes {
         self.reader.wake();
     }
 
+    fn in_vain(&self) {
+        self.state.lock().in_vain = true;
+        self.reader.wake();
+    }
+
     fn close(&self) {
         self.state.lock().closed = true;
         self.reader.wake();
     }
 
-    /// The next change. `None` when the node has stopped.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Change>> {
+    /// The next change, or that there is nobody to tell of any. `None` when the node has stopped.
+    pub(crate) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Change, NoGlobalNode>>> {
         // Before the look, so that nothing is missed that comes after it.
         self.reader.register(cx.waker());
         let mut state = self.state.lock();
         match state.queue.pop_front() {
             Some((change, octets)) => {
                 state.octets -= octets;
-                Poll::Ready(Some(change))
+                Poll::Ready(Some(Ok(change)))
             }
+            None if std::mem::take(&mut state.in_vain) => Poll::Ready(Some(Err(NoGlobalNode))),
             None if state.closed => Poll::Ready(None),
             None => Poll::Pending,
         }
@@ -148,7 +184,7 @@ impl Changes {
 
     /// The same, awaited.
     #[cfg(test)]
-    async fn next(&self) -> Option<Change> {
+    async fn next(&self) -> Option<Result<Change, NoGlobalNode>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 }
@@ -248,7 +284,7 @@ mod tests {
         }
         changes.close();
         let (mut content, mut told) = (BTreeMap::new(), 0);
-        while let Some(change) = changes.next().await {
+        while let Some(Ok(change)) = changes.next().await {
             apply(&mut content, &change);
             told += 1;
         }
@@ -278,7 +314,7 @@ mod tests {
         assert!((1..=MOST_OCTETS / 100_000).contains(&kept), "{kept}");
         changes.close();
         let mut content = BTreeMap::new();
-        while let Some(change) = changes.next().await {
+        while let Some(Ok(change)) = changes.next().await {
             apply(&mut content, &change);
         }
         assert_eq!(content["k"], held);

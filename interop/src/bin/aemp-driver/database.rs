@@ -56,7 +56,7 @@ impl Question {
             let answer = match self {
                 Self::Family => {
                     let values = node.db_family::<Value>(&family).await;
-                    values.map(|values| json!({ "values": values }))
+                    values.map(|family| json!({ "values": family.values }))
                 }
                 Self::Keys => {
                     let keys = node.db_keys(&family).await;
@@ -64,7 +64,7 @@ impl Question {
                 }
                 Self::Values => {
                     let values = node.db_values::<Value>(&family).await;
-                    values.map(|values| json!({ "values": values }))
+                    values.map(|all| json!({ "values": all.values }))
                 }
             };
             output::answer(id, answer.map_err(|error| error.to_string()));

@@ -156,7 +156,7 @@ impl Network {
                 }
                 Effect::Unknown(node) => assert_ne!(index(&node), at),
                 Effect::After(_, timer) => drop(self.timers.insert(at, timer)),
-                Effect::Log(..) | Effect::Full(..) | Effect::Seen(_) => {}
+                Effect::Log(..) | Effect::Full(..) | Effect::Seen(_) | Effect::NoMaster { .. } => {}
             }
         }
     }

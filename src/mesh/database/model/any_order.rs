@@ -66,6 +66,14 @@ pub(crate) fn check(all: Vec<Happens>, small: bool) {
                 Effect::Reply(_, answer) => {
                     assert!(answer.json().starts_with(['[', '{']), "{answer:?}");
                 }
+                Effect::NoMaster {
+                    questions,
+                    monitors,
+                    ..
+                } => {
+                    assert!(!questions.is_empty() || !monitors.is_empty());
+                    assert_eq!(state.master(), None);
+                }
                 Effect::Changed { ids, .. } => assert!(!ids.is_empty()),
                 Effect::After(delay, _) => {
                     assert!((0.6..=30.0).contains(&delay.as_secs_f64()));
@@ -75,6 +83,8 @@ pub(crate) fn check(all: Vec<Happens>, small: bool) {
         }
         assert!(state.global_nodes().all(|node| up.contains(node)));
         let is_global = state.is_global();
+        let answers = state.is_alone() || state.searches_in_vain();
+        assert!(!answers || state.local.questions.is_empty());
         if let Some(master) = state.master() {
             let right = if is_global {
                 *master == "me"

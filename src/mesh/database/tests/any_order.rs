@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::model::any_order::{Happens, check};
 use super::super::terms::GLOBALS;
-use super::super::{LISTENERS, Timer};
+use super::super::{LISTENERS, Seeds, Timer};
 use super::*;
 
 fn value() -> impl Strategy<Value = Value> {
@@ -88,6 +88,8 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => (0..4u64, family()).prop_map(|(id, family)| Input::Monitor { id, family }),
         1 => (0..4u64, family()).prop_map(|(id, family)| Input::Unmonitor { id, family }),
         1 => (0..9u64).prop_map(|n| Input::Timer(Timer::Keepalive(n))),
+        1 => (0..4u64).prop_map(|n| Input::Timer(Timer::Search(n))),
+        1 => prop_oneof![Just(Seeds::None), Just(Seeds::Some)].prop_map(Input::Seeds),
     ];
     prop_oneof![input.prop_map(Happens::Input), says, sense,]
 }

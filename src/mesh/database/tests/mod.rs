@@ -3,6 +3,7 @@ mod any_order;
 mod becoming_global;
 mod bounds;
 mod global;
+mod masterless;
 mod observe;
 mod ordinary;
 mod parse;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Happens;
 use crate::mesh::database::terms::GLOBALS;
-use crate::mesh::database::{Input, Kind, LISTENERS, Timer};
+use crate::mesh::database::{Input, Kind, LISTENERS, Seeds, Timer};
 use crate::proto::NodeId;
 use crate::proto::verb::DatabaseVerb as Verb;
 
@@ -81,7 +81,12 @@ pub(crate) fn drawn(from: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result
             id: from.int_in_range(0..=3)?,
             family: family(from)?,
         },
-        13 => Input::Timer(Timer::Keepalive(from.int_in_range(0..=8)?)),
+        13 => match from.int_in_range(0..=8)? {
+            6 => Input::Seeds(Seeds::None),
+            7 => Input::Seeds(Seeds::Some),
+            8 => Input::Timer(Timer::Search(from.int_in_range(0..=3)?)),
+            n => Input::Timer(Timer::Keepalive(n)),
+        },
         n => {
             let verbs: Vec<Verb> = Verb::all().collect();
             let verb = json!(from.choose(&verbs)?);

@@ -1,6 +1,8 @@
 //! The distributed database of generation 2, as the API has it.
 
-use std::collections::BTreeMap;
+mod error;
+mod typed;
+
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -11,45 +13,16 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::control::Changes;
+use super::control::{Changes, NoGlobalNode};
 use super::monitor::Action;
 use super::{Inner, Node};
+use crate::mesh::Kind;
 use crate::mesh::database::Val;
-use crate::mesh::{Change, Kind};
 use crate::proto::{NodeId, PortId};
 
-/// Why a question to the database has no answer of the type that was asked for.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use aemp::DbError;
-/// let node = aemp::Node::local();
-/// node.db_set("colours", "sky", &"blue")?;
-/// match node.db_family::<u32>("colours").await {
-///     Err(DbError::Value { family, key, .. }) => assert_eq!((&*family, &*key), ("colours", "sky")),
-///     other => panic!("{other:?}"),
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DbError {
-    /// The node has stopped.
-    #[error("the node has stopped")]
-    Stopped,
-    /// A value is not of the type that was asked for. Whoever set it is at fault, or the asker.
-    #[error("family {family}, key {key:?}: {error}")]
-    Value {
-        /// The family.
-        family: String,
-        /// The key; empty where only the values were asked for.
-        key: String,
-        /// What does not fit.
-        error: serde_json::Error,
-    },
-}
+pub use error::{DbError, DbUnfit};
+pub use typed::{DbChange, DbFamily, DbValues};
 
 /// A key that this node has set: see [`Node::db_set`].
 ///
@@ -106,55 +79,6 @@ impl Drop for DbGuard {
     }
 }
 
-/// How a family has changed: see [`Node::db_mon`].
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct DbChange<V = Value> {
-    /// The family's name.
-    pub family: String,
-    /// Keys that are new, and their values.
-    pub added: BTreeMap<String, V>,
-    /// Keys with another value than before, and that value.
-    pub changed: BTreeMap<String, V>,
-    /// Keys that are gone, and the last value of each.
-    pub deleted: BTreeMap<String, V>,
-}
-
-impl<V: DeserializeOwned> DbChange<V> {
-    fn typed(change: Change) -> Result<Self, DbError> {
-        let family = change.family;
-        Ok(DbChange {
-            added: typed(&family, change.added)?,
-            changed: typed(&family, change.changed)?,
-            deleted: typed(&family, change.deleted)?,
-            family,
-        })
-    }
-}
-
-fn typed<V: DeserializeOwned>(
-    family: &str,
-    values: BTreeMap<String, Val>,
-) -> Result<BTreeMap<String, V>, DbError> {
-    let typed = |(key, value): (String, Val)| match value.read() {
-        Ok(value) => Ok((key, value)),
-        Err(error) => Err(DbError::Value {
-            family: family.to_owned(),
-            key,
-            error,
-        }),
-    };
-    values.into_iter().map(typed).collect()
-}
-
-/// Reads a value into the type that the program asks for.
-fn read<V: DeserializeOwned>(value: &RawValue) -> Result<V, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(value.get());
-    // The framing has limited the depth already.
-    deserializer.disable_recursion_limit();
-    V::deserialize(&mut deserializer)
-}
-
 /// The changes of a family. The monitor ends when this is dropped. A [`Stream`] of them, too.
 ///
 /// See [`Node::db_mon`] for an example.
@@ -174,10 +98,13 @@ impl<V: DeserializeOwned> DbChanges<V> {
     /// read, the changes are put together as if they were one, so that nothing piles up. Safe to
     /// cancel.
     ///
+    /// Values that are not of the type that was asked for are [beside](DbChange::unfit) the
+    /// others.
+    ///
     /// # Errors
     ///
-    /// [`DbError::Value`]: a value is not of the type that was asked for. That change is passed
-    /// over.
+    /// [`DbError::NoGlobalNode`]: there is nobody yet who could say what is there. Changes come
+    /// when there is. While a global node that was there before is lost, what was known stays.
     ///
     /// See [`Node::db_mon`] for an example.
     pub async fn next(&mut self) -> Option<Result<DbChange<V>, DbError>> {
@@ -189,8 +116,11 @@ impl<V: DeserializeOwned> Stream for DbChanges<V> {
     type Item = Result<DbChange<V>, DbError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let change = self.changes.poll_next(cx);
-        change.map(|change| change.map(DbChange::typed))
+        let typed = |change: Result<_, NoGlobalNode>| match change {
+            Ok(change) => Ok(DbChange::typed(change)),
+            Err(NoGlobalNode) => Err(DbError::NoGlobalNode),
+        };
+        self.changes.poll_next(cx).map(|change| change.map(typed))
     }
 }
 
@@ -231,7 +161,10 @@ impl Drop for Question {
 /// its seeds). The keys of a node are there as long as the node is. If several nodes have set the
 /// same key, one of the values is seen; when it is deleted, another one.
 ///
-/// Questions wait until there is a master: in a network of generations 0 and 1 alone, for ever.
+/// A node that has no seeds answers itself, by its own keys, as long as it sees no global node; one
+/// that speaks generations 0 and 1 alone always does. Otherwise questions wait until there is a
+/// master. If there is none for longer than the setting `monitor_timeout`, they fail with
+/// [`DbError::NoGlobalNode`], and so do those that are asked then, until there is one.
 impl Node {
     /// Sets a key of this node's. A value that was set before is replaced.
     ///
@@ -317,35 +250,27 @@ impl Node {
         Ok(entry)
     }
 
-    /// The keys and values of a family. It is empty if nobody has set a key in it.
+    /// The keys and values of a family. It is empty if nobody has set a key in it. Values that are
+    /// no `V` are [beside](DbFamily::unfit) the others.
     ///
     /// # Errors
     ///
-    /// [`DbError`] if a value is not a `V`, or the node has stopped.
+    /// [`DbError`] if there is no global node, or this one has stopped.
     ///
     /// See [`db_set`](Self::db_set) for an example.
     pub async fn db_family<V: DeserializeOwned>(
         &self,
         family: &str,
-    ) -> Result<BTreeMap<String, V>, DbError> {
+    ) -> Result<DbFamily<V>, DbError> {
         let answer = self.ask_global(Kind::Family, family).await?;
-        let values: BTreeMap<String, &RawValue> = answer.borrow().unwrap_or_default();
-        let typed = |(key, value): (String, &RawValue)| match read(value) {
-            Ok(value) => Ok((key, value)),
-            Err(error) => Err(DbError::Value {
-                family: family.to_owned(),
-                key,
-                error,
-            }),
-        };
-        values.into_iter().map(typed).collect()
+        Ok(typed::family(family, &answer))
     }
 
     /// The keys of a family, sorted.
     ///
     /// # Errors
     ///
-    /// [`DbError::Stopped`].
+    /// [`DbError`] if there is no global node, or this one has stopped.
     ///
     /// See [`db_del`](Self::db_del) for an example.
     pub async fn db_keys(&self, family: &str) -> Result<Vec<String>, DbError> {
@@ -355,30 +280,26 @@ impl Node {
         Ok(keys)
     }
 
-    /// The values of a family, in no particular order.
+    /// The values of a family, in no particular order. Those that are no `V` are
+    /// [beside](DbValues::unfit) the others.
     ///
     /// # Errors
     ///
-    /// [`DbError`] if a value is not a `V`, or the node has stopped.
+    /// [`DbError`] if there is no global node, or this one has stopped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let node = aemp::Node::local();
     /// node.db_set("colours", "sky", &"blue")?;
-    /// assert_eq!(node.db_values::<String>("colours").await?, ["blue"]);
+    /// assert_eq!(node.db_values::<String>("colours").await?.values, ["blue"]);
     /// # Ok(()) }
     /// ```
-    pub async fn db_values<V: DeserializeOwned>(&self, family: &str) -> Result<Vec<V>, DbError> {
+    pub async fn db_values<V: DeserializeOwned>(
+        &self,
+        family: &str,
+    ) -> Result<DbValues<V>, DbError> {
         let answer = self.ask_global(Kind::Values, family).await?;
-        let values: Vec<&RawValue> = answer.borrow().unwrap_or_default();
-        let typed = |value| {
-            read(value).map_err(|error| DbError::Value {
-                family: family.to_owned(),
-                key: String::new(),
-                error,
-            })
-        };
-        values.into_iter().map(typed).collect()
+        Ok(typed::values(&answer))
     }
 
     async fn ask_global(&self, kind: Kind, family: &str) -> Result<Val, DbError> {
@@ -388,7 +309,10 @@ impl Node {
             node: Arc::downgrade(node),
             id,
         };
-        answer.await.map_err(|_| DbError::Stopped)
+        match answer.await {
+            Ok(answer) => answer.map_err(|NoGlobalNode| DbError::NoGlobalNode),
+            Err(_) => Err(DbError::Stopped),
+        }
     }
 
     /// Follows the changes of a family, from what is there at first.
