@@ -56,6 +56,7 @@ mod run_word;
 mod send_cache;
 mod settings;
 mod stand_in;
+mod state;
 mod stats;
 mod stop;
 mod typed;
@@ -84,6 +85,7 @@ pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, Destination};
 

@@ -419,7 +419,7 @@ mod tests {
     async fn numbers_are_used_again_and_memory_is_given_back() {
         let handle = || tokio::spawn(async {}).abort_handle();
         let mut handles = Handles::default();
-        let mut add = |handles: &mut Handles| {
+        let add = |handles: &mut Handles| {
             let number = handles.next();
             handles.add(handle());
             number
