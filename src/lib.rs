@@ -117,7 +117,9 @@
 //! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
 //! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | keep a state that handlers are given | [`Node::port_with_state`], [`Node::serve_with_state`], [`Port::with_state`] |
 //! | say what becomes of messages that do not fit | [`Port::on_misfit`], [`Port::on_misfit_with`], [`Misfit`] |
+//! | have several messages of a port at work, and tasks beside them | [`Port::concurrently`], [`Context::spawn_task`], [`Port::spawn_task`] |
 //! | ask and answer | [`Node::ask`], [`Reply`], [`Node::cal`], [`Port::answer`], [`Context::answer`] |
 //! | monitor and kill | [`Node::mon`], [`Node::mon_kil`], [`Node::mon_snd`], [`Context::link`], [`Node::kil`] |
 //! | run code on other nodes | [`Node::spawn`], and here [`Node::function`] |
@@ -164,9 +166,10 @@
 //!
 //! A port takes one message after the other. Handlers run on tokio's threads, mostly on that of the
 //! connection that the message came by, typed ones right out of what was read from it; a handler
-//! must not block. Asynchronous handlers may wait: their port's next message waits with them. An
-//! error or a panic kills the port with the reason `die` and the text; nothing else suffers. `snd`,
-//! `kil` and `mon` may be called from anywhere, under any lock: they run no code of the program.
+//! must not block. Asynchronous handlers may wait: their port's next message waits with them,
+//! unless the port has [several at work](Port::concurrently). An error or a panic kills the port
+//! with the reason `die` and the text; nothing else suffers. `snd`, `kil` and `mon` may be called
+//! from anywhere, under any lock: they run no code of the program.
 //!
 //! # How it differs from Perl's
 //!
@@ -235,7 +238,7 @@ pub use node::{
     DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled,
     IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,
     NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply,
-    SendError, Service, Stopped, Unfinished,
+    SendError, Service, State, StatePort, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

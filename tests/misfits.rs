@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aemp::{
-    Address, CalError, Context, ERROR_REPLY, Failure, Handled, Message, Misfit, Node, Port, PortId,
-    Reason, Receive, Reply,
+    Address, CalError, Context, ERROR_REPLY, Handled, Message, Misfit, Node, Port, PortId, Reason,
+    Receive, Reply,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -128,7 +128,7 @@ async fn typed_ports_refuse_variants_and_fields() {
     up(&other, node.id().as_str()).await;
     let port = node.port();
     let address: Address<Work> = port.serve(|cx, work| match work {
-        Work::Double { n, reply } => cx.answer(&reply, Ok::<_, Failure>(2 * n).map_err(|_| "")),
+        Work::Double { n, reply } => cx.answer(&reply, Ok::<_, &str>(2 * n)),
         Work::Forget => Ok(()),
     });
     port.on_misfit(Misfit::Refuse);

@@ -263,7 +263,10 @@ impl Port {
 
 /// The arguments of a request, and where its answer goes, which is behind them. None if there is
 /// nothing to be done for it: whoever asked was told why, if that is possible.
-fn request<A: DeserializeOwned, T>(context: &Context, message: &Message) -> Option<(A, Reply<T>)> {
+pub(super) fn request<A: DeserializeOwned, T>(
+    context: &Context,
+    message: &Message,
+) -> Option<(A, Reply<T>)> {
     let mut elements: Vec<_> = message.elements().collect();
     let reply = elements.pop().and_then(|last| last.read::<PortId>().ok());
     let Some(reply) = reply.filter(|reply| !reply.node().is_empty()) else {

@@ -189,8 +189,9 @@ impl FastPath {
         let failure = match outcome {
             Ok(None | Some(Outcome::Done(Ok(())))) => return Some(end),
             Ok(Some(Outcome::Later(future))) => {
-                // If it goes on as a task, that runs the port from now on.
-                if context.cell()?.drive(node, future, &mut Items::default()) {
+                // If the port takes no more messages meanwhile, the task runs it from now on.
+                let rest = &mut Items::default();
+                if context.cell()?.drive(node, future, end, rest) {
                     self.leave();
                 }
                 return Some(end);

@@ -60,6 +60,7 @@ mod send_cache;
 mod service;
 mod settings;
 mod stand_in;
+mod state;
 mod stats;
 mod stop;
 mod typed;
@@ -90,6 +91,7 @@ pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
 pub use service::{Balance, Service};
+pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, Destination};
 

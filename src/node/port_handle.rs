@@ -297,6 +297,10 @@ impl Port {
         Context::new(&self.node, self.id.clone()).peval(code);
     }
 
+    pub(super) fn node(&self) -> &Arc<Inner> {
+        &self.node
+    }
+
     pub(super) fn cell(&self) -> Option<Arc<PortCell>> {
         self.node.ports.get(self.id.name())
     }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -218,6 +219,15 @@ impl Inner {
     /// Runs a task that ends by itself soon after the node stops.
     pub(crate) fn spawn_link_task(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.lifecycle.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Runs a task of a port, which ends it.
+    pub(crate) fn spawn_port_task(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        let task = self.lifecycle.tasks.spawn_on(task, &self.runtime);
+        task.abort_handle()
     }
 
     pub(super) async fn shutdown(self: &Arc<Self>) {

@@ -285,7 +285,7 @@ impl Port {
         })
     }
 
-    fn set_served<M: DeserializeOwned + 'static>(
+    pub(super) fn set_served<M: DeserializeOwned + 'static>(
         &self,
         code: impl FnMut(&Context, M) -> Outcome + Send + 'static,
     ) -> Address<M> {

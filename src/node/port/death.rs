@@ -71,7 +71,7 @@ impl PortCell {
         state.holds = false;
         let Extra {
             watchers,
-            task,
+            tasks,
             told,
             misfits,
             ..
@@ -84,8 +84,8 @@ impl PortCell {
         if let Body::Mailbox(reader) = &body {
             reader.wake();
         }
-        if let Some(task) = task {
-            task.abort();
+        if let Some(tasks) = tasks {
+            tasks.abort();
         }
         if let Body::Handlers(handlers) = &body {
             handlers.close();
@@ -103,7 +103,7 @@ impl PortCell {
     pub(crate) fn kill(self: &Arc<Self>, node: &Arc<Inner>, reason: Reason) {
         let mut state = self.state.lock();
         let own = Running::is_here(self);
-        let at_once = own || state.has_task() || matches!(state.body, Body::Mailbox(_));
+        let at_once = own || state.is_blocked() || matches!(state.body, Body::Mailbox(_));
         if state.alive && self.run.is_running() && !at_once {
             state
                 .queue

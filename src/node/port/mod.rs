@@ -4,12 +4,12 @@ mod death;
 mod holding;
 mod misfit;
 mod running;
+mod tasks;
 
 use std::sync::Arc;
 
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
 
 pub(crate) use super::run_word::Start;
 pub use misfit::Misfit;
@@ -28,6 +28,7 @@ use super::settings::HighWater;
 use crate::peering::Room;
 use crate::proto::{Message, NodeId, PortId, Reason};
 use misfit::{Choice, Misfits};
+use tasks::Tasks;
 
 /// What takes a port's messages.
 enum Body {
@@ -63,8 +64,7 @@ struct State {
 #[derive(Default)]
 struct Extra {
     watchers: Vec<(u64, Watcher)>,
-    /// The task that runs an asynchronous handler.
-    task: Option<AbortHandle>,
+    tasks: Option<Box<Tasks>>,
     /// The node that has spawned the port, if that matters.
     spawner: Option<NodeId>,
     /// The peers that wait for room in the queue, as they were told.
@@ -74,18 +74,17 @@ struct Extra {
 }
 
 impl State {
-    /// Whether an asynchronous handler runs.
-    fn has_task(&self) -> bool {
-        self.extra
-            .as_ref()
-            .is_some_and(|extra| extra.task.is_some())
+    /// Whether asynchronous handlers have begun and not ended. What the port's code has spawned
+    /// besides is none of these.
+    fn has_handlers_at_work(&self) -> bool {
+        let tasks = self.extra.as_ref().and_then(|extra| extra.tasks.as_ref());
+        tasks.is_some_and(|tasks| tasks.at_work() > 0)
     }
 
-    fn set_task(&mut self, task: Option<AbortHandle>) {
-        if task.is_some() || self.extra.is_some() {
-            self.extra.get_or_insert_default().task = task;
-        }
-        self.shrink();
+    /// Whether a handler at work will run the port, when it has ended.
+    fn is_blocked(&self) -> bool {
+        let tasks = self.extra.as_ref().and_then(|extra| extra.tasks.as_ref());
+        tasks.is_some_and(|tasks| tasks.is_blocked())
     }
 
     /// Whether a message is taken while the node drains. Of other nodes only what somebody may wait
@@ -98,8 +97,9 @@ impl State {
 
     fn shrink(&mut self) {
         let idle = |extra: &mut Box<Extra>| {
+            extra.tasks.take_if(|tasks| tasks.is_nothing());
             extra.watchers.is_empty()
-                && extra.task.is_none()
+                && extra.tasks.is_none()
                 && extra.spawner.is_none()
                 && extra.told.is_empty()
                 && extra.misfits.is_none()
@@ -191,7 +191,8 @@ impl PortCell {
         if room != Room::Any && state.queue.is_over(settings.high_water()) {
             return Queued::Full(self.clone());
         }
-        if state.queue.len() >= settings.max_mailbox || state.queue.octets() > settings.max_queue {
+        let (messages, octets) = state.load(settings);
+        if messages >= settings.max_mailbox || octets > settings.max_queue {
             return Queued::Overflow(self.clone());
         }
         let mailbox = match &state.body {
@@ -320,7 +321,10 @@ impl PortCell {
     /// How many messages wait, and whether code of the port is at work.
     pub(crate) fn at_work(&self) -> (usize, bool) {
         let state = self.state.lock();
-        (state.queue.len(), self.run.is_running() || state.has_task())
+        (
+            state.queue.len(),
+            self.run.is_running() || state.has_handlers_at_work(),
+        )
     }
 
     /// Takes the first message that `wanted` agrees to out of a mailbox. `Err` if there is none and

@@ -3,14 +3,13 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use compact_str::CompactString;
 
 use super::misfit::{Choice, Odd};
 use super::{Body, PortCell};
 use crate::node::Inner;
-use crate::node::code::{Outcome, Work, caught, panic_text};
+use crate::node::code::Outcome;
 use crate::node::context::Context;
 use crate::node::handler::{Handlers, Slot};
 use crate::node::jobs::{self, Job};
@@ -18,7 +17,7 @@ use crate::node::queue::{self, Items, Popped};
 use crate::node::run_word::Epoch;
 use crate::node::watched::Watched;
 use crate::proto::message::Head;
-use crate::proto::{Limits, Message, Reason};
+use crate::proto::{Limits, Message};
 
 thread_local! {
     /// The port whose code this thread runs.
@@ -98,12 +97,13 @@ impl PortCell {
                 }
                 Some(Popped::Encoded(message)) => {
                     let array = batch.encoded(message);
+                    let octets = array.len();
                     let known_one = known.as_ref().filter(|_| !watched.any());
                     let limits = node.settings.limits;
                     let quick = known_one
                         .and_then(|known| self.handle_encoded(&context, known, array, limits));
                     let over = match quick {
-                        Some(outcome) => self.conclude(node, outcome, &mut batch),
+                        Some(outcome) => self.conclude(node, outcome, octets, &mut batch),
                         None => {
                             let message = Message::from_local(array);
                             self.handle(node, &context, watched, &mut known, message, &mut batch)
@@ -146,6 +146,7 @@ impl PortCell {
         message: Message,
         batch: &mut Items,
     ) -> bool {
+        let octets = message.size();
         let taken = loop {
             let tagged = match self.next(known, &message) {
                 Next::Handle { tagged } => tagged,
@@ -200,7 +201,7 @@ impl PortCell {
                 self.misfit(context, odd)
             }
         };
-        self.conclude(node, outcome, batch)
+        self.conclude(node, outcome, octets, batch)
     }
 
     /// Has the handler that is known take a message straight from its octets, if that can be done
@@ -235,18 +236,22 @@ impl PortCell {
         })
     }
 
-    /// Does what follows from a message that was handled. True if the run ends with it.
-    fn conclude(self: &Arc<Self>, node: &Arc<Inner>, outcome: Outcome, batch: &mut Items) -> bool {
+    /// Does what follows from a message of so many octets that was handled. True if the run ends
+    /// with it.
+    fn conclude(
+        self: &Arc<Self>,
+        node: &Arc<Inner>,
+        outcome: Outcome,
+        octets: usize,
+        batch: &mut Items,
+    ) -> bool {
         match outcome {
             Outcome::Done(Ok(())) => false,
             Outcome::Done(Err(failure)) => {
                 self.die_of(node, failure.into());
                 true
             }
-            Outcome::Later(future) => {
-                // If it goes on as a task, that runs the port from now on.
-                self.drive(node, future, batch)
-            }
+            Outcome::Later(work) => self.drive(node, work, octets, batch),
         }
     }
 
@@ -338,55 +343,5 @@ impl PortCell {
     /// Lets a fresh port take messages.
     pub(crate) fn release(self: &Arc<Self>, node: &Arc<Inner>) {
         jobs::schedule(node, Job::Run(self.clone()));
-    }
-
-    /// Starts an asynchronous handler. True if it goes on as a task, which then runs the port, with
-    /// the rest of the batch.
-    pub(crate) fn drive(
-        self: &Arc<Self>,
-        node: &Arc<Inner>,
-        mut future: Work,
-        batch: &mut Items,
-    ) -> bool {
-        // Many handlers end at their first poll; a task for these would be a waste.
-        let mut now = TaskContext::from_waker(Waker::noop());
-        let first = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut now)));
-        match first {
-            Ok(Poll::Ready(Ok(()))) => false,
-            Ok(Poll::Ready(Err(failure))) => {
-                self.die_of(node, failure.into());
-                false
-            }
-            Err(panic) => {
-                self.die_of(node, Reason::die(panic_text(&*panic)));
-                false
-            }
-            Ok(Poll::Pending) => {
-                let (port, home) = (self.clone(), node.clone());
-                // Under the lock, so that the task can't end before it is known here.
-                let mut state = self.state.lock();
-                if !state.alive {
-                    self.run.stop();
-                    drop(state);
-                    drop(future);
-                    return true;
-                }
-                state.queue.put_back(batch);
-                self.run.waits();
-                let task = node.runtime.spawn(async move {
-                    let result = caught(future).await;
-                    jobs::enter(&home.runtime, || {
-                        port.state.lock().set_task(None);
-                        if let Err(failure) = result {
-                            port.die_of(&home, failure.into());
-                        }
-                        port.run(&home);
-                    });
-                });
-                state.set_task(Some(task.abort_handle()));
-                self.let_go(node, state);
-                true
-            }
-        }
     }
 }
