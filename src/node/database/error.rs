@@ -26,7 +26,8 @@ pub enum DbError {
     /// `monitor_timeout` says. When there is one again, questions are answered again.
     #[error("there is no global node to ask")]
     NoGlobalNode,
-    /// A value is not of the type that was asked for: see [`DbFamily::all`].
+    /// A value is not of the type that was asked for: see
+    /// [`DbFamily::all`](super::DbFamily::all).
     #[error("family {family}, key {key:?}: {unfit}")]
     Value {
         /// The family.
