@@ -200,10 +200,10 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard, Destination,
-    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox,
-    Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive,
-    RecvError, Registration, RegistrationGuard, Reply, SendError, State, StatePort,
+    Address, AsMessage, CalError, Context, DbChange, DbChanges, DbEntry, DbError, DbGuard,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats,
+    Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port,
+    Receive, RecvError, Registration, RegistrationGuard, Reply, SendError, State, StatePort,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::code::Outcome;
 use super::funcs::Function;
 use super::monitor::Action;
-use super::{Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random};
+use super::{
+    AsMessage, Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random,
+};
 use crate::config::Config;
 use crate::net::Transport;
 use crate::peering::Room;
@@ -170,7 +172,7 @@ impl Node {
     /// assert_eq!((tag.as_str(), n), ("test", 123));
     /// # Ok(()) }
     /// ```
-    pub fn snd<T: Serialize + ?Sized>(
+    pub fn snd<T: AsMessage + ?Sized>(
         &self,
         port: impl Destination<T>,
         args: &T,
@@ -201,7 +203,7 @@ impl Node {
     /// node.snd_wait(inbox.id(), &("n", 1)).await?;
     /// # Ok(()) }
     /// ```
-    pub async fn snd_wait<T: Serialize + ?Sized>(
+    pub async fn snd_wait<T: AsMessage + ?Sized>(
         &self,
         port: impl Destination<T>,
         args: &T,
@@ -508,7 +510,7 @@ impl Node {
     pub async fn cal<R: DeserializeOwned>(
         &self,
         port: impl Into<PortId>,
-        args: &(impl Serialize + ?Sized),
+        args: &(impl AsMessage + ?Sized),
         limit: Option<Duration>,
     ) -> Result<R, CalError> {
         let port = port.into();
