@@ -202,9 +202,7 @@ impl<M: ?Sized> Destination<M> for &Address<M> {
 /// # Ok(()) }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` is no message",
-    label = "a message is a list of values",
-    note = "a message is a tuple, a list, a struct or an enum: a text alone is sent as `&(text,)`"
+    message = "a `{Self}` alone is no message: that is a tuple, as `&(text,)`, a list, a struct or an enum"
 )]
 pub trait AsMessage: Serialize {}
 
