@@ -287,7 +287,7 @@ async fn local_messages_are_as_those_from_elsewhere() {
         message.without_tag(),
         serde_json::json!(["json", {"a": [1, null, 2.5]}]),
     ];
-    assert!(a.snd(inbox.id(), "no list").is_err());
+    assert!(a.snd(inbox.id(), &"no list").is_err());
     let numbers = std::collections::HashMap::from([((1, 2), 3)]);
     assert!(a.snd(inbox.id(), &(numbers,)).is_err());
     a.snd(inbox.id(), &("after", "errors")).unwrap();

@@ -11,7 +11,8 @@ use super::code::Outcome;
 use super::funcs::Function;
 use super::monitor::Action;
 use super::{
-    CalError, Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port, Random, SendError,
+    AsMessage, CalError, Context, Destination, IntoOutcome, Monitor, Node, NodeEvents, Port,
+    Random, SendError,
 };
 use crate::config::Config;
 use crate::net::Transport;
@@ -126,7 +127,7 @@ impl Node {
     /// assert_eq!((tag.as_str(), n), ("test", 123));
     /// # Ok(()) }
     /// ```
-    pub fn snd<T: Serialize + ?Sized>(
+    pub fn snd<T: AsMessage + ?Sized>(
         &self,
         port: impl Destination<T>,
         args: &T,
@@ -157,7 +158,7 @@ impl Node {
     /// node.snd_wait(inbox.id(), &("n", 1)).await?;
     /// # Ok(()) }
     /// ```
-    pub async fn snd_wait<T: Serialize + ?Sized>(
+    pub async fn snd_wait<T: AsMessage + ?Sized>(
         &self,
         port: impl Destination<T>,
         args: &T,
@@ -466,7 +467,7 @@ impl Node {
     pub async fn cal<R: DeserializeOwned>(
         &self,
         port: impl Into<PortId>,
-        args: &(impl Serialize + ?Sized),
+        args: &(impl AsMessage + ?Sized),
         limit: Option<Duration>,
     ) -> Result<R, CalError> {
         let port = port.into();

@@ -93,7 +93,7 @@ pub use port_handle::Port;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
-pub use typed::{Address, Destination};
+pub use typed::{Address, AsMessage, Destination};
 
 pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
 pub(crate) use counters::Loss;

@@ -76,7 +76,12 @@ impl Port {
 
     /// Takes messages whose first element is `tag`; the rest is read into the arguments (see
     /// [`Message::args`]). Arguments that do not fit kill the port, unless it has [another
-    /// choice](Self::on_misfit). Code that ends in a plain `Ok(())` has to name its error: see
+    /// choice](Self::on_misfit).
+    ///
+    /// Two messages of the compiler do not say what to do. "Implementation of `Deserialize` is not
+    /// general enough": the arguments borrow (`&str`); take a `String`, or use
+    /// [`rcv_with`](Self::rcv_with). "Cannot infer type of the type parameter `E`": code that ends
+    /// in a plain `Ok(())` has to name its error, best by `-> aemp::Handled`: see
     /// [`Handled`](super::Handled).
     ///
     /// Replaces the tag's former handler. Nothing happens if the port is dead.

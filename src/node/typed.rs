@@ -46,7 +46,7 @@ use crate::proto::{Message, NodeId, PortId};
 ///
 /// Anything else is refused when compiling:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0308
 /// # #[derive(serde::Serialize, serde::Deserialize)] enum Log { Rotate }
 /// # let node = aemp::Node::local();
 /// let log: aemp::Address<Log> = node.serve(|_, _: Log| ());
@@ -183,6 +183,31 @@ impl<M: ?Sized> Destination<M> for &Address<M> {
         self.port.clone()
     }
 }
+
+/// What can be sent: anything that serialises, but a text alone, which is no list of values.
+///
+/// A message is a tuple, a list, a struct or an enum (see [`Node::serve`]); of one that is none of
+/// these only encoding it finds out, and [`Node::snd`] has an error.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), aemp::SendError> {
+/// use aemp::{AsMessage, Node, PortId};
+/// fn say<T: AsMessage + ?Sized>(node: &Node, to: &PortId, what: &T) -> Result<(), aemp::SendError> {
+///     node.snd(to, what)
+/// }
+/// let node = Node::local();
+/// let inbox = node.mailbox();
+/// say(&node, inbox.id(), &("hello", 7))?;
+/// say(&node, inbox.id(), &["a", "list"][..])?;
+/// # Ok(()) }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` alone is no message: that is a tuple, as `&(text,)`, a list, a struct or an enum"
+)]
+pub trait AsMessage: Serialize {}
+
+impl<T: Serialize> AsMessage for T {}
+impl<T: Serialize> AsMessage for [T] {}
 
 /// Code that takes a whole message of the type `M`, for one of its variants, or for all others.
 struct Served<M, F> {

@@ -40,7 +40,7 @@ async fn verbs_of_a_stopped_node_are_errors() {
     }
     // What is no message is one all the less.
     assert!(matches!(
-        node.snd(here.id(), "text"),
+        node.snd(here.id(), &5),
         Err(SendError::Encode(_))
     ));
 

@@ -1,0 +1,7 @@
+fn main() {
+    let node = aemp::Node::local();
+    node.port().rcv("next", |_, (n,): (u32,)| {
+        println!("{n}");
+        Ok(())
+    });
+}
