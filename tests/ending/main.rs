@@ -39,10 +39,7 @@ async fn verbs_of_a_stopped_node_are_errors() {
         assert!(matches!(called, Err(CalError::Stopped)), "{called:?}");
     }
     // What is no message is one all the less.
-    assert!(matches!(
-        node.snd(here.id(), &5),
-        Err(SendError::Encode(_))
-    ));
+    assert!(matches!(node.snd(here.id(), &5), Err(SendError::Encode(_))));
 
     let member = ends("wait_for_member", node.wait_for_member("g")).await;
     assert_eq!(member, Err(Stopped));
