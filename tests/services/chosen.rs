@@ -236,7 +236,14 @@ async fn a_hundred_thousand_members() {
     }
     eprintln!("they went: {:?}", begun.elapsed());
     assert!(last.is_some_and(|port| !port.is_alive()));
-    assert_eq!(&who(&service, Some(LIMIT)).await.unwrap(), worker.id());
+    // As long as they are still being taken out of the group, a call may find too many dead.
+    let found = loop {
+        if let Ok(found) = who(&service, Some(LIMIT)).await {
+            break found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(300), "{begun:?}");
+    };
+    assert_eq!(&found, worker.id());
     eprintln!("the last one answered: {:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(300), "{begun:?}");
 }
