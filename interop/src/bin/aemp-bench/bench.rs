@@ -282,16 +282,36 @@ pub struct Teams {
 impl Teams {
     /// Asks those of `who`.
     pub fn ask(&mut self, who: &Who, command: Value) -> Result<Value, Failure> {
+        self.with(who, |linked| linked.ask(command))
+    }
+
+    /// Asks those of `who` if they have a port of that name. Builds from before it have not.
+    pub fn ask_port(
+        &mut self,
+        who: &Who,
+        port: &str,
+        command: Value,
+    ) -> Result<Option<Value>, Failure> {
+        self.with(who, |linked| match linked.has(port) {
+            true => linked.ask(command).map(Some),
+            false => Ok(None),
+        })
+    }
+
+    fn with<T>(
+        &mut self,
+        who: &Who,
+        work: impl FnOnce(&mut Linked) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if !self.keep {
-            return Linked::start(who, self.setup)?.ask(command);
+            return work(&mut Linked::start(who, self.setup)?);
         }
         let name = who.name();
         if !self.running.contains_key(&name) {
             let linked = Linked::start(who, self.setup)?;
             self.running.insert(name.clone(), linked);
         }
-        let linked = self.running.get_mut(&name).ok_or("no processes")?;
-        linked.ask(command)
+        work(self.running.get_mut(&name).ok_or("no processes")?)
     }
 }
 

@@ -348,6 +348,11 @@ impl Linked {
         Ok(answer)
     }
 
+    /// Whether the server has a port, or ports, of that name. Builds from before it have not.
+    pub fn has(&self, port: &str) -> bool {
+        !self.ready[port].is_null()
+    }
+
     /// The most memory that either has had at a time, in MB.
     pub fn peak(&mut self) -> Option<f64> {
         let both = [&mut self.server, &mut self.client];

@@ -71,7 +71,23 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
         print!("{}", plan::list(&bench));
         return Ok(true);
     }
-    let figures = bench.measured().iter();
+    // What a build from before a figure can't do is compared with nothing.
+    let is_of_both = |one: &&Measured| {
+        let is_there = |build| {
+            one.rounds
+                .get(build)
+                .is_some_and(|rounds| !rounds.is_empty())
+        };
+        let both = is_there(BEFORE) && is_there(AFTER);
+        if !both {
+            println!(
+                "not compared, as one build has no such figure: {}",
+                one.about.name
+            );
+        }
+        both
+    };
+    let figures = bench.measured().iter().filter(is_of_both);
     let figures: Result<Vec<Compared>, Failure> =
         figures.map(|one| compare(one, at_least)).collect();
     let figures = figures?;
