@@ -215,14 +215,9 @@ impl Port {
         E: Display,
         F: FnMut(&Context, A) -> Result<T, E> + Send + 'static,
     {
-        self.set_untyped(Some(tag), move |context, message| {
-            Outcome::Done(match request::<A, T>(context, &message) {
-                None => Ok(()),
-                Some((args, reply)) => {
-                    let sent = context.answer(&reply, code(context, args));
-                    sent.map_err(Into::into)
-                }
-            })
+        self.set_requests(tag, move |context, (args, reply): (A, Reply<T>)| {
+            let sent = context.answer(&reply, code(context, args));
+            Outcome::Done(sent.map_err(Into::into))
         })
     }
 
@@ -248,10 +243,7 @@ impl Port {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         F: FnMut(Context, A) -> Fut + Send + 'static,
     {
-        self.set_untyped(Some(tag), move |context, message| {
-            let Some((args, reply)) = request::<A, T>(context, &message) else {
-                return Outcome::Done(Ok(()));
-            };
+        self.set_requests(tag, move |context, (args, reply): (A, Reply<T>)| {
             let (future, context) = (code(context.clone(), args), context.clone());
             Outcome::Later(Box::pin(async move {
                 let sent = context.answer(&reply, future.await);
@@ -259,14 +251,26 @@ impl Port {
             }))
         })
     }
+
+    /// Has code take the requests of a tag: their arguments, and where the answer goes. It sees
+    /// none whose arguments do not fit.
+    pub(super) fn set_requests<A: DeserializeOwned, T>(
+        &self,
+        tag: &str,
+        mut take: impl FnMut(&Context, (A, Reply<T>)) -> Outcome + Send + 'static,
+    ) -> &Self {
+        self.set_untyped(Some(tag), move |context, message| {
+            match request(context, &message) {
+                Some(request) => take(context, request),
+                None => Outcome::Done(Ok(())),
+            }
+        })
+    }
 }
 
 /// The arguments of a request, and where its answer goes, which is behind them. None if there is
 /// nothing to be done for it: whoever asked was told why, if that is possible.
-pub(super) fn request<A: DeserializeOwned, T>(
-    context: &Context,
-    message: &Message,
-) -> Option<(A, Reply<T>)> {
+fn request<A: DeserializeOwned, T>(context: &Context, message: &Message) -> Option<(A, Reply<T>)> {
     let mut elements: Vec<_> = message.elements().collect();
     let reply = elements.pop().and_then(|last| last.read::<PortId>().ok());
     let Some(reply) = reply.filter(|reply| !reply.node().is_empty()) else {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use spin::mutex::SpinMutex;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::answers::request;
+use super::answers::Reply;
 use super::code::{Handled, IntoOutcome, Outcome};
 use super::{Address, Context, Destination, Node, Port};
 use crate::proto::PortId;
@@ -196,16 +196,14 @@ impl<S: Send + 'static> StatePort<S> {
         E: Display,
         F: FnMut(&Context, &mut S, A) -> Result<T, E> + Send + 'static,
     {
-        let mut take = now(&self.state, move |context, state, (args, reply)| {
-            let sent = context.answer(&reply, code(context, state, args));
-            sent.map_err(Into::into)
-        });
-        self.port.set_untyped(Some(tag), move |context, message| {
-            match request::<A, T>(context, &message) {
-                Some(request) => take(context, request),
-                None => Outcome::Done(Ok(())),
-            }
-        });
+        let take = now(
+            &self.state,
+            move |context, state, (args, reply): (A, Reply<T>)| {
+                let sent = context.answer(&reply, code(context, state, args));
+                sent.map_err(Into::into)
+            },
+        );
+        self.port.set_requests(tag, take);
         self
     }
 
@@ -233,9 +231,9 @@ impl<S: Send + 'static> StatePort<S> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         F: FnMut(Context, State<S>, A) -> Fut + Send + 'static,
     {
-        let mut take = later(
+        let take = later(
             &self.state,
-            move |context: Context, state, (args, reply)| {
+            move |context: Context, state, (args, reply): (A, Reply<T>)| {
                 let answer = code(context.clone(), state, args);
                 async move {
                     let sent = context.answer(&reply, answer.await);
@@ -243,12 +241,7 @@ impl<S: Send + 'static> StatePort<S> {
                 }
             },
         );
-        self.port.set_untyped(Some(tag), move |context, message| {
-            match request::<A, T>(context, &message) {
-                Some(request) => take(context, request),
-                None => Outcome::Done(Ok(())),
-            }
-        });
+        self.port.set_requests(tag, take);
         self
     }
 
