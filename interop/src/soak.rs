@@ -214,25 +214,29 @@ impl Talk {
     /// is why, and both begin with new streams.
     fn excuse(&mut self, side: Side, pairing: &Pairing, row: &Row) -> Result<()> {
         let (index, from) = (side as usize, side.other());
-        // What it has answered by now, it has told of before.
-        self.node(from).call("queued", json!({})).or_else(|_| {
-            let port = json!({ "port": self.ports[1 - index] });
-            self.node(from).call("counter", port)
-        })?;
+        // What is told before an answer has come when that comes.
+        count(self.node(from), &self.ports[1 - index])?;
         self.listen();
         let is_told = self.heard[1 - index].lost() > 0;
         ensure(!pairing.side(from).is_rust() && is_told, || {
             format!("{} got messages behind a hole: {row:?}", row.node)
         })?;
         self.monitors_lost[1 - index] += 1;
-        for side in [Side::A, Side::B] {
-            let index = side as usize;
-            let stop = json!({ "stream": self.streams[index] });
-            self.node(side).call("stream_stop", stop)?;
-            self.before[index] += count(self.node(side), &self.ports[index])?;
-            self.seen[index] = 0;
-        }
+        self.stop(Side::A)?;
+        self.stop(Side::B)?;
         self.stream()
+    }
+
+    /// Stops the stream of a side, and adds what has reached its port to what had before.
+    fn stop(&mut self, side: Side) -> Result<()> {
+        let (node, index) = (self.node(side), side as usize);
+        let sent = node.call("stream_stop", json!({ "stream": self.streams[index] }))?;
+        ensure(sent["doubles"] == 0, || {
+            format!("{}: a monitor fired twice: {sent}", node.name())
+        })?;
+        self.before[index] += count(node, &self.ports[index])?;
+        self.seen[index] = 0;
+        Ok(())
     }
 
     fn is_linked(&self, ctx: &Ctx) -> Result<()> {
@@ -256,19 +260,12 @@ impl Talk {
                 continue;
             }
             let index = side as usize;
-            let other = match side {
-                Side::A => &self.pair.bob,
-                Side::B => &self.pair.alice,
-            };
-            other.connected_with(&[], ctx.limit())?;
-            let sent = other.call("stream_stop", json!({ "stream": self.streams[1 - index] }))?;
-            ensure(sent["doubles"] == 0, || {
-                format!("{}: a monitor fired twice: {sent}", other.name())
-            })?;
-            self.before[1 - index] += count(other, &self.ports[1 - index])?;
+            let other = side.other();
+            self.node(other).connected_with(&[], ctx.limit())?;
+            self.stop(other)?;
             // Those of the last seconds are not known.
             self.before[index] += std::mem::take(&mut self.seen[index]);
-            other.take(|_| true);
+            self.node(other).take(|_| true);
             self.heard.iter_mut().for_each(Heard::forget);
             self.deaths[index] += 1;
             match side {
