@@ -132,7 +132,7 @@
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
 //! | end a node, without leaving something undone | [`Node::shutdown_within`], [`Node::shutdown`], [`Node::closed`] |
-//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`] |
+//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`], [`Builder::trace_context`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!

@@ -42,7 +42,7 @@ can be given one after the other in one command line, and change the global valu
   setdeny LIST, adddeny RULE, deldeny RULE           what they may not: `WHO ACTION [NAME]`, see README;
                                               ACTION: spawn call eval send kill monitor relay set mesh
   set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
-                      autocork nodelay generation
+                      autocork nodelay generation trace_context
                       bridge (all, or a list as 0,1: the generations that the node is a bridge between)
 The `set` may be left out: `aemp profile seed nodeid anon/ binds '*:4040'`.
 

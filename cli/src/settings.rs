@@ -119,6 +119,7 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("deny", Kind::Addresses, "deny", RULE),
     ("autocork", Kind::Truth, "", "0 or 1"),
     ("nodelay", Kind::Truth, "", "0 or 1"),
+    ("trace_context", Kind::Truth, "", "0 or 1"),
     ("generation", Kind::Scalar, "", "the generation"),
     ("bridge", Kind::List, "", "all, or a list of generations"),
     ("max_message", Kind::Scalar, "", "the number of octets"),

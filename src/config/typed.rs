@@ -79,6 +79,9 @@ pub struct Config {
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does
     /// not use it.
     pub autocork: bool,
+    /// Whether messages say which trace they belong to, towards nodes that are configured alike
+    /// (`trace_context`); false. See [`Builder::trace_context`](crate::Builder::trace_context).
+    pub trace_context: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
     pub nodelay: bool,
     /// The largest message accepted, in octets as framed (`max_message`); 64 MiB.
@@ -159,6 +162,7 @@ impl Default for Config {
             deny: Vec::new(),
             autocork: false,
             nodelay: true,
+            trace_context: false,
             max_message: 64 << 20,
             max_depth: 512,
             max_queue: 64 << 20,
@@ -253,6 +257,9 @@ impl Config {
                 "allow" => config.allow = read.rules()?,
                 "deny" => config.deny = read.rules()?,
                 "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
+                "trace_context" => {
+                    config.trace_context = truth(key, &setting.value, &setting.origin)?;
+                }
                 "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
                 "max_message" => config.max_message = read.count()?,
                 "max_depth" => config.max_depth = read.count()?,

@@ -123,6 +123,7 @@ pub(crate) fn build(
             (Some(_), true) => TlsUse::Required,
         },
         timeout_secs: settings.idle_timeout().as_secs(),
+        traces: config.trace_context,
         ..Local::new(id.clone(), config.secret.clone())
     };
     let outside = Outside {
@@ -152,6 +153,7 @@ pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dy
         node: id.clone(),
         generations: Generations::Only(number),
         params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
+        traces: false,
         ..(*own.handshake).clone()
     };
     let outside = Outside {

@@ -63,6 +63,7 @@ mod stand_in;
 mod state;
 mod stats;
 mod stop;
+pub(crate) mod traced;
 mod typed;
 mod watched;
 
@@ -353,7 +354,8 @@ impl Inner {
         self.trace_sending(to, &message)?;
         let given = |port: &Arc<PortCell>| {
             // A part of a message must not keep all of that alive in a port's queue.
-            port.enqueue(self, Given::Read(message.into_own(), from), Room::Any)
+            let message = message.into_own().traced(self.trace_of_sending());
+            port.enqueue(self, Given::Read(message, from), Room::Any)
         };
         match self.ports.with(to.name(), given) {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
@@ -419,19 +421,23 @@ impl Inner {
         encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
+        let trace = self.trace_of_sending();
         let mut encoded = None;
         loop {
             let (peer, octets) = cache.peer(self, to.node());
-            let framing = peer.framing();
-            if encoded != Some(framing) {
+            let form = peer.form(trace.is_some());
+            if encoded != Some(form) {
                 octets.clear();
-                encode(octets, framing)?;
-                encoded = Some(framing);
+                match trace.filter(|_| form.traced) {
+                    None => encode(octets, form.framing)?,
+                    Some(trace) => traced::encode(octets, form.framing, trace, &encode)?,
+                }
+                encoded = Some(form);
             }
-            match peer.send(self, to.name(), framing, octets, room) {
+            match peer.send(self, to.name(), form, octets, room) {
                 Ok(Outcome::Done) => return Ok(None),
                 Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
-                Ok(Outcome::OtherFraming) => {}
+                Ok(Outcome::OtherForm) => {}
                 Ok(Outcome::Stopped) => return Err(SendError::Stopped),
                 Err(Retired) => cache.forget_peer(),
             }
@@ -466,14 +472,20 @@ impl Inner {
         room: Room,
     ) -> Result<Option<Arc<PortCell>>, SendError> {
         self.running()?;
+        let trace = self.trace_of_sending();
         if name.is_empty() {
-            request::perform_local(self, Message::from_local(&cache.octets));
+            let message = Message::from_local(&cache.octets);
+            request::perform_local(self, message.traced(trace));
             return Ok(None);
         }
         let octets = std::mem::take(&mut cache.octets);
         let enqueue = |cache: &mut SendCache| {
             let port = cache.port(self, name)?;
-            Some(port.enqueue(self, Given::Encoded(&octets), room))
+            let given = match trace {
+                None => Given::Encoded(&octets),
+                Some(_) => Given::Read(Message::from_local(&octets).traced(trace), None),
+            };
+            Some(port.enqueue(self, given, room))
         };
         let mut queued = enqueue(cache);
         if let Some(Queued::Dead) = queued {

@@ -38,6 +38,20 @@ pub const GENERATIONS_KEY: &str = "generations";
 /// ```
 pub const HOLD_KEY: &str = "hold";
 
+/// The greeting key, with the value `1`, by which a node says that it takes messages that say which
+/// trace they belong to ([`Verb::Traced`](crate::proto::Verb::Traced)).
+///
+/// Nodes of this crate say so if they are asked to; Perl nodes ignore it.
+///
+/// ```
+/// use aemp::proto::{greeting::TRACE_KEY, handshake::Local};
+/// let mut local = Local::new("ruth".into(), None);
+/// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TRACE_KEY), None);
+/// local.traces = true;
+/// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TRACE_KEY), Some("1"));
+/// ```
+pub const TRACE_KEY: &str = "trace";
+
 /// The greeting keys by which a node of generation 2 is known: the versions of its monitoring
 /// protocol and of its services, both 1.
 ///
@@ -274,6 +288,18 @@ impl Greeting {
     /// ```
     pub fn waits_when_told(&self) -> bool {
         self.param(HOLD_KEY) == Some("1")
+    }
+
+    /// Whether the greeter takes messages that say which trace they belong to: see [`TRACE_KEY`].
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// assert!(Greeting::parse(b"aemp;1;ruth;cleartext;json;trace=1")?.takes_traces());
+    /// assert!(!Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-1.30")?.takes_traces());
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn takes_traces(&self) -> bool {
+        self.param(TRACE_KEY) == Some("1")
     }
 
     /// Whether the greeter can speak the generation of this number on a connection of its own: it

@@ -381,6 +381,7 @@ async fn take_over(
         serial: node.next_serial(),
         send_framing: done.send_framing,
         generation: done.peer.generation,
+        traces: node.handshake.traces && done.peer.greeting.takes_traces(),
     };
     let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
     link.tls = proved.tls;

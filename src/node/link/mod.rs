@@ -48,7 +48,7 @@ use super::{Inner, Loss};
 use crate::log::log_at;
 use crate::net::WriteHalf;
 use crate::net::tls::TlsInfo;
-use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
+use crate::peering::{Form, LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
 use crate::proto::handshake::Peer as PeerInfo;
 use crate::proto::{Framing, Generation, NodeId, Reason};
 use crate::rights::Rights;
@@ -63,8 +63,9 @@ pub(crate) struct Peer {
     state: Mutex<State>,
     /// Tells who waits that something has changed.
     change: Notify,
-    /// The framing of the present link, for those who encode a message before they take our lock.
-    framing: AtomicU8,
+    /// The framing of the present link, and [`TRACES`] if it takes traces, for those who encode a
+    /// message before they take our lock.
+    form: AtomicU8,
     /// The number of the present link, if the node there waits when it is told to; else 0.
     waits_on: AtomicU64,
 }
@@ -152,6 +153,9 @@ impl Link {
     }
 }
 
+/// The bit of a peer's form that says that it takes traces. No framing has it.
+const TRACES: u8 = 0x80;
+
 /// The peer was taken out of the table: look it up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retired;
@@ -163,8 +167,8 @@ pub(crate) enum Outcome {
     Done,
     /// Too much is waiting already, here or in the port.
     NoRoom,
-    /// It was encoded in another framing than the link's.
-    OtherFraming,
+    /// It was written in a form that the link does not have.
+    OtherForm,
     /// This node has stopped.
     Stopped,
 }
@@ -190,7 +194,7 @@ impl Peer {
             }),
             account,
             change: Notify::new(),
-            framing: AtomicU8::new(Framing::Json as u8),
+            form: AtomicU8::new(Framing::Json as u8),
             waits_on: AtomicU64::new(0),
         }
     }
@@ -198,9 +202,25 @@ impl Peer {
     /// The framing to encode messages in, most likely: see [`send`](Self::send).
     #[inline]
     pub(crate) fn framing(&self) -> Framing {
-        let framing = self.framing.load(Ordering::Relaxed);
+        let framing = self.form.load(Ordering::Relaxed) & !TRACES;
         let is = |known: &Framing| *known as u8 == framing;
         Framing::ALL.into_iter().find(is).unwrap_or(Framing::Json)
+    }
+
+    /// The form of a message, most likely, which is a part of a trace if that is said.
+    #[inline]
+    pub(crate) fn form(&self, traced: bool) -> Form {
+        Form {
+            framing: self.framing(),
+            traced: traced && self.form.load(Ordering::Relaxed) & TRACES != 0,
+        }
+    }
+
+    /// Notes what messages on a new link look like.
+    fn note_form(&self, facts: &LinkFacts) {
+        let traces = if facts.traces { TRACES } else { 0 };
+        let form = facts.send_framing as u8 | traces;
+        self.form.store(form, Ordering::Relaxed);
     }
 
     /// The present link.
@@ -240,13 +260,13 @@ impl Peer {
         })
     }
 
-    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` after
+    /// Sends a message to the port `name` that is encoded in that form. What is in `encoded` after
     /// it was sent does not matter any more.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         name: &str,
-        framing: Framing,
+        form: Form,
         encoded: &mut Vec<u8>,
         room: Room,
     ) -> Result<Outcome, Retired> {
@@ -257,7 +277,7 @@ impl Peer {
         };
         self.decide(node, |rules| {
             let sender = thread::sender(self);
-            rules.send(name, sender, framing, encoded, room, pace)
+            rules.send(name, sender, form, encoded, room, pace)
         })
     }
 
@@ -284,7 +304,7 @@ impl Peer {
         })?;
         Ok(match outcome {
             _ if node.is_stopping() => Forwarded::Lost,
-            Outcome::OtherFraming => Forwarded::OtherFraming,
+            Outcome::OtherForm => Forwarded::OtherFraming,
             Outcome::Done | Outcome::NoRoom | Outcome::Stopped => forwarded,
         })
     }
@@ -404,7 +424,7 @@ impl Peer {
             Sent::Done(wake) => self.follow_up(node, state, wake),
             Sent::Lost => {}
             Sent::NoRoom => return Ok(Outcome::NoRoom),
-            Sent::OtherFraming => return Ok(Outcome::OtherFraming),
+            Sent::OtherForm => return Ok(Outcome::OtherForm),
             Sent::Retired => return Err(Retired),
         }
         Ok(Outcome::Done)

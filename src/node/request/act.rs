@@ -16,7 +16,7 @@ use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
-use crate::node::{Context, Inner, Node, SendError, Watcher, funcs, watched};
+use crate::node::{Context, Inner, Node, SendError, Watcher, funcs, traced, watched};
 use crate::proto::{Generation, Message, NodeId, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
@@ -178,7 +178,9 @@ pub(super) fn create(
     let port = node
         .new_spawned_port(name, spawner(source))
         .ok_or_else(taken)?;
+    let step = traced::current();
     let init = move |node: &Arc<Inner>| {
+        let _scope = traced::Scope::enter(step);
         let span = watched::span(node, "spawn", &port.id);
         span.in_scope(|| funcs::initialise(node, &port, &function, args));
     };

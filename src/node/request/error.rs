@@ -106,6 +106,8 @@ pub(crate) enum Missing {
     InitFunction,
     #[error("there is nothing to evaluate")]
     Expression,
+    #[error("the trace context is missing")]
+    Trace,
 }
 
 /// So many octets of a name are in the text of an error.

@@ -13,6 +13,7 @@ pub(crate) mod model;
 mod onward;
 mod read;
 mod rights;
+mod traced;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use super::jobs::{self, Job};
 use super::link::Peer;
+use super::traced::Scope;
 use super::{Inner, SendError};
 use crate::log::log_at;
 use crate::proto::message::Head;
@@ -33,6 +35,8 @@ use error::RequestError;
 use onward::{Onward, Way};
 use read::NodeRequest;
 use rights::may;
+
+pub(crate) use traced::open as open_traced;
 
 pub(crate) use rights::{Gate, Place, leave_ports_alone, may_say, may_send, may_set};
 
@@ -87,6 +91,7 @@ impl Source<'_> {
 
 /// Performs a request, and whatever it has this node send itself.
 pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
+    let _scope = Scope::enter(node.next_step(message.trace_context()));
     match dispatch(node, source, &message) {
         Ok(Onward::Nothing) => {}
         Ok(onward) => {

@@ -112,11 +112,14 @@ impl<'a> NodeRequest<'a> {
                 NodeRequest::Go(port_name(&args)?)
             }
             // Nodes speak of the database, and of what to wait for, to each other only: from
-            // ourselves it is a name like any other.
-            Some(Verb::Database(_) | Verb::Hold | Verb::Go) | None => NodeRequest::Call {
-                function: name,
-                args,
-            },
+            // ourselves it is a name like any other. So is that of a traced message that nobody
+            // has agreed on: see `traced`.
+            Some(Verb::Database(_) | Verb::Hold | Verb::Go | Verb::Traced) | None => {
+                NodeRequest::Call {
+                    function: name,
+                    args,
+                }
+            }
         })
     }
 

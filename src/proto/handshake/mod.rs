@@ -60,7 +60,7 @@ pub use tls::{TlsRole, TlsUse};
 use crate::proto::auth::Channel;
 use crate::proto::generation::Generations;
 use crate::proto::greeting::{
-    GENERATIONS_KEY, HOLD_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION,
+    GENERATIONS_KEY, HOLD_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION, TRACE_KEY,
 };
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
@@ -113,6 +113,8 @@ pub struct Local {
     pub tls: TlsUse,
     /// The idle time-out that a generation 0 greeting announces, in whole seconds.
     pub timeout_secs: u64,
+    /// Whether we take messages that say which trace they belong to.
+    pub traces: bool,
     /// Further `KEY=VALUE` pairs of the greeting.
     pub params: Vec<(String, String)>,
 }
@@ -145,6 +147,7 @@ impl Local {
             secret,
             tls: TlsUse::Never,
             timeout_secs: 12,
+            traces: false,
             params: Vec::new(),
         }
     }
@@ -230,6 +233,9 @@ impl Local {
             params.push((GENERATIONS_KEY.to_owned(), known.join(",")));
         }
         params.push((HOLD_KEY.to_owned(), "1".to_owned()));
+        if self.traces {
+            params.push((TRACE_KEY.to_owned(), "1".to_owned()));
+        }
         if self.tls != TlsUse::Never {
             params.push((TLS_KEY.to_owned(), TLS_VERSION.to_owned()));
         }
