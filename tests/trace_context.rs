@@ -22,7 +22,7 @@ fn stage(node: &Node, who: &'static str, how: How, steps: Steps) -> PortId {
     let port = node.port();
     let go_on = |cx: &Context, mut route: Vec<PortId>| match route.is_empty() {
         true => Ok(()),
-        false => cx.snd(&route.remove(0), &("go", &route)),
+        false => cx.snd(route.remove(0), &("go", &route)),
     };
     match how {
         How::AtOnce => port.rcv("go", move |cx, (route,): (Vec<PortId>,)| {
@@ -200,7 +200,7 @@ async fn a_peer_gets_no_more_by_it_and_errs_alone() {
     let node = builder("traced-node").binds(["127.0.0.1:0"]);
     let node = node.trace_context().deny(["* send denied*"]);
     let node = node.start().await.unwrap();
-    node.register("denied", &node.port());
+    node.register("denied", node.port());
     let mut inbox = node.mailbox();
     let port = inbox.id().name().to_owned();
     let mut peer = Scripted::connect(&node).await;
