@@ -231,7 +231,7 @@ mod trace;
 #[cfg(feature = "node")]
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
-pub use builder::{Builder, StartError};
+pub use builder::{Builder, Probe, ProbeStep, StartError};
 #[cfg(feature = "node")]
 pub use node::{
     Address, AsMessage, Balance, CalError, Context, DbChange, DbChanges, DbEntry, DbError,

@@ -6,6 +6,7 @@
 mod cert;
 mod client;
 mod demo;
+mod doctor;
 mod fuzz;
 mod output;
 mod perl;
@@ -120,6 +121,17 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         secret: Vec<String>,
     },
+    /// Look for what is wrong with a set-up: the file, the settings, where the node would listen,
+    /// and each seed step by step
+    Doctor {
+        /// As of `aemp run`: a profile's name, then settings as key and value
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "PROFILE | KEY VALUE"
+        )]
+        arguments: Vec<String>,
+    },
     /// Attack a running node, of any implementation, and say what does it harm
     Fuzz(fuzz::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
@@ -154,6 +166,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Trace { node } => block_on(client::trace(node)),
         Command::Stats { node } => block_on(client::stats(node)),
+        Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Demo => block_on(demo::demo()),
         Command::Gensecret { more } => configure("gensecret", more),

@@ -1,5 +1,7 @@
 //! The command, as a user runs it. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
 #[path = "cli/output.rs"]
@@ -121,6 +123,11 @@ struct Running {
 }
 
 impl Running {
+    /// Where it listens.
+    fn address(&self) -> &str {
+        &self.listener
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();

@@ -3,7 +3,10 @@
 //!
 //! This room stands above `node` and `bridge`, and puts them together.
 
+mod probe;
 mod start;
+
+pub use probe::{Probe, ProbeStep};
 
 use serde_json::Value;
 

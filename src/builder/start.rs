@@ -70,7 +70,7 @@ impl Builder {
 }
 
 /// How the node speaks TLS: as the program says, or by its `cert`.
-fn tls(given: Option<Arc<Tls>>, config: &Config) -> Result<Option<Arc<Tls>>, CertError> {
+pub(super) fn tls(given: Option<Arc<Tls>>, config: &Config) -> Result<Option<Arc<Tls>>, CertError> {
     let tls = match (given, &config.cert) {
         (Some(given), _) => Some(given),
         (None, Some(cert)) => Some(Tls::from_cert(cert)?.into()),

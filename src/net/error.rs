@@ -38,6 +38,9 @@ pub enum LinkError {
     /// Nothing came from the peer for the whole time-out that it announced.
     #[error("nothing received for {0:?}, the time-out that the peer announced")]
     Silent(Duration),
+    /// The peer has not answered a request within this time.
+    #[error("no answer within {0:?}")]
+    NoAnswer(Duration),
     /// What the peer has sent of a message would take too much memory.
     #[error(
         "{held} octets of a message that is not complete are more than its share of the {most} \
@@ -114,6 +117,7 @@ impl LinkError {
             LinkError::HandshakeTimeout(_) => "timeout",
             LinkError::Framing(_) => "framing",
             LinkError::Silent(_) => "silent",
+            LinkError::NoAnswer(_) => "no_answer",
             LinkError::Memory { .. } => "memory",
             LinkError::BadAddress => "bad_address",
             LinkError::Duplicate(_) => "duplicate",
