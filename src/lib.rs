@@ -238,7 +238,8 @@ pub use node::{
     DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange,
     GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor, MonitorGuard,
     Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError, Service, State, StatePort, Stopped, Unfinished,
+    RegistrationGuard, Reply, SeedStatus, SendError, Service, State, StatePort, Stopped,
+    Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use aemp::config::Arguments;
 use aemp::{Builder, Node};
-use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Failure;
-use crate::settings::{is_setting, read_arguments};
+use crate::settings::read_arguments;
+use crate::{Failure, node_arguments};
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
-    let words = with_bridge(read_arguments(&arguments)?);
+    let words = node_arguments::of_node(read_arguments(&arguments)?);
     let arguments = Arguments::from_list(words)?;
+    node_arguments::check_profile(&arguments)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -57,46 +57,4 @@ fn reload(node: &Node, builder: &Builder) -> Result<(), Failure> {
         .cert
         .ok_or("there is no cert in the configuration any more")?;
     Ok(node.reload_cert(&cert)?)
-}
-
-/// The word `bridge` at the end stands for `bridge all`, unless it is the value of the setting
-/// before it.
-fn with_bridge(mut words: Vec<Value>) -> Vec<Value> {
-    let text = |word: Option<&Value>| word.and_then(Value::as_str).unwrap_or_default().to_owned();
-    if text(words.last()) != "bridge" {
-        return words;
-    }
-    let before = words.len().checked_sub(2).and_then(|at| words.get(at));
-    let before = text(before);
-    let is_value = before != "bridge"
-        && (is_setting(&before) || matches!(&*before, "profile" | "norc" | "force"));
-    if !is_value {
-        words.push("all".into());
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_bridge;
-
-    #[test]
-    fn the_last_word_may_be_bridge() {
-        for (line, wanted) in [
-            ("bridge", "bridge all"),
-            ("seed bridge", "seed bridge all"),
-            ("seed binds * bridge", "seed binds * bridge all"),
-            ("nodeid bridge bridge", "nodeid bridge bridge all"),
-            ("nodeid bridge", "nodeid bridge"),
-            ("seed nodeid bridge", "seed nodeid bridge"),
-            ("profile bridge", "profile bridge"),
-            ("bridge 0,1", "bridge 0,1"),
-            ("", ""),
-        ] {
-            let words = line.split(' ').filter(|word| !word.is_empty());
-            let read = with_bridge(words.map(Into::into).collect());
-            let read: Vec<&str> = read.iter().filter_map(|word| word.as_str()).collect();
-            assert_eq!(read.join(" "), wanted);
-        }
-    }
 }

@@ -43,9 +43,11 @@ impl Builder {
         let config = self.config()?;
         crate::log::set_max_lines(u32::try_from(config.max_log_lines).unwrap_or(u32::MAX));
         for (key, origin) in &config.unknown {
+            let like = config::suggest(key, config::setting_names());
+            let like = like.map_or(String::new(), |like| format!("; did you mean `{like}`?"));
             log_at!(
                 1,
-                "the setting {key} ({origin}) is not known and has no effect"
+                "the setting {key} ({origin}) is not known and has no effect{like}"
             );
         }
         let transport = self.transport;
@@ -147,12 +149,17 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
         Ok(addresses) => add(addresses, node),
         Err(error) => {
             log_at!(1, "seed {seed}: {error}; trying again every {AGAIN:?}");
+            node.seeds.unresolved(&seed, error.to_string());
             let (home, local) = (node.clone(), local.clone());
             node.spawn_task(async move {
                 loop {
                     tokio::time::sleep(AGAIN).await;
-                    if let Ok(found) = config::resolve(&seed, config::SEED_PORT, &local).await {
-                        return add(found, &home);
+                    match config::resolve(&seed, config::SEED_PORT, &local).await {
+                        Ok(found) => {
+                            home.seeds.remove(&seed);
+                            return add(found, &home);
+                        }
+                        Err(error) => home.seeds.unresolved(&seed, error.to_string()),
                     }
                 }
             });

@@ -208,6 +208,7 @@ fn assemble(
         runtime: Handle::current(),
         admission: Admission::new(settings.max_handshakes),
         settings,
+        seeds: super::seeds::Seeds::default(),
         limits: Met::default(),
         counters: Counters::default(),
         handshake: Arc::new(handshake),

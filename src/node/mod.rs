@@ -56,6 +56,7 @@ mod random;
 pub(crate) mod request;
 mod roster;
 mod run_word;
+mod seeds;
 mod send_cache;
 mod service;
 mod settings;
@@ -91,6 +92,7 @@ pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
@@ -196,6 +198,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) gate: Gate,
     pub(crate) admission: Admission,
+    /// What came of the seeds.
+    pub(crate) seeds: seeds::Seeds,
     /// Which limits were met.
     pub(crate) limits: Met,
     pub(crate) counters: Counters,

@@ -13,7 +13,7 @@ use aemp::Node;
 use aemp::config::{Arguments, Environment};
 
 use crate::settings::read_arguments;
-use crate::{Failure, output};
+use crate::{Failure, node_arguments, output};
 use findings::Findings;
 
 pub(crate) async fn doctor(arguments: Vec<String>) -> Result<(), Failure> {
@@ -24,7 +24,9 @@ pub(crate) async fn doctor(arguments: Vec<String>) -> Result<(), Failure> {
 
 /// Looks at everything, as far as what went before allows it.
 async fn examine(arguments: Vec<String>, findings: &mut Findings) -> Result<(), Failure> {
-    let arguments = Arguments::from_list(read_arguments(&arguments)?)?;
+    let words = node_arguments::of_node(read_arguments(&arguments)?);
+    let arguments = Arguments::from_list(words)?;
+    let profile = node_arguments::check_profile(&arguments);
     let leaves_out_file = arguments.leave_out_file()?;
     let builder = Node::builder().arguments(arguments);
     match leaves_out_file {
@@ -33,6 +35,10 @@ async fn examine(arguments: Vec<String>, findings: &mut Findings) -> Result<(), 
     }
     if findings.wrong > 0 && builder.config().is_err() {
         return Ok(()); // it was just said why
+    }
+    if let Err(error) = profile {
+        findings.wrong("profile", error, "aemp profile NAME .. makes one")?;
+        return Ok(());
     }
     let config = match builder.config() {
         Ok(config) => config,

@@ -180,6 +180,14 @@ fn arguments_are_those_of_run() {
 }
 
 #[test]
+fn a_profile_that_is_not_there() {
+    let broken = set_up(&json!({"profile": {"seed": {}}}));
+    let (text, content) = doctor(&broken, &["sead"]);
+    assert!(!content && text.contains("WRONG profile: "), "{text}");
+    assert!(text.contains("seed"), "the names that there are: {text}");
+}
+
+#[test]
 fn the_file() {
     let home = Home::new();
     home.write("{ this is no JSON");

@@ -307,6 +307,9 @@ impl Control {
         if !seeds.is_empty() {
             self.has_seeds(node, db::Seeds::Some);
         }
+        for seed in &seeds {
+            node.seeds.add(seed);
+        }
         self.input(node, Input::Seeds(seeds));
     }
 
@@ -319,6 +322,7 @@ impl Control {
         evidence: Evidence,
     ) {
         let id = peer.greeting.node.clone();
+        node.seeds.found(seed, &id);
         let mut state = self.0.lock();
         let found = Input::SeedIs(seed.to_owned(), id.clone(), peer.generation, evidence);
         state.input(node, found);
@@ -332,6 +336,7 @@ impl Control {
 
     /// It is over, as the seed is this very node.
     pub(crate) fn seed_is_ourselves(&self, node: &Arc<Inner>, seed: &str) {
+        node.seeds.remove(seed);
         self.input(node, Input::SeedIsOurselves(seed.to_owned()));
     }
 

@@ -178,6 +178,7 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
     let right = right_to_dial(&node).await;
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
     drop(right);
+    node.seeds.tried(&seed, &result);
     match result {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
             if node.admission.nonces.is_ours(&nonce) =>
