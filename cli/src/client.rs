@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Failure;
 use crate::output;
-use crate::settings::read_arguments;
+use crate::settings::{as_perl_reads, as_perl_shows, read_arguments};
 
 /// How long `snd`, `cal` and `eval` may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,9 +28,15 @@ fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), F
     all.extend(message);
     let mut values = read_arguments(&all)?.into_iter();
     match values.next() {
+        Some(Value::String(port)) if port == all[0] => Ok((typed(port), values.collect())),
         Some(Value::String(port)) => Ok((PortId::new(port), values.collect())),
         other => Err(format!("{} is no port ID", other.unwrap_or_default()).into()),
     }
+}
+
+/// The ID of a node or port that was typed.
+fn typed(id: impl AsRef<str>) -> PortId {
+    PortId::new(as_perl_reads(id.as_ref()))
 }
 
 /// As JSON without the outer brackets.
@@ -72,7 +78,7 @@ pub(crate) async fn cal(port: String, args: Vec<String>) -> Result<(), Failure> 
 pub(crate) async fn mon(port: String) -> Result<(), Failure> {
     let node = join().await?;
     let (done, reason) = tokio::sync::oneshot::channel();
-    node.mon(port, move |reason| drop(done.send(reason)));
+    node.mon(typed(port), move |reason| drop(done.send(reason)));
     let reason = reason.await?;
     node.shutdown().await;
     // The blank is Perl's.
@@ -84,7 +90,7 @@ pub(crate) async fn mon(port: String) -> Result<(), Failure> {
 }
 
 pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failure> {
-    let target = PortId::new(target).node_id();
+    let target = typed(target).node_id();
     let node = join().await?;
     let request = ("eval", expression);
     let reply: Vec<Value> = node.cal(&target, &request, Some(LIMIT)).await?;
@@ -100,7 +106,7 @@ pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failu
 }
 
 pub(crate) async fn stats(target: String) -> Result<(), Failure> {
-    let target = PortId::new(target).node_id();
+    let target = typed(target).node_id();
     let node = join().await?;
     let request = (aemp::node::STATS_FUNCTION,);
     let (mut stats,): (Value,) = node.cal(&target, &request, Some(LIMIT)).await?;
@@ -115,7 +121,7 @@ pub(crate) async fn trace(first: String) -> Result<(), Failure> {
     let mut inbox = node.mailbox();
     let mut asked = BTreeSet::new();
     let mut waiting = 1;
-    node.snd(inbox.id(), &("seed", &first))?;
+    node.snd(inbox.id(), &("seed", typed(first)))?;
     let walk = async {
         while waiting > 0 {
             let reply: Vec<String> = inbox.recv().await?.args()?;
@@ -130,7 +136,7 @@ pub(crate) async fn trace(first: String) -> Result<(), Failure> {
                 line.push(' ');
                 line.push_str(other);
             }
-            output::line(line)?;
+            output::line(as_perl_shows(&line))?;
             for other in others {
                 if asked.insert(other.clone()) {
                     waiting += 1;

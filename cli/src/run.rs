@@ -8,13 +8,13 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
-use crate::settings::{is_setting, read_arguments};
+use crate::settings::{is_setting, read_node_arguments};
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
-    let words = with_bridge(read_arguments(&arguments)?);
+    let words = with_bridge(read_node_arguments(&arguments)?);
     let arguments = Arguments::from_list(words)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
