@@ -1,23 +1,19 @@
 //! The subcommands that talk to a network: as an anonymous node, configured by the profile `aemp`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aemp::{Message, Node, PortId};
 use serde_json::Value;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Failure;
 use crate::output;
-use crate::settings::{as_perl_reads, as_perl_shows, read_arguments};
+use crate::settings::{as_perl_reads, read_arguments};
 
 /// How long `snd`, `cal` and `eval` may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long `trace` may take.
-const TRACE_LIMIT: Duration = Duration::from_secs(15);
-
-async fn join() -> Result<Node, Failure> {
+pub(crate) async fn join() -> Result<Node, Failure> {
     let node = Node::builder().profile("aemp").nodeid("anon/");
     Ok(node.start().await?)
 }
@@ -35,7 +31,7 @@ fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), F
 }
 
 /// The ID of a node or port that was typed.
-fn typed(id: impl AsRef<str>) -> PortId {
+pub(crate) fn typed(id: impl AsRef<str>) -> PortId {
     PortId::new(as_perl_reads(id.as_ref()))
 }
 
@@ -114,39 +110,4 @@ pub(crate) async fn stats(target: String) -> Result<(), Failure> {
     stats["round_trip_seconds"] = round_trip.as_secs_f64().into();
     node.shutdown().await;
     Ok(output::line(format_args!("{stats:#}"))?)
-}
-
-pub(crate) async fn trace(first: String) -> Result<(), Failure> {
-    let node = join().await?;
-    let mut inbox = node.mailbox();
-    let mut asked = BTreeSet::new();
-    let mut waiting = 1;
-    node.snd(inbox.id(), &("seed", typed(first)))?;
-    let walk = async {
-        while waiting > 0 {
-            let reply: Vec<String> = inbox.recv().await?.args()?;
-            waiting -= 1;
-            let (of, neighbours) = reply.split_first().ok_or("an empty reply")?;
-            let others: Vec<&String> = neighbours
-                .iter()
-                .filter(|other| *other != node.id().as_str())
-                .collect();
-            let mut line = of.clone();
-            for other in &others {
-                line.push(' ');
-                line.push_str(other);
-            }
-            output::line(as_perl_shows(&line))?;
-            for other in others {
-                if asked.insert(other.clone()) {
-                    waiting += 1;
-                    node.snd(other.as_str(), &("up_nodes", inbox.id(), other))?;
-                }
-            }
-        }
-        Ok::<(), Failure>(())
-    };
-    let walked = timeout(TRACE_LIMIT, walk).await;
-    node.shutdown().await;
-    walked.map_err(|_| format!("no answer from all nodes within {TRACE_LIMIT:?}"))?
 }

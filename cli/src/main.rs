@@ -11,6 +11,7 @@ mod output;
 mod perl;
 mod run;
 mod settings;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -152,7 +153,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { port } => block_on(client::mon(port)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
-        Command::Trace { node } => block_on(client::trace(node)),
+        Command::Trace { node } => block_on(trace::trace(node)),
         Command::Stats { node } => block_on(client::stats(node)),
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Demo => block_on(demo::demo()),
