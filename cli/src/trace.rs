@@ -33,6 +33,8 @@ struct Walk {
     met: BTreeSet<NodeId>,
     /// Who has not answered yet.
     open: BTreeSet<NodeId>,
+    /// No node has answered yet.
+    silent: bool,
     /// The database was asked which nodes there are.
     listed: bool,
 }
@@ -44,6 +46,7 @@ pub(crate) async fn trace(first: String) -> Result<(), Failure> {
         met: BTreeSet::from([node.id().clone()]),
         node: node.clone(),
         open: BTreeSet::new(),
+        silent: true,
         listed: false,
     };
     let first = typed(first).node_id();
@@ -108,7 +111,10 @@ impl Walk {
             };
             let of = NodeId::new(text(values.next()));
             match message.tag().as_deref() {
-                Some("there") if self.open.contains(&of) => self.ask(&of)?,
+                Some("there") if self.open.contains(&of) => {
+                    self.silent = false;
+                    self.ask(&of)?;
+                }
                 Some("up") => self.answered(&of, values)?,
                 Some("evaluated") if text(values.next()).is_empty() => {
                     self.answered(&of, values)?;
@@ -118,7 +124,14 @@ impl Walk {
                     line(of.as_str(), [&NodeId::new("?")])?;
                     self.list().await?;
                 }
-                Some("lost") => drop(self.open.remove(&of)),
+                Some("lost") => {
+                    self.open.remove(&of);
+                    // Nothing was said of any node: this is the one that was asked for.
+                    if self.silent {
+                        let why: Vec<String> = values.map(|value| text(Some(value))).collect();
+                        return Err(format!("{of}: {}", why.join(" ")).into());
+                    }
+                }
                 _ => {}
             }
         }

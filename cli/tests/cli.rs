@@ -6,6 +6,8 @@ mod fuzz;
 mod output;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
+#[path = "cli/trace.rs"]
+mod trace;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
