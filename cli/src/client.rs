@@ -1,23 +1,19 @@
 //! The subcommands that talk to a network: as an anonymous node, configured by the profile `aemp`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use aemp::{Message, Node, PortId, Reason};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::settings::read_arguments;
+use crate::settings::{as_perl_reads, read_arguments};
 use crate::{Failure, output};
 
 /// How long `snd`, `cal` and `eval` may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long `trace` may take.
-const TRACE_LIMIT: Duration = Duration::from_secs(15);
-
-async fn join() -> Result<Node, Failure> {
+pub(crate) async fn join() -> Result<Node, Failure> {
     let node = Node::builder()
         .profile("aemp")
         .nodeid("anon/")
@@ -39,7 +35,7 @@ async fn join() -> Result<Node, Failure> {
 }
 
 /// A failure to reach somebody, with what is known of why: which seeds can't be reached.
-fn unreached(node: &Node, failure: impl std::fmt::Display) -> Failure {
+pub(crate) fn unreached(node: &Node, failure: impl std::fmt::Display) -> Failure {
     let seeds = node.seeds();
     let mut text = failure.to_string();
     if seeds.is_empty() {
@@ -68,9 +64,15 @@ fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), F
     all.extend(message);
     let mut values = read_arguments(&all)?.into_iter();
     match values.next() {
+        Some(Value::String(port)) if port == all[0] => Ok((typed(port), values.collect())),
         Some(Value::String(port)) => Ok((PortId::new(port), values.collect())),
         other => Err(format!("{} is no port ID", other.unwrap_or_default()).into()),
     }
+}
+
+/// The ID of a node or port that was typed.
+pub(crate) fn typed(id: impl AsRef<str>) -> PortId {
+    PortId::new(as_perl_reads(id.as_ref()))
 }
 
 /// As JSON without the outer brackets.
@@ -159,7 +161,7 @@ pub(crate) async fn mon(ports: Vec<String>) -> Result<(), Failure> {
     let begun = Instant::now();
     for port in &ports {
         let died = died.clone();
-        let port = PortId::new(port.clone());
+        let port = typed(port);
         node.mon(port.clone(), move |reason| drop(died.send((port, reason))));
     }
     drop(died);
@@ -217,7 +219,7 @@ fn report_death(
 }
 
 pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failure> {
-    let target = PortId::from(PortId::new(target).node_id());
+    let target = PortId::from(typed(target).node_id());
     let begun = Instant::now();
     let node = join().await?;
     let reply: Vec<Value> = call(&node, &target, &("eval", expression)).await?;
@@ -234,7 +236,7 @@ pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failu
 }
 
 pub(crate) async fn stats(target: String) -> Result<(), Failure> {
-    let target = PortId::new(target).node_id();
+    let target = typed(target).node_id();
     let node = join().await?;
     let request = (aemp::node::STATS_FUNCTION,);
     let (mut stats,): (Value,) = call(&node, &target.clone().into(), &request).await?;
@@ -246,56 +248,4 @@ pub(crate) async fn stats(target: String) -> Result<(), Failure> {
         false => output::line(format_args!("{stats:#}"))?,
     }
     Ok(())
-}
-
-pub(crate) async fn trace(first: String) -> Result<(), Failure> {
-    let begun = Instant::now();
-    let node = join().await?;
-    let mut inbox = node.mailbox();
-    let mut asked = BTreeSet::new();
-    let mut waiting = 1;
-    node.snd(inbox.id(), &("seed", &first))?;
-    let walk = async {
-        while waiting > 0 {
-            let reply: Vec<String> = inbox.recv().await?.args()?;
-            waiting -= 1;
-            let (of, neighbours) = reply.split_first().ok_or("an empty reply")?;
-            let others: Vec<&String> = neighbours
-                .iter()
-                .filter(|other| *other != node.id().as_str())
-                .collect();
-            print_node(of, &others, begun.elapsed())?;
-            for other in others {
-                if asked.insert(other.clone()) {
-                    waiting += 1;
-                    node.snd(other.as_str(), &("up_nodes", inbox.id(), other))?;
-                }
-            }
-        }
-        Ok::<(), Failure>(())
-    };
-    let walked = timeout(TRACE_LIMIT, walk).await;
-    let walked = walked.unwrap_or_else(|_| {
-        let failure = format!("{first}: no answer from all nodes within {TRACE_LIMIT:?}");
-        Err(unreached(&node, failure))
-    });
-    node.shutdown().await;
-    walked
-}
-
-/// Prints a node of the trace and those that it is connected to.
-fn print_node(node: &str, others: &[&String], after: Duration) -> Result<(), output::OutputError> {
-    if output::is_json() {
-        let seconds = after.as_secs_f64();
-        return output::line(json!({"node": node, "nodes": others, "seconds": seconds}));
-    }
-    let mut line = node.to_owned();
-    for other in others {
-        line.push(' ');
-        line.push_str(other);
-    }
-    if output::is_verbose() {
-        line = format!("{:.3} s: {line}", after.as_secs_f64());
-    }
-    output::line(line)
 }

@@ -16,6 +16,7 @@ mod output;
 mod perl;
 mod run;
 mod settings;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -187,7 +188,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
-        Command::Trace { node } => block_on(client::trace(node)),
+        Command::Trace { node } => block_on(trace::trace(node)),
         Command::Stats { node } => block_on(client::stats(node)),
         Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),

@@ -6,14 +6,14 @@ use aemp::config::Arguments;
 use aemp::{Builder, Node};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::settings::read_arguments;
+use crate::settings::read_node_arguments;
 use crate::{Failure, node_arguments};
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
-    let words = node_arguments::of_node(read_arguments(&arguments)?);
+    let words = node_arguments::of_node(read_node_arguments(&arguments)?);
     let arguments = Arguments::from_list(words)?;
     node_arguments::check_profile(&arguments)?;
     let mut interrupt = signal(SignalKind::interrupt())?;

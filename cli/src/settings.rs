@@ -492,7 +492,7 @@ fn resolve(text: &str) -> Result<String, SettingsError> {
         .map_err(failed)?;
     let local = config::LocalHost::detect()?;
     let found = runtime.block_on(config::resolve(text, config::BIND_PORT, &local))?;
-    let texts: Vec<String> = found.iter().map(config::format_hostport).collect();
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
     Ok(format!("{}\n", texts.join(",")))
 }
 
@@ -512,10 +512,40 @@ fn read_text(file: &str) -> io::Result<String> {
 }
 
 /// A text with one character for each octet of the argument. To Perl, arguments are octets, and the
-/// tokens of the handshake are computed from octets: so a secret typed to both commands is the same
-/// one, beyond ASCII too.
+/// greetings and tokens of the handshake are made of octets: so a secret or a node ID typed to both
+/// commands is the same one, beyond ASCII too.
 fn octets_as_text(text: &str) -> Value {
-    Value::from(text.bytes().map(char::from).collect::<String>())
+    Value::from(as_perl_reads(text))
+}
+
+/// What Perl's `aemp` makes of the name of a node or port that is typed to it: see
+/// [`octets_as_text`].
+pub(crate) fn as_perl_reads(text: &str) -> String {
+    text.bytes().map(char::from).collect()
+}
+
+/// The name of a node or port as Perl's `aemp` shows it: a terminal makes of the octets what was
+/// typed. What was named otherwise, so that its characters are no octets of UTF-8, is shown as it
+/// is.
+pub(crate) fn as_perl_shows(name: &str) -> String {
+    let octets: Option<Vec<u8>> = name.chars().map(|c| u8::try_from(c).ok()).collect();
+    let typed = octets.and_then(|octets| String::from_utf8(octets).ok());
+    typed.unwrap_or_else(|| name.to_owned())
+}
+
+/// Reads the arguments of a node as [`read_arguments`], with its node ID as Perl has it.
+pub(crate) fn read_node_arguments(args: &[String]) -> Result<Vec<Value>, SettingsError> {
+    let mut words = read_arguments(args)?;
+    if words.len() == args.len() {
+        // Keys are at odd places behind a profile's name.
+        for at in (1..words.len()).rev().step_by(2) {
+            let (key, plain) = (&words[at - 1], words[at] == args[at].as_str());
+            if key == "nodeid" && plain {
+                words[at] = octets_as_text(&args[at]);
+            }
+        }
+    }
+    Ok(words)
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -164,8 +164,39 @@ fn secrets_beyond_ascii() {
     assert_eq!(after(&[&["[\"secret\",\"ü\"]"]]), json!({"secret": "ü"}));
     assert_eq!(
         after(&[&["secret", "\"ü\"", "nodeid", "ü"]]),
-        json!({"secret": "ü", "nodeid": "ü"})
+        json!({"secret": "ü", "nodeid": "\u{c3}\u{bc}"})
     );
+    assert_eq!(after(&[&["nodeid", "\"ü\""]]), json!({"nodeid": "ü"}));
+}
+
+/// The same for who runs a node and talks to it.
+#[test]
+fn names_beyond_ascii() {
+    let read = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Value::from(read_node_arguments(&args).unwrap())
+    };
+    let octets = "b\u{c3}\u{bc}";
+    assert_eq!(read(&["nodeid", "bü"]), json!(["nodeid", octets]));
+    assert_eq!(read(&["p", "nodeid", "bü"]), json!(["p", "nodeid", octets]));
+    assert_eq!(read(&["nodeid", "\"bü\""]), json!(["nodeid", "bü"]));
+    assert_eq!(
+        read(&["nodeid", "nodeid", "bü"]),
+        json!(["nodeid", "nodeid", octets])
+    );
+    assert_eq!(
+        read(&["binds", "nodeid", "seeds", "bü"]),
+        json!(["binds", "nodeid", "seeds", "bü"])
+    );
+    assert_eq!(as_perl_reads("bü#a"), format!("{octets}#a"));
+    for (name, shown) in [
+        (octets, "bü"),
+        ("bü", "bü"),
+        ("\u{263a}", "\u{263a}"),
+        ("a", "a"),
+    ] {
+        assert_eq!(as_perl_shows(name), shown);
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod output;
 mod perl;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
+#[path = "cli/trace.rs"]
+mod trace;
 #[path = "cli/words.rs"]
 mod words;
 

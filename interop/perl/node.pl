@@ -183,6 +183,13 @@ sub values_of_every_type {
     "\x00\x1f\x7f", undef, [], {}, [[1], { a => [undef] }], { k => "v" })
 }
 
+# spawned as `::test_main`
+sub test_main {
+   my ($reply, @args) = @_;
+   rcv $AnyEvent::MP::SELF, sub { };
+   snd $reply, main => $AnyEvent::MP::SELF, @args;
+}
+
 sub on_destroy::DESTROY { $_[0]->() }
 
 package aemp_test;
@@ -238,6 +245,14 @@ sub values {
 sub call {
    my ($reply, @args) = @_;
    snd $reply, called => @args;
+}
+
+# not for spawn either: which node asked, as far as the release says; it is an object until 2.0
+sub who {
+   my ($reply) = @_;
+   no warnings "once";
+   my $from = $AnyEvent::MP::Kernel::SRCNODE;
+   snd $reply, who => ref $from ? $from->{id} : $from;
 }
 
 package main;
@@ -316,6 +331,8 @@ sub in_port {
 my %command; %command = (
    configure => sub {
       my %args = %{ $_[0] };
+      # as if they came from the command line: before 2.0, the greeting is hashed as it is kept
+      utf8::downgrade ($args{nodeid}, 1) if defined $args{nodeid};
       if ($generation eq "0") {    # there these are variables, not configuration
          $AnyEvent::MP::Kernel::MONITOR_TIMEOUT  = delete $args{monitor_timeout}  if exists $args{monitor_timeout};
          $AnyEvent::MP::Kernel::CONNECT_INTERVAL = delete $args{connect_interval} if exists $args{connect_interval};
@@ -364,6 +381,7 @@ my %command; %command = (
    },
 
    snd => sub { my ($args) = @_; snd $args->{to}, @{ $args->{msg} }; {} },
+   snd_reference => sub { my ($args) = @_; snd $args->{to}, @{ $args->{msg} }, \1; {} },    # with a reference to 1 behind it
    snd_many => sub {    # [head.., sequence number, tail..], a handful at a time so that the node goes on living
       my ($args, $answer) = @_;
       my ($to, $count, $seq) = ($args->{to}, $args->{count}, $args->{first} || 0);
@@ -533,7 +551,7 @@ my $input; $input = new AnyEvent::Handle
 my $life = AE::timer $option{life}, 0, sub { print STDERR "node.pl: lived $option{life} seconds, ending\n"; POSIX::_exit (3) };
 
 event (hello => driver => "perl", release => $release, generation => $generation, pid => $$ + 0,
-       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval",
+       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "reference",
                     ($has_db ? "db" : "snd_multiple"), "stream"]);
 
 while () {

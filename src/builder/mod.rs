@@ -148,8 +148,10 @@ impl Builder {
         self.set("nodeid", id.into())
     }
 
-    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without
-    /// it, `*`; with an empty list, nowhere.
+    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port, or a Unix
+    /// socket, `unix/:/path`. Without it, `*`; with an empty list, nowhere. A name that can't be
+    /// looked up is no error, but a line in the log. [`Address`](crate::config::Address) has all
+    /// forms.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().binds(["*:4040", "127.0.0.1:*"]);

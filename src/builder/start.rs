@@ -1,11 +1,10 @@
 //! Starting what was configured.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Builder, StartError};
-use crate::config::{self, Config, LocalHost, format_hostport};
+use crate::config::{self, Config, ConfigError, Endpoint, LocalHost};
 use crate::log::log_at;
 use crate::mesh::database::Seeds;
 use crate::net::Transport;
@@ -52,7 +51,7 @@ impl Builder {
         }
         let transport = self.transport;
         let random = match &transport {
-            Transport::Tcp => Random::default(),
+            Transport::Sockets => Random::default(),
             Transport::Memory(host) => Random::seeded(host.rng_seed()),
         };
         let id = NodeId::checked(&config.node_id(&config::node_name(), &random.octets())?)?;
@@ -95,11 +94,7 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     let all = vec!["*".to_owned()];
     let binds = config.binds.as_ref().unwrap_or(&all);
     let addresses: Vec<String> = match &node.transport {
-        Transport::Tcp => {
-            let local = LocalHost::detect()?;
-            let found = config::resolve_all(binds, config::BIND_PORT, &local).await?;
-            found.iter().map(format_hostport).collect()
-        }
+        Transport::Sockets => resolve_binds(binds).await?,
         Transport::Memory(_) => {
             // Without a port it is any, as on TCP.
             let with_port = |bind: &String| match bind.contains(':') {
@@ -119,6 +114,34 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The addresses to listen on. What can't be looked up is left out, as Perl's nodes do: that is
+/// most often the network's fault and passes, and a node can connect to others meanwhile. But it is
+/// said.
+async fn resolve_binds(binds: &[String]) -> Result<Vec<String>, ConfigError> {
+    let local = LocalHost::detect()?;
+    let mut found: Vec<String> = Vec::new();
+    let mut failed = false;
+    for bind in binds {
+        match config::resolve(bind, config::BIND_PORT, &local).await {
+            Ok(endpoints) => found.extend(endpoints.iter().map(Endpoint::to_string)),
+            Err(error @ ConfigError::Lookup { .. }) => {
+                failed = true;
+                log_at!(1, "binds: {error}; this node does not listen there");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if failed && found.is_empty() {
+        log_at!(
+            1,
+            "binds: nothing is left to listen on, so no other node can connect to this one"
+        );
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|address| seen.insert(address.clone()));
+    Ok(found)
+}
+
 async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
     // Also those that can't be resolved yet.
     let known = match seeds.is_empty() {
@@ -127,7 +150,7 @@ async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartErr
     };
     node.control.has_seeds(node, known);
     match &node.transport {
-        Transport::Tcp => {
+        Transport::Sockets => {
             let local = LocalHost::detect()?;
             for seed in seeds {
                 add_seed(node, seed, &local).await;
@@ -141,8 +164,8 @@ async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartErr
 /// Adds a seed; while its name can't be resolved, tries again in the background.
 async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
     const AGAIN: Duration = Duration::from_secs(10);
-    let add = |addresses: Vec<SocketAddr>, node: &Arc<Inner>| {
-        let addresses = addresses.iter().map(format_hostport).collect();
+    let add = |addresses: Vec<Endpoint>, node: &Arc<Inner>| {
+        let addresses = addresses.iter().map(Endpoint::to_string).collect();
         node.control.add_seeds(node, addresses);
     };
     match config::resolve(&seed, config::SEED_PORT, local).await {

@@ -1,7 +1,7 @@
 //! Configuration: the file shared with Perl's `aemp`, its profiles, and the addresses in it.
 //!
 //! ```text
-//! Environment -> rc path -> RcFile -> find_profile -> Settings -> Config -> resolve -> SocketAddr
+//! Environment -> rc path -> RcFile -> find_profile -> Settings -> Config -> resolve -> Endpoint
 //!   (env)                   (JSON)    (who wins)      (untyped)   (typed)   (DNS)
 //! ```
 //!
@@ -23,6 +23,7 @@ mod profile;
 mod rc;
 pub mod relaxed;
 mod resolve;
+mod services;
 mod suggest;
 mod typed;
 mod value;
@@ -36,8 +37,8 @@ pub use origin::Origin;
 pub use profile::{Arguments, Setting, Settings, find_profile};
 pub use rc::{Environment, RcFile};
 pub use resolve::{
-    Address, BIND_PORT, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses, resolve,
-    resolve_all,
+    Address, BIND_PORT, Endpoint, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses,
+    resolve, resolve_all,
 };
 pub use suggest::suggest;
 pub use typed::{Config, check_setting, setting_names};

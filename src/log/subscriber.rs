@@ -14,18 +14,18 @@ use super::{SPAN_TARGET, TRACE_TARGET};
 
 /// Writes log lines to standard error as AnyEvent::MP does.
 ///
-/// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a
-/// true `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
-/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or
-/// `aemp::trace=trace` for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps
-/// out what is above it. Does nothing if a `tracing` subscriber is set.
+/// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown, or, where that is unset, what 2.x
+/// goes by: `PERL_ANYEVENT_VERBOSE`, then `AE_VERBOSE`. If none is a number it is 5. A true
+/// `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
+/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or `aemp::trace=trace`
+/// for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps out what is above it.
+/// Does nothing if a `tracing` subscriber is set.
 ///
 /// ```no_run
 /// aemp::log::init_from_env();
 /// ```
 pub fn init_from_env() {
-    let level = std::env::var("PERL_ANYEVENT_MP_WARNLEVEL");
-    let level = level.ok().and_then(|n| n.trim().parse().ok());
+    let level = level_of(|name| std::env::var(name).ok());
     let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
     let filter = std::env::var("RUST_LOG").ok();
     let filter = filter.filter(|text| !text.is_empty());
@@ -42,6 +42,18 @@ pub fn init_from_env() {
         trace: trace.is_ok_and(|value| !value.is_empty() && value != "0"),
         filter,
     });
+}
+
+/// The highest level shown, as the environment says it.
+fn level_of(variable: impl Fn(&str) -> Option<String>) -> Option<u8> {
+    const NAMES: [&str; 3] = [
+        "PERL_ANYEVENT_MP_WARNLEVEL",
+        "PERL_ANYEVENT_VERBOSE",
+        "AE_VERBOSE",
+    ];
+    let set = NAMES.iter().filter_map(|name| variable(name));
+    let mut set = set.filter(|text| !text.trim().is_empty());
+    set.next().and_then(|text| text.trim().parse().ok())
 }
 
 /// Like [`init_from_env`] with the two settings given.
@@ -141,5 +153,29 @@ impl<S: Subscriber> Layer<S> for PerlLines {
         line.push_str(&fields.more);
         line.push('\n');
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sets_the_level() {
+        let level = |set: &[(&str, &str)]| {
+            let value = |name: &str| set.iter().find(|(key, _)| *key == name);
+            level_of(|name| value(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let (own, long, short) = (
+            ("PERL_ANYEVENT_MP_WARNLEVEL", "7"),
+            ("PERL_ANYEVENT_VERBOSE", "8"),
+            ("AE_VERBOSE", "9"),
+        );
+        assert_eq!(level(&[]), None);
+        assert_eq!(level(&[short]), Some(9));
+        assert_eq!(level(&[short, long]), Some(8));
+        assert_eq!(level(&[short, long, own]), Some(7));
+        assert_eq!(level(&[short, ("PERL_ANYEVENT_MP_WARNLEVEL", "")]), Some(9));
+        assert_eq!(level(&[short, ("PERL_ANYEVENT_MP_WARNLEVEL", "all")]), None);
     }
 }

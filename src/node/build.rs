@@ -216,6 +216,7 @@ fn assemble(
         peers: Peers::new(memory.clone()),
         memory,
         functions: Functions::default(),
+        favours: Default::default(),
         control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,

@@ -1,12 +1,13 @@
 //! Functions that other nodes may call by name: nothing that was not registered.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::code::{self, Handled, Outcome, guarded};
 use super::port::PortCell;
 use super::{Context, Inner, Table};
 use crate::peering::missing_port;
-use crate::proto::Message;
+use crate::proto::{Message, NodeId};
 use serde_json::Value;
 
 /// Evaluates the text of an `eval` request: the results, or the error's text.
@@ -16,6 +17,17 @@ use serde_json::Value;
 /// assert_eq!(twice("a").unwrap(), ["a", "a"]);
 /// ```
 pub type Evaluator = dyn Fn(&str) -> Result<Vec<Value>, String> + Send + Sync;
+
+/// The whole name of a function: without a package it is one of the program itself, which Perl
+/// calls `main`.
+///
+/// Only names that begin with `::` are taken so; others are as they were registered.
+pub(crate) fn full_name(name: &str) -> Cow<'_, str> {
+    match name.strip_prefix("::") {
+        Some(rest) => Cow::Owned(format!("main::{rest}")),
+        None => Cow::Borrowed(name),
+    }
+}
 
 pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;
 
@@ -48,10 +60,11 @@ impl Functions {
 pub(crate) fn initialise(
     node: &Arc<Inner>,
     port: &Arc<PortCell>,
+    asker: NodeId,
     function: &Function,
     args: Message,
 ) {
-    let context = Context::new(node, port.id.clone());
+    let context = Context::new(node, port.id.clone()).asked_by(asker);
     let result = match guarded(|| function(&context, args)) {
         Outcome::Done(result) => result,
         Outcome::Later(future) => {

@@ -37,6 +37,7 @@ mod drain;
 mod error;
 mod events;
 mod fast_path;
+mod favours;
 mod funcs;
 mod groups;
 mod handler;
@@ -209,6 +210,8 @@ pub(crate) struct Inner {
     /// What other nodes make this one hold.
     pub(crate) memory: Arc<Memory>,
     pub(crate) functions: Functions,
+    /// What it keeps because others asked for it.
+    pub(crate) favours: favours::Favours,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,

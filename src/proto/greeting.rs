@@ -137,13 +137,11 @@ pub enum GreetingError {
         /// What stands there, at most 40 characters of it.
         found: String,
     },
-    /// The line is not UTF-8.
-    #[error("the greeting is not UTF-8")]
-    NotUtf8,
 }
 
 impl Greeting {
-    /// Parses a first greeting line, without its line end.
+    /// Parses a first greeting line, without its line end. Each octet is a character, U+0000 to
+    /// U+00FF (PROTOCOL.md, "Greeting").
     ///
     /// # Errors
     ///
@@ -153,9 +151,10 @@ impl Greeting {
     /// use aemp::proto::Greeting;
     /// assert_eq!(Greeting::parse(b"aemp;0;ruth;cleartext;json").unwrap().version, 0);
     /// assert!(Greeting::parse(b"aemp;0;ruth").is_err());
+    /// assert_eq!(Greeting::parse(b"aemp;0;b\xfc;cleartext;json").unwrap().node, "bü");
     /// ```
     pub fn parse(line: &[u8]) -> Result<Self, GreetingError> {
-        let line = std::str::from_utf8(line).map_err(|_| GreetingError::NotUtf8)?;
+        let line = characters(line);
         let mut fields = line.split(';');
         let protocol = fields.next().unwrap_or_default();
         if protocol != PROTOCOL {
@@ -190,7 +189,7 @@ impl Greeting {
         })
     }
 
-    /// The line, without its line end.
+    /// The line as text, without its line end. [`to_octets`](Self::to_octets) has what is sent.
     ///
     /// ```
     /// let line = "aemp;1;ruth;cleartext;json;note=a%3bb";
@@ -211,6 +210,20 @@ impl Greeting {
             let _ = write!(line, ";{key}={}", escape(value));
         }
         line
+    }
+
+    /// The line as it is sent, without its line end: an octet for each character. A character
+    /// beyond U+00FF has none, and becomes `?`; [`NodeId::checked`] lets none pass.
+    ///
+    /// ```
+    /// let greeting = aemp::proto::Greeting::parse(b"aemp;1;b\xfc;cleartext;json")?;
+    /// assert_eq!(greeting.to_line(), "aemp;1;bü;cleartext;json");
+    /// assert_eq!(greeting.to_octets(), b"aemp;1;b\xfc;cleartext;json");
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn to_octets(&self) -> Vec<u8> {
+        let octet = |c| u8::try_from(c).unwrap_or(b'?');
+        self.to_line().chars().map(octet).collect()
     }
 
     /// The value of a key, the last one if it is there more than once.
@@ -339,6 +352,11 @@ impl Greeting {
     }
 }
 
+/// A line as Perl nodes read it: a character for each octet.
+fn characters(line: &[u8]) -> String {
+    line.iter().copied().map(char::from).collect()
+}
+
 fn list(field: &str) -> Vec<String> {
     let names = field.split(',').filter(|name| !name.is_empty());
     names.map(str::to_owned).collect()
@@ -407,7 +425,19 @@ mod tests {
             error(b"aemp;1;;a;f"),
             GreetingError::Missing { field: "node ID" }
         ));
-        assert_eq!(error(b"aemp;1;\xff;a;f"), GreetingError::NotUtf8);
+    }
+
+    /// A character beyond an octet has none, and what is UTF-8 is no less one octet a character.
+    #[test]
+    fn octets_are_characters() {
+        let greeting = Greeting::parse("aemp;1;b\u{fc};a;f;x=\u{263a}".as_bytes()).unwrap();
+        assert_eq!(greeting.node, "b\u{c3}\u{bc}");
+        assert_eq!(greeting.param("x"), Some("\u{e2}\u{98}\u{ba}"));
+        let beyond = Greeting {
+            node: "\u{263a}".into(),
+            ..greeting
+        };
+        assert!(beyond.to_octets().starts_with(b"aemp;1;?;a;f;x=\xe2"));
     }
 
     proptest! {
@@ -424,13 +454,13 @@ mod tests {
         #[test]
         fn lines_survive(
             version: u32,
-            node in "[^;#\r\n]{1,20}",
+            node in "[\u{0}-\u{ff}&&[^;#\r\n]]{1,20}",
             auths in prop::collection::vec("[a-z0-9_]{1,12}", 0..4),
             framings in prop::collection::vec("[a-z]{1,8}", 0..3),
-            params in prop::collection::vec(("[a-z]{1,8}", "[^\r\n]{0,12}"), 0..4),
+            params in prop::collection::vec(("[a-z]{1,8}", "[\u{0}-\u{ff}&&[^\r\n]]{0,12}"), 0..4),
         ) {
             let greeting = Greeting { version, node: NodeId::new(node), auths, framings, params };
-            prop_assert_eq!(Greeting::parse(greeting.to_line().as_bytes()).unwrap(), greeting);
+            prop_assert_eq!(Greeting::parse(&greeting.to_octets()).unwrap(), greeting);
         }
     }
 }

@@ -12,7 +12,7 @@ mod setup;
 use aemp::Node;
 use aemp::config::{Arguments, Environment};
 
-use crate::settings::read_arguments;
+use crate::settings::read_node_arguments;
 use crate::{Failure, node_arguments, output};
 use findings::Findings;
 
@@ -24,7 +24,7 @@ pub(crate) async fn doctor(arguments: Vec<String>) -> Result<(), Failure> {
 
 /// Looks at everything, as far as what went before allows it.
 async fn examine(arguments: Vec<String>, findings: &mut Findings) -> Result<(), Failure> {
-    let words = node_arguments::of_node(read_arguments(&arguments)?);
+    let words = node_arguments::of_node(read_node_arguments(&arguments)?);
     let arguments = Arguments::from_list(words)?;
     let profile = node_arguments::check_profile(&arguments);
     let leaves_out_file = arguments.leave_out_file()?;

@@ -1,12 +1,14 @@
 //! Where the node would listen, and whom it would find.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use aemp::config::{BIND_PORT, Config, LocalHost, SEED_PORT, format_hostport, resolve};
+use aemp::config::{BIND_PORT, Config, Endpoint, LocalHost, SEED_PORT, resolve};
 use aemp::proto::NodeId;
-use aemp::{Builder, Probe, StartError};
+use aemp::{Builder, Probe};
 
 use super::explain;
 use super::findings::Findings;
@@ -17,7 +19,7 @@ use crate::output::OutputError;
 /// Where this node listens, or would.
 #[derive(Debug, Default)]
 pub(super) struct Own {
-    addresses: BTreeSet<SocketAddr>,
+    addresses: HashSet<Endpoint>,
     /// It runs already: a node with its ID is there.
     runs: bool,
     /// It does not: an address of its own is free.
@@ -71,15 +73,15 @@ pub(super) async fn binds(
 async fn listen(
     builder: &Builder,
     config: &Config,
-    address: SocketAddr,
+    address: Endpoint,
     own: &mut Own,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let what = format!("listen on {}", format_hostport(&address));
-    own.addresses.insert(address);
-    let error = match TcpListener::bind(address) {
-        Ok(_) => {
-            own.is_free |= address.port() != 0;
+    let what = format!("listen on {address}");
+    own.addresses.insert(address.clone());
+    let error = match try_to_listen(&address) {
+        Ok(()) => {
+            own.is_free |= !matches!(&address, Endpoint::Ip(ip) if ip.port() == 0);
             return Ok(findings.fine(&what, "free")?);
         }
         Err(error) => error,
@@ -90,13 +92,14 @@ async fn listen(
                 "no interface of this machine has that address: correct `binds`"
             }
             ErrorKind::PermissionDenied => {
-                "ports below 1024 are not for every user: take another one"
+                "ports below 1024 are not for every user, nor are all folders: take another one"
             }
+            ErrorKind::NotFound => "make the folder of the socket, or correct `binds`",
             _ => "correct `binds`",
         };
         return Ok(findings.wrong(&what, error, advice)?);
     }
-    let there = probe(builder, address).await?.greeting;
+    let there = builder.probe(&address.to_string()).await?.greeting;
     Ok(match there.map(|greeting| greeting.node) {
         Some(id) if is_node_id(config, &id) => {
             own.runs = true;
@@ -115,8 +118,21 @@ async fn listen(
     })
 }
 
-async fn probe(builder: &Builder, address: SocketAddr) -> Result<Probe, StartError> {
-    builder.probe(&format_hostport(&address)).await
+/// Whether there can be a listener. What there was is as it was.
+fn try_to_listen(address: &Endpoint) -> io::Result<()> {
+    let path = match address {
+        Endpoint::Unix(path) => Path::new(path),
+        Endpoint::Ip(ip) => return TcpListener::bind(ip).map(drop),
+        _ => return Ok(()),
+    };
+    // A node takes the place of a socket that nobody listens on any more.
+    if UnixStream::connect(path).is_ok() {
+        return Err(ErrorKind::AddrInUse.into());
+    }
+    match path.parent() {
+        Some(folder) => std::fs::metadata(folder).map(drop),
+        None => Err(ErrorKind::NotFound.into()),
+    }
 }
 
 /// Looks at each seed, step by step.
@@ -145,7 +161,7 @@ pub(super) async fn seeds(
             }
         };
         for address in addresses {
-            let shown = format_hostport(&address);
+            let shown = address.to_string();
             let what = match seed.as_str() == shown {
                 true => what.clone(),
                 false => format!("{what} ({shown})"),
@@ -154,7 +170,7 @@ pub(super) async fn seeds(
                 findings.fine(&what, "this node itself")?;
                 continue;
             }
-            let probe = probe(builder, address).await?;
+            let probe = builder.probe(&shown).await?;
             describe(&what, &probe, config, findings)?;
             if let Some(nodes) = probe.known_nodes {
                 let ids: BTreeSet<NodeId> = nodes.into_iter().collect();

@@ -146,7 +146,7 @@ const OCTETS: &str = "the number of octets";
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    scalar(Group::Node, "nodeid", "ID", "the node ID", "its ID; %n: the host's name, %u: random", "shop/%n/%u"),
+    Setting { kind: Kind::Octets, ..scalar(Group::Node, "nodeid", "ID", "the node ID", "its ID; %n: the host's name, %u: random", "shop/%n/%u") },
     list(scalar(Group::Node, "services", "SERVICE", "the service", "what to start with the node", "mymod::service::"), Kind::Services, "service"),
     list(scalar(Group::Network, "binds", "HOST:PORT", "the bind address", "where to listen; * is all hosts, or any port", "'*:4040'"), Kind::Addresses, "bind"),
     list(scalar(Group::Network, "seeds", "HOST:PORT", "the seed address", "where to find the network", "doomed:4040"), Kind::Addresses, "seed"),

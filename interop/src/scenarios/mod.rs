@@ -13,6 +13,7 @@ mod chat_program;
 mod database;
 mod echo;
 mod faults;
+mod fidelity;
 mod framings;
 mod groups;
 mod handshake;
@@ -49,6 +50,12 @@ pub fn all() -> Vec<&'static Scenario> {
         &monitor::SCENARIO,
         &services::SCENARIO,
         &verbs::SCENARIO,
+        &fidelity::NAMED,
+        &fidelity::OCTETS,
+        &fidelity::UNIX,
+        &fidelity::NAMES,
+        &fidelity::UNKNOWN,
+        &fidelity::REFERENCES,
         &rights::SCENARIO,
         &groups::SCENARIO,
         &pool::SCENARIO,

@@ -54,6 +54,18 @@ pub(crate) enum RequestError {
     /// A message is for a node that we would have to look for, and there are so many already.
     #[error("there are links to, or attempts to reach, {0} nodes already (max_nodes)")]
     TooManyNodes(usize),
+    /// A node port can't be killed.
+    #[error("a node port can't be killed")]
+    NodePortKilled,
+    /// A port that is to be registered here is another node's.
+    #[error("{0} is no port of this node and can't be registered by it")]
+    ForeignPort(String),
+    /// A key is to be set in a family that nodes keep for themselves.
+    #[error("the family {0} is the nodes' own")]
+    OwnFamily(String),
+    /// Something of so many octets would stay here for who asks for it, who has no room for that.
+    #[error("there is no room for {0} octets more that are kept for it (max_memory)")]
+    NoRoom(usize),
     /// This node drains, and begins nothing new for others.
     #[error("this node is about to end and begins nothing new: {0}")]
     Draining(String),
@@ -108,6 +120,12 @@ pub(crate) enum Missing {
     Expression,
     #[error("the trace context is missing")]
     Trace,
+    #[error("the group's name is missing")]
+    Group,
+    #[error("the family's name is missing")]
+    Family,
+    #[error("the key is missing")]
+    Key,
 }
 
 /// So many octets of a name are in the text of an error.
@@ -137,6 +155,19 @@ impl RequestError {
         RequestError::Draining(clip(name, NAMED).to_owned())
     }
 
+    /// A message that would be sent on from node to node too often.
+    pub(super) fn goes_round() -> Self {
+        RequestError::LongWay(super::act::MOST_AHEAD)
+    }
+
+    pub(super) fn foreign(port: &crate::proto::PortId) -> Self {
+        RequestError::ForeignPort(clip(port.as_str(), NAMED).to_owned())
+    }
+
+    pub(super) fn own_family(family: &str) -> Self {
+        RequestError::OwnFamily(clip(family, NAMED).to_owned())
+    }
+
     /// A name that is no verb and no function's.
     pub(super) fn unknown(name: &str) -> Self {
         RequestError::UnknownFunction(clip(name, NAMED).to_owned())
@@ -148,6 +179,7 @@ impl RequestError {
             RequestError::LongName(..) => Some(Limit::Name),
             RequestError::TooManyHops(_) | RequestError::LongWay(_) => Some(Limit::Hops),
             RequestError::TooManyNodes(_) => Some(Limit::Nodes),
+            RequestError::NoRoom(_) => Some(Limit::Memory),
             _ => None,
         }
     }
@@ -164,6 +196,10 @@ impl RequestError {
             | RequestError::Unfit { .. }
             | RequestError::NamelessPort
             | RequestError::NameTaken(_)
+            | RequestError::NodePortKilled
+            | RequestError::ForeignPort(_)
+            | RequestError::OwnFamily(_)
+            | RequestError::NoRoom(_)
             | RequestError::LongName(..)
             | RequestError::TooManyHops(_)
             | RequestError::LongWay(_)

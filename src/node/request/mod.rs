@@ -10,6 +10,7 @@ mod act;
 mod error;
 #[cfg(feature = "fuzz")]
 pub(crate) mod model;
+mod named;
 mod onward;
 mod read;
 mod rights;
@@ -24,11 +25,11 @@ use std::sync::Arc;
 use super::jobs::{self, Job};
 use super::link::Peer;
 use super::traced::Scope;
-use super::{Inner, SendError};
+use super::{Inner, SendError, funcs};
 use crate::log::log_at;
 use crate::proto::message::Head;
 use crate::proto::verb::Fate;
-use crate::proto::{Framing, Generation, Message, PortId, Verb};
+use crate::proto::{Framing, Generation, Message, NodeId, PortId, Verb};
 use crate::rights::Rights;
 use act::{create, monitor, unmonitor};
 use error::RequestError;
@@ -69,6 +70,15 @@ impl Source<'_> {
                 let fate = verb.fate(Generation::Gen2);
                 fate.or_else(|| verb.fate(Generation::Gen1b))
             }
+        }
+    }
+
+    /// The node that asks. That of a request which another node has this one send itself is that
+    /// other node.
+    fn node(&self, own: &NodeId) -> NodeId {
+        match self {
+            Source::Peer(origin) | Source::Relayed(origin) => origin.peer.id.clone(),
+            Source::Local => own.clone(),
         }
     }
 
@@ -186,7 +196,9 @@ fn dispatch(
     };
     let most = node.settings.max_name;
     let name = read::named(&name, most)?;
-    let request = NodeRequest::read(source, message, name, most)?;
+    let request = NodeRequest::read(source, message, name, most, |name| {
+        node.functions.get(name).is_some()
+    })?;
     if let Err(refusal) = may(node, source, &request) {
         if let Source::Peer(origin) = source {
             rights::tell(node, origin, request, &refusal);
@@ -199,7 +211,8 @@ fn dispatch(
 /// Creates a port of ours in the way another node would. The program itself may do that.
 pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
     let name = node.ports.new_remote_name();
-    if let Err(error) = create(node, Source::Local, &name, function, args) {
+    let function = funcs::full_name(function);
+    if let Err(error) = create(node, Source::Local, &name, &function, args) {
         report(node, Source::Local, &error);
     }
     node.id.port(&name)

@@ -200,6 +200,8 @@ pub(super) fn may(
         NodeRequest::Spawn { function, .. } if asks_for_mesh(source, function) => Ok(()),
         NodeRequest::Spawn { function, .. } => allowed(node, source, Action::Spawn, function),
         NodeRequest::Eval(_) => allowed(node, source, Action::Eval, ""),
+        // What it does besides is decided there: see `Named::call`.
+        NodeRequest::Named { name, .. } => allowed(node, source, Action::Call, name),
         NodeRequest::Call { function, .. } => allowed(node, source, Action::Call, function),
     }
 }
@@ -218,6 +220,12 @@ pub(super) fn may_hand_on(
         return Ok(allowed(node, source, Action::Relay, port.node())?);
     }
     Ok(allowed_port(node, source, Action::Send, port.name())?)
+}
+
+/// Decides whether the source may have this node register its ports in a group, or set keys of a
+/// family, of that name.
+pub(super) fn may_set_here(node: &Inner, source: Source<'_>, group: &str) -> Result<(), Refusal> {
+    allowed(node, source, Action::Set, group)
 }
 
 /// Whether a peer may send to a port of ours. If not, that is said, and its monitor of the port

@@ -102,7 +102,7 @@ pub enum HandshakeError {
     /// We have a certificate but no secret, and the peer does not speak TLS.
     #[error("the other side does not speak TLS, and without that a shared secret is needed")]
     NeitherTlsNorSecret,
-    /// The token line has fewer than three fields, or it or the nonce line is not UTF-8.
+    /// The token line has fewer than three fields, or is not UTF-8.
     #[error("the authentication line is malformed")]
     MalformedToken,
     /// The peer proved itself with a method that we don't accept.

@@ -366,3 +366,17 @@ proptest! {
         prop_assert_eq!(side.established().unwrap().rest, rest);
     }
 }
+
+/// Node IDs beyond ASCII are an octet each, in what is sent and in what the tokens prove.
+#[test]
+fn node_ids_are_octets() {
+    let (a, b) = talk(local("b\u{fc}"), local("\u{c3}\u{bc}"), &[1]);
+    assert_eq!((&a.error, &b.error), (&None, &None));
+    let (a, b) = (a.established().unwrap(), b.established().unwrap());
+    assert_eq!(a.peer.greeting.node, "\u{c3}\u{bc}");
+    assert_eq!(b.peer.greeting.node, "b\u{fc}");
+
+    let mut out = Vec::new();
+    Handshake::connect(local("b\u{fc}").into(), &[1; NONCE_LEN], "127.0.0.1:1").greet(&mut out);
+    assert!(out.starts_with(b"aemp;1;b\xfc;"));
+}

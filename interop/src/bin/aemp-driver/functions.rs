@@ -75,6 +75,15 @@ pub fn register(node: &Node) {
         all.extend(values());
         sent(cx.snd(&reply, &all))
     });
+    node.function_message("::test_main", |cx, message| {
+        let (reply, args) = first(&message)?;
+        cx.this().rcv_any(|_, _| {});
+        sent(cx.snd(&reply, &with_port("main", cx.id(), &args)))
+    });
+    node.function_message("aemp_test::who", |cx, message| {
+        let (reply, _) = first(&message)?;
+        sent(cx.snd(&reply, &("who", cx.source())))
+    });
     node.function_message("aemp_test::call", |cx, message| {
         let (reply, args) = first(&message)?;
         let mut all = vec![json!("called")];
