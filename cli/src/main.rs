@@ -47,8 +47,8 @@ struct Cli {
 enum Command {
     /// Run a node until SIGINT or SIGTERM
     #[command(after_help = "\
-Words: maybe a profile, then settings as key and value. norc: without the configuration file; force:
-what is given here wins over the file; bridge at the end: joins the generations.
+The words norc, force and bridge need no value. norc: the configuration file is left out; force: \
+what is given here wins over the file; bridge, at the end: joins all generations.
 
 Examples: aemp run seed
           aemp run nodeid ruth binds '*:4040' seeds doomed:4040")]

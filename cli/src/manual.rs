@@ -119,13 +119,15 @@ fn configuration_entry(roff: &mut Roff, info: &Info) {
     roff.text([roman(format!("{about}{offers}. Example: {}", info.example))]);
 }
 
-/// Text as it stands, lines included.
+/// Text of which each line is a paragraph, to be wrapped, or begins with blanks: then it begins a
+/// line of the page by itself.
 fn paragraphs(roff: &mut Roff, text: &str) {
-    roff.control("nf", []);
     for line in text.lines() {
-        roff.text([roman(line)]);
+        match line {
+            "" => roff.control("sp", []),
+            line => roff.text([roman(line)]),
+        };
     }
-    roff.control("fi", []);
 }
 
 #[cfg(test)]

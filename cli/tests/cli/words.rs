@@ -183,3 +183,19 @@ fn what_is_configured_as_json_and_where_it_comes_from() {
     );
     assert!(text.contains("# nodeid: global configuration\n"), "{text}");
 }
+
+#[test]
+fn errors_are_red_where_colours_are_wanted() {
+    let home = Home::new();
+    let said = |name: &str, value: &str| {
+        let mut command = assert_cmd::Command::from_std(home.command());
+        stderr(command.env(name, value).arg("runn").assert().code(2))
+    };
+    let red = "\u{1b}[1m\u{1b}[31maemp:\u{1b}[0m runn: ";
+    assert!(
+        said("CLICOLOR_FORCE", "1").starts_with(red),
+        "{:?}",
+        said("CLICOLOR_FORCE", "1")
+    );
+    assert!(said("NO_COLOR", "1").starts_with("aemp: runn: "));
+}
