@@ -112,8 +112,9 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The addresses to listen on. What can't be looked up is left out, as Perl's nodes do: that is most
-/// often the network's fault and passes, and a node can connect to others meanwhile. But it is said.
+/// The addresses to listen on. What can't be looked up is left out, as Perl's nodes do: that is
+/// most often the network's fault and passes, and a node can connect to others meanwhile. But it is
+/// said.
 async fn resolve_binds(binds: &[String]) -> Result<Vec<String>, ConfigError> {
     let local = LocalHost::detect()?;
     let mut found: Vec<String> = Vec::new();

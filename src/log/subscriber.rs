@@ -15,10 +15,11 @@ use super::{SPAN_TARGET, TRACE_TARGET};
 /// Writes log lines to standard error as AnyEvent::MP does.
 ///
 /// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown, or, where that is unset, what 2.x
-/// goes by: `PERL_ANYEVENT_VERBOSE`, then `AE_VERBOSE`. If none is a number it is 5. A true `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
-/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or
-/// `aemp::trace=trace` for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps
-/// out what is above it. Does nothing if a `tracing` subscriber is set.
+/// goes by: `PERL_ANYEVENT_VERBOSE`, then `AE_VERBOSE`. If none is a number it is 5. A true
+/// `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
+/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or `aemp::trace=trace`
+/// for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps out what is above it.
+/// Does nothing if a `tracing` subscriber is set.
 ///
 /// ```no_run
 /// aemp::log::init_from_env();

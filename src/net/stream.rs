@@ -1,5 +1,6 @@
-//! What a link runs over: TCP, a Unix socket, or a network in memory, with or without TLS. Whoever has a stream, a
-//! half, a listener or a transport does not know which; another kind is another variant here.
+//! What a link runs over: TCP, a Unix socket, or a network in memory, with or without TLS. Whoever
+//! has a stream, a half, a listener or a transport does not know which; another kind is another
+//! variant here.
 
 use std::io;
 use std::pin::Pin;

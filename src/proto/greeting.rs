@@ -198,8 +198,8 @@ impl Greeting {
         line
     }
 
-    /// The line as it is sent, without its line end: an octet for each character. A character beyond
-    /// U+00FF has none, and becomes `?`; [`NodeId::checked`] lets none pass.
+    /// The line as it is sent, without its line end: an octet for each character. A character
+    /// beyond U+00FF has none, and becomes `?`; [`NodeId::checked`] lets none pass.
     ///
     /// ```
     /// let greeting = aemp::proto::Greeting::parse(b"aemp;1;b\xfc;cleartext;json")?;

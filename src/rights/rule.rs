@@ -89,7 +89,8 @@ impl fmt::Display for Action {
 /// | `mesh` | say something about nodes, groups or the database | of the verb, such as `nodes` or `g_upd` |
 ///
 /// In the node ID and the name, `*` stands for any characters or none. Without a name the rule is
-/// for all names; a function `::name` is `main::name`. A node may always send to, kill and monitor the ports that it has spawned itself.
+/// for all names; a function `::name` is `main::name`. A node may always send to, kill and monitor
+/// the ports that it has spawned itself.
 ///
 /// ```
 /// use aemp::config::Rule;
