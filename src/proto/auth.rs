@@ -266,7 +266,12 @@ impl AuthMethod {
     /// assert!(AuthMethod::HmacMd6.verify(&secret, own, peer, token.as_bytes()));
     /// assert!(!AuthMethod::HmacMd6.verify(&secret, peer, own, token.as_bytes()));
     /// ```
-    pub fn token(self, secret: &Secret, own: impl AsRef<[u8]>, peer: impl AsRef<[u8]>) -> String {
+    pub fn token(
+        self,
+        secret: &Secret,
+        own: &(impl AsRef<[u8]> + ?Sized),
+        peer: &(impl AsRef<[u8]> + ?Sized),
+    ) -> String {
         let (own, peer) = (own.as_ref(), peer.as_ref());
         match self {
             AuthMethod::TlsSha3 => {
@@ -304,8 +309,8 @@ impl AuthMethod {
     pub fn verify(
         self,
         secret: &Secret,
-        own: impl AsRef<[u8]>,
-        peer: impl AsRef<[u8]>,
+        own: &(impl AsRef<[u8]> + ?Sized),
+        peer: &(impl AsRef<[u8]> + ?Sized),
         token: &[u8],
     ) -> bool {
         let expected = self.token(secret, own, peer);
