@@ -234,10 +234,10 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, CalError, Context, DbChange, DbChanges, DbEntry, DbError,
-    DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange,
-    GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor, MonitorGuard,
-    Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
+    Address, AsMessage, Balance, CalError, Context, DataConnError, DataStream, DbChange, DbChanges,
+    DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure,
+    GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor,
+    MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
     RegistrationGuard, Reply, SendError, Service, State, StatePort, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};

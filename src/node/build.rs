@@ -213,6 +213,7 @@ fn assemble(
         peers: Peers::new(memory.clone()),
         memory,
         functions: Functions::default(),
+        data: super::data::DataConns::default(),
         control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,

@@ -32,6 +32,7 @@ mod code;
 mod context;
 pub(crate) mod control;
 mod counters;
+mod data;
 mod database;
 mod drain;
 mod error;
@@ -78,6 +79,7 @@ use tokio_util::sync::CancellationToken;
 pub use answers::{ERROR_REPLY, Reply};
 pub use code::{Failure, Handled, IntoOutcome};
 pub use context::Context;
+pub use data::{DataConnError, DataStream};
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues};
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
@@ -204,6 +206,8 @@ pub(crate) struct Inner {
     /// What other nodes make this one hold.
     pub(crate) memory: Arc<Memory>,
     pub(crate) functions: Functions,
+    /// What there is of data connections.
+    data: data::DataConns,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,

@@ -13,6 +13,7 @@ use super::rights::{may, may_hand_on, refused_send, spawner};
 use crate::log::log_at;
 use crate::mesh::CONNECT;
 use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
+use crate::node::data;
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
@@ -92,6 +93,20 @@ impl NodeRequest<'_> {
                 if let Source::Peer(origin) = source {
                     let done = node.control.request(node, origin, message);
                     done.map_err(RequestError::Database)?;
+                }
+            }
+            NodeRequest::ExpectData(expect) => {
+                if let Source::Peer(origin) = source {
+                    if let Err(error) = is_begun(node, source, &expect.function) {
+                        data::refuse(node, origin, &expect, &error.to_string());
+                        return Err(error);
+                    }
+                    data::expect(node, origin, expect).map_err(RequestError::Data)?;
+                }
+            }
+            NodeRequest::ConnectData(args) => {
+                if let Source::Peer(origin) = source {
+                    data::connect_back(node, origin, &args).map_err(RequestError::Data)?;
                 }
             }
             NodeRequest::Call { function, args } => {

@@ -2,6 +2,7 @@
 
 use super::Source;
 use super::error::{Missing, RequestError};
+use crate::node::data;
 use crate::proto::Message;
 use crate::proto::verb::{Fate, Verb};
 
@@ -50,6 +51,10 @@ pub(super) enum NodeRequest<'a> {
     Go(String),
     /// The whole message is about the database.
     Database(&'a Message),
+    /// A data connection is to be expected.
+    ExpectData(data::Expect),
+    /// One that is expected is to be made.
+    ConnectData(Message),
     /// A function is to be called.
     Call { function: &'a str, args: Message },
 }
@@ -110,6 +115,13 @@ impl<'a> NodeRequest<'a> {
             }
             Some(Verb::Go) if matches!(source, Source::Peer(_)) => {
                 NodeRequest::Go(port_name(&args)?)
+            }
+            None if matches!(source, Source::Peer(_)) && name == data::EXPECT => {
+                let read = data::Expect::read(args, most);
+                NodeRequest::ExpectData(read.map_err(RequestError::Data)?)
+            }
+            None if matches!(source, Source::Peer(_)) && name == data::CONNECT => {
+                NodeRequest::ConnectData(args)
             }
             // Nodes speak of the database, and of what to wait for, to each other only: from
             // ourselves it is a name like any other.

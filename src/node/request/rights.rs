@@ -12,6 +12,7 @@ use super::error::{Refusal, RequestError};
 use super::read::NodeRequest;
 use super::{Inner, Origin, Source};
 use crate::log::log_at;
+use crate::node::data;
 use crate::node::jobs::{self, Job};
 use crate::proto::{NodeId, PortId, Reason};
 use crate::rights::{Action, Patterns, Rights, Rules};
@@ -201,6 +202,12 @@ pub(super) fn may(
         NodeRequest::Spawn { function, .. } => allowed(node, source, Action::Spawn, function),
         NodeRequest::Eval(_) => allowed(node, source, Action::Eval, ""),
         NodeRequest::Call { function, .. } => allowed(node, source, Action::Call, function),
+        // It is a call, and leads to another one.
+        NodeRequest::ExpectData(expect) => {
+            allowed(node, source, Action::Call, data::EXPECT)?;
+            allowed(node, source, Action::Call, &expect.function)
+        }
+        NodeRequest::ConnectData(_) => allowed(node, source, Action::Call, data::CONNECT),
     }
 }
 
@@ -291,6 +298,9 @@ pub(super) fn tell(
             let reason = Reason::new(["refused".to_owned(), refusal.to_string()]);
             let die = move |node: &Arc<Inner>| port.die_of(node, reason);
             jobs::schedule(node, Job::Call(Box::new(die)));
+        }
+        NodeRequest::ExpectData(expect) => {
+            data::refuse(node, origin, &expect, &refusal.to_string());
         }
         _ => {}
     }
