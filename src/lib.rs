@@ -236,9 +236,10 @@ pub use builder::{Builder, StartError};
 pub use node::{
     Address, AsMessage, Balance, CalError, Context, DataConnError, DataStream, DbChange, DbChanges,
     DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure,
-    GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor,
-    MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError, Service, State, StatePort, Stopped, Unfinished,
+    GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, LogLine, LogLines, Mailbox,
+    Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive,
+    RecvError, Registration, RegistrationGuard, Reply, SendError, Service, State, StatePort,
+    Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

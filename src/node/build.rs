@@ -214,6 +214,7 @@ fn assemble(
         memory,
         functions: Functions::default(),
         data: super::data::DataConns::default(),
+        sources: super::logs::Sources::default(),
         control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,

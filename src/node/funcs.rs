@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::code::{self, Handled, Outcome, guarded};
 use super::port::PortCell;
-use super::{Context, Inner, Table};
+use super::{Context, Inner, Table, data, logs};
 use crate::peering::missing_port;
 use crate::proto::Message;
 use serde_json::Value;
@@ -18,6 +18,9 @@ use serde_json::Value;
 pub type Evaluator = dyn Fn(&str) -> Result<Vec<Value>, String> + Send + Sync;
 
 pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;
+
+/// What Perl nodes have as functions, and this node carries out itself: it has to know who asks.
+const OWN: [&str; 3] = [data::EXPECT, data::CONNECT, logs::CONNECT];
 
 #[derive(Default)]
 pub(crate) struct Functions {
@@ -37,8 +40,14 @@ impl Functions {
         drop((named, evaluator));
     }
 
+    /// Whether a request of that name is carried out.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        OWN.contains(&name) || self.named.read().contains_key(name)
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.named.read().keys().cloned().collect();
+        names.extend(OWN.map(str::to_owned));
         names.sort();
         names
     }

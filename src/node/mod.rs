@@ -45,6 +45,7 @@ mod held;
 mod jobs;
 mod limits;
 pub(crate) mod link;
+mod logs;
 mod mailbox;
 mod metrics;
 mod monitor;
@@ -87,6 +88,7 @@ pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
 pub use handler::Receive;
+pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
@@ -208,6 +210,8 @@ pub(crate) struct Inner {
     pub(crate) functions: Functions,
     /// What there is of data connections.
     data: data::DataConns,
+    /// Who gets the log lines of this process.
+    sources: logs::Sources,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,

@@ -13,11 +13,10 @@ use super::rights::{may, may_hand_on, refused_send, spawner};
 use crate::log::log_at;
 use crate::mesh::CONNECT;
 use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
-use crate::node::data;
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
-use crate::node::{Context, Inner, Node, SendError, Watcher, funcs, watched};
+use crate::node::{Context, Inner, Node, SendError, Watcher, data, funcs, logs, watched};
 use crate::proto::{Generation, Message, NodeId, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
@@ -109,6 +108,11 @@ impl NodeRequest<'_> {
                     data::connect_back(node, origin, &args).map_err(RequestError::Data)?;
                 }
             }
+            NodeRequest::CatchLogs(args) => {
+                if let Source::Peer(origin) = source {
+                    logs::send_to(node, origin, &args).map_err(RequestError::Logs)?;
+                }
+            }
             NodeRequest::Call { function, args } => {
                 is_begun(node, source, function)?;
                 call(node, source, function, args)?;
@@ -133,7 +137,7 @@ fn is_begun(node: &Inner, source: Source<'_>, function: &str) -> Result<(), Requ
 fn can(node: &Inner, source: Source<'_>, name: &str) -> bool {
     let is_verb = |verb: Verb| verb.told_by_can(Generation::Gen2);
     Verb::parse(name).is_some_and(is_verb)
-        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.get(name).is_some()
+        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.knows(name)
 }
 
 pub(super) fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {

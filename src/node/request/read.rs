@@ -2,7 +2,7 @@
 
 use super::Source;
 use super::error::{Missing, RequestError};
-use crate::node::data;
+use crate::node::{data, logs};
 use crate::proto::Message;
 use crate::proto::verb::{Fate, Verb};
 
@@ -55,6 +55,8 @@ pub(super) enum NodeRequest<'a> {
     ExpectData(data::Expect),
     /// One that is expected is to be made.
     ConnectData(Message),
+    /// A port of the sender's is to get log lines.
+    CatchLogs(Message),
     /// A function is to be called.
     Call { function: &'a str, args: Message },
 }
@@ -122,6 +124,9 @@ impl<'a> NodeRequest<'a> {
             }
             None if matches!(source, Source::Peer(_)) && name == data::CONNECT => {
                 NodeRequest::ConnectData(args)
+            }
+            None if matches!(source, Source::Peer(_)) && name == logs::CONNECT => {
+                NodeRequest::CatchLogs(args)
             }
             // Nodes speak of the database, and of what to wait for, to each other only: from
             // ourselves it is a name like any other.

@@ -12,8 +12,8 @@ use super::error::{Refusal, RequestError};
 use super::read::NodeRequest;
 use super::{Inner, Origin, Source};
 use crate::log::log_at;
-use crate::node::data;
 use crate::node::jobs::{self, Job};
+use crate::node::{data, logs};
 use crate::proto::{NodeId, PortId, Reason};
 use crate::rights::{Action, Patterns, Rights, Rules};
 
@@ -207,6 +207,7 @@ pub(super) fn may(
             allowed(node, source, Action::Call, data::EXPECT)?;
             allowed(node, source, Action::Call, &expect.function)
         }
+        NodeRequest::CatchLogs(_) => allowed(node, source, Action::Call, logs::CONNECT),
         NodeRequest::ConnectData(_) => allowed(node, source, Action::Call, data::CONNECT),
     }
 }
