@@ -17,7 +17,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long `trace` may take.
 const TRACE_LIMIT: Duration = Duration::from_secs(15);
 
-async fn join() -> Result<Node, Failure> {
+/// An anonymous node of the network.
+pub(crate) async fn join() -> Result<Node, Failure> {
     let node = Node::builder().profile("aemp").nodeid("anon/");
     Ok(node.start().await?)
 }

@@ -4,6 +4,8 @@
 mod fuzz;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/pipe.rs"]
+mod pipe;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
 
@@ -169,6 +171,8 @@ fn help_version_and_usage() {
         "mon",
         "eval",
         "trace",
+        "pipe",
+        "logs",
         "gensecret",
         "setsecret",
         "demo",

@@ -120,8 +120,8 @@ async fn take(mut proved: Proved, remote: &str) -> Result<DataStream, LinkError>
 }
 
 /// Goes on with a connection that was accepted and whose greeting is that of a data connection.
-/// Before it is known that it is expected here, this node does not prove itself. `proved` is called
-/// when the other side has.
+/// Before it is known that it is expected here, this node does not prove itself. `has_proved` is
+/// called when the other side has.
 pub(in crate::node) async fn accept(
     node: &Arc<Inner>,
     greeted: Greeted,
@@ -172,7 +172,7 @@ pub(super) fn listeners(node: &Inner, peer: &Peer, link: &Link) -> Vec<String> {
     all
 }
 
-/// The same within a time, for who waits no longer.
+/// Does something within a time, or gives it up.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     timeout(limit, work).await.ok()
 }

@@ -66,6 +66,9 @@ impl Node {
     }
 }
 
+/// The other node expects the connection for so much longer than it is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A connection that is being opened.
 struct Opening<'a> {
     node: &'a Node,
@@ -162,7 +165,8 @@ impl Opening<'_> {
         let added = node.data.expected.add(target, &self.id, entry);
         added.map_err(|_| DataConnError::Stopped)?; // never happens: the ID is new
 
-        let seconds = self.limit.as_secs_f64();
+        // It is for this side to say that it took too long.
+        let seconds = (self.limit + GRACE).as_secs_f64();
         let words = Message::encode(&(&self.id, caller.id(), seconds, function))?;
         let all: Vec<_> = args.elements().collect();
         self.node.snd_to_func(target, EXPECT, &words.with(&all)?)?;

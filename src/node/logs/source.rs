@@ -180,8 +180,8 @@ impl Sending {
     }
 }
 
-/// The level that generation 2 has for one of the levels here, which are those before it: AnyEvent's
-/// own, where 4 is an error, 5 a warning and 6 a note.
+/// The level that generation 2 has for one of the levels here, which are those of the generations
+/// before: AnyEvent's own, where 4 is an error, 5 a warning and 6 a note.
 fn modern(level: u8) -> u8 {
     match level {
         0 | 1 => 4,
