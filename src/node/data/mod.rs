@@ -85,12 +85,17 @@ impl DataConns {
     }
 }
 
+/// Says why arguments do not fit a function.
+type Check = dyn Fn(&Message) -> Result<(), String> + Send + Sync;
+
+/// Takes a connection.
+type Run = dyn Fn(&Context, &Message, DataStream) -> Outcome + Send + Sync;
+
 /// A function that takes connections.
 #[derive(Clone)]
 struct Function {
-    /// Says why arguments do not fit it.
-    check: Arc<dyn Fn(&Message) -> Result<(), String> + Send + Sync>,
-    run: Arc<dyn Fn(&Context, &Message, DataStream) -> Outcome + Send + Sync>,
+    check: Arc<Check>,
+    run: Arc<Run>,
 }
 
 impl Node {
