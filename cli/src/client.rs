@@ -13,6 +13,7 @@ use crate::{Failure, output};
 /// How long `snd`, `cal` and `eval` may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// An anonymous node of the network.
 pub(crate) async fn join() -> Result<Node, Failure> {
     let node = Node::builder()
         .profile("aemp")

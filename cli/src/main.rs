@@ -10,10 +10,12 @@ mod definition;
 mod demo;
 mod doctor;
 mod fuzz;
+mod logs;
 mod manual;
 mod node_arguments;
 mod output;
 mod perl;
+mod pipe;
 mod run;
 mod settings;
 mod trace;
@@ -105,6 +107,17 @@ Example: aemp mon -v ruth ruth#log")]
         /// The ID of the first node
         node: String,
     },
+    /// Pass standard input and output through a data connection to a function of another node:
+    /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
+    Pipe(pipe::Options),
+    /// Print the log lines of all nodes of the network until SIGINT or SIGTERM
+    Logs {
+        /// The highest level; with nodes of generations 0 and 1 it is 1 errors, 2 warnings, 5 what
+        /// may pass by itself, with those of generation 2 it is 4 errors, 5 warnings, 6 notes, with
+        /// all 7 nodes that come and go, 8 debugging, 9 every step
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=9))]
+        level: u8,
+    },
     /// Print the statistics of a node and its links, as JSON (nodes of this crate have them)
     #[command(after_help = "Example: aemp stats ruth")]
     Stats {
@@ -189,6 +202,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Trace { node } => block_on(trace::trace(node)),
+        Command::Pipe(options) => block_on(pipe::pipe(options)),
+        Command::Logs { level } => block_on(logs::logs(level)),
         Command::Stats { node } => block_on(client::stats(node)),
         Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),

@@ -12,6 +12,8 @@ mod fuzz;
 mod output;
 #[path = "cli/perl.rs"]
 mod perl;
+#[path = "cli/pipe.rs"]
+mod pipe;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
 #[path = "cli/trace.rs"]
@@ -183,6 +185,8 @@ fn help_version_and_usage() {
         "mon",
         "eval",
         "trace",
+        "pipe",
+        "logs",
         "gensecret",
         "setsecret",
         "demo",

@@ -185,6 +185,35 @@ impl PlainWrite {
         }
     }
 
+    /// The same for who polls.
+    #[cfg(feature = "tls")]
+    pub(super) fn poll_writable(
+        &self,
+        waiting: &mut memory::Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            PlainWrite::Tcp(half) => half.as_ref().poll_write_ready(cx),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.as_ref().poll_write_ready(cx),
+            PlainWrite::Memory(half) => half.poll_writable(waiting, cx).map(Ok),
+        }
+    }
+
+    /// Sends the end of the stream.
+    #[cfg(feature = "tls")]
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            PlainWrite::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => Pin::new(half).poll_shutdown(cx),
+            PlainWrite::Memory(half) => {
+                half.end();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
     /// Drops it without sending the end of the stream, which goes out when the other half is
     /// dropped, too.
     pub(crate) fn forget(self) {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::memory;
@@ -169,13 +169,10 @@ impl Stream {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all of it, and keeps none of it back.
     pub(crate) async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Stream::Plain(plain) => plain.write_all(octets).await,
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => stream.write_all(octets).await,
-        }
+        AsyncWriteExt::write_all(self, octets).await?;
+        self.flush().await
     }
 }
 
@@ -189,6 +186,37 @@ impl AsyncRead for Stream {
             Stream::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        }
+    }
+}
+
+/// For who has the whole of it; the halves of a link have [`WriteHalf`].
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_write(cx, octets),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

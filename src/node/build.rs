@@ -217,6 +217,8 @@ fn assemble(
         memory,
         functions: Functions::default(),
         favours: Default::default(),
+        data: super::data::DataConns::default(),
+        sources: super::logs::Sources::default(),
         control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::code::{self, Handled, Outcome, guarded};
 use super::port::PortCell;
-use super::{Context, Inner, Table};
+use super::{Context, Inner, Table, data, logs};
 use crate::peering::missing_port;
 use crate::proto::{Message, NodeId};
 use serde_json::Value;
@@ -31,6 +31,9 @@ pub(crate) fn full_name(name: &str) -> Cow<'_, str> {
 
 pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;
 
+/// What Perl nodes have as functions, and this node carries out itself: it has to know who asks.
+const OWN: [&str; 3] = [data::EXPECT, data::CONNECT, logs::CONNECT];
+
 #[derive(Default)]
 pub(crate) struct Functions {
     pub(crate) named: Table<Function>,
@@ -49,8 +52,14 @@ impl Functions {
         drop((named, evaluator));
     }
 
+    /// Whether a request of that name is carried out.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        OWN.contains(&name) || self.named.read().contains_key(name)
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.named.read().keys().cloned().collect();
+        names.extend(OWN.map(str::to_owned));
         names.sort();
         names
     }

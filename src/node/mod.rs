@@ -32,6 +32,7 @@ mod code;
 mod context;
 pub(crate) mod control;
 mod counters;
+mod data;
 mod database;
 mod drain;
 mod error;
@@ -45,6 +46,7 @@ mod held;
 mod jobs;
 mod limits;
 pub(crate) mod link;
+mod logs;
 mod mailbox;
 mod metrics;
 mod monitor;
@@ -81,6 +83,7 @@ use tokio_util::sync::CancellationToken;
 pub use answers::{ERROR_REPLY, Reply};
 pub use code::{Failure, Handled, IntoOutcome};
 pub use context::Context;
+pub use data::{DataConnError, DataStream};
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues};
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
@@ -88,6 +91,7 @@ pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
 pub use handler::Receive;
+pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
@@ -212,6 +216,10 @@ pub(crate) struct Inner {
     pub(crate) functions: Functions,
     /// What it keeps because others asked for it.
     pub(crate) favours: favours::Favours,
+    /// What there is of data connections.
+    data: data::DataConns,
+    /// Who gets the log lines of this process.
+    sources: logs::Sources,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,

@@ -1,17 +1,66 @@
 //! The first greeting line (PROTOCOL.md, "Greeting").
 //!
-//! `aemp;VERSION;NODEID;AUTH,AUTH..;FRAMING,FRAMING..;KEY=VALUE..`
+//! `aemp;VERSION;NODEID;AUTH,AUTH..;FRAMING,FRAMING..;KEY=VALUE..`, and of a data connection the
+//! same with another first word.
 
 use std::fmt::Write as _;
 
 use crate::proto::NodeId;
 
-/// The first word of an AEMP greeting.
+/// The first word of the greeting of a connection that is to become a link.
 ///
 /// ```
 /// assert_eq!(aemp::proto::greeting::PROTOCOL, "aemp");
 /// ```
 pub const PROTOCOL: &str = "aemp";
+
+/// What a connection is made for, which the first word of its greeting says.
+///
+/// ```
+/// use aemp::proto::{Greeting, greeting::Purpose};
+/// let line = "aemp-dataconn;1;ruth;cleartext;json;dataconn_id=b@ruth";
+/// let greeting = Greeting::parse(line.as_bytes())?;
+/// assert_eq!(greeting.purpose, Purpose::Data);
+/// assert_eq!(greeting.data_id(), Some("b@ruth"));
+/// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A link, by which messages go.
+    Link,
+    /// A data connection (PROTOCOL.md, "Data connections"): octets of the program's own. Only who
+    /// connects says so; who accepts greets as for a link.
+    Data,
+}
+
+impl Purpose {
+    /// All of them.
+    ///
+    /// See [`word`](Self::word) for an example.
+    pub const ALL: [Purpose; 2] = [Purpose::Link, Purpose::Data];
+
+    /// The first word of the greeting.
+    ///
+    /// ```
+    /// use aemp::proto::greeting::Purpose;
+    /// assert_eq!(Purpose::ALL.map(Purpose::word), ["aemp", "aemp-dataconn"]);
+    /// ```
+    pub const fn word(self) -> &'static str {
+        match self {
+            Purpose::Link => PROTOCOL,
+            Purpose::Data => "aemp-dataconn",
+        }
+    }
+}
+
+/// The greeting key that says which data connection it is.
+///
+/// ```
+/// use aemp::proto::{greeting::DATA_ID_KEY, handshake::Local};
+/// let greeting = Local::new("ruth".into(), None).for_data("b@ruth").greeting(1, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(DATA_ID_KEY), Some("b@ruth"));
+/// ```
+pub const DATA_ID_KEY: &str = "dataconn_id";
 
 /// The greeting key in which a node of this crate lists the generations that it speaks.
 ///
@@ -98,6 +147,8 @@ pub const TLS_VERSION: &str = "1.0";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
+    /// What the connection is made for.
+    pub purpose: Purpose,
     /// The greeting version: 0 or 1 in the releases known so far.
     pub version: u32,
     /// Who greets.
@@ -119,7 +170,7 @@ pub struct Greeting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GreetingError {
-    /// The line does not begin with `aemp`.
+    /// The line begins neither with `aemp` nor with `aemp-dataconn`.
     #[error("not an AEMP greeting: it begins with {found:?}")]
     NotAemp {
         /// The first field, at most 40 characters of it.
@@ -156,12 +207,12 @@ impl Greeting {
     pub fn parse(line: &[u8]) -> Result<Self, GreetingError> {
         let line = characters(line);
         let mut fields = line.split(';');
-        let protocol = fields.next().unwrap_or_default();
-        if protocol != PROTOCOL {
-            return Err(GreetingError::NotAemp {
-                found: protocol.chars().take(40).collect(),
-            });
-        }
+        let word = fields.next().unwrap_or_default();
+        let mut purposes = Purpose::ALL.into_iter();
+        let purpose = purposes.find(|known| known.word() == word);
+        let purpose = purpose.ok_or_else(|| GreetingError::NotAemp {
+            found: word.chars().take(40).collect(),
+        })?;
         let mut field = |field| fields.next().ok_or(GreetingError::Missing { field });
         let version = field("version")?;
         let version = version.parse().map_err(|_| GreetingError::BadVersion {
@@ -181,6 +232,7 @@ impl Greeting {
             })
             .collect();
         Ok(Greeting {
+            purpose,
             version,
             node: NodeId::new(node),
             auths,
@@ -200,7 +252,8 @@ impl Greeting {
     /// ```
     pub fn to_line(&self) -> String {
         let mut line = format!(
-            "{PROTOCOL};{};{};{};{}",
+            "{};{};{};{};{}",
+            self.purpose.word(),
             self.version,
             self.node,
             self.auths.join(","),
@@ -236,6 +289,16 @@ impl Greeting {
     pub fn param(&self, key: &str) -> Option<&str> {
         let found = self.params.iter().rev().find(|(k, _)| k == key);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Which data connection it is, if it is one and says so.
+    ///
+    /// See [`Purpose`] for an example.
+    pub fn data_id(&self) -> Option<&str> {
+        match self.purpose {
+            Purpose::Link => None,
+            Purpose::Data => self.param(DATA_ID_KEY),
+        }
     }
 
     /// Whether the greeter wants TLS: what it says of it is a number with the integer part 1.
@@ -401,6 +464,21 @@ mod tests {
         assert_eq!(greeting.to_line(), line);
     }
 
+    /// As 1.30 greets.
+    #[test]
+    fn reads_that_of_a_data_connection() {
+        let line = "aemp-dataconn;1;bob;tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;dataconn_id=b@bob;provider=AE-1.30;peeraddr=127.0.0.1:14301";
+        let greeting = Greeting::parse(line.as_bytes()).unwrap();
+        assert_eq!(greeting.purpose, Purpose::Data);
+        assert_eq!(greeting.data_id(), Some("b@bob"));
+        assert_eq!(greeting.to_line(), line);
+        // The key alone makes none.
+        let link = line.replacen("aemp-dataconn", "aemp", 1);
+        assert_eq!(Greeting::parse(link.as_bytes()).unwrap().data_id(), None);
+        let other = line.replacen("aemp-dataconn", "aemp-other", 1);
+        assert!(Greeting::parse(other.as_bytes()).is_err());
+    }
+
     #[test]
     fn says_what_is_wrong() {
         let error = |line: &[u8]| Greeting::parse(line).unwrap_err();
@@ -453,13 +531,14 @@ mod tests {
 
         #[test]
         fn lines_survive(
+            purpose in prop::sample::select(Purpose::ALL.to_vec()),
             version: u32,
             node in "[\u{0}-\u{ff}&&[^;#\r\n]]{1,20}",
             auths in prop::collection::vec("[a-z0-9_]{1,12}", 0..4),
             framings in prop::collection::vec("[a-z]{1,8}", 0..3),
             params in prop::collection::vec(("[a-z]{1,8}", "[\u{0}-\u{ff}&&[^\r\n]]{0,12}"), 0..4),
         ) {
-            let greeting = Greeting { version, node: NodeId::new(node), auths, framings, params };
+            let greeting = Greeting { purpose, version, node: NodeId::new(node), auths, framings, params };
             prop_assert_eq!(Greeting::parse(&greeting.to_octets()).unwrap(), greeting);
         }
     }

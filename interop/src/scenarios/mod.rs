@@ -10,6 +10,7 @@ mod bridge;
 mod bridge_chat;
 mod chat;
 mod chat_program;
+mod data_conn;
 mod database;
 mod echo;
 mod faults;
@@ -20,6 +21,7 @@ mod handshake;
 mod hostile;
 mod idle;
 mod kill;
+mod logs;
 mod loss;
 mod mesh;
 mod mixed;
@@ -72,6 +74,11 @@ pub fn all() -> Vec<&'static Scenario> {
         &tls::BAD,
         &tls::BROKEN,
         &tls::NO_CERTIFICATE,
+        &data_conn::PLAIN,
+        &data_conn::TLS,
+        &data_conn::FAILS,
+        &data_conn::LARGE,
+        &logs::SCENARIO,
         &framings::TLS,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,

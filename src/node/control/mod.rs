@@ -408,6 +408,19 @@ impl Control {
         self.input(node, Input::Learn(id.clone(), addresses, connect));
     }
 
+    /// Where a node listens, as it has told itself, or the database does.
+    pub(crate) fn listeners_of(&self, id: &NodeId) -> Vec<String> {
+        let state = self.0.lock();
+        let mut all = state.gossip.addresses_of(id);
+        let listed = state.database.listeners(id).unwrap_or_default();
+        for address in listed {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
+    }
+
     /// What a node said of itself: its addresses and the groups of its ports.
     pub(crate) fn said_by(&self, id: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
         self.0.lock().gossip.said_by(id)

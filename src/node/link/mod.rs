@@ -33,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub(crate) use admission::{Admission, accept_loop, dial_seed};
+pub(crate) use admission::{Admission, accept_loop, connect, dial_seed, right_to_dial};
 pub(crate) use establish::Begun;
 pub(crate) use holding::Told;
 pub(crate) use table::Peers;
@@ -49,7 +49,7 @@ use crate::log::log_at;
 use crate::net::WriteHalf;
 use crate::net::tls::TlsInfo;
 use crate::peering::{Form, LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
-use crate::proto::handshake::Peer as PeerInfo;
+use crate::proto::handshake::{Peer as PeerInfo, Role};
 use crate::proto::{Framing, Generation, NodeId, Reason};
 use crate::rights::Rights;
 use attempt::Attempt;
@@ -89,8 +89,10 @@ pub(crate) struct Link {
     pub(crate) facts: LinkFacts,
     pub(crate) info: PeerInfo,
     pub(crate) recv_framing: Framing,
-    /// The other end's address.
+    /// The other end's address: where it listens, if we connected.
     pub(crate) remote: Box<str>,
+    /// Whether we did.
+    pub(crate) role: Role,
     /// The TLS that it goes through, if it does.
     pub(crate) tls: Option<Arc<TlsInfo>>,
     /// What the node at the other end may do here. `None`: everything.
@@ -123,6 +125,7 @@ impl Link {
             info,
             recv_framing,
             remote: remote.into(),
+            role: Role::Listener,
             tls: None,
             rights: None,
             traffic: Traffic::default(),

@@ -17,7 +17,7 @@ use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
-use crate::node::{Context, Inner, Node, SendError, Watcher, funcs, traced, watched};
+use crate::node::{Context, Inner, Node, SendError, Watcher, data, funcs, logs, traced, watched};
 use crate::proto::{Generation, Message, NodeId, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
@@ -95,6 +95,25 @@ impl NodeRequest<'_> {
                     done.map_err(RequestError::Database)?;
                 }
             }
+            NodeRequest::ExpectData(expect) => {
+                if let Source::Peer(origin) = source {
+                    if let Err(error) = is_begun(node, source, &expect.function) {
+                        data::refuse(node, origin, &expect, &error.to_string());
+                        return Err(error);
+                    }
+                    data::expect(node, origin, expect).map_err(RequestError::Data)?;
+                }
+            }
+            NodeRequest::ConnectData(args) => {
+                if let Source::Peer(origin) = source {
+                    data::connect_back(node, origin, &args).map_err(RequestError::Data)?;
+                }
+            }
+            NodeRequest::CatchLogs(args) => {
+                if let Source::Peer(origin) = source {
+                    logs::send_to(node, origin, &args).map_err(RequestError::Logs)?;
+                }
+            }
             NodeRequest::Named {
                 function,
                 name,
@@ -127,7 +146,7 @@ fn is_begun(node: &Inner, source: Source<'_>, function: &str) -> Result<(), Requ
 fn can(node: &Inner, source: Source<'_>, name: &str) -> bool {
     let is_verb = |verb: Verb| verb.told_by_can(Generation::Gen2);
     Verb::parse(name).is_some_and(is_verb)
-        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.get(name).is_some()
+        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.knows(name)
 }
 
 pub(super) fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {

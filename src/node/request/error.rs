@@ -72,6 +72,12 @@ pub(crate) enum RequestError {
     /// The request is about the database and can't be read.
     #[error("{0}")]
     Database(String),
+    /// The request is about a data connection, and there will be none.
+    #[error("data connection: {0}")]
+    Data(String),
+    /// The request is about log lines, and none will be sent.
+    #[error("log lines: {0}")]
+    Logs(String),
     /// The message that is to be sent on, or the reply, can't be sent.
     #[error("{0}")]
     Unsendable(#[from] SendError),
@@ -206,7 +212,9 @@ impl RequestError {
             | RequestError::ListForNodePort
             | RequestError::TooManyNodes(_)
             | RequestError::NotItself(_)
-            | RequestError::Database(_) => Blame::Peer,
+            | RequestError::Database(_)
+            | RequestError::Data(_)
+            | RequestError::Logs(_) => Blame::Peer,
         };
         match source {
             Source::Peer(_) | Source::Relayed(_) => of_a_peer,

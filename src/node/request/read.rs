@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Source;
 use super::error::{Missing, RequestError};
 use super::named::Named;
-use crate::node::funcs;
+use crate::node::{data, funcs, logs};
 use crate::proto::Message;
 use crate::proto::verb::{Fate, Verb};
 
@@ -60,6 +60,12 @@ pub(super) enum NodeRequest<'a> {
         name: &'a str,
         args: Message,
     },
+    /// A data connection is to be expected.
+    ExpectData(data::Expect),
+    /// One that is expected is to be made.
+    ConnectData(Message),
+    /// A port of the sender's is to get log lines.
+    CatchLogs(Message),
     /// A function is to be called.
     Call {
         function: Cow<'a, str>,
@@ -120,6 +126,16 @@ impl<'a> NodeRequest<'a> {
             }
             Some(Verb::Go) if matches!(source, Source::Peer(_)) => {
                 NodeRequest::Go(port_name(&args)?)
+            }
+            None if matches!(source, Source::Peer(_)) && name == data::EXPECT => {
+                let read = data::Expect::read(args, most);
+                NodeRequest::ExpectData(read.map_err(RequestError::Data)?)
+            }
+            None if matches!(source, Source::Peer(_)) && name == data::CONNECT => {
+                NodeRequest::ConnectData(args)
+            }
+            None if matches!(source, Source::Peer(_)) && name == logs::CONNECT => {
+                NodeRequest::CatchLogs(args)
             }
             // Nodes speak of the database, and of what to wait for, to each other only: from
             // ourselves it is a name like any other. So is that of a traced message that nobody

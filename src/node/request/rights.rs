@@ -13,6 +13,7 @@ use super::read::NodeRequest;
 use super::{Inner, Origin, Source};
 use crate::log::log_at;
 use crate::node::jobs::{self, Job};
+use crate::node::{data, logs};
 use crate::proto::{NodeId, PortId, Reason};
 use crate::rights::{Action, Patterns, Rights, Rules};
 
@@ -203,6 +204,13 @@ pub(super) fn may(
         // What it does besides is decided there: see `Named::call`.
         NodeRequest::Named { name, .. } => allowed(node, source, Action::Call, name),
         NodeRequest::Call { function, .. } => allowed(node, source, Action::Call, function),
+        // It is a call, and leads to another one.
+        NodeRequest::ExpectData(expect) => {
+            allowed(node, source, Action::Call, data::EXPECT)?;
+            allowed(node, source, Action::Call, &expect.function)
+        }
+        NodeRequest::CatchLogs(_) => allowed(node, source, Action::Call, logs::CONNECT),
+        NodeRequest::ConnectData(_) => allowed(node, source, Action::Call, data::CONNECT),
     }
 }
 
@@ -299,6 +307,9 @@ pub(super) fn tell(
             let reason = Reason::new(["refused".to_owned(), refusal.to_string()]);
             let die = move |node: &Arc<Inner>| port.die_of(node, reason);
             jobs::schedule(node, Job::Call(Box::new(die)));
+        }
+        NodeRequest::ExpectData(expect) => {
+            data::refuse(node, origin, &expect, &refusal.to_string());
         }
         _ => {}
     }

@@ -74,6 +74,9 @@ pub enum HandshakeError {
         /// The peer's node ID.
         node: NodeId,
     },
+    /// We connected for a link, and the other side greets for a data connection.
+    #[error("the other side greets for a data connection, and this is to be a link")]
+    NoLink,
     /// The peer sent our own greeting back.
     #[error("our own greeting came back: an echo attack?")]
     Echo,
@@ -147,6 +150,7 @@ impl HandshakeError {
             HandshakeError::Generation { .. } => "generation",
             HandshakeError::OwnNodeId { .. } => "own_node_id",
             HandshakeError::AlreadyConnected { .. } => "already_connected",
+            HandshakeError::NoLink => "no_link",
             HandshakeError::Echo => "echo",
             HandshakeError::NoCommonAuth { .. } => "no_common_auth",
             HandshakeError::NoCommonFraming { .. } => "no_common_framing",
@@ -170,6 +174,7 @@ impl HandshakeError {
             HandshakeError::NeitherTlsNorSecret => Blame::Incompatible,
             HandshakeError::AlreadyConnected { .. } => Blame::Network,
             HandshakeError::Greeting(_)
+            | HandshakeError::NoLink
             | HandshakeError::Version { .. }
             | HandshakeError::Generation { .. }
             | HandshakeError::TlsRequired

@@ -8,6 +8,7 @@ use super::lines::Lines;
 use super::tls::{TlsRole, TlsUse, channel};
 use super::{HandshakeError, Local};
 use crate::proto::auth::Channel;
+use crate::proto::greeting::Purpose;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting, Secret};
 
 /// Which side opened the connection.
@@ -307,6 +308,11 @@ impl AwaitNonce {
     /// See [`Step`] for an example.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Whether the peer wants a data connection, and we a link.
+    pub(super) fn wants_other_than_we(&self) -> bool {
+        (self.local.purpose, self.peer.greeting.purpose) == (Purpose::Link, Purpose::Data)
     }
 
     /// Whether the peer has our node ID, and it is not our own greeting that came back.

@@ -39,6 +39,7 @@ pub fn with_port(word: &str, port: &PortId, rest: &[Value]) -> Vec<Value> {
 
 /// Registers all of them.
 pub fn register(node: &Node) {
+    crate::data::register(node);
     node.function_message("aemp_test::init", |cx, message| {
         spawned(cx, "aemp_test::init", &message);
         let (reply, args) = first(&message)?;
