@@ -231,11 +231,11 @@ mod trace;
 #[cfg(feature = "node")]
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
-pub use builder::{Builder, StartError};
+pub use builder::{Builder, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, CalError, Context, DbChange, DbChanges, DbEntry, DbError,
-    DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange,
+    Address, AsMessage, Balance, BridgeRules, CalError, Context, DbChange, DbChanges, DbEntry,
+    DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange,
     GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor, MonitorGuard,
     Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
     RegistrationGuard, Reply, SendError, Service, State, StatePort, Stopped, Unfinished,

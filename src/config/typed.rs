@@ -41,6 +41,12 @@ pub struct Config {
     /// What to start with the node (`services`): a name, or an array of a function's name and its
     /// arguments.
     pub services: Vec<Value>,
+    /// Where the command looks for programs that are services (`services_path`): folders. A library
+    /// program may do with it what it likes; see [`crate::Node::set_function_loader`].
+    pub services_path: Vec<String>,
+    /// Whether a node that is to run its services goes on without those that do not start
+    /// (`optional_services`); false. See [`crate::Builder::require_services`].
+    pub optional_services: bool,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
     /// Key and certificates in PEM, the text itself and not a file's name (`cert`): with it, links
@@ -143,6 +149,8 @@ impl Default for Config {
             binds: None,
             seeds: Vec::new(),
             services: Vec::new(),
+            services_path: Vec::new(),
+            optional_services: false,
             secret: None,
             cert: None,
             require_tls: false,
@@ -238,6 +246,10 @@ impl Config {
                 "binds" => config.binds = Some(read.texts()?),
                 "seeds" => config.seeds = read.texts()?,
                 "services" => config.services = read.services()?,
+                "services_path" => config.services_path = read.texts()?,
+                "optional_services" => {
+                    config.optional_services = truth(key, &setting.value, &setting.origin)?;
+                }
                 "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
                 "cert" => config.cert = Some(read.text()?),
                 "require_tls" => config.require_tls = truth(key, &setting.value, &setting.origin)?,

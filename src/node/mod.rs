@@ -55,6 +55,7 @@ mod queue;
 mod random;
 pub(crate) mod request;
 mod roster;
+mod rules;
 mod run_word;
 mod send_cache;
 mod service;
@@ -90,12 +91,15 @@ pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use rules::BridgeRules;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
 
-pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
+pub(crate) use build::{
+    STAND_IN_KEY, ServiceFailed, UnknownName, bind, build, listen_on, run_services, stand_in,
+};
 pub(crate) use counters::Loss;
 pub(crate) use fast_path::FastPath;
 pub(crate) use jobs::{enter, enter_task};
