@@ -6,9 +6,11 @@
 mod cert;
 mod client;
 mod demo;
+mod exec;
 mod fuzz;
 mod output;
 mod perl;
+mod program;
 mod run;
 mod settings;
 
@@ -29,7 +31,9 @@ can be given one after the other in one command line, and change the global valu
   setnodeid ID, delnodeid                     the node's ID; %n: name of the host, %u or / at the end: random
   setbinds LIST, delbinds, addbind B, delbind B      where to listen: host:port, * for all or any
   setseeds LIST, delseeds, addseed S, delseed S      where to find the network
-  setservices LIST, delservices, addservice S, delservice S
+  setservices LIST, delservices, addservice S, delservice S      functions, programs: see aemp run --help
+  setservices_path LIST, delservices_path     folders with programs that are services
+  setoptional_services 0|1, deloptional_services     1: goes on without services that do not start
   gencert, setcert FILE, delcert              key and certificates that all nodes of a network share:
                                               links go through TLS; a running node takes a new one
                                               when it is sent SIGHUP
@@ -59,7 +63,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..] [bridge]
+    #[command(after_help = run::HELP)]
     Run {
+        /// Start it again when it crashes, after a second at first, then later and later
+        #[arg(long)]
+        autorestart: bool,
         /// A profile's name, then settings as key and value; `bridge` at the end: joins the
         /// generations
         #[arg(
@@ -68,6 +76,21 @@ enum Command {
             value_name = "PROFILE | KEY VALUE"
         )]
         arguments: Vec<String>,
+    },
+    /// Run a node and a program on it, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- COMMAND
+    #[command(after_help = exec::HELP)]
+    Exec {
+        /// A profile's name, then settings as key and value, as for `run`
+        #[arg(value_name = "PROFILE | KEY VALUE")]
+        arguments: Vec<String>,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
+    },
+    /// Have a node that was started by `aemp run` start again
+    Restart {
+        /// The node's ID
+        node: String,
     },
     /// Send a message to a port; succeeds when the port's node has taken it
     Snd {
@@ -147,7 +170,13 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run { arguments } => block_on(run::run(arguments)),
+        Command::Run {
+            arguments,
+            autorestart: false,
+        } => block_on(run::run(arguments)),
+        Command::Run { .. } => block_on(run::again::run()),
+        Command::Exec { arguments, command } => block_on(exec::exec(arguments, command)),
+        Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { port } => block_on(client::mon(port)),

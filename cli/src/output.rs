@@ -22,6 +22,11 @@ const USAGE: u8 = 2;
 #[error("can't write the output: {0}")]
 pub(crate) struct OutputError(#[from] io::Error);
 
+/// Ends the command with a status of its own, and without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("status {0}")]
+pub(crate) struct Status(pub(crate) u8);
+
 /// Writes a text to standard output, and does not keep any of it back.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
@@ -41,6 +46,9 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
+    if let Some(Status(status)) = failure.downcast_ref() {
+        return ExitCode::from(*status);
+    }
     match failure.downcast_ref() {
         Some(OutputError(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::from(NOBODY_READS)

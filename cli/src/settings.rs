@@ -92,6 +92,8 @@ const SETTINGS: &[(&str, Kind, &str, &str)] = &[
     ("binds", Kind::Addresses, "bind", "the bind address"),
     ("seeds", Kind::Addresses, "seed", "the seed address"),
     ("services", Kind::Services, "service", "the service"),
+    ("services_path", Kind::List, "", "the list of folders"),
+    ("optional_services", Kind::Truth, "", "0 or 1"),
     ("monitor_timeout", Kind::Scalar, "", "the number of seconds"),
     (
         "connect_interval",
