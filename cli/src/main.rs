@@ -77,7 +77,7 @@ enum Command {
         )]
         arguments: Vec<String>,
     },
-    /// Run a node and a program on it, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- COMMAND
+    /// Run a node and a program, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- CMD
     #[command(after_help = exec::HELP)]
     Exec {
         /// A profile's name, then settings as key and value, as for `run`

@@ -21,12 +21,15 @@ pub struct Reloaded {
     pub settings: Settings,
     /// The configuration as it is by now, also as far as the node does not go by it yet.
     pub config: Config,
+    /// All settings as they are by now.
+    now: Settings,
 }
 
 impl Builder {
     /// Has a node that runs go by the configuration as it is by now, as far as that is possible:
-    /// `allow`, `deny` and `secure`, `cert`, `max_log_lines`, and seeds that have been added. `before`
-    /// are the settings that it goes by, from [`settings`](Self::settings) or the last time.
+    /// `allow`, `deny` and `secure`, `cert`, `max_log_lines`, and seeds that have been added.
+    /// `before` are the settings that it goes by, from [`settings`](Self::settings) or the last
+    /// time.
     ///
     /// # Errors
     ///
@@ -52,8 +55,11 @@ impl Builder {
         }
         let mut reloaded = Reloaded {
             settings: before.clone(),
+            now,
+            config,
             ..Reloaded::default()
         };
+        let config = reloaded.config.clone();
         // One change of the rules, however many settings it is made of.
         let rules = ["allow", "deny", "secure"];
         let rules: Vec<&str> = rules
@@ -65,7 +71,7 @@ impl Builder {
             let done = done.map_err(|error| error.to_string());
             rules
                 .iter()
-                .for_each(|key| reloaded.note(key, &now, done.clone()));
+                .for_each(|key| reloaded.note(key, done.clone()));
         }
         for key in changed {
             let done = match (&*key, &config.cert) {
@@ -93,30 +99,48 @@ impl Builder {
                     continue;
                 }
             };
-            reloaded.note(&key, &now, done);
+            reloaded.note(&key, done);
         }
-        reloaded.config = config;
         Ok(reloaded)
     }
 }
 
 impl Reloaded {
-    fn note(&mut self, key: &str, now: &Settings, done: Result<(), String>) {
-        match done {
-            Ok(()) => {
-                self.take(key, now);
-                self.taken.push(key.to_owned());
-            }
-            Err(why) => self.refused.push((key.to_owned(), why)),
+    /// Says that the program itself goes by a setting from now on that would have had to wait for
+    /// the next start. False: it is not among these.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]);
+    /// let (node, before) = (builder.clone().start().await?, builder.settings()?);
+    /// let changed = builder.set("services_path", "/srv/services");
+    /// let mut changed = changed.reload(&node, &before).await?;
+    /// assert!(changed.take("services_path") && !changed.take("binds"));
+    /// assert!(changed.later.is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn take(&mut self, key: &str) -> bool {
+        let before = self.later.len();
+        self.later.retain(|other| other != key);
+        let is_new = self.later.len() < before;
+        if is_new {
+            self.note(key, Ok(()));
         }
+        is_new
     }
 
-    fn take(&mut self, key: &str, now: &Settings) {
-        match now.get(key) {
-            Some(set) => self
-                .settings
-                .set(key, set.value.clone(), set.origin.clone()),
+    fn note(&mut self, key: &str, done: Result<(), String>) {
+        if let Err(why) = done {
+            self.refused.push((key.to_owned(), why));
+            return;
+        }
+        match self.now.get(key) {
+            Some(set) => {
+                let (value, origin) = (set.value.clone(), set.origin.clone());
+                self.settings.set(key, value, origin);
+            }
             None => self.settings.unset(key),
         }
+        self.taken.push(key.to_owned());
     }
 }

@@ -434,8 +434,8 @@ impl Node {
     /// create a port, by a call, as a service of the configuration, or to know whether there is one
     /// (`can`). Perl nodes load a module then.
     ///
-    /// Other nodes choose the name, so the code is to check it, and must not wait. It is asked after
-    /// the rules of the node have allowed the request.
+    /// Other nodes choose the name, so the code is to check it, and must not wait. It is asked
+    /// after the rules of the node have allowed the request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

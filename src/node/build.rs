@@ -320,8 +320,8 @@ pub(crate) fn run_services(node: &Arc<Inner>, services: &[Value]) -> Vec<Service
 }
 
 /// Runs a service: the name of a function, or an array of that and arguments. A name that ends with
-/// `::` is that of a module in Perl, which does what it does when it is loaded; here it is that of a
-/// function without the `::`.
+/// `::` is that of a module in Perl, which does what it does when it is loaded; here it is that of
+/// a function without the `::`.
 fn run_service(node: &Arc<Inner>, service: &Value) -> Result<(), String> {
     let (name, args) = match service {
         Value::Array(list) => match list.split_first() {

@@ -14,8 +14,8 @@ pub struct BridgeRules;
 
 impl Node {
     /// Puts other rules in force, in place of those that the node was started with: what `allow`,
-    /// `deny` and `secure` of the configuration are. They hold at once, for the links that are up as
-    /// well: what comes after this has returned is held to them.
+    /// `deny` and `secure` of the configuration are. They hold at once, for the links that are up
+    /// as well: what comes after this has returned is held to them.
     ///
     /// A port that another node had spawned here before is that node's own, which it may use
     /// whatever the rules, only if it was already restricted in what it may do with ports.

@@ -9,9 +9,9 @@
 //! of a port that it monitors, the reply to a call) is a JSON object, which no message is. It comes
 //! through the port's mailbox too, so in order with the messages.
 //!
-//! How the program ends is how its port dies; who kills the port ends the program. While the program
-//! does not read, messages wait in the mailbox, whose bounds are those of any port; while what it
-//! sends to has no room, its output is not read.
+//! How the program ends is how its port dies; who kills the port ends the program. While the
+//! program does not read, messages wait in the mailbox, whose bounds are those of any port; while
+//! what it sends to has no room, its output is not read.
 
 mod input;
 mod lines;
@@ -95,8 +95,8 @@ impl Programs {
         });
     }
 
-    /// Begins a service, in the port that was spawned for it. A function that is called, rather than
-    /// spawned, has none: it gets one of its own.
+    /// Begins a service, in the port that was spawned for it. A function that is called, rather
+    /// than spawned, has none: it gets one of its own.
     fn start(
         &self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! `aemp run`: a node, the programs that are its services, and what their operator can have them do.
+//! `aemp run`: a node, the programs that are its services, and what their operator has of them.
 
 pub(crate) mod again;
 mod notify;

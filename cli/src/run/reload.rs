@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration as it is by now, as far as a running node can go by it.
 
-use aemp::config::{Config, Settings};
+use aemp::config::Settings;
 use aemp::{Builder, Node, Reloaded};
 
 use crate::program::{Programs, ServicesPath};
@@ -36,16 +36,8 @@ impl Reloading {
 
 /// Where services are found is no matter of the library's.
 fn take_path(reloaded: &mut Reloaded, programs: &Programs) {
-    const KEY: &str = "services_path";
-    let before = reloaded.later.len();
-    reloaded.later.retain(|key| key != KEY);
-    if reloaded.later.len() < before {
-        let Config { services_path, .. } = &reloaded.config;
-        programs.set_path(ServicesPath::new(services_path));
-        reloaded.taken.push(KEY.to_owned());
-        let value = services_path.as_slice().into();
-        let origin = aemp::config::Origin::Global;
-        reloaded.settings.set(KEY, value, origin);
+    if reloaded.take("services_path") {
+        programs.set_path(ServicesPath::new(&reloaded.config.services_path));
     }
 }
 

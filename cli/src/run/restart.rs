@@ -25,8 +25,8 @@ pub(super) struct Restart(Arc<State>);
 struct State {
     asked: AtomicBool,
     told: Notify,
-    /// Where the program is: another file may stand there by then, and that is the reason for many a
-    /// restart.
+    /// Where the program is: another file may stand there by then, and that is the reason for many
+    /// a restart.
     program: PathBuf,
 }
 
@@ -48,7 +48,9 @@ impl Restart {
                 restart.0.told.notify_one();
                 Ok(Vec::new())
             }
-            false => Err("this node evaluates nothing but what restarts it".to_owned()),
+            false => {
+                Err("this node does not evaluate expressions, but for what restarts it".to_owned())
+            }
         });
     }
 

@@ -72,9 +72,9 @@ impl Gate {
         self.rules().of(node, fingerprint)
     }
 
-    /// Puts other rules in force. Where ports of this node are in groups is asked for if these rules
-    /// are the first to ask; the caller sees to it that no port enters or leaves one meanwhile. What
-    /// the nodes that are linked may do is left to the caller as well.
+    /// Puts other rules in force. Where ports of this node are in groups is asked for if these
+    /// rules are the first to ask; the caller sees to it that no port enters or leaves one
+    /// meanwhile. What the nodes that are linked may do is left to the caller as well.
     pub(crate) fn replace(
         &self,
         rules: Rules,
