@@ -231,15 +231,15 @@ mod trace;
 #[cfg(feature = "node")]
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
-pub use builder::{Builder, Probe, ProbeStep, StartError};
+pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, CalError, Context, DataConnError, DataStream, DbChange, DbChanges,
-    DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure,
-    GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, LogLine, LogLines, Mailbox,
-    Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents, NodeStats, Port, Receive,
-    RecvError, Registration, RegistrationGuard, Reply, SeedStatus, SendError, Service, State,
-    StatePort, Stopped, Unfinished,
+    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError, DataStream,
+    DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination,
+    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, LogLine,
+    LogLines, Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents,
+    NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply, SeedStatus,
+    SendError, Service, State, StatePort, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

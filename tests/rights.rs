@@ -407,3 +407,38 @@ async fn bridges() {
     host.shutdown().await;
     bridge.shutdown().await;
 }
+
+/// Rules that come while the node runs hold for the links that are up, know the groups that ports
+/// were in before, and leave what the mesh is made of alone.
+#[tokio::test]
+async fn replaced_while_it_runs() {
+    for generation in GENERATIONS {
+        let a = strict("a", generation, &[], &[]).await;
+        let b = friend("b", generation, &a).await;
+        let (mut public, mut private) = (a.mailbox(), a.mailbox());
+        a.register("public", public.id());
+        b.snd(private.id(), &(1,)).unwrap();
+        assert_eq!(number(&mut private).await, 1);
+
+        let rules = ["* send @public".parse().unwrap()];
+        a.reload_rules(&rules, &[], false).unwrap();
+        b.snd(private.id(), &(2,)).unwrap();
+        b.snd(public.id(), &(3,)).unwrap();
+        assert_eq!(number(&mut public).await, 3);
+        assert!(private.try_recv().unwrap().is_none());
+        let late = b.mailbox();
+        b.register("late", late.id());
+        members(&a, "late", 1).await;
+        a.reload_rules(&[], &["b spawn".parse().unwrap()], false)
+            .unwrap();
+        b.snd(private.id(), &(4,)).unwrap();
+        assert_eq!(number(&mut private).await, 4);
+        let port = b.spawn("a", "job::other", &()).unwrap();
+        let reason = death(&b, &port).await;
+        // Which of the two depends on whether the refusal or the monitor came first.
+        let kind = reason[0].as_str().unwrap_or_default();
+        assert!(matches!(kind, "refused" | "no_such_port"), "{reason:?}");
+        b.shutdown().await;
+        a.shutdown().await;
+    }
+}

@@ -180,7 +180,7 @@ pub(crate) async fn mon(ports: Vec<String>) -> Result<(), Failure> {
     node.shutdown().await;
     match all_normal {
         true => Ok(()),
-        false => Err(output::Said.into()),
+        false => Err(output::Status(1).into()),
     }
 }
 
@@ -234,6 +234,19 @@ pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failu
         Some(error) => Err(error.trim_end().into()),
         None => Err(error.to_string().into()),
     }
+}
+
+/// Has a node start again that is run by Perl's `aemp run` or by ours, which knows this function by
+/// name: see [`crate::run`].
+const RESTART: &str = "\
+    require AnyEvent::Watchdog::Util; \
+    AnyEvent::Watchdog::Util::enabled () or die \"it was not started by aemp run\\n\"; \
+    my $soon; \
+    $soon = AE::timer (0.1, 0, sub { undef $soon; AnyEvent::Watchdog::Util::restart () }); \
+    ()";
+
+pub(crate) async fn restart(target: String) -> Result<(), Failure> {
+    eval(target, RESTART.to_owned()).await
 }
 
 pub(crate) async fn stats(target: String) -> Result<(), Failure> {

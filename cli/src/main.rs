@@ -9,6 +9,7 @@ mod complete;
 mod definition;
 mod demo;
 mod doctor;
+mod exec;
 mod fuzz;
 mod logs;
 mod manual;
@@ -16,6 +17,7 @@ mod node_arguments;
 mod output;
 mod perl;
 mod pipe;
+mod program;
 mod run;
 mod settings;
 mod trace;
@@ -48,13 +50,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a node until SIGINT or SIGTERM
-    #[command(after_help = "\
-The words norc, force and bridge need no value. norc: the configuration file is left out; force: \
-what is given here wins over the file; bridge, at the end: joins all generations.
-
-Examples: aemp run seed
-          aemp run nodeid ruth binds '*:4040' seeds doomed:4040")]
+    #[command(after_help = run::HELP)]
     Run {
+        /// Start it again when it crashes, after a second at first, then later and later
+        #[arg(long)]
+        autorestart: bool,
         /// A profile's name, then settings as key and value
         #[arg(
             trailing_var_arg = true,
@@ -63,6 +63,21 @@ Examples: aemp run seed
             add = ArgValueCompleter::new(complete::word)
         )]
         arguments: Vec<String>,
+    },
+    /// Run a node and a program, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- CMD
+    #[command(after_help = exec::HELP)]
+    Exec {
+        /// A profile's name, then settings as key and value, as for `run`
+        #[arg(value_name = "PROFILE | KEY VALUE")]
+        arguments: Vec<String>,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
+    },
+    /// Have a node that was started by `aemp run` start again
+    Restart {
+        /// The node's ID
+        node: String,
     },
     /// Send a message to a port; succeeds when the port's node has taken it
     #[command(after_help = "Example: aemp snd ruth#log '[\"warn\", 5]'")]
@@ -196,7 +211,13 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run { arguments } => block_on(run::run(arguments)),
+        Command::Run {
+            arguments,
+            autorestart: false,
+        } => block_on(run::run(arguments)),
+        Command::Run { .. } => block_on(run::again::run()),
+        Command::Exec { arguments, command } => block_on(exec::exec(arguments, command)),
+        Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { ports } => block_on(client::mon(ports)),

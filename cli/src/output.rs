@@ -76,10 +76,10 @@ pub(crate) fn status(text: impl Display) {
 #[error("can't write the output: {0}")]
 pub(crate) struct OutputError(#[from] io::Error);
 
-/// A command has failed, and its output says all there is to say.
+/// Ends the command with a status of its own, and without a word.
 #[derive(Debug, thiserror::Error)]
-#[error("see the output")]
-pub(crate) struct Said;
+#[error("status {0}")]
+pub(crate) struct Status(pub(crate) u8);
 
 /// Writes a text to standard output, and does not keep any of it back.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
@@ -100,8 +100,8 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    if failure.is::<Said>() {
-        return ExitCode::FAILURE;
+    if let Some(Status(status)) = failure.downcast_ref() {
+        return ExitCode::from(*status);
     }
     match failure.downcast_ref() {
         Some(OutputError(error)) if error.kind() == io::ErrorKind::BrokenPipe => {

@@ -4,13 +4,15 @@
 //! This room stands above `node` and `bridge`, and puts them together.
 
 mod probe;
+mod reload;
 mod start;
 
 pub use probe::{Probe, ProbeStep};
+pub use reload::Reloaded;
 
 use serde_json::Value;
 
-use crate::config::{self, Arguments, Config, ConfigError, Environment, RcFile};
+use crate::config::{self, Arguments, Config, ConfigError, Environment, RcFile, Settings};
 use crate::net::Transport;
 use crate::net::memory::Host;
 use crate::net::tls::{CertError, Tls};
@@ -63,6 +65,15 @@ pub enum StartError {
     /// The node can't be the bridge that it is configured to be.
     #[error(transparent)]
     Bridge(#[from] crate::bridge::BridgeError),
+    /// A service of the configuration did not start, and [`Builder::require_services`] says that it
+    /// must.
+    #[error("the service {service} does not start: {why}")]
+    Service {
+        /// The service, as it is configured.
+        service: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Configures a node, in the way of Perl's `configure`.
@@ -88,6 +99,21 @@ pub struct Builder {
     transport: Transport,
     /// The program's own configuration of TLS.
     tls: Option<std::sync::Arc<Tls>>,
+    prepare: Prepare,
+    /// Whether all services have to start.
+    require_services: bool,
+}
+
+/// What the program does with the node before anybody can reach it.
+#[derive(Clone, Default)]
+struct Prepare(Vec<std::sync::Arc<PrepareCode>>);
+
+type PrepareCode = dyn Fn(&Node) + Send + Sync;
+
+impl std::fmt::Debug for Prepare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} functions", self.0.len())
+    }
 }
 
 impl Builder {
@@ -386,6 +412,45 @@ impl Builder {
         self
     }
 
+    /// Runs this code on the node before it listens and before the services of the configuration
+    /// are run: to register the functions that these, and other nodes from the first moment on, can
+    /// call. It may be set several times; all of it is run, in that order.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (started, begun) = std::sync::mpsc::channel();
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").binds(["127.0.0.1:0"]);
+    /// let builder = builder.set("services", vec!["shop::till"]).prepare(move |node| {
+    ///     let started = started.clone();
+    ///     node.function("shop::till", move |_, (): ()| started.send("till").unwrap());
+    /// });
+    /// let node = builder.start().await?;
+    /// assert_eq!(begun.recv()?, "till");
+    /// # Ok(()) }
+    /// ```
+    pub fn prepare(mut self, code: impl Fn(&Node) + Send + Sync + 'static) -> Self {
+        self.prepare.0.push(std::sync::Arc::new(code));
+        self
+    }
+
+    /// Does not start without all services of the configuration, unless the setting
+    /// `optional_services` is true. Otherwise those that do not start are just told of in the log:
+    /// the configuration may be shared with Perl programs, whose modules are nothing here.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let builder = aemp::Node::builder().no_rc().nodeid("ruth").binds([""; 0]);
+    /// let builder = builder.set("services", vec!["shop::till"]);
+    /// assert!(builder.clone().start().await.is_ok());
+    /// let error = builder.require_services().start().await.unwrap_err();
+    /// assert!(error.to_string().contains("the service shop::till does not start"));
+    /// # }
+    /// ```
+    pub fn require_services(mut self) -> Self {
+        self.require_services = true;
+        self
+    }
+
     /// The configuration as it would be used by [`start`](Self::start).
     ///
     /// # Errors
@@ -400,11 +465,37 @@ impl Builder {
     /// # Ok::<(), aemp::config::ConfigError>(())
     /// ```
     pub fn config(&self) -> Result<Config, ConfigError> {
+        self.config_of(&self.settings()?)
+    }
+
+    /// The settings by name, as they are by now in the file and here: what [`config`](Self::config)
+    /// is made of.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: the file is wrong, or there is no such profile.
+    ///
+    /// ```
+    /// let builder = aemp::Node::builder().no_rc().seeds(["doomed:4040"]);
+    /// let settings = builder.settings()?;
+    /// assert_eq!(settings.get("seeds").unwrap().value, serde_json::json!(["doomed:4040"]));
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
         let rc = match self.no_rc || self.arguments.leave_out_file()? {
             true => RcFile::default(),
             false => RcFile::load(Environment::from_process().rc_path())?,
         };
-        let mut config = Config::load(&rc, &self.arguments, &config::node_name())?;
+        config::find_profile(&rc, Some(&self.profile_name()), &self.arguments.settings)
+    }
+
+    fn profile_name(&self) -> String {
+        let given = self.arguments.profile.clone();
+        given.unwrap_or_else(config::node_name)
+    }
+
+    fn config_of(&self, settings: &Settings) -> Result<Config, ConfigError> {
+        let mut config = Config::from_settings(&self.profile_name(), settings)?;
         if config.secret.is_none() {
             config.secret = self.secret.clone();
         }

@@ -9,7 +9,7 @@ use crate::log::log_at;
 use crate::mesh::database::Seeds;
 use crate::net::Transport;
 use crate::net::tls::{CertError, Tls};
-use crate::node::{self, Inner, Node, Random, UnknownName};
+use crate::node::{self, Inner, Node, Random, ServiceFailed, UnknownName};
 use crate::proto::NodeId;
 
 impl Builder {
@@ -59,13 +59,22 @@ impl Builder {
         let tls = tls(self.tls, &config)?;
         let node = node::build(id, &config, transport, tls, random)?;
         let inner = node.inner();
+        for code in &self.prepare.0 {
+            code(&node);
+        }
         log_at!(7, "starting global service.");
         listen(inner, &config).await?;
         if !config.bridge.is_empty() {
             node.bridge(config.bridge.iter().copied())?.keep();
         }
         add_seeds(inner, config.seeds).await?;
-        node::run_services(inner, &config.services);
+        let required = self.require_services && !config.optional_services;
+        for ServiceFailed { service, why } in node::run_services(inner, &config.services) {
+            if required {
+                return Err(StartError::Service { service, why });
+            }
+            log_at!(1, "the service {service} does not start: {why}");
+        }
         Ok(node)
     }
 }
@@ -142,7 +151,7 @@ async fn resolve_binds(binds: &[String]) -> Result<Vec<String>, ConfigError> {
     Ok(found)
 }
 
-async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
+pub(super) async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
     // Also those that can't be resolved yet.
     let known = match seeds.is_empty() {
         true => Seeds::None,

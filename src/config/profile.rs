@@ -62,6 +62,18 @@ impl Settings {
         self.map.insert(key.into(), Setting { value, origin });
     }
 
+    /// Takes a setting away.
+    ///
+    /// ```
+    /// let mut settings = aemp::config::Settings::default();
+    /// settings.set("secure", true.into(), aemp::config::Origin::Argument);
+    /// settings.unset("secure");
+    /// assert!(settings.get("secure").is_none());
+    /// ```
+    pub fn unset(&mut self, key: &str) {
+        self.map.remove(key);
+    }
+
     /// The values alone, as a JSON object.
     ///
     /// See [`Settings`] for an example.

@@ -43,6 +43,12 @@ pub struct Config {
     /// What to start with the node (`services`): a name, or an array of a function's name and its
     /// arguments.
     pub services: Vec<Value>,
+    /// Where the command looks for programs that are services (`services_path`): folders. A library
+    /// program may do with it what it likes; see [`crate::Node::set_function_loader`].
+    pub services_path: Vec<String>,
+    /// Whether a node that is to run its services goes on without those that do not start
+    /// (`optional_services`); false. See [`crate::Builder::require_services`].
+    pub optional_services: bool,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
     /// Key and certificates in PEM, the text itself and not a file's name (`cert`): with it, links
@@ -148,6 +154,8 @@ impl Default for Config {
             binds: None,
             seeds: Vec::new(),
             services: Vec::new(),
+            services_path: Vec::new(),
+            optional_services: false,
             secret: None,
             cert: None,
             require_tls: false,
@@ -257,6 +265,10 @@ impl Config {
                 "binds" => config.binds = Some(read.addresses()?),
                 "seeds" => config.seeds = read.addresses()?,
                 "services" => config.services = read.services()?,
+                "services_path" => config.services_path = read.texts()?,
+                "optional_services" => {
+                    config.optional_services = truth(key, &setting.value, &setting.origin)?;
+                }
                 "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
                 "cert" => config.cert = Some(read.text()?),
                 "require_tls" => config.require_tls = truth(key, &setting.value, &setting.origin)?,
@@ -320,7 +332,7 @@ pub fn setting_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// All that [`Config::from_settings`] knows.
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 39] = [
     "allow",
     "auth_accept",
     "auth_offer",
@@ -352,11 +364,13 @@ const NAMES: [&str; 37] = [
     "network_latency",
     "nodeid",
     "nodelay",
+    "optional_services",
     "require_tls",
     "secret",
     "secure",
     "seeds",
     "services",
+    "services_path",
     "trace_context",
 ];
 

@@ -433,6 +433,44 @@ impl Node {
         functions.write().insert(name, code);
     }
 
+    /// Has this code look for the functions that are not registered, each time one is asked for: to
+    /// create a port, by a call, as a service of the configuration, or to know whether there is one
+    /// (`can`). Perl nodes load a module then.
+    ///
+    /// Other nodes choose the name, so the code is to check it, and must not wait. It is asked
+    /// after the rules of the node have allowed the request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Context, Message, Node, PortId};
+    /// let node = Node::local();
+    /// node.set_function_loader(|name| {
+    ///     let colour = name.strip_prefix("colour::")?.to_owned();
+    ///     Some(move |cx: &Context, args: Message| -> Result<(), Box<dyn std::error::Error>> {
+    ///         let (reply,): (PortId,) = args.args()?;
+    ///         Ok(cx.snd(&reply, &(&colour,))?)
+    ///     })
+    /// });
+    /// let (said,): (String,) = node.cal(node.id(), &("colour::blue",), None).await?;
+    /// assert_eq!(said, "blue");
+    /// # Ok(()) }
+    /// ```
+    pub fn set_function_loader<F, R>(
+        &self,
+        loader: impl Fn(&str) -> Option<F> + Send + Sync + 'static,
+    ) where
+        F: Fn(&Context, Message) -> R + Send + Sync + 'static,
+        R: IntoOutcome,
+    {
+        let loader = move |name: &str| -> Option<Function> {
+            let code = loader(name)?;
+            Some(Arc::new(move |context: &Context, message: Message| {
+                Outcome::Done(code(context, message).into_outcome())
+            }))
+        };
+        *self.inner().functions.loader.write() = Some(Arc::new(loader));
+    }
+
     /// The names of the registered functions, sorted. Those that this crate registers are among
     /// them.
     ///

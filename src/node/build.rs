@@ -95,8 +95,8 @@ pub(crate) fn build(
         max_families: config.max_families,
         max_dials: config.max_dials,
         nodelay: config.nodelay,
-        rules: Rules::new(&config.allow, &config.deny, config.secure),
     };
+    let rules = Rules::new(&config.allow, &config.deny, config.secure);
     let handshake = Local {
         generations: config.generation,
         auth_offer: known(
@@ -131,6 +131,7 @@ pub(crate) fn build(
         tls,
         random,
         serial: Arc::new(AtomicU64::new(1)),
+        rules,
     };
     Ok(assemble(id, settings, handshake, None, outside))
 }
@@ -141,6 +142,7 @@ struct Outside {
     tls: Option<Arc<Tls>>,
     random: Random,
     serial: Arc<AtomicU64>,
+    rules: Rules,
 }
 
 /// A stand-in of the bridge whose own node is `own`: its ID, the number of its generation.
@@ -161,6 +163,7 @@ pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dy
         tls: own.tls.clone(),
         random: own.random.clone(),
         serial: own.serial.clone(),
+        rules: Rules::clone(&own.gate.rules()),
     };
     assemble(id.clone(), settings, handshake, Some(relay), outside)
 }
@@ -180,6 +183,7 @@ fn assemble(
         tls,
         random,
         serial,
+        rules,
     } = outside;
     let generations = settings.generations;
     let mesh = mesh::state::Config {
@@ -204,7 +208,7 @@ fn assemble(
     let dials = Semaphore::new(settings.max_dials.min(Semaphore::MAX_PERMITS));
     let inner = Arc::new(Inner {
         id: id.clone(),
-        gate: Gate::new(&settings.rules),
+        gate: Gate::new(rules),
         runtime: Handle::current(),
         admission: Admission::new(settings.max_handshakes),
         settings,
@@ -301,29 +305,58 @@ pub(crate) fn listen_on(node: &Arc<Inner>, listeners: Vec<(String, Listener)>) {
     }
 }
 
-/// Runs the services of the configuration: functions of this program.
-pub(crate) fn run_services(node: &Arc<Inner>, services: &[Value]) {
-    for service in services {
-        if service.as_str() == Some(mesh::GLOBAL_SERVICE) {
-            node.control.become_global(node);
-            continue;
-        }
-        let (name, args) = match service {
-            Value::Array(list) => match list.split_first() {
-                Some((name, args)) => (name.as_str(), args),
-                None => (None, &[][..]),
-            },
-            name => (name.as_str(), &[][..]),
-        };
-        let Some(function) = name.and_then(|name| node.functions.get(name)) else {
-            log_at!(1, "the service {service} is no function of this program");
-            continue;
-        };
-        let context = Context::new(node, node.id.node_port());
-        let args = Message::from_values(args);
-        let outcome = code::guarded(|| function(&context, args));
-        if let Outcome::Done(Err(failure)) = outcome {
-            log_at!(1, "the service {service} failed: {}", failure.text());
+/// A service of the configuration did not start.
+#[derive(Debug)]
+pub(crate) struct ServiceFailed {
+    /// As it is configured.
+    pub(crate) service: String,
+    pub(crate) why: String,
+}
+
+/// Runs the services of the configuration: functions of this program. Gives those that did not
+/// start.
+pub(crate) fn run_services(node: &Arc<Inner>, services: &[Value]) -> Vec<ServiceFailed> {
+    let started = services.iter().map(|service| {
+        run_service(node, service).map_err(|why| ServiceFailed {
+            service: service.as_str().map_or(service.to_string(), str::to_owned),
+            why,
+        })
+    });
+    started.filter_map(Result::err).collect()
+}
+
+/// Runs a service: the name of a function, or an array of that and arguments. A name that ends with
+/// `::` is that of a module in Perl, which does what it does when it is loaded; here it is that of
+/// a function without the `::`.
+fn run_service(node: &Arc<Inner>, service: &Value) -> Result<(), String> {
+    let (name, args) = match service {
+        Value::Array(list) => match list.split_first() {
+            Some((name, args)) => (name.as_str(), args),
+            None => (None, &[][..]),
+        },
+        name => (name.as_str(), &[][..]),
+    };
+    let name = name.ok_or("it has no name")?;
+    let name = name.strip_suffix("::").unwrap_or(name);
+    if mesh::GLOBAL_SERVICE.strip_suffix("::") == Some(name) {
+        node.control.become_global(node);
+        return Ok(());
+    }
+    let function = node.functions.get(name);
+    let function = function.ok_or("there is no such function here")?;
+    let context = Context::new(node, node.id.node_port());
+    let args = Message::from_values(args);
+    match code::guarded(|| function(&context, args)) {
+        Outcome::Done(Err(failure)) => Err(failure.text()),
+        Outcome::Done(Ok(())) => Ok(()),
+        Outcome::Later(future) => {
+            let name = name.to_owned();
+            node.spawn_task(async move {
+                if let Err(failure) = code::caught(future).await {
+                    log_at!(1, "the service {name} failed: {}", failure.text());
+                }
+            });
+            Ok(())
         }
     }
 }

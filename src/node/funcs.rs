@@ -1,4 +1,5 @@
-//! Functions that other nodes may call by name: nothing that was not registered.
+//! Functions that other nodes may call by name: nothing that the program has not registered, or
+//! does not find when it is asked.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,23 +34,31 @@ pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Syn
 
 /// What Perl nodes have as functions, and this node carries out itself: it has to know who asks.
 const OWN: [&str; 3] = [data::EXPECT, data::CONNECT, logs::CONNECT];
+/// Finds the functions that are not registered, by name.
+pub(crate) type Loader = dyn Fn(&str) -> Option<Function> + Send + Sync;
 
 #[derive(Default)]
 pub(crate) struct Functions {
     pub(crate) named: Table<Function>,
+    pub(crate) loader: parking_lot::RwLock<Option<Arc<Loader>>>,
     pub(crate) evaluator: parking_lot::RwLock<Option<Arc<Evaluator>>>,
 }
 
 impl Functions {
     pub(crate) fn get(&self, name: &str) -> Option<Function> {
-        self.named.read().get(name).cloned()
+        let known = self.named.read().get(name).cloned();
+        known.or_else(|| {
+            let loader = self.loader.read().clone()?;
+            loader(name)
+        })
     }
 
     /// Forgets them all.
     pub(crate) fn clear(&self) {
         let named = std::mem::take(&mut *self.named.write());
         let evaluator = self.evaluator.write().take();
-        drop((named, evaluator));
+        let loader = self.loader.write().take();
+        drop((named, evaluator, loader));
     }
 
     /// Whether a request of that name is carried out.

@@ -58,6 +58,7 @@ mod queue;
 mod random;
 pub(crate) mod request;
 mod roster;
+mod rules;
 mod run_word;
 mod seeds;
 mod send_cache;
@@ -97,13 +98,16 @@ pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use rules::BridgeRules;
 pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
 
-pub(crate) use build::{STAND_IN_KEY, UnknownName, bind, build, listen_on, run_services, stand_in};
+pub(crate) use build::{
+    STAND_IN_KEY, ServiceFailed, UnknownName, bind, build, listen_on, run_services, stand_in,
+};
 pub(crate) use counters::Loss;
 pub(crate) use fast_path::FastPath;
 pub(crate) use jobs::{enter, enter_task};

@@ -6,7 +6,6 @@ use crate::mesh::reading::Bounds;
 use crate::net::SocketOptions;
 use crate::proto::Limits;
 use crate::proto::generation::Generations;
-use crate::rights::Rules;
 
 /// What can be configured of a running node.
 #[derive(Debug, Clone)]
@@ -31,8 +30,6 @@ pub(crate) struct Settings {
     /// The most connections that are being made at a time.
     pub(crate) max_dials: usize,
     pub(crate) nodelay: bool,
-    /// What others may do here.
-    pub(crate) rules: Rules,
 }
 
 /// How much may wait in a port before who waits for room is to wait.

@@ -13,6 +13,7 @@ use crate::node::Inner;
 use crate::node::request::Place;
 use crate::node::roster::Roster;
 use crate::proto::PortId;
+use crate::rights;
 
 /// Who follows which group.
 #[derive(Default)]
@@ -51,6 +52,24 @@ impl Control {
 
     pub(crate) fn unregister(&self, node: &Arc<Inner>, group: &str, port: &PortId) {
         self.0.lock().unregister(node, group, port);
+    }
+
+    /// Puts other rules in force: no port of this node enters or leaves a group meanwhile.
+    pub(crate) fn replace_rules(&self, node: &Arc<Inner>, rules: rights::Rules) {
+        let state = self.0.lock();
+        node.gate.replace(rules, || {
+            let mut all = Vec::new();
+            for (group, ports) in state.gossip.groups.local() {
+                let ports = ports.into_iter().cloned();
+                all.extend(ports.map(|port| (group.to_owned(), port, Place::Gossip)));
+            }
+            let is_own = |key: &str| own_port(node, key).is_some();
+            for (family, keys) in state.database.own_keys(is_own) {
+                let ports = keys.into_iter().map(PortId::new);
+                all.extend(ports.map(|port| (family.clone(), port, Place::Database)));
+            }
+            all
+        });
     }
 
     /// Ends the membership of all ports of this node in whatever group.

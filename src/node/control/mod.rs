@@ -189,7 +189,8 @@ impl Control {
     /// A peer said something to the port that it spawned here.
     pub(crate) fn message(&self, node: &Arc<Inner>, from: &NodeId, message: &Message) {
         let link = node.peers.get(from.as_str()).and_then(|peer| peer.link());
-        let rights = link.as_ref().and_then(|link| link.rights.as_deref());
+        let rights = link.as_ref().and_then(|link| link.rights());
+        let rights = rights.as_deref();
         if rights.is_some()
             && let Some(verb) = message.tag()
             && !may_say(node, from, rights, &verb)

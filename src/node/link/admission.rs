@@ -398,11 +398,9 @@ async fn take_over(
     let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
     link.role = proved.role;
     link.tls = proved.tls;
-    let certificate = link.tls.as_ref().and_then(|tls| tls.peer.as_ref());
-    let fingerprint = certificate.map(|certificate| certificate.sha256.as_str());
-    link.rights = node.settings.rules.of(id.as_str(), fingerprint);
+    link.hold_to(&node.gate);
     if node.relay.is_some()
-        && let Some(rights) = &link.rights
+        && let Some(rights) = link.rights()
         && !rights.allow(Action::Relay, node.id.as_str(), |_| false)
     {
         // A stand-in does nothing else, so there is no use in a link to it.
@@ -426,6 +424,8 @@ async fn take_over(
         match peer.establish(node, &candidate, &link) {
             Verdict::Accept => {
                 drop(proving);
+                // Whoever has changed the rules meanwhile has not seen this link, or we see it now.
+                link.hold_to(&node.gate);
                 reader::start(node, &peer, link, proved.stream, done.rest);
                 return Ok(());
             }

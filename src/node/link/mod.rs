@@ -30,7 +30,7 @@ mod writer;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 pub(crate) use admission::{Admission, accept_loop, connect, dial_seed, right_to_dial};
@@ -42,6 +42,7 @@ use super::held::{Account, Level};
 use super::jobs;
 use super::limits::Limit;
 use super::monitor::{self, Action};
+use super::request::Gate;
 use super::stand_in::{Forwarded, Pair};
 use super::stats::LinkStats;
 use super::{Inner, Loss};
@@ -96,7 +97,7 @@ pub(crate) struct Link {
     /// The TLS that it goes through, if it does.
     pub(crate) tls: Option<Arc<TlsInfo>>,
     /// What the node at the other end may do here. `None`: everything.
-    pub(crate) rights: Option<Arc<Rights>>,
+    rights: RwLock<Option<Arc<Rights>>>,
     traffic: Traffic,
     /// There is something to write.
     ready: Notify,
@@ -127,7 +128,7 @@ impl Link {
             remote: remote.into(),
             role: Role::Listener,
             tls: None,
-            rights: None,
+            rights: RwLock::default(),
             traffic: Traffic::default(),
             ready: Notify::new(),
             socket: Mutex::default(),
@@ -140,6 +141,19 @@ impl Link {
     /// What it has counted so far.
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// What the node at the other end may do here. `None`: everything.
+    pub(crate) fn rights(&self) -> Option<Arc<Rights>> {
+        self.rights.read().clone()
+    }
+
+    /// Holds the node at the other end to the rules that are in force by now.
+    pub(crate) fn hold_to(&self, gate: &Gate) {
+        let certificate = self.tls.as_ref().and_then(|tls| tls.peer.as_ref());
+        let fingerprint = certificate.map(|certificate| certificate.sha256.as_str());
+        let node = self.info.greeting.node.as_str();
+        *self.rights.write() = gate.rights_of(node, fingerprint);
     }
 
     /// The generation that is spoken on the link.
@@ -520,6 +534,6 @@ mod tests {
     #[test]
     fn a_node_and_its_link_are_small() {
         assert!(size_of::<Peer>() <= 368, "{}", size_of::<Peer>());
-        assert!(size_of::<Link>() <= 312, "{}", size_of::<Link>());
+        assert!(size_of::<Link>() <= 320, "{}", size_of::<Link>());
     }
 }

@@ -199,10 +199,11 @@ impl Reader {
         block: &mut BytesMut,
         fast: &mut FastPath,
     ) -> Result<(), FramingError> {
-        let rights = self.link.rights.as_deref();
+        let rights = self.link.rights();
         let watched = Watched::now(node).any();
-        let quick =
-            !crate::trace::enabled() && !watched && rights.is_none_or(request::leave_ports_alone);
+        let quick = !crate::trace::enabled()
+            && !watched
+            && rights.is_none_or(|rights| request::leave_ports_alone(&rights));
         let framing = self.link.recv_framing;
         let plain = quick && framing == Framing::Json && are_plain(block);
         let (mut at, mut messages, mut flushed) = (0, 0, 0);
@@ -271,10 +272,11 @@ impl Reader {
         {
             return;
         }
+        let rights = self.link.rights();
         let origin = request::Origin {
             peer: &self.peer,
             generation: self.link.generation(),
-            rights: self.link.rights.as_deref(),
+            rights: rights.as_deref(),
         };
         let (name, message) = match self.link.facts.traces {
             true => match request::open_traced(&self.node, &origin, name, message) {

@@ -198,14 +198,13 @@ pub(super) fn create(
     function: &str,
     args: Message,
 ) -> Result<(), RequestError> {
+    let spawner = spawner(source, function);
     let function = node
         .functions
         .get(function)
         .ok_or_else(|| RequestError::unknown(function))?;
     let taken = || RequestError::taken(name);
-    let port = node
-        .new_spawned_port(name, spawner(source))
-        .ok_or_else(taken)?;
+    let port = node.new_spawned_port(name, spawner).ok_or_else(taken)?;
     let step = traced::current();
     let asker = source.node(&node.id);
     let init = move |node: &Arc<Inner>| {

@@ -43,21 +43,58 @@ type Groups = HashMap<Box<str>, BTreeMap<Box<str>, u8>>;
 
 /// What a node needs to hold others to its rules, besides what is kept with each link.
 pub(crate) struct Gate {
+    /// The rules in force.
+    rules: RwLock<Arc<Rules>>,
     /// What anybody may do. `None`: everything.
-    anybody: Option<Arc<Rights>>,
+    anybody: RwLock<Option<Arc<Rights>>>,
     /// The groups that ports of this node are in, if the rules ask for them.
-    groups: Option<RwLock<Groups>>,
+    groups: RwLock<Option<Groups>>,
     /// How often each action was refused.
     refused: [AtomicU64; Action::ALL.len()],
 }
 
 impl Gate {
-    pub(crate) fn new(rules: &Rules) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Gate {
-            anybody: rules.of_anybody(),
-            groups: rules.ask_for_groups().then(RwLock::default),
+            anybody: RwLock::new(rules.of_anybody()),
+            groups: RwLock::new(rules.ask_for_groups().then(Groups::default)),
+            rules: RwLock::new(Arc::new(rules)),
             refused: Default::default(),
         }
+    }
+
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.read().clone()
+    }
+
+    /// What a node may do by the rules in force; see [`Rules::of`].
+    pub(crate) fn rights_of(&self, node: &str, fingerprint: Option<&str>) -> Option<Arc<Rights>> {
+        self.rules().of(node, fingerprint)
+    }
+
+    /// Puts other rules in force. Where ports of this node are in groups is asked for if these
+    /// rules are the first to ask; the caller sees to it that no port enters or leaves one
+    /// meanwhile. What the nodes that are linked may do is left to the caller as well.
+    pub(crate) fn replace(
+        &self,
+        rules: Rules,
+        groups: impl FnOnce() -> Vec<(String, PortId, Place)>,
+    ) {
+        let mut known = self.groups.write();
+        match (rules.ask_for_groups(), known.is_some()) {
+            (true, false) => {
+                let mut all = Groups::default();
+                for (group, port, place) in groups() {
+                    enter(&mut all, &group, port.name(), &[place]);
+                }
+                *known = Some(all);
+            }
+            (false, true) => *known = None,
+            _ => {}
+        }
+        *self.anybody.write() = rules.of_anybody();
+        *self.rules.write() = Arc::new(rules);
     }
 
     /// Counts that something was refused.
@@ -77,17 +114,14 @@ impl Gate {
 
     /// In these places it stands from now on that a port of this node is in a group.
     pub(crate) fn entered(&self, group: &str, port: &str, places: &[Place]) {
-        if let Some(groups) = &self.groups {
-            let mut groups = groups.write();
-            let of_port = groups.entry(port.into()).or_default();
-            *of_port.entry(group.into()).or_default() |= Place::bits(places);
+        if let Some(groups) = &mut *self.groups.write() {
+            enter(groups, group, port, places);
         }
     }
 
     /// In these it stands no more.
     pub(crate) fn left(&self, group: &str, port: &str, places: &[Place]) {
-        if let Some(groups) = &self.groups {
-            let mut groups = groups.write();
+        if let Some(groups) = &mut *self.groups.write() {
             let Some(of_port) = groups.get_mut(port) else {
                 return;
             };
@@ -104,12 +138,16 @@ impl Gate {
     }
 
     fn is_member(&self, port: &str, wanted: &Patterns) -> bool {
-        self.groups.as_ref().is_some_and(|groups| {
-            let groups = groups.read();
+        self.groups.read().as_ref().is_some_and(|groups| {
             let mut of_port = groups.get(port).into_iter().flat_map(BTreeMap::keys);
             of_port.any(|known| wanted.match_any(known))
         })
     }
+}
+
+fn enter(groups: &mut Groups, group: &str, port: &str, places: &[Place]) {
+    let of_port = groups.entry(port.into()).or_default();
+    *of_port.entry(group.into()).or_default() |= Place::bits(places);
 }
 
 /// Whether a peer with these rights may send to, and monitor, any port.
@@ -122,21 +160,28 @@ fn restrict_ports(rights: &Rights) -> bool {
     !leave_ports_alone(rights) || rights.restrict(Action::Kill)
 }
 
-/// The peer for which a port is spawned, if that matters for what it may do with it.
-pub(super) fn spawner(source: Source<'_>) -> Option<NodeId> {
+/// The peer for which a port is spawned, if that matters for what it may do with it. Its port for
+/// the mesh stays its own also when the rules change.
+pub(super) fn spawner(source: Source<'_>, function: &str) -> Option<NodeId> {
     match source {
-        Source::Peer(origin) if origin.rights.is_some_and(restrict_ports) => {
+        Source::Peer(origin)
+            if origin.rights.is_some_and(restrict_ports) || asks_for_mesh(source, function) =>
+        {
             Some(origin.peer.id.clone())
         }
         _ => None,
     }
 }
 
-impl<'a> Source<'a> {
-    fn rights(self, node: &'a Inner) -> Option<&'a Rights> {
+impl Source<'_> {
+    /// What it may do, if that is not everything.
+    fn rights<R>(self, node: &Inner, read: impl FnOnce(&Rights) -> R) -> Option<R> {
         match self {
-            Source::Peer(origin) | Source::Relayed(origin) => origin.rights,
-            Source::Local => node.gate.anybody.as_deref(),
+            Source::Peer(origin) | Source::Relayed(origin) => origin.rights.map(read),
+            Source::Local => {
+                let anybody = node.gate.anybody.read().clone();
+                anybody.as_deref().map(read)
+            }
         }
     }
 }
@@ -144,9 +189,9 @@ impl<'a> Source<'a> {
 /// Decides whether the source may do something with what has that name.
 fn allowed(node: &Inner, source: Source<'_>, action: Action, name: &str) -> Result<(), Refusal> {
     let is_member = |wanted: &Patterns| node.gate.is_member(name, wanted);
-    match source.rights(node) {
-        Some(rights) if !rights.allow(action, name, is_member) => Err(Refusal::new(action, name)),
-        _ => Ok(()),
+    match source.rights(node, |rights| rights.allow(action, name, is_member)) {
+        Some(false) => Err(Refusal::new(action, name)),
+        Some(true) | None => Ok(()),
     }
 }
 
@@ -221,7 +266,7 @@ pub(super) fn may_hand_on(
     port: &PortId,
 ) -> Result<(), RequestError> {
     // Without rules this is all.
-    if source.rights(node).is_none() {
+    if source.rights(node, |_| ()).is_none() {
         return Ok(());
     }
     if !node.is_local(port) {
@@ -300,7 +345,7 @@ pub(super) fn tell(
         NodeRequest::Spawn { name, .. } => {
             // The monitor comes behind the request. So the port dies of it as one dies whose init
             // function fails.
-            let owner = spawner(Source::Peer(origin));
+            let owner = spawner(Source::Peer(origin), "f");
             let Some(port) = node.new_spawned_port(&name, owner) else {
                 return;
             };

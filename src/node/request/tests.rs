@@ -24,7 +24,7 @@ fn message(request: &Value) -> Message {
 /// Does something with a request of a peer of that generation, or of the node itself.
 fn with<R>(node: &Node, generation: Option<Generation>, act: impl FnOnce(Source<'_>) -> R) -> R {
     let peer = node.inner().peer("peer");
-    let rights = node.inner().settings.rules.of("peer", None);
+    let rights = node.inner().gate.rights_of("peer", None);
     match generation {
         Some(generation) => act(Source::Peer(&Origin {
             peer: &peer,

@@ -1,0 +1,86 @@
+//! `aemp exec`: a node with one program on it, whose port it prints.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+
+use aemp::Message;
+
+use crate::Failure;
+use crate::output::{self, Status};
+use crate::program::{Ended, Program};
+use crate::run::Running;
+
+pub(crate) const HELP: &str = "\
+The program is a port: each message comes as a line of JSON, an array, on its standard input. Each
+line of its standard output is a request, an array too:
+  [\"snd\", PORT, ARGS..]               send a message
+  [\"mon\", PORT], [\"unmon\", PORT]      be told of a port's death: {\"died\": PORT, \"reason\": [..]}
+  [\"kil\", PORT, REASON..]             kill a port; null, or [\"kil\"] alone: the program's own
+  [\"reg\", GROUP], [\"unreg\", GROUP]    register the program's port in a group, or no more
+  [\"grp\", GROUP]                      be told of its ports, now and when they change:
+                                      {\"group\": GROUP, \"ports\": [PORT..]}
+  [\"spawn\", NODE, FUNCTION, ARGS..]   create a port: {\"spawned\": PORT, \"function\": FUNCTION}
+  [\"cal\", ID, PORT, ARGS..]           send with a reply port behind it: {\"reply\": ID, \"args\": [..]}, or
+                                      {\"lost\": ID, \"reason\": [..]}
+What is told is an object, a message is an array. AEMP_PORT and AEMP_NODE are its port's and its node's
+ID; AEMP_FUNCTION and AEMP_ARGS (JSON) what it was spawned by, if it is a service, whose arguments are
+those of its command line. What it writes to standard error is logged (level 5).
+
+Its end is the port's death: normal with status 0, else `exit`, STATUS or `signal`, NAME. When the port
+is killed, its standard input ends; a second later it is sent SIGTERM, after two more SIGKILL. The node
+ends with the program, with its status.
+
+Examples:
+  aemp exec -- sh -c 'echo \"[\\\"reg\\\",\\\"echo\\\"]\"; while read -r line; do echo \"$line\" >&2; done'
+  aemp exec nodeid rusty seeds perlhost:4040 -- python3 examples/programs/counter.py";
+
+pub(crate) async fn exec(arguments: Vec<String>, command: Vec<OsString>) -> Result<(), Failure> {
+    let mut words = command.into_iter();
+    let command = words.next().ok_or("the program is missing")?;
+    let name = command.to_string_lossy().into_owned();
+    let running = Running::start(arguments).await?;
+    let port = running.node.port();
+    let program = Program {
+        command,
+        args: words.collect(),
+        function: String::new(),
+        given: Message::from_values(&[]),
+    };
+    let began = running.programs.attach(&running.node, &port, program);
+    let ended = match began {
+        Ok(ended) => ended,
+        Err(error) => {
+            running.until(async {}).await.1?;
+            return Err(format!("{name} can't be run: {error}").into());
+        }
+    };
+    let printed = output::line(port.id());
+    if printed.is_err() {
+        port.kil(aemp::Reason::normal());
+    }
+    let (ended, node) = running.until(ended).await;
+    printed?;
+    node?;
+    match ended {
+        Some(Ok(ended)) => end(ended),
+        // It was ended with the node.
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+/// Ends as the program has.
+fn end(ended: Ended) -> Result<(), Failure> {
+    match ended.status {
+        Some(status) => {
+            let by_signal = || status.signal().map(|signal| signal + 128);
+            let code = status.code().or_else(by_signal).unwrap_or(1);
+            match u8::try_from(code) {
+                Ok(0) => Ok(()),
+                Ok(code) => Err(Status(code).into()),
+                Err(_) => Err(Status(1).into()),
+            }
+        }
+        None if ended.reason.is_normal() => Ok(()),
+        None => Err(format!("the port died: {}", ended.reason).into()),
+    }
+}

@@ -1,0 +1,174 @@
+//! `aemp run`: a node, the programs that are its services, and what their operator has of them.
+
+pub(crate) mod again;
+mod notify;
+mod reload;
+mod restart;
+
+use std::time::Duration;
+
+use aemp::config::Arguments;
+use aemp::{Builder, Node};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::program::{Programs, ServicesPath};
+use crate::settings::read_node_arguments;
+use crate::{Failure, node_arguments};
+use reload::Reloading;
+use restart::Restart;
+
+/// How long what there is to be done may take after the first signal to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) const HELP: &str = "\
+The words norc, force and bridge need no value. norc: the configuration file is left out; force: what is
+given here wins over the file; bridge, at the end: joins all generations.
+
+Signals:
+  SIGINT, SIGTERM  end: programs first, then what waits for other nodes is written, for at most 5 s
+  SIGHUP           take over the configuration as it is by now: allow, deny, secure, cert, new seeds,
+                   services_path; a line in the log says what was taken and what needs a restart
+
+Services are functions; services_path (or $PERL_ANYEVENT_MP_SERVICES, colons between) has folders with
+programs that are functions: shop::till is FOLDER/shop/till. See `aemp exec --help` for what they speak.
+A service that does not start ends the node with status 1, unless optional_services is 1.
+
+Examples:
+  aemp run seed
+  aemp run nodeid rusty binds '*:4041' seeds perlhost:4040
+  aemp run --autorestart nodeid till services shop::till:: services_path /usr/local/lib/services";
+
+pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
+    let running = Running::start(arguments).await?;
+    running.until(std::future::pending::<()>()).await.1
+}
+
+/// A node that runs, until a signal or another node ends it.
+pub(crate) struct Running {
+    pub(crate) node: Node,
+    pub(crate) programs: Programs,
+    builder: Builder,
+    signals: Signals,
+    restart: Restart,
+    reloading: Reloading,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Running {
+    pub(crate) async fn start(arguments: Vec<String>) -> Result<Self, Failure> {
+        let words = node_arguments::of_node(read_node_arguments(&arguments)?);
+        let arguments = Arguments::from_list(words)?;
+        node_arguments::check_profile(&arguments)?;
+        let signals = Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
+        let restart = Restart::new()?;
+        let builder = Node::builder().arguments(arguments);
+        let (settings, config) = (builder.settings()?, builder.config()?);
+        let path = ServicesPath::new(&config.services_path);
+        let programs = Programs::new(path, config.max_message);
+        let (serving, restarting) = (programs.clone(), restart.clone());
+        let builder = builder.require_services().prepare(move |node| {
+            serving.serve(node);
+            restarting.serve(node);
+        });
+        let started = builder.clone().start().await;
+        if started.is_err() {
+            // Those of its services that have begun.
+            programs.end().await;
+        }
+        let node = started?;
+        introduce(&node, &config.seeds);
+        notify::ready();
+        Ok(Running {
+            node,
+            programs,
+            builder,
+            signals,
+            restart,
+            reloading: Reloading::new(settings),
+        })
+    }
+
+    /// Runs until it is told to end, or that comes about, whose result is returned.
+    pub(crate) async fn until<T>(
+        mut self,
+        over: impl Future<Output = T>,
+    ) -> (Option<T>, Result<(), Failure>) {
+        let mut over = std::pin::pin!(over);
+        let mut parent_is_gone = std::pin::pin!(again::parent_is_gone());
+        let result = loop {
+            tokio::select! {
+                _ = self.signals.interrupt.recv() => break None,
+                _ = self.signals.terminate.recv() => break None,
+                result = &mut over => break Some(result),
+                () = self.restart.asked() => break None,
+                () = &mut parent_is_gone => break None,
+                _ = self.signals.hangup.recv() => {
+                    notify::reloading();
+                    self.reloading.reload(&self.builder, &self.node, &self.programs).await;
+                    notify::ready();
+                }
+            }
+        };
+        let restarts = self.restart.is_asked();
+        match restarts {
+            true => notify::reloading(),
+            false => notify::stopping(),
+        }
+        self.end().await;
+        let ended = match restarts {
+            true => Err(self.restart.again()),
+            false => Ok(()),
+        };
+        (result, ended)
+    }
+
+    async fn end(&mut self) {
+        tracing::info!(
+            target: "aemp",
+            level = 7_u8,
+            "ending within {PATIENCE:?}; a second signal ends it at once"
+        );
+        let ended = async {
+            // What they have said last is on its way when the node ends.
+            self.programs.end().await;
+            self.node.shutdown_within(PATIENCE).await
+        };
+        let ended = tokio::select! {
+            ended = ended => ended,
+            _ = self.signals.interrupt.recv() => Ok(()),
+            _ = self.signals.terminate.recv() => Ok(()),
+        };
+        if let Err(left) = ended {
+            tracing::warn!(target: "aemp", level = 2_u8, "{left}");
+        }
+        // Does nothing but wait if it has ended already.
+        self.node.shutdown().await;
+    }
+}
+
+/// One line that says who and where the node is.
+fn introduce(node: &Node, seeds: &[String]) {
+    let listeners = match node.listeners() {
+        none if none.is_empty() => "nowhere".to_owned(),
+        some => some.join(" "),
+    };
+    let seeds = match seeds {
+        [] => "none".to_owned(),
+        some => some.join(" "),
+    };
+    let text = format!(
+        "node {} runs, listens on {listeners}, seeds: {seeds}; PERL_ANYEVENT_MP_WARNLEVEL=9 shows more",
+        node.id()
+    );
+    let text = aemp::log::printable(&text);
+    tracing::warn!(target: "aemp", level = 5_u8, "{text}");
+}

@@ -1,0 +1,11 @@
+//! What an operator has of `aemp run` and `aemp exec`: programs as ports, services, restarts,
+//! reloading. Every node is on 127.0.0.1 and ends with its test.
+
+mod autorestart;
+mod exec;
+mod perl;
+mod reload;
+mod restart;
+mod services;
+mod support;
+mod tutorial;
