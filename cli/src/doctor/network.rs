@@ -100,7 +100,7 @@ async fn listen(
         return Ok(findings.wrong(&what, error, advice)?);
     }
     let there = builder.probe(&address.to_string()).await?.greeting;
-    Ok(match there.map(|greeting| greeting.node) {
+    match there.map(|greeting| greeting.node) {
         Some(id) if is_node_id(config, &id) => {
             own.runs = true;
             findings.fine(&what, format_args!("this node, {id}, is running there"))?
@@ -115,7 +115,8 @@ async fn listen(
             "another program is listening there",
             "end that one, or take another port (`aemp setbinds`)",
         )?,
-    })
+    }
+    Ok(())
 }
 
 /// Whether there can be a listener. What there was is as it was.
