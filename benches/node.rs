@@ -8,6 +8,9 @@
 //! - `link`: between two nodes of this process, over TCP on 127.0.0.1. `snd` sends all messages
 //!   with `snd_wait` and waits until the last one was handled: the time is that of both nodes and
 //!   the kernel together. `cal` as above, so a round trip.
+//! - `watched`: the same `snd` while somebody looks: `timed` with `Node::time_handlers`, `spans`
+//!   with a subscriber that keeps spans, `traced` as a part of a trace, between two nodes that
+//!   carry it; `plain` for comparison.
 //!
 //! All times are those of one message, port or call.
 
@@ -20,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aemp::proto::generation::Generations;
-use aemp::{Context, Node, Port, PortId, Reason, Receive};
+use aemp::{Builder, Context, Node, Port, PortId, Reason, Receive};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use support::{Args, EXTRA, Extra, HELLO};
 use tokio::runtime::Runtime;
@@ -222,10 +225,15 @@ fn local(c: &mut Criterion) {
 
 /// Two nodes and the link between them.
 async fn linked() -> [Node; 2] {
+    linked_as(|builder| builder).await
+}
+
+/// The same, configured in that way.
+async fn linked_as(configure: impl Fn(Builder) -> Builder) -> [Node; 2] {
     let node = |id: &str| {
         let builder = Node::builder().no_rc().nodeid(id).secret("geheim");
         let builder = builder.generation(Generations::Only(1));
-        builder.binds(["127.0.0.1:0"])
+        configure(builder.binds(["127.0.0.1:0"]))
     };
     let receiver = node("receiver").start().await.expect("it listens");
     let sender = node("sender").seeds(receiver.listeners()).start().await;
@@ -259,9 +267,40 @@ fn link(c: &mut Criterion) {
     }
 }
 
+fn watched(c: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = c.benchmark_group("watched");
+    group.throughput(Throughput::Elements(1));
+    for how in ["plain", "timed", "spans", "traced"] {
+        let carry = |builder: Builder| match how {
+            "traced" => builder.trace_context(),
+            _ => builder,
+        };
+        let [receiver, sender] = runtime.block_on(linked_as(carry));
+        receiver.time_handlers(how == "timed");
+        // Everything runs on this thread.
+        let _spans = (how == "spans")
+            .then(|| tracing::subscriber::set_default(tracing_subscriber::registry()));
+        let sink = Sink::owning(&receiver);
+        group.bench_function(how, |b| {
+            b.iter_custom(|messages| match how {
+                "traced" => {
+                    let trace = sender.new_trace();
+                    let send = snd_wait(&sender, &sink, messages);
+                    runtime.block_on(sender.with_trace(trace, send))
+                }
+                _ => runtime.block_on(snd_wait(&sender, &sink, messages)),
+            });
+        });
+        for node in [sender, receiver] {
+            runtime.block_on(node.shutdown());
+        }
+    }
+}
+
 criterion_group! {
     name = benches;
     config = support::criterion();
-    targets = local, link
+    targets = local, link, watched
 }
 criterion_main!(benches);

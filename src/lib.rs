@@ -132,7 +132,7 @@
 //! | go through TLS | [`Builder::cert`], [`Node::reload_cert`], [`net::tls`] |
 //! | test without sockets, in virtual time | the module `testing` (a feature), [`net::memory`], [`Builder::network`] |
 //! | end a node, without leaving something undone | [`Node::shutdown_within`], [`Node::shutdown`], [`Node::closed`] |
-//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`] |
+//! | watch a node from outside | [`Node::metrics`], [`Node::time_handlers`], [`log::SPAN_TARGET`], [`Builder::trace_context`] |
 //! | log as Perl does | [`log::init_from_env`](crate::log) |
 //! | speak the protocol without a node | [`proto`] |
 //!
@@ -231,14 +231,15 @@ mod trace;
 #[cfg(feature = "node")]
 pub use bridge::{Bridge, BridgeError};
 #[cfg(feature = "node")]
-pub use builder::{Builder, Reloaded, StartError};
+pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, BridgeRules, CalError, Context, DbChange, DbChanges, DbEntry,
-    DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination, ERROR_REPLY, Failure, GroupChange,
-    GroupChanges, Handled, IntoOutcome, LinkStats, Mailbox, Metrics, Misfit, Monitor, MonitorGuard,
-    Node, NodeEvent, NodeEvents, NodeStats, Port, Receive, RecvError, Registration,
-    RegistrationGuard, Reply, SendError, Service, State, StatePort, Stopped, Unfinished,
+    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError, DataStream,
+    DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination,
+    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, LogLine,
+    LogLines, Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents,
+    NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply, SeedStatus,
+    SendError, Service, State, StatePort, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

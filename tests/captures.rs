@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aemp::proto::greeting::Purpose;
 use aemp::proto::handshake::{AwaitGreeting, Established, Local, Role, TlsUse};
 use aemp::proto::message::{Incoming, encode_in};
 use aemp::proto::{Framing, Generation, Greeting, Handshake, Limits, Secret};
@@ -106,6 +107,12 @@ fn lines(octets: &[u8]) -> [String; 3] {
     std::array::from_fn(|_| String::from_utf8(lines.next().unwrap().to_vec()).unwrap())
 }
 
+/// What a connection was made for, as its connector says.
+fn purpose(connector: &[u8]) -> Purpose {
+    let [greeting, ..] = lines(connector);
+    Greeting::parse(greeting.as_bytes()).unwrap().purpose
+}
+
 /// The framing that a side says it sends in.
 fn framing(token: &str) -> Framing {
     Framing::from_name(token.split(';').nth(2).unwrap()).unwrap()
@@ -117,6 +124,7 @@ fn play(secret: &str, own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Esta
     let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
     let framings = greeting.framings.iter();
     let local = Arc::new(Local {
+        purpose: greeting.purpose,
         framings: framings.filter_map(|f| Framing::from_name(f)).collect(),
         tls: match greeting.wants_tls() {
             true => TlsUse::Offered,
@@ -220,6 +228,11 @@ fn every_capture_replays_from_both_ends() {
                     }
                     assert_eq!(done.send_framing, framing(&lines(own)[2]), "{place}");
                     assert_eq!(done.recv_framing, framing(&lines(peer)[2]), "{place}");
+                    if purpose(connector) == Purpose::Data {
+                        let behind = peer.splitn(4, |octet| *octet == b'\n').last();
+                        assert_eq!(Some(&*done.rest), behind, "{place}: the program's octets");
+                        continue;
+                    }
                     let found = messages(done.recv_framing, &done.rest, chunk);
                     assert!(!found.is_empty(), "{place}: no messages");
                     assert_eq!(
@@ -258,6 +271,29 @@ fn every_framing_and_generation_is_among_them() {
         (Generation::Gen2, Framing::Cbor),
     ] {
         assert!(seen.contains(&(Some(want.0), want.1)), "{want:?}");
+    }
+}
+
+/// Both ways to a data connection, and what passed by it.
+#[test]
+fn data_connections_are_among_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/perl-1.30");
+    for (file, id, listens) in [
+        ("data-connection.jsonl", "b@bob", "alice"),
+        ("data-connection-back.jsonl", "b@alice", "alice"),
+    ] {
+        let said = &load(&root.join(file))[&2];
+        let [greeting, ..] = lines(&said.connector);
+        let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
+        assert_eq!(greeting.data_id(), Some(id), "{file}");
+        let (own, peer) = (&said.listener, &said.connector);
+        let done = play("geheim", own, peer, Role::Listener, 4096);
+        assert_eq!(done.peer.greeting.node, "bob", "{file}");
+        let [greeting, ..] = lines(own);
+        let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
+        assert_eq!(greeting.node, listens, "{file}");
+        assert_eq!(greeting.purpose, Purpose::Link, "{file}");
+        assert!(!done.rest.is_empty(), "{file}: nothing passed");
     }
 }
 

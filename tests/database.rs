@@ -185,7 +185,18 @@ async fn slaves_connect_when_there_is_something_to_say() {
         reason,
         Reason::transport_error("nobody", "no known address")
     );
-    all_down([a, b, seed]).await;
+    // Nor by a node that speaks all generations, where none of the older ones is there.
+    let all = builder("find-all", Generations::Auto).seeds(seed.listeners());
+    let all = all.start().await.unwrap();
+    all.db_keys("x").await.unwrap();
+    let (sender, receiver) = oneshot::channel();
+    all.mon("nobody", move |reason| drop(sender.send(reason)));
+    let reason = within("the other monitor", receiver).await.unwrap();
+    assert_eq!(
+        reason,
+        Reason::transport_error("nobody", "no known address")
+    );
+    all_down([all, a, b, seed]).await;
 }
 
 #[tokio::test]

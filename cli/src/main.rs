@@ -5,75 +5,62 @@
 
 mod cert;
 mod client;
+mod complete;
+mod definition;
 mod demo;
+mod doctor;
 mod exec;
 mod fuzz;
+mod logs;
+mod manual;
+mod node_arguments;
 mod output;
 mod perl;
+mod pipe;
 mod program;
 mod run;
 mod settings;
+mod trace;
 
 use std::process::ExitCode;
 
 use aemp::config::{Environment, RcFile};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 
 /// What a subcommand fails with: the text goes to standard error, the exit status is 1. But see
-/// [`output::end`] for a failure to write the output.
+/// [`output::end`] for a failure to write the output, and for what is wrong with the command line.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-const SETTINGS_HELP: &str = "\
-Configuration (kept in $PERL_ANYEVENT_MP_RC, else ~/.perl-anyevent-mp, shared with Perl's aemp). These
-can be given one after the other in one command line, and change the global values or, behind
-`profile NAME`, those of a profile:
-  gensecret, setsecret TEXT, delsecret        the secret that all nodes of a network share
-  setnodeid ID, delnodeid                     the node's ID; %n: name of the host, %u or / at the end: random
-  setbinds LIST, delbinds, addbind B, delbind B      where to listen: host:port, * for all or any
-  setseeds LIST, delseeds, addseed S, delseed S      where to find the network
-  setservices LIST, delservices, addservice S, delservice S      functions, programs: see aemp run --help
-  setservices_path LIST, delservices_path     folders with programs that are services
-  setoptional_services 0|1, deloptional_services     1: goes on without services that do not start
-  gencert, setcert FILE, delcert              key and certificates that all nodes of a network share:
-                                              links go through TLS; a running node takes a new one
-                                              when it is sent SIGHUP
-  showcert [FILE]                             whose the certificates are, until when, fingerprints
-  setrequire_tls 0|1, delrequire_tls          1: nodes without TLS are refused
-  profile NAME, delprofile NAME, setparent NAME, delparent
-  showprofile NAME, showconfig [NAME [KEY VALUE..]]
-  setsecure 0|1, delsecure                    1: other nodes can have nothing run here
-  setallow LIST, addallow RULE, delallow RULE        what other nodes may do here, and
-  setdeny LIST, adddeny RULE, deldeny RULE           what they may not: `WHO ACTION [NAME]`, see README;
-                                              ACTION: spawn call eval send kill monitor relay set mesh
-  set.. and del.. of: monitor_timeout connect_interval framing_format auth_offer auth_accept
-                      autocork nodelay generation
-                      bridge (all, or a list as 0,1: the generations that the node is a bridge between)
-The `set` may be left out: `aemp profile seed nodeid anon/ binds '*:4040'`.
-
-Arguments that begin with [, { or \" are JSON.";
 
 /// Message passing in the manner of AnyEvent::MP.
 #[derive(Parser)]
-#[command(name = "aemp", version, after_help = SETTINGS_HELP, disable_help_subcommand = true)]
+#[command(
+    name = "aemp",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
+    #[command(flatten)]
+    output: output::Options,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a node until SIGINT or SIGTERM: aemp run [PROFILE] [KEY VALUE..] [bridge]
+    /// Run a node until SIGINT or SIGTERM
     #[command(after_help = run::HELP)]
     Run {
         /// Start it again when it crashes, after a second at first, then later and later
         #[arg(long)]
         autorestart: bool,
-        /// A profile's name, then settings as key and value; `bridge` at the end: joins the
-        /// generations
+        /// A profile's name, then settings as key and value
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
-            value_name = "PROFILE | KEY VALUE"
+            value_name = "PROFILE | KEY VALUE",
+            add = ArgValueCompleter::new(complete::word)
         )]
         arguments: Vec<String>,
     },
@@ -93,6 +80,7 @@ enum Command {
         node: String,
     },
     /// Send a message to a port; succeeds when the port's node has taken it
+    #[command(after_help = "Example: aemp snd ruth#log '[\"warn\", 5]'")]
     Snd {
         /// The port's ID
         port: String,
@@ -101,6 +89,7 @@ enum Command {
         message: Vec<String>,
     },
     /// Send a message with a reply port behind it and print the reply as JSON
+    #[command(after_help = "Example: aemp cal ruth time")]
     Cal {
         /// The port's ID
         port: String,
@@ -108,12 +97,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         message: Vec<String>,
     },
-    /// Wait until a port dies and print the reason
+    /// Wait until ports or nodes die and print the reasons
+    #[command(after_help = "\
+Exit status: 0 if all ended normally, 1 if one ended otherwise.
+
+Example: aemp mon -v ruth ruth#log")]
     Mon {
-        /// The port's ID, or a node's
-        port: String,
+        /// The IDs of ports and nodes
+        #[arg(required = true)]
+        ports: Vec<String>,
     },
     /// Have a node evaluate an expression, in its own language, and print the results as JSON
+    #[command(after_help = "Example: aemp eval ruth '$$'")]
     Eval {
         /// The node's ID
         node: String,
@@ -122,49 +117,95 @@ enum Command {
         expression: Vec<String>,
     },
     /// Print a node and the nodes connected to it, and so on for each of them
+    #[command(after_help = "Example: aemp trace ruth")]
     Trace {
         /// The ID of the first node
         node: String,
     },
+    /// Pass standard input and output through a data connection to a function of another node:
+    /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
+    Pipe(pipe::Options),
+    /// Print the log lines of all nodes of the network until SIGINT or SIGTERM
+    Logs {
+        /// The highest level; with nodes of generations 0 and 1 it is 1 errors, 2 warnings, 5 what
+        /// may pass by itself, with those of generation 2 it is 4 errors, 5 warnings, 6 notes, with
+        /// all 7 nodes that come and go, 8 debugging, 9 every step
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=9))]
+        level: u8,
+    },
     /// Print the statistics of a node and its links, as JSON (nodes of this crate have them)
+    #[command(after_help = "Example: aemp stats ruth")]
     Stats {
         /// The node's ID
         node: String,
     },
-    /// Make a random secret and keep it in the configuration
-    Gensecret {
-        /// More configuration commands
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        more: Vec<String>,
-    },
-    /// Keep a secret in the configuration
-    Setsecret {
-        /// The secret, then maybe more configuration commands
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        secret: Vec<String>,
+    /// Look for what is wrong with a set-up: the file, the settings, where the node would listen,
+    /// and each seed step by step
+    #[command(after_help = "\
+Examples: aemp doctor
+          aemp doctor seed binds 127.0.0.1:4040")]
+    Doctor {
+        /// As of `aemp run`: a profile's name, then settings as key and value
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "PROFILE | KEY VALUE",
+            add = ArgValueCompleter::new(complete::word)
+        )]
+        arguments: Vec<String>,
     },
     /// Attack a running node, of any implementation, and say what does it harm
+    #[command(after_help = "Example: aemp fuzz 127.0.0.1:4040 --secret geheim --seconds 60")]
     Fuzz(fuzz::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
+    #[command(after_help = "Example: aemp demo")]
     Demo,
-    /// Print a completion script for a shell
+    /// Say more about a command, or about all
+    #[command(after_help = "Example: aemp help setbinds")]
+    Help {
+        /// The command
+        command: Option<String>,
+    },
+    /// Print a script that has a shell complete commands, keys, values and profiles
+    #[command(after_help = "\
+Examples: aemp completions bash > ~/.local/share/bash-completion/completions/aemp
+          aemp completions zsh > ~/.zfunc/_aemp
+          aemp completions fish > ~/.config/fish/completions/aemp.fish")]
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
-    #[command(external_subcommand)]
-    Settings(Vec<String>),
+    /// Print the manual page
+    #[command(after_help = "\
+Examples: aemp manpage | man -l -
+          aemp manpage > ~/.local/share/man/man1/aemp.1")]
+    Manpage,
 }
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => {
-            aemp::log::init_from_env();
-            // Each link is an open file; what is allowed at first is often just a thousand.
-            let _ = rlimit::increase_nofile_limit(u64::MAX);
-            output::end(perform(cli.command))
+    complete::answer_a_shell();
+    let matches = match settings::of_process() {
+        Ok(words) => definition::command().try_get_matches_from(words),
+        Err(error) => return output::end(Err(error.into())),
+    };
+    let matches = match matches {
+        Ok(matches) => matches,
+        Err(said) => return output::end_with_clap(&said),
+    };
+    let options = output::Options::from_arg_matches(&matches);
+    output::set(options.unwrap_or_default());
+    aemp::log::init_from_env();
+    // Each link is an open file; what is allowed at first is often just a thousand.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    match matches.subcommand() {
+        Some((name, rest)) if settings::table::find(name).is_some() => {
+            let rest = rest.get_many::<String>(definition::ARGUMENTS);
+            output::end(configure(name, rest.into_iter().flatten()))
         }
-        Err(said) => output::end_with_clap(&said),
+        _ => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => output::end(perform(cli.command)),
+            Err(said) => output::end_with_clap(&said),
+        },
     }
 }
 
@@ -179,38 +220,26 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
-        Command::Mon { port } => block_on(client::mon(port)),
+        Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
-        Command::Trace { node } => block_on(client::trace(node)),
+        Command::Trace { node } => block_on(trace::trace(node)),
+        Command::Pipe(options) => block_on(pipe::pipe(options)),
+        Command::Logs { level } => block_on(logs::logs(level)),
         Command::Stats { node } => block_on(client::stats(node)),
+        Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Demo => block_on(demo::demo()),
-        Command::Gensecret { more } => configure("gensecret", more),
-        Command::Setsecret { secret } => configure("setsecret", secret),
-        Command::Completions { shell } => {
-            // clap_complete panics when what it writes to fails, and memory does not.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "aemp", &mut script);
-            Ok(output::print(&String::from_utf8(script)?)?)
-        }
-        Command::Settings(arguments) => match arguments.split_first() {
-            Some((name, rest)) if settings::is_settings_command(name) => {
-                configure(name, rest.to_vec())
-            }
-            _ => {
-                let name = arguments.first().map_or("", String::as_str);
-                Err(format!("{name}: no such command (see aemp --help)").into())
-            }
-        },
+        Command::Help { command } => manual::help(command.as_deref()),
+        Command::Completions { shell } => complete::print_script(shell),
+        Command::Manpage => manual::print(),
     }
 }
 
-fn configure(command: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
-    arguments.insert(0, command.to_owned());
-    let mut rc = RcFile::load(Environment::from_process().rc_path())?;
-    let shown = settings::run(&arguments, &mut rc)?;
+fn configure<'a>(name: &str, rest: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+    let words: Vec<String> = [name.to_owned()].into_iter().chain(rest.cloned()).collect();
+    let path = Environment::from_process().rc_path();
     // What was asked for is done, even if nobody can be shown the rest.
-    rc.save()?;
+    let shown = RcFile::update(path, |rc| settings::run(&words, rc))?;
     Ok(output::print(&shown)?)
 }
 

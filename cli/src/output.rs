@@ -4,10 +4,15 @@
 //! of the command: here such an error is returned, and the command ends with it.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use crate::Failure;
+use anstyle::{AnsiColor, Style};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::settings::SettingsError;
+use crate::{Failure, definition};
 
 /// The exit status when nobody reads the output any more, as with `aemp --help | true`. It is the
 /// one that shells report for programs in C, which SIGPIPE ends: so it tells a script that looks
@@ -16,6 +21,55 @@ const NOBODY_READS: u8 = 128 + 13;
 
 /// The exit status when the command line is wrong, which is clap's.
 const USAGE: u8 = 2;
+
+/// How much is written, and in which form.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Options {
+    /// Write JSON, one object a line (cal, mon, eval, trace, stats, snd, showconfig, showprofile)
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more: who is waited for and how long it took, on standard error; with mon and trace
+    /// times, with showconfig where each value comes from
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// Says for the whole process what the command line asks for.
+pub(crate) fn set(options: Options) {
+    let _ = OPTIONS.set(options);
+}
+
+fn options() -> Options {
+    OPTIONS.get().copied().unwrap_or_default()
+}
+
+/// Whether the output is to be JSON, one object a line.
+pub(crate) fn is_json() -> bool {
+    options().json
+}
+
+/// Whether more is to be said.
+pub(crate) fn is_verbose() -> bool {
+    options().verbose
+}
+
+/// Says something besides the output, if that is asked for.
+pub(crate) fn note(text: impl Display) {
+    if is_verbose() {
+        // Nothing depends on it.
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    }
+}
+
+/// The same, also if somebody sits at a terminal and would wonder what goes on.
+pub(crate) fn status(text: impl Display) {
+    if is_verbose() || io::stderr().is_terminal() {
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    }
+}
 
 /// Standard output took not all of what was to be written.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +108,15 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(NOBODY_READS)
         }
         _ => {
+            // As clap writes its own, in colour where standard error is a terminal.
+            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             // Where standard error can't be written either, the status is all there is to say.
-            let _ = writeln!(io::stderr().lock(), "aemp: {failure}");
-            ExitCode::FAILURE
+            let _ = writeln!(anstream::stderr().lock(), "{red}aemp:{red:#} {failure}");
+            let is_usage = failure.downcast_ref().is_some_and(SettingsError::is_usage);
+            match is_usage {
+                true => ExitCode::from(USAGE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -64,10 +124,19 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
 /// What clap has to say in place of a command: the help and the version, which were asked for and
 /// are output like any other, or what is wrong with the command line.
 pub(crate) fn end_with_clap(said: &clap::Error) -> ExitCode {
-    // clap knows whether it may use colours, so it has to write this itself.
-    let written = said.print().and_then(|()| io::stdout().flush());
+    if said.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(name)) = said.get(ContextKind::InvalidSubcommand)
+    {
+        return end(Err(definition::unknown(name).into()));
+    }
+    let written = print_clap(said);
     match said.use_stderr() {
         true => ExitCode::from(USAGE),
-        false => end(written.map_err(|error| OutputError(error).into())),
+        false => end(written.map_err(Into::into)),
     }
+}
+
+/// Writes it where it belongs. clap knows whether it may use colours, so it has to do that itself.
+pub(crate) fn print_clap(said: &clap::Error) -> Result<(), OutputError> {
+    Ok(said.print().and_then(|()| io::stdout().flush())?)
 }

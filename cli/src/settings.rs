@@ -3,21 +3,32 @@
 //! Each takes the arguments it needs and leaves the rest, which is read as the next subcommand:
 //! `gensecret profile seed nodeid anon/ binds '*:4040'`.
 
+use std::ffi::OsString;
 use std::io::{self, Read as _};
 
 use aemp::config::{self, Arguments, ConfigError, Origin, RcFile};
 use aemp::net::tls::{CertError, Identity};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::cert;
+use crate::node_arguments::{FLAGS, with_flags};
+use crate::output;
+use table::{Command, Kind, Setting};
+
+pub(crate) mod table;
 
 /// Why a subcommand could not be carried out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// There is no such subcommand among those that edit the configuration.
-    #[error("{0}: no such configuration command")]
-    UnknownCommand(String),
+    /// There is no such subcommand, or behind another one none that edits the configuration.
+    #[error("{name}: no such command{} (see aemp --help)", did_you_mean(.like.as_deref()))]
+    UnknownCommand {
+        /// What stands in its place.
+        name: String,
+        /// The command that may have been meant.
+        like: Option<String>,
+    },
     /// A subcommand came without an argument it needs.
     #[error("{command}: {what} is missing")]
     Missing {
@@ -66,155 +77,27 @@ pub enum SettingsError {
     Config(#[from] ConfigError),
 }
 
-/// What the value of a setting looks like, and so which subcommands it has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// One text or number: `setX`, `delX`.
-    Scalar,
-    /// The same, but a plain argument stands for its octets, see [`octets_as_text`].
-    Octets,
-    /// A yes or no, kept as 1 or 0: `setX`, `delX`.
-    Truth,
-    /// Texts: `setX` with commas or as a JSON array, `delX`.
-    List,
-    /// A list that also has `addY`, which keeps each element once, and `delY`: addresses, rules.
-    Addresses,
-    /// A list that also has `addY`, and `delY` which removes one occurrence. Elements may be
-    /// arrays.
-    Services,
-}
-
-/// Settings: the key, what it looks like, the name of one element, what to call a missing value.
-const SETTINGS: &[(&str, Kind, &str, &str)] = &[
-    ("nodeid", Kind::Scalar, "", "the node ID"),
-    ("secret", Kind::Octets, "", "the shared secret"),
-    ("parent", Kind::Scalar, "", "the name of the parent profile"),
-    ("binds", Kind::Addresses, "bind", "the bind address"),
-    ("seeds", Kind::Addresses, "seed", "the seed address"),
-    ("services", Kind::Services, "service", "the service"),
-    ("services_path", Kind::List, "", "the list of folders"),
-    ("optional_services", Kind::Truth, "", "0 or 1"),
-    ("monitor_timeout", Kind::Scalar, "", "the number of seconds"),
-    (
-        "connect_interval",
-        Kind::Scalar,
-        "",
-        "the number of seconds",
-    ),
-    ("network_latency", Kind::Scalar, "", "the number of seconds"),
-    ("framing_format", Kind::List, "", "the list of framings"),
-    (
-        "auth_offer",
-        Kind::List,
-        "",
-        "the list of authentication methods",
-    ),
-    (
-        "auth_accept",
-        Kind::List,
-        "",
-        "the list of authentication methods",
-    ),
-    ("require_tls", Kind::Truth, "", "0 or 1"),
-    ("secure", Kind::Truth, "", "0 or 1"),
-    ("allow", Kind::Addresses, "allow", RULE),
-    ("deny", Kind::Addresses, "deny", RULE),
-    ("autocork", Kind::Truth, "", "0 or 1"),
-    ("nodelay", Kind::Truth, "", "0 or 1"),
-    ("generation", Kind::Scalar, "", "the generation"),
-    ("bridge", Kind::List, "", "all, or a list of generations"),
-    ("max_message", Kind::Scalar, "", "the number of octets"),
-    ("max_depth", Kind::Scalar, "", "the number of levels"),
-    ("max_queue", Kind::Scalar, "", "the number of octets"),
-    ("max_mailbox", Kind::Scalar, "", "the number of messages"),
-    ("max_hops", Kind::Scalar, "", "the number of hops"),
-    ("max_name", Kind::Scalar, "", "the number of octets"),
-    ("max_reason", Kind::Scalar, "", "the number of octets"),
-    ("max_request", Kind::Scalar, "", "the number of octets"),
-    ("max_keys", Kind::Scalar, "", "the number of keys"),
-    ("max_families", Kind::Scalar, "", "the number of families"),
-    ("max_memory", Kind::Scalar, "", "the number of octets"),
-    ("max_nodes", Kind::Scalar, "", "the number of nodes"),
-    (
-        "max_handshakes",
-        Kind::Scalar,
-        "",
-        "the number of connections",
-    ),
-    (
-        "greeting_timeout",
-        Kind::Scalar,
-        "",
-        "the number of seconds",
-    ),
-    ("max_dials", Kind::Scalar, "", "the number of connections"),
-    (
-        "max_log_lines",
-        Kind::Scalar,
-        "",
-        "the number of lines a minute",
-    ),
-];
-
-/// What to call a rule that is missing.
-const RULE: &str = "the rule: WHO ACTION [NAME]";
-
-/// A subcommand.
-#[derive(Clone, Copy)]
-enum Command {
-    Set(&'static str, Kind, &'static str),
-    Unset(&'static str),
-    Add(&'static str, Kind, &'static str),
-    Remove(&'static str, Kind, &'static str),
-    GenCert,
-    SetCert,
-    ShowCert,
-    GenSecret,
-    Profile,
-    DelProfile,
-    ShowProfile,
-    ShowConfig,
-}
-
-fn find(name: &str) -> Option<Command> {
-    match name {
-        "gencert" => return Some(Command::GenCert),
-        "setcert" | "cert" => return Some(Command::SetCert),
-        "showcert" => return Some(Command::ShowCert),
-        "delcert" => return Some(Command::Unset("cert")),
-        "gensecret" => return Some(Command::GenSecret),
-        "profile" => return Some(Command::Profile),
-        "delprofile" => return Some(Command::DelProfile),
-        "showprofile" => return Some(Command::ShowProfile),
-        "showconfig" => return Some(Command::ShowConfig),
-        _ => {}
+impl SettingsError {
+    /// Whether it is the command line that is wrong, rather than a value or a file.
+    pub(crate) fn is_usage(&self) -> bool {
+        use SettingsError::{Json, Kind, Missing, UnknownCommand};
+        matches!(
+            self,
+            Json { .. } | Kind { .. } | Missing { .. } | UnknownCommand { .. }
+        )
     }
-    let after = |verb| name.strip_prefix(verb);
-    SETTINGS.iter().find_map(|&(key, kind, one, what)| {
-        let one = Some(one).filter(|one| !one.is_empty());
-        if name == key || after("set") == Some(key) {
-            Some(Command::Set(key, kind, what))
-        } else if one.is_some() && after("add") == one {
-            Some(Command::Add(key, kind, what))
-        } else if one.is_some() && after("del") == one {
-            // Where one element is called what the list is, one is meant.
-            Some(Command::Remove(key, kind, what))
-        } else if after("del") == Some(key) {
-            Some(Command::Unset(key))
-        } else {
-            None
-        }
-    })
+}
+
+fn did_you_mean(like: Option<&str>) -> String {
+    match like {
+        Some(like) => format!("; did you mean `{like}`?"),
+        None => String::new(),
+    }
 }
 
 /// Whether this is the name of a setting that is kept in the configuration.
 pub fn is_setting(name: &str) -> bool {
-    name == "cert" || SETTINGS.iter().any(|(key, ..)| *key == name)
-}
-
-/// Whether [`run`] knows this subcommand.
-pub fn is_settings_command(name: &str) -> bool {
-    find(name).is_some()
+    config::setting_names().any(|known| known == name)
 }
 
 /// Reads arguments as Perl's `aemp` does: a single one that begins with `[` is a JSON array of all
@@ -235,11 +118,42 @@ pub fn read_arguments(args: &[String]) -> Result<Vec<Value>, SettingsError> {
     }
 }
 
+/// Marks an argument that is JSON whatever it begins with. No argument of a process has this
+/// character, so nobody can write it by chance.
+const JSON_MARK: char = '\0';
+
+/// The argument that is read as this value again.
+fn to_argument(value: Value) -> String {
+    match value {
+        // Beyond ASCII, it matters whether an argument was given as JSON: see `octets_as_text`.
+        Value::String(text) if text.is_ascii() && !text.starts_with(['[', '{', '"']) => text,
+        other => format!("{JSON_MARK}{other}"),
+    }
+}
+
+/// The arguments of this process. As in Perl's command, a single one that begins with `[` is a JSON
+/// array of all of them.
+pub(crate) fn of_process() -> Result<Vec<OsString>, SettingsError> {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if let [_, all] = args.as_slice()
+        && let Some(text) = all.to_str().filter(|text| text.starts_with('['))
+        && let Value::Array(words) = read_argument(text)?
+    {
+        args.truncate(1);
+        args.extend(words.into_iter().map(to_argument).map(OsString::from));
+    }
+    Ok(args)
+}
+
 fn read_argument(argument: &str) -> Result<Value, SettingsError> {
-    if !argument.starts_with(['[', '{', '"']) {
+    let (json, is_marked) = match argument.strip_prefix(JSON_MARK) {
+        Some(json) => (json, true),
+        None => (argument, false),
+    };
+    if !is_marked && !argument.starts_with(['[', '{', '"']) {
         return Ok(Value::from(argument));
     }
-    serde_json::from_str(argument).or_else(|source| match config::parse_addresses(argument) {
+    serde_json::from_str(json).or_else(|source| match config::parse_addresses(argument) {
         Ok(_) => Ok(Value::from(argument)),
         Err(_) => Err(SettingsError::Json {
             argument: argument.to_owned(),
@@ -273,9 +187,15 @@ pub fn run(args: &[String], rc: &mut RcFile) -> Result<String, SettingsError> {
     };
     while let Some(word) = line.words.next() {
         let name = text_of(&word.value).unwrap_or_else(|| word.value.to_string());
-        let command = find(&name).ok_or_else(|| SettingsError::UnknownCommand(name.clone()))?;
+        let Some(info) = table::find(&name) else {
+            let known = table::COMMANDS.iter().flat_map(table::Info::names);
+            return Err(SettingsError::UnknownCommand {
+                like: config::suggest(&name, known).map(str::to_owned),
+                name,
+            });
+        };
         line.command = name;
-        line.carry_out(command)?;
+        line.carry_out(info.command)?;
     }
     *rc = line.rc;
     Ok(line.shown)
@@ -301,8 +221,10 @@ struct Line {
 impl Line {
     fn carry_out(&mut self, command: Command) -> Result<(), SettingsError> {
         match command {
-            Command::Set(key, kind, what) => {
-                let word = self.words.next().ok_or_else(|| self.missing(what))?;
+            Command::Set(&Setting {
+                key, kind, missing, ..
+            }) => {
+                let word = self.words.next().ok_or_else(|| self.missing(missing))?;
                 let value = match (kind, &word.value) {
                     (Kind::Octets, Value::String(text)) if word.plain => octets_as_text(text),
                     _ => self.shape(kind, word.value)?,
@@ -315,8 +237,10 @@ impl Line {
                 }
                 Ok(())
             }
-            Command::Add(key, kind, what) => {
-                let value = self.element(kind, what)?;
+            Command::Add(&Setting {
+                key, kind, missing, ..
+            }) => {
+                let value = self.element(kind, missing)?;
                 let mut list = self.list(key)?.unwrap_or_default();
                 if kind == Kind::Addresses {
                     list.retain(|old| *old != value);
@@ -324,8 +248,10 @@ impl Line {
                 list.push(value);
                 self.set(key, Value::Array(list))
             }
-            Command::Remove(key, kind, what) => {
-                let value = self.element(kind, what)?;
+            Command::Remove(&Setting {
+                key, kind, missing, ..
+            }) => {
+                let value = self.element(kind, missing)?;
                 let Some(mut list) = self.list(key)? else {
                     return Ok(());
                 };
@@ -375,28 +301,77 @@ impl Line {
             }
             Command::ShowProfile => {
                 let name = self.next_text("the profile name")?;
+                if self.rc.profile(&name)?.is_none() {
+                    self.rc.check_profile(&name)?;
+                }
                 let mut shown = config::Settings::default();
                 for (key, value) in self.rc.profile(&name)?.into_iter().flatten() {
                     shown.set(key.clone(), value.clone(), Origin::Profile(name.clone()));
                 }
-                self.shown.push_str(&shown.to_json());
+                self.show(&shown);
                 Ok(())
             }
             Command::ShowConfig => {
                 let name = match self.words.next() {
                     None => config::node_name(),
-                    Some(word) => self.text(word.value)?,
+                    Some(word) => self.named(word.value)?,
                 };
-                let rest: Vec<Value> = self.words.by_ref().map(|word| word.value).collect();
+                let rest = self.words.by_ref().map(|word| word.value).collect();
+                let rest = with_flags(rest);
                 if rest.len() % 2 == 1 {
                     return Err(self.missing("the value of the last setting"));
                 }
                 let given = Arguments::from_list(rest)?;
+                for (key, value) in &given.settings {
+                    if !FLAGS.contains(&&**key) {
+                        config::check_setting(key, value, Origin::Argument)?;
+                    }
+                }
                 let found = config::find_profile(&self.rc, Some(&name), &given.settings)?;
-                self.shown.push_str(&found.to_json());
+                self.show(&found);
+                Ok(())
+            }
+            Command::Resolve => {
+                let text = self.next_text("the address")?;
+                self.shown.push_str(&resolve(&text)?);
                 Ok(())
             }
         }
+    }
+
+    /// Shows settings, with where they come from if more is wanted than Perl's command shows.
+    fn show(&mut self, settings: &config::Settings) {
+        let json = settings.to_json();
+        let text = match (output::is_json(), output::is_verbose()) {
+            (true, false) => format!("{}\n", Value::Object(settings.to_map())),
+            (true, true) => {
+                let with_origin = |(key, setting): (&str, &config::Setting)| {
+                    let origin = setting.origin.to_string();
+                    let value = json!({"value": setting.value, "origin": origin});
+                    (key.to_owned(), value)
+                };
+                format!("{}\n", Value::from_iter(settings.iter().map(with_origin)))
+            }
+            (false, false) => json,
+            (false, true) => {
+                let lines = settings
+                    .iter()
+                    .map(|(key, setting)| format!("# {key}: {}\n", setting.origin));
+                // Comments may stand in the file as well.
+                lines.chain([json]).collect()
+            }
+        };
+        self.shown.push_str(&text);
+    }
+
+    /// The name of a profile that is there, or of this machine, which is the profile of a node that
+    /// names none.
+    fn named(&self, word: Value) -> Result<String, SettingsError> {
+        let name = self.text(word)?;
+        if name != config::node_name() {
+            self.rc.check_profile(&name)?;
+        }
+        Ok(name)
     }
 
     /// The settings being edited, if there are any yet.
@@ -454,10 +429,10 @@ impl Line {
                 _ => Err(self.kind(value, "a text")),
             },
             (Kind::Truth, value) => match &value {
-                Value::Bool(truth) => Ok(Value::from(i32::from(*truth))),
+                Value::Bool(truth) => Ok(Value::from(u8::from(*truth).to_string())),
                 Value::String(text) => match &**text {
-                    "1" | "true" | "yes" | "on" => Ok(Value::from(1)),
-                    "" | "0" | "false" | "no" | "off" => Ok(Value::from(0)),
+                    "1" | "true" | "yes" | "on" => Ok(Value::from("1")),
+                    "" | "0" | "false" | "no" | "off" => Ok(Value::from("0")),
                     _ => Err(self.kind(value, "a boolean: 0 or 1")),
                 },
                 _ => Ok(value),
@@ -505,6 +480,22 @@ impl Line {
     }
 }
 
+/// The addresses that a bind or a seed stands for, in one line as Perl's command has them.
+fn resolve(text: &str) -> Result<String, SettingsError> {
+    let failed = |source| SettingsError::File {
+        file: text.to_owned(),
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let local = config::LocalHost::detect()?;
+    let found = runtime.block_on(config::resolve(text, config::BIND_PORT, &local))?;
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    Ok(format!("{}\n", texts.join(",")))
+}
+
 fn read_pem(file: String) -> Result<String, SettingsError> {
     read_text(&file).map_err(|source| SettingsError::File { file, source })
 }
@@ -521,10 +512,40 @@ fn read_text(file: &str) -> io::Result<String> {
 }
 
 /// A text with one character for each octet of the argument. To Perl, arguments are octets, and the
-/// tokens of the handshake are computed from octets: so a secret typed to both commands is the same
-/// one, beyond ASCII too.
+/// greetings and tokens of the handshake are made of octets: so a secret or a node ID typed to both
+/// commands is the same one, beyond ASCII too.
 fn octets_as_text(text: &str) -> Value {
-    Value::from(text.bytes().map(char::from).collect::<String>())
+    Value::from(as_perl_reads(text))
+}
+
+/// What Perl's `aemp` makes of the name of a node or port that is typed to it: see
+/// [`octets_as_text`].
+pub(crate) fn as_perl_reads(text: &str) -> String {
+    text.bytes().map(char::from).collect()
+}
+
+/// The name of a node or port as Perl's `aemp` shows it: a terminal makes of the octets what was
+/// typed. What was named otherwise, so that its characters are no octets of UTF-8, is shown as it
+/// is.
+pub(crate) fn as_perl_shows(name: &str) -> String {
+    let octets: Option<Vec<u8>> = name.chars().map(|c| u8::try_from(c).ok()).collect();
+    let typed = octets.and_then(|octets| String::from_utf8(octets).ok());
+    typed.unwrap_or_else(|| name.to_owned())
+}
+
+/// Reads the arguments of a node as [`read_arguments`], with its node ID as Perl has it.
+pub(crate) fn read_node_arguments(args: &[String]) -> Result<Vec<Value>, SettingsError> {
+    let mut words = read_arguments(args)?;
+    if words.len() == args.len() {
+        // Keys are at odd places behind a profile's name.
+        for at in (1..words.len()).rev().step_by(2) {
+            let (key, plain) = (&words[at - 1], words[at] == args[at].as_str());
+            if key == "nodeid" && plain {
+                words[at] = octets_as_text(&args[at]);
+            }
+        }
+    }
+    Ok(words)
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -183,6 +183,13 @@ sub values_of_every_type {
     "\x00\x1f\x7f", undef, [], {}, [[1], { a => [undef] }], { k => "v" })
 }
 
+# spawned as `::test_main`
+sub test_main {
+   my ($reply, @args) = @_;
+   rcv $AnyEvent::MP::SELF, sub { };
+   snd $reply, main => $AnyEvent::MP::SELF, @args;
+}
+
 sub on_destroy::DESTROY { $_[0]->() }
 
 package aemp_test;
@@ -240,7 +247,91 @@ sub call {
    snd $reply, called => @args;
 }
 
+# not for spawn either: which node asked, as far as the release says; it is an object until 2.0
+sub who {
+   my ($reply) = @_;
+   no warnings "once";
+   my $from = $AnyEvent::MP::Kernel::SRCNODE;
+   snd $reply, who => ref $from ? $from->{id} : $from;
+}
+
 package main;
+
+#############################################################################
+# data connections
+
+my %data;     # connections, by role and number
+
+# octets that are unlike each other: block N of those that begin with SEED
+sub octets { my ($seed, $n) = @_; join "", map Digest::MD5::md5 ("$seed/$n/$_"), 0 .. 1023 }
+
+# Sends and receives so many octets, both at once, and says what they were.
+sub exchange {
+   my ($role, $conn, $send, $receive, $handle) = @_;
+   require Digest::MD5;
+   require Digest::SHA;
+   my ($sent, $got) = (Digest::SHA->new (256), Digest::SHA->new (256));
+   my ($left, $count, $n, $over) = ($send, 0, 0, 0);
+   my $key = "$role $conn";
+   $data{$key} = $handle;
+   my $end = sub {
+      my (%more) = @_;
+      return if $over++;
+      event (data => role => $role, conn => $conn + 0, received => $count + 0, digest => $got->hexdigest, sent => $sent->hexdigest,
+             tls => $handle->{tls} ? JSON::XS::true : JSON::XS::false, %more);
+      delete $data{$key};
+      $handle->destroy;
+   };
+   my $done = sub { $end->() if !$left && $count >= $receive && !length $handle->{wbuf} };
+   $handle->on_error (sub { $end->(error => "$_[2]") });
+   $handle->on_eof   (sub { $end->(error => "end of the stream") });
+   $handle->on_drain (sub {
+      return $done->() unless $left;
+      my $octets = octets ($key, $n++);
+      $octets = substr $octets, 0, $left if length $octets > $left;
+      $left -= length $octets;
+      $sent->add ($octets);
+      $handle->push_write ($octets);
+   });
+   $handle->on_read (sub {
+      my $octets = delete $_[0]{rbuf};
+      $got->add ($octets);
+      $count += length $octets;
+      $done->();
+   });
+}
+
+sub aemp_test::data {
+   my ($conn, $send, $receive, $handle) = @_;
+   exchange (taker => $conn, $send, $receive, $handle);
+}
+
+#############################################################################
+# log lines
+
+# what is written to standard error is also an event, once lines are caught
+{
+   package aemp_test::caught;
+   sub TIEHANDLE { bless [$_[1]], $_[0] }
+   sub PRINTF    { my $self = shift; my $format = shift; $self->PRINT (sprintf $format, @_) }
+   sub PRINT     { my $self = shift; main::event (log => text => join "", @_); print { $self->[0] } @_ }
+   sub FILENO    { fileno $_[0][0] }
+   sub BINMODE   { }
+}
+
+sub catch_logs {
+   my ($level) = @_;
+   require AnyEvent::MP::LogCatcher;
+   if ($has_db) {
+      $AnyEvent::Log::COLLECT->attach (new AnyEvent::Log::Ctx level => 9, log_cb => sub { event (log => text => $_[0]); 1 })
+         unless $data{tied}++;
+   } elsif (!$data{tied}++) {
+      open my $err, ">&", \*STDERR or die "dup: $!\n";
+      select ((select ($err), $| = 1)[0]);
+      tie *STDERR, "aemp_test::caught", $err;
+   }
+   AnyEvent::MP::LogCatcher::catch ($level);
+}
 
 #############################################################################
 # commands
@@ -316,6 +407,8 @@ sub in_port {
 my %command; %command = (
    configure => sub {
       my %args = %{ $_[0] };
+      # as if they came from the command line: before 2.0, the greeting is hashed as it is kept
+      utf8::downgrade ($args{nodeid}, 1) if defined $args{nodeid};
       if ($generation eq "0") {    # there these are variables, not configuration
          $AnyEvent::MP::Kernel::MONITOR_TIMEOUT  = delete $args{monitor_timeout}  if exists $args{monitor_timeout};
          $AnyEvent::MP::Kernel::CONNECT_INTERVAL = delete $args{connect_interval} if exists $args{connect_interval};
@@ -364,6 +457,7 @@ my %command; %command = (
    },
 
    snd => sub { my ($args) = @_; snd $args->{to}, @{ $args->{msg} }; {} },
+   snd_reference => sub { my ($args) = @_; snd $args->{to}, @{ $args->{msg} }, \1; {} },    # with a reference to 1 behind it
    snd_many => sub {    # [head.., sequence number, tail..], a handful at a time so that the node goes on living
       my ($args, $answer) = @_;
       my ($to, $count, $seq) = ($args->{to}, $args->{count}, $args->{first} || 0);
@@ -502,6 +596,24 @@ my %command; %command = (
       my $state = $counter{$_[0]{port}} or die "not a counter\n";
       { count => $state->{count}, holes => $state->{holes} || 0, problems => $state->{problems} }
    },
+   data_conn => sub {
+      my ($args) = @_;
+      require AnyEvent::MP::DataConn;
+      my ($conn, $send, $receive) = (++$serial, @$args{qw(send receive)});
+      my $port = port;
+      mon $port, sub { event (data_failed => conn => $conn + 0, reason => [@_]) };
+      in_port ($port, sub {
+         AnyEvent::MP::DataConn::connect_to ($args->{node}, $args->{timeout}, $args->{func}, $conn, $receive, $send,
+            sub { exchange (opener => $conn, $send, $receive, $_[0]) });
+      });
+      { conn => $conn + 0 }
+   },
+   catch => sub { catch_logs ($_[0]{level}); {} },
+   log   => sub {
+      my ($args) = @_;
+      $has_db ? AE::log ($args->{level} => $args->{text}) : $AnyEvent::MP::Kernel::WARN->($args->{level}, $args->{text});
+      {}
+   },
    ping => sub { {} },
    quit => sub { my (undef, $answer) = @_; $answer->({}); POSIX::_exit ($_[0]{status} || 0) },
 );
@@ -533,8 +645,9 @@ my $input; $input = new AnyEvent::Handle
 my $life = AE::timer $option{life}, 0, sub { print STDERR "node.pl: lived $option{life} seconds, ending\n"; POSIX::_exit (3) };
 
 event (hello => driver => "perl", release => $release, generation => $generation, pid => $$ + 0,
-       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval",
-                    ($has_db ? "db" : "snd_multiple"), "stream"]);
+       features => [($has_cal ? "cal" : ()), ($has_peval ? "peval" : ()), ($has_group_monitor ? "grp_mon" : ()), "eval", "reference",
+                    ($has_db ? "db" : "snd_multiple"), "stream", ($number >= 1.1 ? "logs" : ()),
+                    ($number >= 1.24 && !$has_db ? "data_conn" : ())]);
 
 while () {
    $wake = AE::cv;

@@ -94,6 +94,8 @@ pub(super) fn request(
             true => Passage::Pass,
             false => Passage::Keep,
         },
+        // A stand-in does not greet as one that knows it.
+        Some(Verb::Traced) => Passage::Keep,
         // A stand-in answers for itself in the database, also to what a later release may ask.
         Some(Verb::Database(_)) | None => {
             match from == Generation::Gen2 && name.starts_with("g_") {

@@ -3,9 +3,11 @@
 //!
 //! This room stands above `node` and `bridge`, and puts them together.
 
+mod probe;
 mod reload;
 mod start;
 
+pub use probe::{Probe, ProbeStep};
 pub use reload::Reloaded;
 
 use serde_json::Value;
@@ -172,8 +174,10 @@ impl Builder {
         self.set("nodeid", id.into())
     }
 
-    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port. Without
-    /// it, `*`; with an empty list, nowhere.
+    /// Where to listen: `host:port`, `*` for all addresses but loopback or for any port, or a Unix
+    /// socket, `unix/:/path`. Without it, `*`; with an empty list, nowhere. A name that can't be
+    /// looked up is no error, but a line in the log. [`Address`](crate::config::Address) has all
+    /// forms.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().binds(["*:4040", "127.0.0.1:*"]);
@@ -295,6 +299,41 @@ impl Builder {
     /// ```
     pub fn secure(self) -> Self {
         self.set("secure", true)
+    }
+
+    /// Has messages say which trace they belong to (see
+    /// [`TraceContext`](crate::proto::TraceContext)), so that what one request causes on several
+    /// nodes is found together.
+    ///
+    /// What the program sends within [`Node::in_trace`](crate::Node::in_trace) or
+    /// [`Node::with_trace`](crate::Node::with_trace) is a part of that trace. The handler that
+    /// takes it is a step of its own, and so what it sends goes on with the trace, on this node and
+    /// to other nodes of this crate for which the same is configured. That holds for spawns and
+    /// calls as well; deaths, and what waits for a node that there is no link to yet, go without.
+    ///
+    /// The spans of handlers and spawns ([`SPAN_TARGET`](crate::log::SPAN_TARGET)) have the fields
+    /// `trace_id`, `span_id` and `parent_id`. A handler finds its step with
+    /// [`Node::current_trace`](crate::Node::current_trace), to hand it to a tracer such as
+    /// OpenTelemetry's.
+    ///
+    /// PROTOCOL.md, "Trace contexts", says how it goes over the wire.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::builder().no_rc().nodeid("shop").trace_context().start().await?;
+    /// let port = node.port();
+    /// port.rcv("which", |cx, (reply,): (PortId,)| {
+    ///     cx.snd(&reply, &(cx.current_trace().map(|step| format!("{:x}", step.trace_id())),))
+    /// });
+    /// let trace = node.new_trace();
+    /// let call = node.cal::<String>(&port, &("which",), None);
+    /// let which = node.with_trace(trace, call).await?;
+    /// assert_eq!(which, format!("{:x}", trace.trace_id()));
+    /// # Ok(()) }
+    /// ```
+    pub fn trace_context(self) -> Self {
+        self.set("trace_context", true)
     }
 
     /// Leaves only what these rules allow of the actions that they are about: see

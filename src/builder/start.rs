@@ -1,11 +1,10 @@
 //! Starting what was configured.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Builder, StartError};
-use crate::config::{self, Config, LocalHost, format_hostport};
+use crate::config::{self, Config, ConfigError, Endpoint, LocalHost};
 use crate::log::log_at;
 use crate::mesh::database::Seeds;
 use crate::net::Transport;
@@ -43,14 +42,16 @@ impl Builder {
         let config = self.config()?;
         crate::log::set_max_lines(u32::try_from(config.max_log_lines).unwrap_or(u32::MAX));
         for (key, origin) in &config.unknown {
+            let like = config::suggest(key, config::setting_names());
+            let like = like.map_or(String::new(), |like| format!("; did you mean `{like}`?"));
             log_at!(
                 1,
-                "the setting {key} ({origin}) is not known and has no effect"
+                "the setting {key} ({origin}) is not known and has no effect{like}"
             );
         }
         let transport = self.transport;
         let random = match &transport {
-            Transport::Tcp => Random::default(),
+            Transport::Sockets => Random::default(),
             Transport::Memory(host) => Random::seeded(host.rng_seed()),
         };
         let id = NodeId::checked(&config.node_id(&config::node_name(), &random.octets())?)?;
@@ -79,7 +80,7 @@ impl Builder {
 }
 
 /// How the node speaks TLS: as the program says, or by its `cert`.
-fn tls(given: Option<Arc<Tls>>, config: &Config) -> Result<Option<Arc<Tls>>, CertError> {
+pub(super) fn tls(given: Option<Arc<Tls>>, config: &Config) -> Result<Option<Arc<Tls>>, CertError> {
     let tls = match (given, &config.cert) {
         (Some(given), _) => Some(given),
         (None, Some(cert)) => Some(Tls::from_cert(cert)?.into()),
@@ -102,11 +103,7 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     let all = vec!["*".to_owned()];
     let binds = config.binds.as_ref().unwrap_or(&all);
     let addresses: Vec<String> = match &node.transport {
-        Transport::Tcp => {
-            let local = LocalHost::detect()?;
-            let found = config::resolve_all(binds, config::BIND_PORT, &local).await?;
-            found.iter().map(format_hostport).collect()
-        }
+        Transport::Sockets => resolve_binds(binds).await?,
         Transport::Memory(_) => {
             // Without a port it is any, as on TCP.
             let with_port = |bind: &String| match bind.contains(':') {
@@ -126,6 +123,34 @@ async fn listen(node: &Arc<Inner>, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The addresses to listen on. What can't be looked up is left out, as Perl's nodes do: that is
+/// most often the network's fault and passes, and a node can connect to others meanwhile. But it is
+/// said.
+async fn resolve_binds(binds: &[String]) -> Result<Vec<String>, ConfigError> {
+    let local = LocalHost::detect()?;
+    let mut found: Vec<String> = Vec::new();
+    let mut failed = false;
+    for bind in binds {
+        match config::resolve(bind, config::BIND_PORT, &local).await {
+            Ok(endpoints) => found.extend(endpoints.iter().map(Endpoint::to_string)),
+            Err(error @ ConfigError::Lookup { .. }) => {
+                failed = true;
+                log_at!(1, "binds: {error}; this node does not listen there");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if failed && found.is_empty() {
+        log_at!(
+            1,
+            "binds: nothing is left to listen on, so no other node can connect to this one"
+        );
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|address| seen.insert(address.clone()));
+    Ok(found)
+}
+
 pub(super) async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(), StartError> {
     // Also those that can't be resolved yet.
     let known = match seeds.is_empty() {
@@ -134,7 +159,7 @@ pub(super) async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(
     };
     node.control.has_seeds(node, known);
     match &node.transport {
-        Transport::Tcp => {
+        Transport::Sockets => {
             let local = LocalHost::detect()?;
             for seed in seeds {
                 add_seed(node, seed, &local).await;
@@ -148,20 +173,25 @@ pub(super) async fn add_seeds(node: &Arc<Inner>, seeds: Vec<String>) -> Result<(
 /// Adds a seed; while its name can't be resolved, tries again in the background.
 async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
     const AGAIN: Duration = Duration::from_secs(10);
-    let add = |addresses: Vec<SocketAddr>, node: &Arc<Inner>| {
-        let addresses = addresses.iter().map(format_hostport).collect();
+    let add = |addresses: Vec<Endpoint>, node: &Arc<Inner>| {
+        let addresses = addresses.iter().map(Endpoint::to_string).collect();
         node.control.add_seeds(node, addresses);
     };
     match config::resolve(&seed, config::SEED_PORT, local).await {
         Ok(addresses) => add(addresses, node),
         Err(error) => {
             log_at!(1, "seed {seed}: {error}; trying again every {AGAIN:?}");
+            node.seeds.unresolved(&seed, error.to_string());
             let (home, local) = (node.clone(), local.clone());
             node.spawn_task(async move {
                 loop {
                     tokio::time::sleep(AGAIN).await;
-                    if let Ok(found) = config::resolve(&seed, config::SEED_PORT, &local).await {
-                        return add(found, &home);
+                    match config::resolve(&seed, config::SEED_PORT, &local).await {
+                        Ok(found) => {
+                            home.seeds.remove(&seed);
+                            return add(found, &home);
+                        }
+                        Err(error) => home.seeds.unresolved(&seed, error.to_string()),
                     }
                 }
             });

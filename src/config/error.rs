@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::origin::Origin;
+use super::suggest::did_you_mean;
 
 /// A fault of our own configuration or of the machine it is read on; never of a peer.
 ///
@@ -107,6 +108,42 @@ pub enum ConfigError {
         /// What it should have been.
         expected: &'static str,
     },
+    /// An argument, or a key in the file, is no setting.
+    #[error("{key} ({origin}) is no setting{}", did_you_mean(like))]
+    UnknownSetting {
+        /// The key.
+        key: String,
+        /// Where it was found.
+        origin: Origin,
+        /// The setting that may have been meant.
+        like: Option<String>,
+    },
+    /// A profile that was asked for, or that another one has as its parent, is not in the file.
+    #[error(
+        "no profile is called {name:?}{}{}",
+        parent_of(child),
+        known_profiles(known)
+    )]
+    UnknownProfile {
+        /// The name that is not there.
+        name: String,
+        /// The profile whose parent it should be, if it is not the one that was asked for.
+        child: Option<String>,
+        /// The profiles that there are.
+        known: Vec<String>,
+    },
+    /// One of the addresses in a list of them is none.
+    #[error("setting `{key}` ({origin}): {text:?}: {reason}")]
+    BadSettingAddress {
+        /// The setting: `binds` or `seeds`.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// The text that is no address.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// One of the rules in a list of them is none.
     #[error("setting `{key}` ({origin}): {source}")]
     Rule {
@@ -118,7 +155,7 @@ pub enum ConfigError {
         source: crate::rights::RuleError,
     },
     /// The node ID cannot be used.
-    #[error("node ID {id:?} ({origin}): {reason}")]
+    #[error("setting `nodeid` ({origin}): {id:?}: {reason}")]
     BadNodeId {
         /// The node ID.
         id: String,
@@ -151,4 +188,18 @@ pub enum ConfigError {
     /// The addresses of this machine could not be listed.
     #[error("cannot list this machine's addresses: {0}")]
     Interfaces(#[source] io::Error),
+}
+
+fn parent_of(child: &Option<String>) -> String {
+    match child {
+        Some(child) => format!(", which is the parent of {child:?}"),
+        None => String::new(),
+    }
+}
+
+fn known_profiles(known: &[String]) -> String {
+    match known {
+        [] => ": the configuration has none".to_owned(),
+        _ => format!("; there are: {}", known.join(", ")),
+    }
 }

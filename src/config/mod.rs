@@ -1,14 +1,15 @@
 //! Configuration: the file shared with Perl's `aemp`, its profiles, and the addresses in it.
 //!
 //! ```text
-//! Environment -> rc path -> RcFile -> find_profile -> Settings -> Config -> resolve -> SocketAddr
+//! Environment -> rc path -> RcFile -> find_profile -> Settings -> Config -> resolve -> Endpoint
 //!   (env)                   (JSON)    (who wins)      (untyped)   (typed)   (DNS)
 //! ```
 //!
 //! The file is the one that the Perl `aemp` command edits (`~/.perl-anyevent-mp`), so both
 //! implementations on one machine share secret, seeds and profiles. Two things are deliberately
 //! stricter than in Perl: a file that cannot be read or parsed is an error (Perl goes on without
-//! any configuration), and a value of the wrong kind is refused with its key, value and origin.
+//! any configuration), and a value of the wrong kind is refused with its key, value and origin, as
+//! is an argument that is no setting.
 //!
 //! One thing is deliberately *not* different, although it surprises: values in the file win over
 //! the arguments a program passes. The arguments are defaults that whoever deploys the program can
@@ -22,8 +23,12 @@ mod profile;
 mod rc;
 pub mod relaxed;
 mod resolve;
+mod services;
+mod suggest;
 mod typed;
 mod value;
+
+pub(crate) use defaults::monitor_timeout;
 
 pub use crate::proto::id::alnumbits;
 pub use crate::rights::{Rule, RuleError};
@@ -32,10 +37,11 @@ pub use origin::Origin;
 pub use profile::{Arguments, Setting, Settings, find_profile};
 pub use rc::{Environment, RcFile};
 pub use resolve::{
-    Address, BIND_PORT, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses, resolve,
-    resolve_all,
+    Address, BIND_PORT, Endpoint, Host, LocalHost, SEED_PORT, format_hostport, parse_addresses,
+    resolve, resolve_all,
 };
-pub use typed::{Config, check_setting};
+pub use suggest::suggest;
+pub use typed::{Config, check_setting, setting_names};
 pub use value::split_commas;
 
 /// This machine's node name (`uname -n`), the default profile name and node ID. Octets that are not

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::defaults::{AUTH_ACCEPT, AUTH_OFFER, FRAMING_FORMAT};
+use super::defaults;
 use super::error::ConfigError;
 use super::origin::Origin;
 use super::rc::{RcFile, pretty};
-use super::value::{scalar_text, truth};
+use super::value::{generations, scalar_text, truth};
+use crate::proto::generation::Generations;
 
 /// One effective setting.
 ///
@@ -32,7 +33,7 @@ pub struct Setting {
 /// assert_eq!((&setting.value, &setting.origin), (&"doomed".into(), &Origin::Global));
 /// assert_eq!(settings.iter().count(), 1);
 /// assert_eq!(settings.to_map()["nodeid"], "doomed");
-/// assert_eq!(settings.to_json(), "{\n   \"nodeid\": \"doomed\"\n}\n");
+/// assert_eq!(settings.to_json(), "{\n   \"nodeid\" : \"doomed\"\n}\n");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
@@ -109,7 +110,9 @@ impl Settings {
 ///
 /// Two arguments change the rule and are no settings themselves: `norc` (true: leave out the file)
 /// and `force` (true: the arguments win over the file). In the file they mean nothing. One thing is
-/// not as in Perl: there, `force` has the built-in defaults win over the file as well.
+/// not as in Perl: there, `force` has the built-in defaults win over the file as well. The defaults
+/// are those of the generation that is set: `monitor_timeout`, `connect_interval`,
+/// `framing_format`, `auth_offer` and `auth_accept`; others have no value here unless they are set.
 ///
 /// # Errors
 ///
@@ -144,14 +147,6 @@ pub fn find_profile(
         .collect();
 
     let mut settings = Settings::default();
-    for (key, value) in [
-        ("connect_interval", json!(2)),
-        ("framing_format", json!(FRAMING_FORMAT)),
-        ("auth_offer", json!(AUTH_OFFER)),
-        ("auth_accept", json!(AUTH_ACCEPT)),
-    ] {
-        settings.set(key, value, Origin::Default);
-    }
     settings.lay_over(&given, &Origin::Argument);
     if !without_file {
         settings.lay_over(rc.root(), &Origin::Global);
@@ -162,6 +157,13 @@ pub fn find_profile(
         }
         if arguments_win {
             settings.lay_over(&given, &Origin::Argument);
+        }
+    }
+    let generation = settings.get("generation");
+    let spoken = generation.and_then(|setting| generations(&setting.value));
+    for (key, value) in defaults::of(spoken.unwrap_or(Generations::Auto)) {
+        if settings.get(key).is_none() {
+            settings.set(key, value, Origin::Default);
         }
     }
     Ok(settings)
@@ -199,6 +201,57 @@ fn ancestry(rc: &RcFile, name: Option<&str>) -> Result<Vec<String>, ConfigError>
         };
     }
     Ok(chain)
+}
+
+impl RcFile {
+    /// Checks that a profile is there, and the profiles that it inherits from. To
+    /// [`find_profile`], one that is not there is none that says anything, as in Perl; whoever
+    /// names a profile to the command has at least made a mistake in its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnknownProfile`], which has the names that there are; those of
+    /// [`find_profile`] about parents.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// rc.profile_mut("seed")?;
+    /// assert!(rc.check_profile("seed").is_ok());
+    /// let error = rc.check_profile("sed").unwrap_err();
+    /// assert_eq!(error.to_string(), "no profile is called \"sed\"; there are: seed");
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn check_profile(&self, name: &str) -> Result<(), ConfigError> {
+        let mut child = None;
+        for name in ancestry(self, Some(name))? {
+            if self.profile(&name)?.is_none() {
+                return Err(ConfigError::UnknownProfile {
+                    name,
+                    child,
+                    known: self.profile_names().map(str::to_owned).collect(),
+                });
+            }
+            child = Some(name);
+        }
+        Ok(())
+    }
+
+    /// The names of all profiles, sorted.
+    ///
+    /// ```
+    /// let mut rc = aemp::config::RcFile::default();
+    /// rc.profile_mut("seed")?;
+    /// rc.profile_mut("base")?;
+    /// assert_eq!(rc.profile_names().collect::<Vec<_>>(), ["base", "seed"]);
+    /// # Ok::<(), aemp::config::ConfigError>(())
+    /// ```
+    pub fn profile_names(&self) -> impl Iterator<Item = &str> {
+        let profiles = self.root().get("profile").and_then(Value::as_object);
+        profiles
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+    }
 }
 
 /// What a program or a command line passes to configure a node.
@@ -289,6 +342,7 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn rc(value: Value) -> RcFile {
         let mut rc = RcFile::default();
@@ -373,6 +427,54 @@ mod tests {
             "arg -"
         );
         assert_eq!(find(None, &given("norc", json!(1))).get("norc"), None);
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_generation() {
+        let shown = |generation: Value| {
+            let settings = find_profile(
+                &RcFile::default(),
+                None,
+                &args(&[("generation", generation)]),
+            );
+            let settings = settings.unwrap();
+            let timeout = settings.get("monitor_timeout").unwrap().value.clone();
+            (timeout, settings.get("auth_offer").unwrap().value.clone())
+        };
+        let old = json!(["tls_md6_64_256", "hmac_md6_64_256"]);
+        assert_eq!(shown(json!(0)), (json!(15), old.clone()));
+        assert_eq!(shown(json!("1")), (json!(30), old));
+        let new = json!(["tls_sha3_512", "hmac_sha3_512"]);
+        assert_eq!(shown(json!("2")), (json!(30), new));
+        let (timeout, all) = shown(json!("auto"));
+        assert_eq!((timeout, all.as_array().unwrap().len()), (json!(30), 4));
+        assert_eq!(shown(json!("gibberish")).1, all);
+    }
+
+    #[test]
+    fn profiles_that_are_not_there() {
+        let fault = |name| family().check_profile(name).unwrap_err().to_string();
+        let known = "dad, grand, kid, odd, orphan, ping, pong, self";
+        assert_eq!(
+            fault("none"),
+            format!("no profile is called \"none\"; there are: {known}")
+        );
+        assert_eq!(
+            fault("orphan"),
+            format!(
+                "no profile is called \"nobody\", which is the parent of \"orphan\"; \
+                 there are: {known}"
+            )
+        );
+        assert!(family().check_profile("kid").is_ok());
+        assert!(fault("ping").contains("circle"));
+        assert_eq!(
+            RcFile::default()
+                .check_profile("none")
+                .unwrap_err()
+                .to_string(),
+            "no profile is called \"none\": the configuration has none"
+        );
     }
 
     #[test]

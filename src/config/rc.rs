@@ -1,6 +1,8 @@
 //! The configuration file that Perl's `aemp` and this crate share.
 
+mod lock;
 mod read;
+mod update;
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter};
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
@@ -77,6 +80,8 @@ pub struct RcFile {
     path: Option<PathBuf>,
     root: Map<String, Value>,
     dirty: bool,
+    /// What was in the file when it was read; `None` if there was none, or nothing in it.
+    read: Option<Vec<u8>>,
 }
 
 impl Default for RcFile {
@@ -88,6 +93,7 @@ impl Default for RcFile {
             path: None,
             root,
             dirty: false,
+            read: None,
         }
     }
 }
@@ -101,7 +107,7 @@ impl RcFile {
     pub const MAX_OCTETS: usize = read::MAX_OCTETS;
 
     /// Reads the file, for example the one of [`Environment::rc_path`]. No path, or a file that
-    /// does not exist, is an empty configuration.
+    /// does not exist or holds nothing but blanks, is an empty configuration.
     ///
     /// A file that holds a secret and that others than its owner can read or write is used, but
     /// logged at level 2, once, with the command that mends it.
@@ -128,11 +134,18 @@ impl RcFile {
         let Some(path) = path.into() else {
             return Ok(RcFile::default());
         };
-        let Some((octets, metadata)) = read::read(&path)? else {
-            return Ok(RcFile {
-                path: Some(path),
-                ..RcFile::default()
-            });
+        let contents = read::read(&path)?;
+        let (octets, metadata) = match contents {
+            Some((octets, metadata)) if !octets.trim_ascii().is_empty() => (octets, metadata),
+            nothing => {
+                return Ok(RcFile {
+                    path: Some(path),
+                    read: nothing
+                        .map(|(octets, _)| octets)
+                        .filter(|octets| !octets.is_empty()),
+                    ..RcFile::default()
+                });
+            }
         };
         match relaxed::parse_bytes(&octets) {
             Ok(Value::Object(root)) => {
@@ -142,6 +155,7 @@ impl RcFile {
                     path: Some(path),
                     root,
                     dirty: false,
+                    read: Some(octets),
                 })
             }
             Ok(_) => Err(ConfigError::Shape {
@@ -264,7 +278,7 @@ impl RcFile {
     /// The file's contents as they would be saved.
     ///
     /// ```
-    /// assert_eq!(aemp::config::RcFile::default().to_json(), "{\n   \"version\": 1\n}\n");
+    /// assert_eq!(aemp::config::RcFile::default().to_json(), "{\n   \"version\" : 1\n}\n");
     /// ```
     pub fn to_json(&self) -> String {
         pretty(&self.root)
@@ -296,9 +310,16 @@ impl RcFile {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&mut self) -> Result<(), ConfigError> {
-        if !self.dirty {
-            return Ok(());
+        if self.dirty {
+            self.replace(|_| true)?;
+            self.dirty = false;
         }
+        Ok(())
+    }
+
+    /// Writes the configuration over what is in the file by now (`None`: there is no file), if
+    /// `may` agrees to that; whether it did.
+    fn replace(&self, may: impl FnOnce(Option<&[u8]>) -> bool) -> Result<bool, ConfigError> {
         let path = self.path.as_deref().ok_or(ConfigError::NoFile)?;
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let json = self.to_json();
@@ -308,20 +329,26 @@ impl RcFile {
                 most: Self::MAX_OCTETS,
             });
         }
+        let failed = |source| ConfigError::Write {
+            path: target.clone(),
+            source,
+        };
         let fresh = fresh_name(&target);
-        write_private(&fresh, json.as_bytes())
-            .and_then(|()| keep_previous(&target))
-            .and_then(|()| fs::rename(&fresh, &target))
-            .map_err(|source| {
-                // A left-over file is worth less than the error that is already being told.
-                let _ = fs::remove_file(&fresh);
-                ConfigError::Write {
-                    path: target,
-                    source,
+        let replaced = write_private(&fresh, json.as_bytes())
+            .map_err(failed)
+            .and_then(|()| {
+                let lock = lock::lock(&target).map_err(failed)?;
+                let replaced = put_in_place(&target, &fresh, may);
+                if lock.is_new && !matches!(replaced, Ok(true)) {
+                    let _ = fs::remove_file(&target);
                 }
-            })?;
-        self.dirty = false;
-        Ok(())
+                replaced
+            });
+        if !matches!(replaced, Ok(true)) {
+            // A left-over file is worth less than the error that is told.
+            let _ = fs::remove_file(&fresh);
+        }
+        replaced
     }
 
     fn not_an_object(&self, what: String) -> ConfigError {
@@ -334,6 +361,27 @@ impl RcFile {
             expected: "an object",
         }
     }
+}
+
+/// Has the fresh file take the place of the target, if `may` agrees to what is there; whether it
+/// did. Between the two there is next to no time in which somebody without a lock could write.
+fn put_in_place(
+    target: &Path,
+    fresh: &Path,
+    may: impl FnOnce(Option<&[u8]>) -> bool,
+) -> Result<bool, ConfigError> {
+    let failed = |source| ConfigError::Write {
+        path: target.to_owned(),
+        source,
+    };
+    keep_previous(target).map_err(failed)?;
+    let now = read::read(target)?.map(|(octets, _)| octets);
+    // An empty file counts as none, and there may be one that holds a lock.
+    if !may(now.as_deref().filter(|octets| !octets.is_empty())) {
+        return Ok(false);
+    }
+    fs::rename(fresh, target).map_err(failed)?;
+    Ok(true)
 }
 
 /// Refuses a version that nobody has told us about. All releases of Perl's write 1 and look at
@@ -367,10 +415,59 @@ fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<Stri
     }
 }
 
-/// JSON to read, indented by three columns as Perl's files are, with a newline at the end.
+/// The layout of Perl's files: indented by three columns, with blanks around each colon.
+struct PerlFormatter(PrettyFormatter<'static>);
+
+impl Formatter for PerlFormatter {
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b" : ")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}
+
+/// JSON to read as Perl writes it, with a newline at the end; the keys are sorted.
 pub(super) fn pretty(map: &Map<String, Value>) -> String {
     let mut out = Vec::new();
-    let format = serde_json::ser::PrettyFormatter::with_indent(b"   ");
+    let format = PerlFormatter(PrettyFormatter::with_indent(b"   "));
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, format);
     map.serialize(&mut serializer)
         .expect("JSON values can be written to memory");
@@ -406,20 +503,22 @@ fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
 /// are not to be had. A copy as well where others can get at the contents: only the owner can read
 /// the copy, and a link would leave the secret where it was.
 fn keep_previous(target: &Path) -> io::Result<()> {
-    let backup = with_suffix(target, "~");
-    match fs::remove_file(&backup) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let kept = fresh_name(target);
     let linked = match fs::metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // There is nothing to be kept.
+        Ok(metadata) if metadata.len() == 0 => return Ok(()),
         Ok(metadata) if !read::is_private(&metadata) => None,
-        _ => fs::hard_link(target, &backup).ok(),
+        _ => fs::hard_link(target, &kept).ok(),
     };
-    match linked {
-        Some(()) => Ok(()),
-        None => write_private(&backup, &fs::read(target)?),
+    if linked.is_none() {
+        write_private(&kept, &fs::read(target)?)?;
     }
+    // In one step, for somebody else may be doing the same.
+    let renamed = fs::rename(&kept, with_suffix(target, "~"));
+    // If both are the same file already, renaming one to the other leaves both.
+    let _ = fs::remove_file(&kept);
+    renamed
 }
 
 #[cfg(test)]
@@ -457,6 +556,22 @@ mod tests {
         let rc = RcFile::load(dir.path().join("none")).unwrap();
         assert_eq!(Value::Object(rc.root().clone()), json!({"version": 1}));
         assert!(!rc.is_dirty());
+    }
+
+    #[test]
+    fn an_empty_file_counts_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rc");
+        for blank in ["", "\n", " \t\r\n\n"] {
+            fs::write(&path, blank).unwrap();
+            let mut rc = RcFile::load(path.clone()).unwrap();
+            assert_eq!(Value::Object(rc.root().clone()), json!({"version": 1}));
+            rc.root_mut().insert("nodeid".into(), "ruth".into());
+            rc.save().unwrap();
+            assert_eq!(RcFile::load(path.clone()).unwrap().root()["nodeid"], "ruth");
+        }
+        fs::write(&path, "# nothing but a comment").unwrap();
+        assert!(RcFile::load(path).is_err());
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Bind and seed texts turned into socket addresses.
+//! Bind and seed texts turned into addresses of sockets.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::error::ConfigError;
-use super::split_commas;
+use super::{services, split_commas};
 
 /// The port of a bind that names none: any free one.
 ///
@@ -37,6 +38,51 @@ pub enum Host {
     Ip(IpAddr),
     /// A name to look up.
     Name(String),
+    /// No host at all: a Unix socket of that path.
+    Unix(String),
+}
+
+/// How the text of a Unix socket begins, before its path.
+const UNIX: &str = "unix/:";
+
+/// Where a node listens, or is connected to.
+///
+/// ```
+/// use aemp::config::Endpoint;
+/// let ip: Endpoint = "127.0.0.1:4040".parse().unwrap();
+/// let unix: Endpoint = "unix/:/run/aemp".parse().unwrap();
+/// assert_eq!(unix, Endpoint::Unix("/run/aemp".into()));
+/// assert_eq!([ip.to_string(), unix.to_string()], ["127.0.0.1:4040", "unix/:/run/aemp"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// A TCP port.
+    Ip(SocketAddr),
+    /// A Unix socket, by its path.
+    Unix(String),
+}
+
+/// As Perl's AnyEvent writes it: see [`format_hostport`].
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Ip(address) => f.write_str(&format_hostport(address)),
+            Endpoint::Unix(path) => write!(f, "{UNIX}{path}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = std::net::AddrParseError;
+
+    /// Reads what is [displayed](fmt::Display): nothing is looked up.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix(UNIX) {
+            Some(path) if path.starts_with('/') => Ok(Endpoint::Unix(path.to_owned())),
+            _ => text.parse().map(Endpoint::Ip),
+        }
+    }
 }
 
 /// A bind or seed as it is written, not looked up yet.
@@ -55,11 +101,12 @@ impl Address {
     /// or nothing at all, which is the node name with any port. After an IPv6 address the brackets
     /// may be left out if the port follows a space or `#`; a space will do before any port.
     ///
+    /// A port may be the name of a service, as in `/etc/services`: `host:http`. In `host:aemp=4040`
+    /// the name is for who reads it. `unix/:/path`, or the path alone, is a Unix socket.
+    ///
     /// # Errors
     ///
-    /// Anything else, with a reason. Names of ports (`localhost:http`) and Unix sockets, which
-    /// Perl's AnyEvent would take,
-    /// are not supported.
+    /// Anything else, with a reason; a service that the system does not know.
     ///
     /// ```
     /// use aemp::config::{Address, Host};
@@ -102,7 +149,11 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         });
     }
     if text.starts_with('/') {
-        return Err("Unix sockets are not supported");
+        return unix(text);
+    }
+    if let Some(rest) = text.strip_prefix("unix/") {
+        let path = rest.trim_start_matches([':', '#']).trim_start();
+        return unix(path);
     }
     let (host, rest) = split_host(text)?;
     let mut rest_chars = rest.chars();
@@ -113,6 +164,16 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         Some(_) => return Err("there must be `:` between host and port"),
     };
     Ok(Address { host, port })
+}
+
+fn unix(path: &str) -> Result<Address, &'static str> {
+    match path.starts_with('/') {
+        true => Ok(Address {
+            host: Host::Unix(path.to_owned()),
+            port: None,
+        }),
+        false => Err("the path of a Unix socket begins with `/`"),
+    }
 }
 
 /// The host, and what follows it.
@@ -143,15 +204,29 @@ fn split_host(text: &str) -> Result<(Host, &str), &'static str> {
 }
 
 fn parse_port(text: &str) -> Result<Option<u16>, &'static str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let named = text.rsplit_once('=');
+    let text = match named.filter(|(name, number)| !name.is_empty() && is_number(number)) {
+        Some((_, number)) => number,
+        None => text,
+    };
     match text {
         "*" => Ok(None),
-        _ if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) => {
-            Err("the port must be a number or `*`")
-        }
-        _ => text
+        _ if is_number(text) => text
             .parse()
             .map(Some)
             .map_err(|_| "the port must be at most 65535"),
+        "" => Err("the port is missing"),
+        _ if text.contains(|c: char| c == ':' || c.is_whitespace()) => {
+            Err("the port must be a number, the name of a service, or `*`")
+        }
+        _ => match services::port_of(text) {
+            Some(port) => Ok(Some(port)),
+            None => Err(
+                "the port must be a number, the name of a service, or `*`; there is no \
+                         such service in /etc/services",
+            ),
+        },
     }
 }
 
@@ -217,6 +292,7 @@ impl LocalHost {
 
 /// Resolves a text: one address or several with commas between. Addresses that come twice are given
 /// once, in the order found. `*` may give none, on a machine that has only loopback addresses.
+/// `localhost` is looked up nowhere: it is 127.0.0.1, and ::1 where this machine has that.
 ///
 /// `default_port` is for addresses without a port: [`BIND_PORT`] or [`SEED_PORT`].
 ///
@@ -230,14 +306,14 @@ impl LocalHost {
 /// let local = LocalHost::detect()?;
 /// let found = resolve("127.0.0.1,[::1]:9,127.0.0.1:4040", SEED_PORT, &local).await?;
 /// assert_eq!(found, ["127.0.0.1:4040".parse()?, "[::1]:9".parse()?]);
-/// assert_eq!(resolve("127.0.0.1:*", BIND_PORT, &local).await?[0].port(), 0);
+/// assert_eq!(resolve("127.0.0.1:*", BIND_PORT, &local).await?[0].to_string(), "127.0.0.1:0");
 /// # Ok(()) }
 /// ```
 pub async fn resolve(
     text: &str,
     default_port: u16,
     local: &LocalHost,
-) -> Result<Vec<SocketAddr>, ConfigError> {
+) -> Result<Vec<Endpoint>, ConfigError> {
     resolve_all(std::slice::from_ref(&text), default_port, local).await
 }
 
@@ -260,40 +336,44 @@ pub async fn resolve_all<T: AsRef<str>>(
     texts: &[T],
     default_port: u16,
     local: &LocalHost,
-) -> Result<Vec<SocketAddr>, ConfigError> {
+) -> Result<Vec<Endpoint>, ConfigError> {
     let mut found = Vec::new();
     for text in texts {
         let text = text.as_ref();
         for address in parse_addresses(text)? {
             let port = address.port.unwrap_or(default_port);
-            match address.host {
-                Host::Ip(ip) => found.push(SocketAddr::new(ip, port)),
-                Host::All => found.extend(
-                    local
-                        .public_addresses()
-                        .into_iter()
-                        .map(|ip| SocketAddr::new(ip, port)),
-                ),
-                Host::NodeName => found.extend(look_up(text, &local.node_name, port).await?),
-                Host::Name(name) => found.extend(look_up(text, &name, port).await?),
-            }
+            let ips = match address.host {
+                Host::Ip(ip) => vec![ip],
+                Host::All => local.public_addresses(),
+                Host::NodeName => look_up(text, &local.node_name, local).await?,
+                Host::Name(name) => look_up(text, &name, local).await?,
+                Host::Unix(path) => {
+                    found.push(Endpoint::Unix(path));
+                    continue;
+                }
+            };
+            let ips = ips.into_iter().map(|ip| SocketAddr::new(ip, port));
+            found.extend(ips.map(Endpoint::Ip));
         }
     }
     let mut seen = HashSet::new();
-    found.retain(|address| seen.insert(*address));
+    found.retain(|endpoint| seen.insert(endpoint.clone()));
     Ok(found)
 }
 
-async fn look_up(text: &str, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConfigError> {
+async fn look_up(text: &str, host: &str, local: &LocalHost) -> Result<Vec<IpAddr>, ConfigError> {
+    if host == "localhost" {
+        let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+        let v6 = local.addresses.contains(&v6).then_some(v6);
+        return Ok([Ipv4Addr::LOCALHOST.into()].into_iter().chain(v6).collect());
+    }
     let fail = |source| ConfigError::Lookup {
         text: text.to_owned(),
         host: host.to_owned(),
         source,
     };
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(fail)?
-        .collect();
+    let found = tokio::net::lookup_host((host, 0)).await.map_err(fail)?;
+    let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     if found.is_empty() {
         return Err(fail(io::Error::new(
             io::ErrorKind::NotFound,
@@ -358,7 +438,7 @@ mod tests {
         match resolve(text, port, &local()).await {
             Ok(found) => found
                 .iter()
-                .map(format_hostport)
+                .map(Endpoint::to_string)
                 .collect::<Vec<_>>()
                 .join(" "),
             Err(error) => error.to_string(),
@@ -389,6 +469,14 @@ mod tests {
             ("::ffff:1.2.3.4", ip("::ffff:1.2.3.4"), None),
             ("[host]:3", name("host"), Some(3)),
             ("dead:1", name("dead"), Some(1)),
+            ("host:http", name("host"), Some(80)),
+            ("*:https", Host::All, Some(443)),
+            ("host:aemp=4040", name("host"), Some(4040)),
+            ("host:http=81", name("host"), Some(81)),
+            ("[::1]:no.such-service=7", ip("::1"), Some(7)),
+            ("/run/x", Host::Unix("/run/x".into()), None),
+            ("unix/:/run/x", Host::Unix("/run/x".into()), None),
+            ("unix/ /run/x", Host::Unix("/run/x".into()), None),
         ] {
             assert_eq!(
                 Address::parse(text).unwrap(),
@@ -399,7 +487,12 @@ mod tests {
         for text in [
             "host:",
             ":1",
-            "host:http",
+            "host:no.such-service",
+            "host:=80",
+            "host:aemp=x",
+            "host:aemp=65536",
+            "unix/",
+            "unix/:run",
             "host:65536",
             "99999",
             "host:-1",
@@ -407,7 +500,6 @@ mod tests {
             "[::1",
             "[::1]x",
             "[]:1",
-            "/run/x",
             "[fe80::1%2]:1",
             "fe80::1%eth0",
             "a]b:1",
@@ -435,7 +527,16 @@ mod tests {
         let all = resolve_all(&texts_of_two, BIND_PORT, &local()).await;
         assert_eq!(all.unwrap().len(), 5);
         let bad = texts("127.0.0.1,x:y", 0).await;
-        assert_eq!(bad, "address \"x:y\": the port must be a number or `*`");
+        let wanted = "address \"x:y\": the port must be a number, the name of a service, or `*`";
+        assert!(bad.starts_with(wanted), "{bad}");
+        assert_eq!(
+            texts("/run/a,127.0.0.1:1,unix/:/run/a", 0).await,
+            "unix/:/run/a 127.0.0.1:1"
+        );
+        assert_eq!(texts("localhost", 7).await, "127.0.0.1:7 [::1]:7");
+        let v4_only = LocalHost::default();
+        let found = resolve("localhost", 7, &v4_only).await.unwrap();
+        assert_eq!(found, ["127.0.0.1:7".parse().unwrap()]);
     }
 
     #[tokio::test]
@@ -444,12 +545,10 @@ mod tests {
             let found = resolve(text, BIND_PORT, &local()).await;
             match text {
                 ",x:y" => assert!(found.is_err()),
-                _ => assert!(
-                    found
-                        .unwrap()
-                        .iter()
-                        .all(|a| a.ip().is_loopback() && a.port() == 4040)
-                ),
+                _ => assert!(found.unwrap().iter().all(|endpoint| matches!(
+                    endpoint,
+                    Endpoint::Ip(a) if a.ip().is_loopback() && a.port() == 4040
+                ))),
             }
         }
         let text = "no such host.invalid";
@@ -502,6 +601,8 @@ mod tests {
                 let text = format_hostport(&SocketAddr::new(ip, port));
                 let read = Address::parse(&text).unwrap();
                 prop_assert_eq!(read, Address { host: Host::Ip(ip.to_canonical()), port: Some(port) });
+                let endpoint: Endpoint = text.parse().unwrap();
+                prop_assert_eq!(endpoint.to_string(), text);
             }
         }
     }

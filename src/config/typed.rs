@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::defaults::{AUTH_ACCEPT, AUTH_OFFER, FRAMING_FORMAT};
+use super::defaults::{CONNECT_INTERVAL, FRAMING_FORMAT};
 use super::error::ConfigError;
 use super::origin::Origin;
 use super::profile::{Arguments, Setting, Settings, find_profile};
 use super::rc::RcFile;
-use super::value::{bad_value, check_node_id, scalar_text, split_commas, truth};
-use crate::proto::Secret;
+use super::resolve::Address;
+use super::suggest::suggest;
+use super::value::{bad_value, check_node_id, generations, scalar_text, split_commas, truth};
 use crate::proto::generation::Generations;
+use crate::proto::{AuthMethod, Framing, Secret};
 use crate::rights::Rule;
 
 /// The longest time a setting may give, about 31 years: far enough and safe to add to any clock.
@@ -85,6 +87,9 @@ pub struct Config {
     /// Whether to gather small writes (`autocork`); false. Kept for Perl; a node of this crate does
     /// not use it.
     pub autocork: bool,
+    /// Whether messages say which trace they belong to, towards nodes that are configured alike
+    /// (`trace_context`); false. See [`Builder::trace_context`](crate::Builder::trace_context).
+    pub trace_context: bool,
     /// Whether to send without Nagle's delay (`nodelay`); true.
     pub nodelay: bool,
     /// The largest message accepted, in octets as framed (`max_message`); 64 MiB.
@@ -142,7 +147,7 @@ pub struct Config {
 impl Default for Config {
     /// The built-in defaults, with an empty profile name.
     fn default() -> Config {
-        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        let methods = |list: &[AuthMethod]| list.iter().map(|it| it.name().to_owned()).collect();
         Config {
             profile: String::new(),
             nodeid: None,
@@ -155,11 +160,14 @@ impl Default for Config {
             cert: None,
             require_tls: false,
             monitor_timeout: None,
-            connect_interval: Duration::from_secs(2),
+            connect_interval: CONNECT_INTERVAL,
             network_latency: None,
-            framing_format: texts(FRAMING_FORMAT),
-            auth_offer: texts(AUTH_OFFER),
-            auth_accept: texts(AUTH_ACCEPT),
+            framing_format: FRAMING_FORMAT
+                .map(Framing::name)
+                .map(str::to_owned)
+                .to_vec(),
+            auth_offer: methods(&AuthMethod::OFFERED),
+            auth_accept: methods(&AuthMethod::ACCEPTED),
             generation: Generations::Auto,
             bridge: Vec::new(),
             secure: false,
@@ -167,6 +175,7 @@ impl Default for Config {
             deny: Vec::new(),
             autocork: false,
             nodelay: true,
+            trace_context: false,
             max_message: 64 << 20,
             max_depth: 512,
             max_queue: 64 << 20,
@@ -194,7 +203,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Those of [`find_profile`] and [`Config::from_settings`].
+    /// Those of [`find_profile`] and [`Config::from_settings`]; an argument that is no setting. (A
+    /// key in the file that is none may belong to a release of Perl's, and is only listed.)
     ///
     /// ```
     /// use aemp::config::{Arguments, Config, RcFile};
@@ -211,7 +221,12 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         let profile = arguments.profile.as_deref().unwrap_or(node_name);
         let settings = find_profile(rc, Some(profile), &arguments.settings)?;
-        Config::from_settings(profile, &settings)
+        let config = Config::from_settings(profile, &settings)?;
+        let mut given = arguments.settings.iter().map(|(key, _)| key);
+        match given.find(|key| !is_setting(key) && *key != "norc" && *key != "force") {
+            Some(key) => Err(unknown_setting(key, Origin::Argument)),
+            None => Ok(config),
+        }
     }
 
     /// Gives the merged settings types. A null is as good as no setting, except for `nodeid`. Where
@@ -240,11 +255,15 @@ impl Config {
             if setting.value.is_null() && key != "nodeid" {
                 continue;
             }
+            // They are those of the typed configuration, as far as its generation knows them.
+            if setting.origin == Origin::Default {
+                continue;
+            }
             let read = Read { key, setting };
             match key {
                 "nodeid" => config.nodeid = Some(read.text()?),
-                "binds" => config.binds = Some(read.texts()?),
-                "seeds" => config.seeds = read.texts()?,
+                "binds" => config.binds = Some(read.addresses()?),
+                "seeds" => config.seeds = read.addresses()?,
                 "services" => config.services = read.services()?,
                 "services_path" => config.services_path = read.texts()?,
                 "optional_services" => {
@@ -265,6 +284,9 @@ impl Config {
                 "allow" => config.allow = read.rules()?,
                 "deny" => config.deny = read.rules()?,
                 "autocork" => config.autocork = truth(key, &setting.value, &setting.origin)?,
+                "trace_context" => {
+                    config.trace_context = truth(key, &setting.value, &setting.origin)?;
+                }
                 "nodelay" => config.nodelay = truth(key, &setting.value, &setting.origin)?,
                 "max_message" => config.max_message = read.count()?,
                 "max_depth" => config.max_depth = read.count()?,
@@ -282,8 +304,7 @@ impl Config {
                 "max_families" => config.max_families = read.count()?,
                 "max_log_lines" => config.max_log_lines = read.count()?,
                 "max_dials" => config.max_dials = read.count()?,
-                // The file's own: its format, and a mark that Perl 1.0 could leave.
-                "version" | "dirty" => {}
+                _ if PASSED_OVER.contains(&key) => {}
                 _ => config
                     .unknown
                     .push((key.to_owned(), setting.origin.clone())),
@@ -297,11 +318,79 @@ impl Config {
     }
 }
 
+/// Keys of the file that mean nothing here and are no mistake: its format, a mark that Perl 1.0
+/// could leave, and settings that only releases of Perl's know.
+const PASSED_OVER: [&str; 4] = ["version", "dirty", "data_format", "eval"];
+
+/// The names of all settings that a node of this crate knows, sorted.
+///
+/// ```
+/// assert!(aemp::config::setting_names().any(|name| name == "binds"));
+/// ```
+pub fn setting_names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().copied()
+}
+
+/// All that [`Config::from_settings`] knows.
+const NAMES: [&str; 39] = [
+    "allow",
+    "auth_accept",
+    "auth_offer",
+    "autocork",
+    "binds",
+    "bridge",
+    "cert",
+    "connect_interval",
+    "deny",
+    "framing_format",
+    "generation",
+    "greeting_timeout",
+    "max_depth",
+    "max_dials",
+    "max_families",
+    "max_handshakes",
+    "max_hops",
+    "max_keys",
+    "max_log_lines",
+    "max_mailbox",
+    "max_memory",
+    "max_message",
+    "max_name",
+    "max_nodes",
+    "max_queue",
+    "max_reason",
+    "max_request",
+    "monitor_timeout",
+    "network_latency",
+    "nodeid",
+    "nodelay",
+    "optional_services",
+    "require_tls",
+    "secret",
+    "secure",
+    "seeds",
+    "services",
+    "services_path",
+    "trace_context",
+];
+
+fn is_setting(key: &str) -> bool {
+    NAMES.contains(&key) || PASSED_OVER.contains(&key)
+}
+
+fn unknown_setting(key: &str, origin: Origin) -> ConfigError {
+    ConfigError::UnknownSetting {
+        key: key.to_owned(),
+        origin,
+        like: suggest(key, NAMES).map(str::to_owned),
+    }
+}
+
 /// Checks one setting by itself, as [`Config::from_settings`] would.
 ///
 /// # Errors
 ///
-/// The value is of the wrong kind or out of range.
+/// The value is of the wrong kind or out of range, or there is no such setting.
 ///
 /// ```
 /// use aemp::config::{Origin, check_setting};
@@ -310,8 +399,12 @@ impl Config {
 /// ```
 pub fn check_setting(key: &str, value: &Value, origin: Origin) -> Result<(), ConfigError> {
     let mut settings = Settings::default();
-    settings.set(key, value.clone(), origin);
-    Config::from_settings("", &settings).map(|_| ())
+    settings.set(key, value.clone(), origin.clone());
+    Config::from_settings("", &settings)?;
+    match is_setting(key) {
+        true => Ok(()),
+        false => Err(unknown_setting(key, origin)),
+    }
 }
 
 /// A setting being read.
@@ -346,6 +439,22 @@ impl Read<'_> {
                 Ok(split_commas(&text).into_iter().map(str::to_owned).collect())
             }
         }
+    }
+
+    /// Texts that can be looked up, each of them one address or several with commas between.
+    fn addresses(&self) -> Result<Vec<String>, ConfigError> {
+        let texts = self.texts()?;
+        for text in texts.iter().flat_map(|text| split_commas(text)) {
+            if let Err(ConfigError::BadAddress { text, reason }) = Address::parse(text) {
+                return Err(ConfigError::BadSettingAddress {
+                    key: self.key.to_owned(),
+                    origin: self.setting.origin.clone(),
+                    text,
+                    reason,
+                });
+            }
+        }
+        Ok(texts)
     }
 
     fn rules(&self) -> Result<Vec<Rule>, ConfigError> {
@@ -397,13 +506,8 @@ impl Read<'_> {
     }
 
     fn generation(&self) -> Result<Generations, ConfigError> {
-        match scalar_text(&self.setting.value).as_deref() {
-            Some("auto") => Ok(Generations::Auto),
-            Some("0") => Ok(Generations::Only(0)),
-            Some("1") => Ok(Generations::Only(1)),
-            Some("2") => Ok(Generations::Only(2)),
-            _ => Err(self.bad("a generation: auto, 0, 1 or 2")),
-        }
+        let found = generations(&self.setting.value);
+        found.ok_or_else(|| self.bad("a generation: auto, 0, 1 or 2"))
     }
 
     fn bridge(&self) -> Result<Vec<u32>, ConfigError> {
@@ -449,6 +553,53 @@ mod tests {
         assert_eq!(found, format!("{:?}", Config::default()));
         assert!(Config::default().nodelay);
         assert_eq!(Config::default().max_message, 67_108_864);
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_settings() {
+        assert!(NAMES.is_sorted());
+        for key in NAMES {
+            // No setting takes this.
+            assert!(config(json!({key: {"no": [{}]}})).is_err(), "{key}");
+        }
+        for key in PASSED_OVER {
+            assert!(
+                config(json!({key: [1]})).unwrap().unknown.is_empty(),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_no_setting() {
+        let load = |key: &str| {
+            let given = Arguments::from_list(vec![key.into(), "1".into()]).unwrap();
+            Config::load(&RcFile::default(), &given, "n").map(|_| ())
+        };
+        assert_eq!(
+            load("bindz").unwrap_err().to_string(),
+            "bindz (argument) is no setting; did you mean `binds`?"
+        );
+        assert_eq!(
+            load("colour").unwrap_err().to_string(),
+            "colour (argument) is no setting"
+        );
+        assert!(load("norc").is_ok() && load("force").is_ok() && load("eval").is_ok());
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        for (value, text) in [
+            (json!("xx:99999"), "xx:99999"),
+            (json!(["*:4040", "a:b:c"]), "a:b:c"),
+            (json!(["*:4040,[::1"]), "[::1"),
+        ] {
+            for key in ["binds", "seeds"] {
+                let error = fault(json!({key: value}));
+                let start = format!("setting `{key}` (global configuration): {text:?}: ");
+                assert!(error.starts_with(&start), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::error::ConfigError;
 use super::origin::Origin;
+use crate::proto::NodeId;
+use crate::proto::generation::Generations;
 
 /// Splits a comma-separated text the way Perl's `split /,/` does: empty fields at the end are
 /// dropped, so the empty text gives an empty list.
@@ -44,6 +46,17 @@ pub(super) fn truth(key: &str, value: &Value, origin: &Origin) -> Result<bool, C
     }
 }
 
+/// The generations that a node speaks, as the setting has them.
+pub(super) fn generations(value: &Value) -> Option<Generations> {
+    match scalar_text(value)?.as_str() {
+        "auto" => Some(Generations::Auto),
+        "0" => Some(Generations::Only(0)),
+        "1" => Some(Generations::Only(1)),
+        "2" => Some(Generations::Only(2)),
+        _ => None,
+    }
+}
+
 /// The error about a value; it never shows the secret.
 pub(super) fn bad_value(
     key: &str,
@@ -64,14 +77,12 @@ pub(super) fn bad_value(
 
 /// Refuses what is no node ID. `origin` is for the error: where it was set.
 pub(super) fn check_node_id(id: &str, origin: String) -> Result<(), ConfigError> {
-    let reason = if id.is_empty() || id == "0" {
-        "a node ID cannot be empty (or \"0\", which is the same for Perl)"
-    } else if id.contains('#') {
-        "a node ID cannot contain `#`, which ends it in a port ID"
-    } else if id.chars().any(char::is_control) {
-        "a node ID cannot contain control characters"
-    } else {
-        return Ok(());
+    let reason = match NodeId::checked(id) {
+        _ if id.is_empty() || id == "0" => {
+            "a node ID cannot be empty (or \"0\", which is the same for Perl)"
+        }
+        Err(invalid) => invalid.why,
+        Ok(_) => return Ok(()),
     };
     Err(ConfigError::BadNodeId {
         id: id.to_owned(),

@@ -16,7 +16,7 @@ pub fn greeting(data: &[u8]) {
     let Ok(greeting) = Greeting::parse(data) else {
         return;
     };
-    let again = Greeting::parse(greeting.to_line().as_bytes());
+    let again = Greeting::parse(&greeting.to_octets());
     assert_eq!(again.as_ref(), Ok(&greeting));
     for (key, _) in &greeting.params {
         assert!(greeting.param(key).is_some(), "{key:?}");

@@ -136,7 +136,7 @@ pub fn element() -> impl Strategy<Value = Element> {
 /// ```
 pub fn greeting(quality: Quality) -> impl Strategy<Value = Vec<u8>> {
     (opening(Quality::Valid), flaws(quality)).prop_map(|(opening, flaws)| {
-        let mut line = opening.greeting().to_line().into_bytes();
+        let mut line = opening.greeting().to_octets();
         for flaw in flaws {
             flaw.apply(&mut line);
         }

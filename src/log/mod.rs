@@ -10,10 +10,13 @@
 //! is](crate::proto::handshake::Blame).
 
 //!
+//! Lines also go to the nodes that catch them: see [`Node::catch_logs`](crate::Node::catch_logs).
+//!
 //! What other nodes say is shown with control characters escaped, and clipped; nobody can have a
 //! node log without end. Both happen here, before a subscriber sees anything: see `shown` and
 //! `rate`.
 
+pub(crate) mod catch;
 mod rate;
 mod shown;
 #[cfg(feature = "log-subscriber")]
@@ -39,14 +42,17 @@ use rate::{Held, INTERVAL, Rate, Verdict};
 /// that is, it is held back when there are too many of them. Then come fields for `tracing`.
 macro_rules! log_at {
     ($level:tt, $([$source:expr],)? $($field:ident = $value:expr,)* $text:literal $(, $arg:expr)* $(,)?) => {
-        if $crate::log::event!(@enabled $level) {
+        if $crate::log::event!(@enabled $level) || $crate::log::catch::wanted($level) {
             use $crate::log::{LINE, Shown};
             // What has an address of its own in each place that logs.
             static KIND: u8 = $level;
             match ([$($source)?], format_args!($text $(, $arg)*)) {
                 (source, line) if $crate::log::may_log(&KIND, &source, line) => {
-                    $crate::log::event!($level, $($field = %Shown(&$value, LINE),)*
-                        "{}", Shown(line, LINE));
+                    let shown = Shown(line, LINE);
+                    $crate::log::catch::line($level, format_args!("{shown}"), || {
+                        $crate::log::event!($level, $($field = %Shown(&$value, LINE),)*
+                            "{shown}");
+                    });
                 }
                 _ => {}
             }
@@ -137,12 +143,13 @@ pub(crate) fn may_log(kind: &'static u8, source: &[&str], line: fmt::Arguments<'
 /// Says how many lines were held back.
 fn tell(held: &Held) {
     let (lines, first) = (held.lines, &held.first);
-    match held.level {
-        0 => event!(0, "{lines} more lines like: {first}"),
-        1 => event!(1, "{lines} more lines like: {first}"),
-        2 => event!(2, "{lines} more lines like: {first}"),
-        _ => event!(7, "{lines} more lines like: {first}"),
-    }
+    let text = format!("{lines} more lines like: {first}");
+    catch::line(held.level, format_args!("{text}"), || match held.level {
+        0 => event!(0, "{text}"),
+        1 => event!(1, "{text}"),
+        2 => event!(2, "{text}"),
+        _ => event!(7, "{text}"),
+    });
 }
 
 /// Tells what was held back when some time has passed, in case no line does so before.

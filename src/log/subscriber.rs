@@ -10,22 +10,22 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{SPAN_TARGET, TRACE_TARGET};
+use super::{LINE, SPAN_TARGET, Shown, TRACE_TARGET, catch};
 
 /// Writes log lines to standard error as AnyEvent::MP does.
 ///
-/// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown (5 if unset or no number), and a
-/// true `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
-/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or
-/// `aemp::trace=trace` for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps
-/// out what is above it. Does nothing if a `tracing` subscriber is set.
+/// `PERL_ANYEVENT_MP_WARNLEVEL` sets the highest level shown, or, where that is unset, what 2.x
+/// goes by: `PERL_ANYEVENT_VERBOSE`, then `AE_VERBOSE`. If none is a number it is 5. A true
+/// `PERL_ANYEVENT_MP_TRACE` shows each message. With `RUST_LOG` it is targets and levels of
+/// `tracing` that are shown, those of other crates too: `aemp=debug,info`, or `aemp::trace=trace`
+/// for each message; a `PERL_ANYEVENT_MP_WARNLEVEL` that is set besides keeps out what is above it.
+/// Does nothing if a `tracing` subscriber is set.
 ///
 /// ```no_run
 /// aemp::log::init_from_env();
 /// ```
 pub fn init_from_env() {
-    let level = std::env::var("PERL_ANYEVENT_MP_WARNLEVEL");
-    let level = level.ok().and_then(|n| n.trim().parse().ok());
+    let level = level_set(|name| std::env::var(name).ok());
     let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
     let filter = std::env::var("RUST_LOG").ok();
     let filter = filter.filter(|text| !text.is_empty());
@@ -42,6 +42,18 @@ pub fn init_from_env() {
         trace: trace.is_ok_and(|value| !value.is_empty() && value != "0"),
         filter,
     });
+}
+
+/// The highest level shown, as the environment says it.
+fn level_set(variable: impl Fn(&str) -> Option<String>) -> Option<u8> {
+    const NAMES: [&str; 3] = [
+        "PERL_ANYEVENT_MP_WARNLEVEL",
+        "PERL_ANYEVENT_VERBOSE",
+        "AE_VERBOSE",
+    ];
+    let set = NAMES.iter().filter_map(|name| variable(name));
+    let mut set = set.filter(|text| !text.trim().is_empty());
+    set.next().and_then(|text| text.trim().parse().ok())
 }
 
 /// Like [`init_from_env`] with the two settings given.
@@ -107,6 +119,55 @@ impl Visit for Fields {
 
 impl<S: Subscriber> Layer<S> for PerlLines {
     fn enabled(&self, meta: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.shows(meta) || is_caught(meta).is_some()
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let meta = event.metadata();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if let Some(level) = is_caught(meta) {
+            let level = fields.level.map_or(level, |level| level.min(9) as u8);
+            let text = Shown(format_args!("{}{}", fields.message, fields.more), LINE);
+            catch::hand_out(level, meta.target(), format_args!("{text}"));
+        }
+        if self.shows(meta) {
+            self.show(meta, fields);
+        }
+    }
+}
+
+/// Whether nodes may catch the events of this place: the level that they have if they do not say
+/// so.
+///
+/// What other crates say of each of their steps is kept back: some of these are taken because a
+/// line is sent.
+fn is_caught(meta: &tracing::Metadata<'_>) -> Option<u8> {
+    if meta.is_span() || [TRACE_TARGET, SPAN_TARGET].contains(&meta.target()) {
+        return None;
+    }
+    let of_others = !meta.target().starts_with("aemp");
+    if of_others && *meta.level() > Level::INFO {
+        return None;
+    }
+    let level = level_of(meta);
+    catch::wanted(level).then_some(level)
+}
+
+/// AnyEvent::MP's level for what does not say so.
+fn level_of(meta: &tracing::Metadata<'_>) -> u8 {
+    match *meta.level() {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 7,
+        Level::DEBUG => 8,
+        Level::TRACE => 9,
+    }
+}
+
+impl PerlLines {
+    /// Whether events of this place are written.
+    fn shows(&self, meta: &tracing::Metadata<'_>) -> bool {
         if let Some(filter) = &self.filter {
             let wanted = filter.would_enable(meta.target(), meta.level());
             return !meta.is_span() && wanted || self.trace && meta.target() == TRACE_TARGET;
@@ -119,18 +180,10 @@ impl<S: Subscriber> Layer<S> for PerlLines {
         }
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
+    fn show(&self, meta: &tracing::Metadata<'_>, fields: Fields) {
         let mut line = String::new();
-        if event.metadata().target() != TRACE_TARGET {
-            let level = fields.level.unwrap_or(match *event.metadata().level() {
-                Level::ERROR => 1,
-                Level::WARN => 2,
-                Level::INFO => 7,
-                Level::DEBUG => 8,
-                Level::TRACE => 9,
-            });
+        if meta.target() != TRACE_TARGET {
+            let level = fields.level.unwrap_or_else(|| level_of(meta).into());
             if level > u64::from(self.level) {
                 return;
             }
@@ -141,5 +194,29 @@ impl<S: Subscriber> Layer<S> for PerlLines {
         line.push_str(&fields.more);
         line.push('\n');
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sets_the_level() {
+        let level = |set: &[(&str, &str)]| {
+            let value = |name: &str| set.iter().find(|(key, _)| *key == name);
+            level_set(|name| value(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let (own, long, short) = (
+            ("PERL_ANYEVENT_MP_WARNLEVEL", "7"),
+            ("PERL_ANYEVENT_VERBOSE", "8"),
+            ("AE_VERBOSE", "9"),
+        );
+        assert_eq!(level(&[]), None);
+        assert_eq!(level(&[short]), Some(9));
+        assert_eq!(level(&[short, long]), Some(8));
+        assert_eq!(level(&[short, long, own]), Some(7));
+        assert_eq!(level(&[short, ("PERL_ANYEVENT_MP_WARNLEVEL", "")]), Some(9));
+        assert_eq!(level(&[short, ("PERL_ANYEVENT_MP_WARNLEVEL", "all")]), None);
     }
 }

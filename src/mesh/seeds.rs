@@ -65,6 +65,11 @@ impl Seeds {
         self.known.values().filter_map(|seed| seed.node.as_ref())
     }
 
+    /// Whether a seed may be of generation 0 or 1, as it is, or was not reached yet.
+    pub(crate) fn any_may_be_older(&self) -> bool {
+        self.known.values().any(|seed| !seed.single)
+    }
+
     /// The addresses of generation 2 at which a node was found.
     pub(crate) fn of_node(&self, node: &NodeId) -> Vec<String> {
         let found = |seed: &&Seed| seed.single && seed.node.as_ref() == Some(node);

@@ -391,3 +391,26 @@ proptest! {
         check(inputs);
     }
 }
+
+#[test]
+fn who_may_still_tell_where_a_node_is() {
+    use crate::proto::generation::Generations::{Auto, Only};
+    let mut state = state(false);
+    assert!(!state.may_be_told(Auto), "there is nobody");
+    up(&mut state, "two", Generation::Gen2);
+    assert!(!state.may_be_told(Auto));
+    up(&mut state, "one", Generation::Gen1b);
+    assert!(state.may_be_told(Auto) && !state.may_be_told(Only(2)));
+    state.handle(Input::Down(NodeId::new("one")));
+    assert!(!state.may_be_told(Auto));
+    // A seed may be of any generation, until it is reached.
+    let seed = "127.0.0.1:9".to_owned();
+    state.handle(Input::Seeds(vec![seed.clone()]));
+    assert!(state.may_be_told(Auto));
+    for (generation, older) in [(Generation::Gen2, false), (Generation::Gen0, true)] {
+        let id = NodeId::new("seed");
+        let found = Input::SeedIs(seed.clone(), id, generation, Evidence::Claimed);
+        state.handle(found);
+        assert_eq!(state.may_be_told(Auto), older, "{generation}");
+    }
+}

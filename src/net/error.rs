@@ -38,6 +38,9 @@ pub enum LinkError {
     /// Nothing came from the peer for the whole time-out that it announced.
     #[error("nothing received for {0:?}, the time-out that the peer announced")]
     Silent(Duration),
+    /// The peer has not answered a request within this time.
+    #[error("no answer within {0:?}")]
+    NoAnswer(Duration),
     /// What the peer has sent of a message would take too much memory.
     #[error(
         "{held} octets of a message that is not complete are more than its share of the {most} \
@@ -55,6 +58,20 @@ pub enum LinkError {
     /// There is another connection to the same node.
     #[error("another connection to {0} was kept")]
     Duplicate(crate::proto::NodeId),
+    /// A data connection was made to a node, and somebody else is there.
+    #[error("this is {found}, and not {wanted}")]
+    OtherNode {
+        /// Who is there.
+        found: crate::proto::NodeId,
+        /// Who should be.
+        wanted: crate::proto::NodeId,
+    },
+    /// On a data connection a node shows another certificate than on its link.
+    #[error("{0} shows another certificate than on its link")]
+    OtherCertificate(crate::proto::NodeId),
+    /// A node made a data connection that is not expected, or not any longer.
+    #[error("{0} opens the data connection {1:?}, which is not expected")]
+    NoDataConn(crate::proto::NodeId, String),
     /// The peer may not have messages relayed to the node that this one, of a bridge, stands in
     /// for: see [`Rule`](crate::config::Rule).
     #[error("{0} may not relay to {1}")]
@@ -91,6 +108,7 @@ impl LinkError {
                 Blame::Peer
             }
             LinkError::BadAddress => Blame::Incompatible,
+            LinkError::OtherNode { .. } | LinkError::OtherCertificate(_) => Blame::Peer,
             LinkError::NoRelay(..) => Blame::Us,
             _ => Blame::Network,
         }
@@ -114,10 +132,14 @@ impl LinkError {
             LinkError::HandshakeTimeout(_) => "timeout",
             LinkError::Framing(_) => "framing",
             LinkError::Silent(_) => "silent",
+            LinkError::NoAnswer(_) => "no_answer",
             LinkError::Memory { .. } => "memory",
             LinkError::BadAddress => "bad_address",
             LinkError::Duplicate(_) => "duplicate",
             LinkError::NoRelay(..) => "no_relay",
+            LinkError::OtherNode { .. } => "other_node",
+            LinkError::OtherCertificate(_) => "other_certificate",
+            LinkError::NoDataConn(..) => "no_data_conn",
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::tls::{Tls, TlsInfo};
 use super::{LinkError, Stream};
 use crate::proto::Handshake;
+use crate::proto::greeting::Purpose;
 use crate::proto::handshake::{Established, Peer, Role};
 
 /// What a handshake may take.
@@ -99,6 +100,12 @@ impl Greeted {
     /// What the peer claims to be.
     pub(crate) fn peer(&self) -> Option<&Peer> {
         self.conversation.handshake.peer()
+    }
+
+    /// Whether it is accepted, and to be a data connection.
+    pub(crate) fn is_for_data(&self) -> bool {
+        let purpose = self.peer().map(|peer| peer.greeting.purpose);
+        self.role() == Role::Listener && purpose == Some(Purpose::Data)
     }
 
     pub(crate) fn role(&self) -> Role {

@@ -14,6 +14,8 @@ mod options;
 mod plain;
 mod stream;
 pub mod tls;
+#[cfg(unix)]
+mod unix;
 mod unproved;
 mod versions;
 

@@ -8,6 +8,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+#[cfg(unix)]
+use tokio::net::unix;
 
 use super::memory;
 use super::options::SocketOptions;
@@ -16,6 +18,8 @@ use super::options::SocketOptions;
 #[derive(Debug)]
 pub(crate) enum Plain {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
     Memory(memory::Pipe),
 }
 
@@ -27,6 +31,11 @@ impl Plain {
                 let (read, write) = stream.into_split();
                 (PlainRead::Tcp(read), PlainWrite::Tcp(write))
             }
+            #[cfg(unix)]
+            Plain::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                (PlainRead::Unix(read), PlainWrite::Unix(write))
+            }
             Plain::Memory(pipe) => {
                 let (read, write) = pipe.into_split();
                 (PlainRead::Memory(read), PlainWrite::Memory(write))
@@ -34,7 +43,7 @@ impl Plain {
         }
     }
 
-    /// Sets the options of the socket, if it is one.
+    /// Sets the options of the socket, if it is one that has any.
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
         options.set_on(self.socket())
     }
@@ -42,6 +51,8 @@ impl Plain {
     fn socket(&self) -> Option<SockRef<'_>> {
         match self {
             Plain::Tcp(stream) => Some(stream.into()),
+            #[cfg(unix)]
+            Plain::Unix(_) => None,
             Plain::Memory(_) => None,
         }
     }
@@ -55,6 +66,8 @@ impl AsyncRead for Plain {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Plain::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(unix)]
+            Plain::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Plain::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
         }
     }
@@ -68,6 +81,8 @@ impl AsyncWrite for Plain {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Plain::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
+            #[cfg(unix)]
+            Plain::Unix(stream) => Pin::new(stream).poll_write(cx, octets),
             Plain::Memory(pipe) => Pin::new(pipe).poll_write(cx, octets),
         }
     }
@@ -75,6 +90,8 @@ impl AsyncWrite for Plain {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Plain::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(unix)]
+            Plain::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Plain::Memory(pipe) => Pin::new(pipe).poll_flush(cx),
         }
     }
@@ -82,6 +99,8 @@ impl AsyncWrite for Plain {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Plain::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(unix)]
+            Plain::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Plain::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
     }
@@ -90,6 +109,8 @@ impl AsyncWrite for Plain {
 /// The half of a [`Plain`] to read from.
 pub(crate) enum PlainRead {
     Tcp(OwnedReadHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedReadHalf),
     Memory(memory::ReadHalf),
 }
 
@@ -101,6 +122,8 @@ impl AsyncRead for PlainRead {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             PlainRead::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            #[cfg(unix)]
+            PlainRead::Unix(half) => Pin::new(half).poll_read(cx, buf),
             PlainRead::Memory(half) => Pin::new(half).poll_read(cx, buf),
         }
     }
@@ -110,6 +133,8 @@ impl AsyncRead for PlainRead {
 /// the end of the stream.
 pub(crate) enum PlainWrite {
     Tcp(OwnedWriteHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedWriteHalf),
     Memory(memory::WriteHalf),
 }
 
@@ -122,6 +147,8 @@ impl PlainWrite {
     pub(crate) fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
         match self {
             PlainWrite::Tcp(half) => half.try_write(octets),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.try_write(octets),
             PlainWrite::Memory(half) => half.try_write(octets),
         }
     }
@@ -135,6 +162,8 @@ impl PlainWrite {
     pub(super) fn try_write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         match self {
             PlainWrite::Tcp(half) => half.try_write_vectored(pieces),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.try_write_vectored(pieces),
             PlainWrite::Memory(half) => {
                 let first = pieces.iter().find(|piece| !piece.is_empty());
                 first.map_or(Ok(0), |piece| half.try_write(piece))
@@ -147,9 +176,40 @@ impl PlainWrite {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             PlainWrite::Tcp(half) => half.writable().await,
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.writable().await,
             PlainWrite::Memory(half) => {
                 half.writable().await;
                 Ok(())
+            }
+        }
+    }
+
+    /// The same for who polls.
+    #[cfg(feature = "tls")]
+    pub(super) fn poll_writable(
+        &self,
+        waiting: &mut memory::Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            PlainWrite::Tcp(half) => half.as_ref().poll_write_ready(cx),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.as_ref().poll_write_ready(cx),
+            PlainWrite::Memory(half) => half.poll_writable(waiting, cx).map(Ok),
+        }
+    }
+
+    /// Sends the end of the stream.
+    #[cfg(feature = "tls")]
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            PlainWrite::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => Pin::new(half).poll_shutdown(cx),
+            PlainWrite::Memory(half) => {
+                half.end();
+                Poll::Ready(Ok(()))
             }
         }
     }
@@ -159,6 +219,8 @@ impl PlainWrite {
     pub(crate) fn forget(self) {
         match self {
             PlainWrite::Tcp(half) => half.forget(),
+            #[cfg(unix)]
+            PlainWrite::Unix(half) => half.forget(),
             PlainWrite::Memory(half) => half.forget(),
         }
     }

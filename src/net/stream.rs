@@ -1,13 +1,13 @@
-//! What a link runs over: TCP, or a network in memory, with or without TLS. Whoever has a stream, a
-//! half, a listener or a transport does not know which; another kind is another variant here.
+//! What a link runs over: TCP, a Unix socket, or a network in memory, with or without TLS. Whoever
+//! has a stream, a half, a listener or a transport does not know which; another kind is another
+//! variant here.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::memory;
@@ -15,14 +15,16 @@ use super::options::{SocketOptions, bind_tcp};
 use super::plain::{Plain, PlainRead, PlainWrite};
 #[cfg(feature = "tls")]
 use super::tls;
-use crate::config::format_hostport;
+#[cfg(unix)]
+use super::unix::UnixListener;
+use crate::config::{Endpoint, format_hostport};
 
 /// How connections are made and accepted.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Transport {
     /// By sockets. Addresses are resolved already.
     #[default]
-    Tcp,
+    Sockets,
     /// From and on this host of a network in memory.
     Memory(memory::Host),
 }
@@ -35,9 +37,17 @@ impl Transport {
     /// `InvalidInput` if it is no address of this transport, else those of connecting.
     pub(crate) async fn dial(&self, address: &str) -> io::Result<Stream> {
         match self {
-            Transport::Tcp => {
-                let stream = TcpStream::connect(resolved(address)?).await?;
-                Ok(Stream::Plain(Plain::Tcp(stream)))
+            Transport::Sockets => {
+                let stream = match endpoint(address)? {
+                    Endpoint::Ip(address) => Plain::Tcp(TcpStream::connect(address).await?),
+                    #[cfg(unix)]
+                    Endpoint::Unix(path) => {
+                        Plain::Unix(tokio::net::UnixStream::connect(path).await?)
+                    }
+                    #[cfg(not(unix))]
+                    Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+                };
+                Ok(Stream::Plain(stream))
             }
             Transport::Memory(host) => {
                 let pipe = host.dial(address).await?;
@@ -53,13 +63,19 @@ impl Transport {
     /// `InvalidInput` if it is no address of this transport, else those of listening.
     pub(crate) fn bind(&self, address: &str) -> io::Result<Listener> {
         match self {
-            Transport::Tcp => bind_tcp(resolved(address)?).map(Listener::Tcp),
+            Transport::Sockets => match endpoint(address)? {
+                Endpoint::Ip(address) => bind_tcp(address).map(Listener::Tcp),
+                #[cfg(unix)]
+                Endpoint::Unix(path) => UnixListener::bind(path).map(Listener::Unix),
+                #[cfg(not(unix))]
+                Endpoint::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            },
             Transport::Memory(host) => host.bind(address).map(Listener::Memory),
         }
     }
 }
 
-fn resolved(address: &str) -> io::Result<SocketAddr> {
+fn endpoint(address: &str) -> io::Result<Endpoint> {
     let fail = |_| io::Error::new(io::ErrorKind::InvalidInput, "not a resolved address");
     address.parse().map_err(fail)
 }
@@ -68,6 +84,8 @@ fn resolved(address: &str) -> io::Result<SocketAddr> {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
     Memory(memory::Listener),
 }
 
@@ -80,6 +98,11 @@ impl Listener {
                 let stream = Plain::Tcp(stream);
                 Ok((Stream::Plain(stream), format_hostport(&remote)))
             }
+            #[cfg(unix)]
+            Listener::Unix(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                Ok((Stream::Plain(Plain::Unix(stream)), remote))
+            }
             Listener::Memory(listener) => {
                 let (pipe, remote) = listener.accept().await?;
                 Ok((Stream::Plain(Plain::Memory(pipe)), remote))
@@ -87,10 +110,12 @@ impl Listener {
         }
     }
 
-    /// The address that it listens on, as host and port.
+    /// The address that it listens on, as host and port, or of a Unix socket.
     pub(crate) fn local_addr(&self) -> io::Result<String> {
         match self {
             Listener::Tcp(listener) => Ok(format_hostport(&listener.local_addr()?)),
+            #[cfg(unix)]
+            Listener::Unix(listener) => Ok(listener.local_addr()),
             Listener::Memory(listener) => Ok(listener.local_addr().to_owned()),
         }
     }
@@ -103,6 +128,8 @@ impl Listener {
     fn socket(&self) -> Option<SockRef<'_>> {
         match self {
             Listener::Tcp(listener) => Some(listener.into()),
+            #[cfg(unix)]
+            Listener::Unix(_) => None,
             Listener::Memory(_) => None,
         }
     }
@@ -142,13 +169,10 @@ impl Stream {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all of it, and keeps none of it back.
     pub(crate) async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Stream::Plain(plain) => plain.write_all(octets).await,
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => stream.write_all(octets).await,
-        }
+        AsyncWriteExt::write_all(self, octets).await?;
+        self.flush().await
     }
 }
 
@@ -162,6 +186,37 @@ impl AsyncRead for Stream {
             Stream::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
             #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        }
+    }
+}
+
+/// For who has the whole of it; the halves of a link have [`WriteHalf`].
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_write(cx, octets),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }
@@ -245,7 +300,12 @@ mod tests {
         let bound = listener.local_addr().unwrap();
         let mut near = transport.dial(&bound).await.unwrap();
         let (mut far, remote) = listener.accept().await.unwrap();
-        let host = |address: &str| address.rsplit_once(':').unwrap().0.to_owned();
+        let host = |address: &str| {
+            address
+                .rsplit_once(':')
+                .map_or(address, |(host, _)| host)
+                .to_owned()
+        };
         assert_eq!(host(&remote), host(&bound));
         let has_socket = matches!(near, Stream::Plain(Plain::Tcp(_)));
         assert_eq!(listener.socket().is_some(), has_socket);
@@ -298,7 +358,9 @@ mod tests {
 
         drop(listener);
         let error = transport.dial(&bound).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        // The path of a Unix socket goes with its listener.
+        let gone = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
+        assert!(gone.contains(&error.kind()), "{error}");
         for error in [
             transport.dial("somewhere").await.map(drop),
             transport.bind("somewhere").map(drop),
@@ -310,6 +372,14 @@ mod tests {
     #[tokio::test]
     async fn a_link_over_tcp() {
         talk(Transport::default(), "127.0.0.1:0").await;
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_link_over_a_unix_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        talk(Transport::default(), &format!("unix/:{}", path.display())).await;
     }
 
     #[tokio::test]

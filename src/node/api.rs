@@ -365,7 +365,9 @@ impl Node {
     }
 
     /// Lets other nodes call a function by name: as init function of a port that they spawn, or as
-    /// a request to the node port.
+    /// a request to the node port. [`Context::source`] says who asked.
+    ///
+    /// `::name` is `main::name`: to Perl, a function of the program itself.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -427,7 +429,8 @@ impl Node {
     ) {
         let code: Function = std::sync::Arc::new(code);
         let functions = &self.inner().functions.named;
-        functions.write().insert(name.to_owned(), code);
+        let name = super::funcs::full_name(name).into_owned();
+        functions.write().insert(name, code);
     }
 
     /// Has this code look for the functions that are not registered, each time one is asked for: to
@@ -795,7 +798,7 @@ impl Node {
 }
 
 /// A request: strings, then elements of a message.
-struct Request<'a>(&'a [&'a str], &'a Message);
+pub(super) struct Request<'a>(pub(super) &'a [&'a str], pub(super) &'a Message);
 
 impl Serialize for Request<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

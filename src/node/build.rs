@@ -123,6 +123,7 @@ pub(crate) fn build(
             (Some(_), true) => TlsUse::Required,
         },
         timeout_secs: settings.idle_timeout().as_secs(),
+        traces: config.trace_context,
         ..Local::new(id.clone(), config.secret.clone())
     };
     let outside = Outside {
@@ -154,6 +155,7 @@ pub(crate) fn stand_in(own: &Arc<Inner>, id: &NodeId, number: u32, relay: Arc<dy
         node: id.clone(),
         generations: Generations::Only(number),
         params: vec![(STAND_IN_KEY.to_owned(), own.id.to_string())],
+        traces: false,
         ..(*own.handshake).clone()
     };
     let outside = Outside {
@@ -210,6 +212,7 @@ fn assemble(
         runtime: Handle::current(),
         admission: Admission::new(settings.max_handshakes),
         settings,
+        seeds: super::seeds::Seeds::default(),
         limits: Met::default(),
         counters: Counters::default(),
         handshake: Arc::new(handshake),
@@ -217,6 +220,9 @@ fn assemble(
         peers: Peers::new(memory.clone()),
         memory,
         functions: Functions::default(),
+        favours: Default::default(),
+        data: super::data::DataConns::default(),
+        sources: super::logs::Sources::default(),
         control: Control::new(id, gossip, mesh, database, most_told, &random),
         listeners: RwLock::default(),
         transport,

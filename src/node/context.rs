@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::code::{Outcome, guarded};
 use super::port::PortCell;
 use super::{Inner, IntoOutcome, Monitor, Node, Port, SendError};
-use crate::proto::{PortId, Reason};
+use crate::proto::{NodeId, PortId, Reason};
 
 /// The port that code runs for. Perl has it as `$SELF`.
 ///
@@ -28,6 +28,8 @@ use crate::proto::{PortId, Reason};
 pub struct Context {
     node: Node,
     port: For,
+    /// Who asked for this code to be run, if that was a request.
+    source: Option<NodeId>,
 }
 
 /// Whom code runs for.
@@ -50,6 +52,7 @@ impl Context {
         Context {
             node: Node::from_inner(node.clone()),
             port: For::Id(port),
+            source: None,
         }
     }
 
@@ -57,7 +60,14 @@ impl Context {
         Context {
             node: Node::from_inner(node.clone()),
             port: For::Cell(cell),
+            source: None,
         }
+    }
+
+    /// The same for code that a node asked for.
+    pub(crate) fn asked_by(mut self, source: NodeId) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// The port, if it was made of a cell.
@@ -89,6 +99,25 @@ impl Context {
     /// ```
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// The node that asked for a function to be called or spawned, while that function runs. Perl
+    /// has it as `$SRCNODE`. If another node had this one send itself the request, it is that other
+    /// node; if the program did, its own.
+    ///
+    /// `None` in all other code: a message does not say which node it is from.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aemp::{Node, PortId};
+    /// let node = Node::local();
+    /// node.function("MyApp::who", |cx, (reply,): (PortId,)| cx.snd(&reply, &(cx.source(),)));
+    /// let asked: Option<aemp::NodeId> = node.cal(node.id(), &("MyApp::who",), None).await?;
+    /// assert_eq!(asked.as_ref(), Some(node.id()));
+    /// # Ok(()) }
+    /// ```
+    pub fn source(&self) -> Option<&NodeId> {
+        self.source.as_ref()
     }
 
     /// The ID of the port that the code runs for.

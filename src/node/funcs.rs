@@ -1,13 +1,14 @@
 //! Functions that other nodes may call by name: nothing that the program has not registered, or
 //! does not find when it is asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::code::{self, Handled, Outcome, guarded};
 use super::port::PortCell;
-use super::{Context, Inner, Table};
+use super::{Context, Inner, Table, data, logs};
 use crate::peering::missing_port;
-use crate::proto::Message;
+use crate::proto::{Message, NodeId};
 use serde_json::Value;
 
 /// Evaluates the text of an `eval` request: the results, or the error's text.
@@ -18,8 +19,21 @@ use serde_json::Value;
 /// ```
 pub type Evaluator = dyn Fn(&str) -> Result<Vec<Value>, String> + Send + Sync;
 
+/// The whole name of a function: without a package it is one of the program itself, which Perl
+/// calls `main`.
+///
+/// Only names that begin with `::` are taken so; others are as they were registered.
+pub(crate) fn full_name(name: &str) -> Cow<'_, str> {
+    match name.strip_prefix("::") {
+        Some(rest) => Cow::Owned(format!("main::{rest}")),
+        None => Cow::Borrowed(name),
+    }
+}
+
 pub(crate) type Function = Arc<dyn Fn(&Context, Message) -> Outcome + Send + Sync>;
 
+/// What Perl nodes have as functions, and this node carries out itself: it has to know who asks.
+const OWN: [&str; 3] = [data::EXPECT, data::CONNECT, logs::CONNECT];
 /// Finds the functions that are not registered, by name.
 pub(crate) type Loader = dyn Fn(&str) -> Option<Function> + Send + Sync;
 
@@ -47,8 +61,14 @@ impl Functions {
         drop((named, evaluator, loader));
     }
 
+    /// Whether a request of that name is carried out.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        OWN.contains(&name) || self.named.read().contains_key(name)
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.named.read().keys().cloned().collect();
+        names.extend(OWN.map(str::to_owned));
         names.sort();
         names
     }
@@ -58,10 +78,11 @@ impl Functions {
 pub(crate) fn initialise(
     node: &Arc<Inner>,
     port: &Arc<PortCell>,
+    asker: NodeId,
     function: &Function,
     args: Message,
 ) {
-    let context = Context::new(node, port.id.clone());
+    let context = Context::new(node, port.id.clone()).asked_by(asker);
     let result = match guarded(|| function(&context, args)) {
         Outcome::Done(result) => result,
         Outcome::Later(future) => {

@@ -32,11 +32,13 @@ mod code;
 mod context;
 pub(crate) mod control;
 mod counters;
+mod data;
 mod database;
 mod drain;
 mod error;
 mod events;
 mod fast_path;
+mod favours;
 mod funcs;
 mod groups;
 mod handler;
@@ -44,6 +46,7 @@ mod held;
 mod jobs;
 mod limits;
 pub(crate) mod link;
+mod logs;
 mod mailbox;
 mod metrics;
 mod monitor;
@@ -57,6 +60,7 @@ pub(crate) mod request;
 mod roster;
 mod rules;
 mod run_word;
+mod seeds;
 mod send_cache;
 mod service;
 mod settings;
@@ -64,6 +68,7 @@ mod stand_in;
 mod state;
 mod stats;
 mod stop;
+pub(crate) mod traced;
 mod typed;
 mod watched;
 
@@ -79,6 +84,7 @@ use tokio_util::sync::CancellationToken;
 pub use answers::{ERROR_REPLY, Reply};
 pub use code::{Failure, Handled, IntoOutcome};
 pub use context::Context;
+pub use data::{DataConnError, DataStream};
 pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues};
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
@@ -86,12 +92,14 @@ pub use events::{NodeEvent, NodeEvents};
 pub use funcs::Evaluator;
 pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
 pub use handler::Receive;
+pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
 pub use port::Misfit;
 pub use port_handle::Port;
 pub use rules::BridgeRules;
+pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
@@ -199,6 +207,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) gate: Gate,
     pub(crate) admission: Admission,
+    /// What came of the seeds.
+    pub(crate) seeds: seeds::Seeds,
     /// Which limits were met.
     pub(crate) limits: Met,
     pub(crate) counters: Counters,
@@ -208,6 +218,12 @@ pub(crate) struct Inner {
     /// What other nodes make this one hold.
     pub(crate) memory: Arc<Memory>,
     pub(crate) functions: Functions,
+    /// What it keeps because others asked for it.
+    pub(crate) favours: favours::Favours,
+    /// What there is of data connections.
+    data: data::DataConns,
+    /// Who gets the log lines of this process.
+    sources: logs::Sources,
     pub(crate) control: Control,
     pub(crate) listeners: RwLock<Vec<String>>,
     pub(crate) transport: Transport,
@@ -357,7 +373,8 @@ impl Inner {
         self.trace_sending(to, &message)?;
         let given = |port: &Arc<PortCell>| {
             // A part of a message must not keep all of that alive in a port's queue.
-            port.enqueue(self, Given::Read(message.into_own(), from), Room::Any)
+            let message = message.into_own().traced(self.trace_of_sending());
+            port.enqueue(self, Given::Read(message, from), Room::Any)
         };
         match self.ports.with(to.name(), given) {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
@@ -423,19 +440,23 @@ impl Inner {
         encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
+        let trace = self.trace_of_sending();
         let mut encoded = None;
         loop {
             let (peer, octets) = cache.peer(self, to.node());
-            let framing = peer.framing();
-            if encoded != Some(framing) {
+            let form = peer.form(trace.is_some());
+            if encoded != Some(form) {
                 octets.clear();
-                encode(octets, framing)?;
-                encoded = Some(framing);
+                match trace.filter(|_| form.traced) {
+                    None => encode(octets, form.framing)?,
+                    Some(trace) => traced::encode(octets, form.framing, trace, &encode)?,
+                }
+                encoded = Some(form);
             }
-            match peer.send(self, to.name(), framing, octets, room) {
+            match peer.send(self, to.name(), form, octets, room) {
                 Ok(Outcome::Done) => return Ok(None),
                 Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
-                Ok(Outcome::OtherFraming) => {}
+                Ok(Outcome::OtherForm) => {}
                 Ok(Outcome::Stopped) => return Err(SendError::Stopped),
                 Err(Retired) => cache.forget_peer(),
             }
@@ -470,14 +491,20 @@ impl Inner {
         room: Room,
     ) -> Result<Option<Arc<PortCell>>, SendError> {
         self.running()?;
+        let trace = self.trace_of_sending();
         if name.is_empty() {
-            request::perform_local(self, Message::from_local(&cache.octets));
+            let message = Message::from_local(&cache.octets);
+            request::perform_local(self, message.traced(trace));
             return Ok(None);
         }
         let octets = std::mem::take(&mut cache.octets);
         let enqueue = |cache: &mut SendCache| {
             let port = cache.port(self, name)?;
-            Some(port.enqueue(self, Given::Encoded(&octets), room))
+            let given = match trace {
+                None => Given::Encoded(&octets),
+                Some(_) => Given::Read(Message::from_local(&octets).traced(trace), None),
+            };
+            Some(port.enqueue(self, given, room))
         };
         let mut queued = enqueue(cache);
         if let Some(Queued::Dead) = queued {

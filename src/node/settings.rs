@@ -62,10 +62,7 @@ impl Settings {
 
     /// How long an attempt to reach a node may take, and how long a handshake.
     pub(crate) fn monitor_timeout(&self) -> Duration {
-        let default = match self.generations {
-            Generations::Only(0) => Duration::from_secs(15),
-            _ => Duration::from_secs(30),
-        };
+        let default = crate::config::monitor_timeout(self.generations);
         self.monitor_timeout.unwrap_or(default)
     }
 

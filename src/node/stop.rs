@@ -287,6 +287,7 @@ impl Inner {
             }
         });
         self.functions.clear();
+        self.data.clear();
         self.events.close();
         self.control.close();
         self.lifecycle.halted.cancel();

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use tracing::field::Empty;
 use tracing::{Instrument as _, Level, Span};
 
 use super::code::Outcome;
 use super::handler::Taken;
+use super::traced::{self, Step};
 use super::{Context, Inner};
 use crate::log::{LINE, SPAN_TARGET, Shown};
 use crate::proto::PortId;
@@ -55,13 +57,25 @@ impl Watched {
     }
 }
 
-/// The span of something that the code of a port does.
+/// The span of something that the code of a port does, at the step of a trace that this thread is
+/// at.
 pub(crate) fn span(node: &Inner, what: &'static str, port: &PortId) -> Span {
-    tracing::debug_span!(
+    let span = tracing::debug_span!(
         target: SPAN_TARGET,
         "port",
         what,
         node = %Shown(&node.id, LINE),
         port = %Shown(port, LINE),
-    )
+        trace_id = Empty,
+        span_id = Empty,
+        parent_id = Empty,
+    );
+    if let Some(Step { context, parent }) = traced::current() {
+        span.record("trace_id", format_args!("{:032x}", context.trace_id()));
+        span.record("span_id", format_args!("{:016x}", context.span_id()));
+        if let Some(parent) = parent {
+            span.record("parent_id", format_args!("{parent:016x}"));
+        }
+    }
+    span
 }

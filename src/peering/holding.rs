@@ -112,6 +112,7 @@ mod tests {
             serial: 7,
             send_framing: Framing::Json,
             generation: Generation::Gen1b,
+            traces: false,
         };
         rules.phase = Phase::Up(Up { link, told: true });
         rules
@@ -120,7 +121,7 @@ mod tests {
     fn send(rules: &mut Peering<()>, name: &str, room: Room) -> Sent {
         let mut encoded = format!(r#"["{name}"]"#).into_bytes();
         let (sender, pace) = (Sender::Program, Pace::Gather);
-        rules.send(name, sender, Framing::Json, &mut encoded, room, pace)
+        rules.send(name, sender, Framing::Json.into(), &mut encoded, room, pace)
     }
 
     #[test]

@@ -60,4 +60,4 @@ pub(crate) use monitors::{Monitored, missing_port};
 pub(crate) use outbox::Taken;
 pub(crate) use schedule::{Next, Schedule, Turn, Wish};
 pub(crate) use state::Peering;
-pub(crate) use terms::{Effect, LinkFacts, Pace, Room, Sender, Sent, Wake};
+pub(crate) use terms::{Effect, Form, LinkFacts, Pace, Room, Sender, Sent, Wake};

@@ -3,20 +3,20 @@
 use serde::Serialize;
 
 use super::state::{Peering, Phase};
-use super::terms::{Pace, Room, Sender, Sent, Wake, WithPort};
+use super::terms::{Form, Pace, Room, Sender, Sent, Wake, WithPort};
 use super::waiting::Waiting;
 use crate::proto::message::encode_in;
 use crate::proto::{Framing, Reason};
 
 impl<A> Peering<A> {
-    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded`
+    /// Sends a message to the port `name` that is encoded in this form. What is in `encoded`
     /// afterwards does not matter any more.
     #[inline]
     pub(crate) fn send(
         &mut self,
         name: &str,
         sender: Sender,
-        framing: Framing,
+        form: Form,
         encoded: &mut Vec<u8>,
         room: Room,
         pace: Pace,
@@ -24,8 +24,8 @@ impl<A> Peering<A> {
         if let Err(sent) = self.admit(name, sender) {
             return sent;
         }
-        if self.framing() != framing {
-            return Sent::OtherFraming;
+        if !self.has_form(form) {
+            return Sent::OtherForm;
         }
         if let Room::Below(most) = room
             && (self.queued() >= most || self.is_held(name))
@@ -47,7 +47,7 @@ impl<A> Peering<A> {
             return Sent::Lost;
         }
         if self.framing() != framing {
-            return Sent::OtherFraming;
+            return Sent::OtherForm;
         }
         Sent::Done(self.append(encoded))
     }

@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use super::failing::{Failing, Monitor};
 use super::held::Held;
 use super::outbox::Outbox;
-use super::terms::LinkFacts;
+use super::terms::{Form, LinkFacts};
 use super::waiting::Waiting;
 use crate::proto::Framing;
 
@@ -111,6 +111,14 @@ impl<A> Peering<A> {
     /// How often a link was made again.
     pub(crate) fn reconnects(&self) -> u64 {
         self.links.saturating_sub(1)
+    }
+
+    /// Whether a message of that form can be sent: while there is no link, in JSON and untraced, as
+    /// nobody knows yet what the node there takes.
+    #[inline]
+    pub(super) fn has_form(&self, form: Form) -> bool {
+        let traces = self.link().is_some_and(|link| link.traces);
+        self.framing() == form.framing && (traces || !form.traced)
     }
 
     /// The framing of what is sent: the link's, or, while there is none, JSON.

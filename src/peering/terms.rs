@@ -11,6 +11,25 @@ pub(crate) struct LinkFacts {
     pub(crate) serial: u64,
     pub(crate) send_framing: Framing,
     pub(crate) generation: Generation,
+    /// Both nodes take messages that say which trace they belong to.
+    pub(crate) traces: bool,
+}
+
+/// How a message is written, which depends on the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) framing: Framing,
+    /// It says which trace it belongs to.
+    pub(crate) traced: bool,
+}
+
+impl From<Framing> for Form {
+    fn from(framing: Framing) -> Self {
+        Form {
+            framing,
+            traced: false,
+        }
+    }
 }
 
 /// What the caller is to do, in order.
@@ -72,8 +91,8 @@ pub(crate) enum Sent {
     Lost,
     /// Too much is waiting already, here or in the port.
     NoRoom,
-    /// It was encoded in another framing than the link's.
-    OtherFraming,
+    /// It was written in a form that the link does not have.
+    OtherForm,
     /// The peer was taken out of the table: look it up again.
     Retired,
 }

@@ -254,7 +254,8 @@ impl AuthMethod {
     /// The token by which the sender of the greeting `own` proves that it knows the secret, or,
     /// with a method that [needs](Self::needs_secret) none, that it has seen the same greetings.
     ///
-    /// `own` and `peer` are the sender's and the receiver's two greeting lines, each ended by LF.
+    /// `own` and `peer` are the octets of the sender's and the receiver's two greeting lines, each
+    /// ended by LF.
     ///
     /// ```
     /// use aemp::{Secret, proto::AuthMethod};
@@ -265,7 +266,13 @@ impl AuthMethod {
     /// assert!(AuthMethod::HmacMd6.verify(&secret, own, peer, token.as_bytes()));
     /// assert!(!AuthMethod::HmacMd6.verify(&secret, peer, own, token.as_bytes()));
     /// ```
-    pub fn token(self, secret: &Secret, own: &str, peer: &str) -> String {
+    pub fn token(
+        self,
+        secret: &Secret,
+        own: &(impl AsRef<[u8]> + ?Sized),
+        peer: &(impl AsRef<[u8]> + ?Sized),
+    ) -> String {
+        let (own, peer) = (own.as_ref(), peer.as_ref());
         match self {
             AuthMethod::TlsSha3 => {
                 let hash = sha3::Sha3_512::new().chain_update(own);
@@ -278,16 +285,16 @@ impl AuthMethod {
             AuthMethod::TlsAnon => String::new(),
             AuthMethod::HmacSha3 => {
                 let mut mac = secret.sha3();
-                mac.update(own.as_bytes());
-                mac.update(peer.as_bytes());
+                mac.update(own);
+                mac.update(peer);
                 hex(&mac.finalize().into_bytes())
             }
             AuthMethod::HmacMd6 => {
                 // The wire's arguments are the other way round from the Perl documentation's: the
                 // greetings are the key, the hashed secret is the data.
                 let key = [own, peer].concat();
-                let mut mac = SimpleHmac::<Md6>::new_from_slice(key.as_bytes())
-                    .expect("HMAC takes keys of any length");
+                let mut mac =
+                    SimpleHmac::<Md6>::new_from_slice(&key).expect("HMAC takes keys of any length");
                 mac.update(secret.md6());
                 hex(&mac.finalize().into_bytes())
             }
@@ -299,7 +306,13 @@ impl AuthMethod {
     /// constant time.
     ///
     /// See [`token`](Self::token) for an example.
-    pub fn verify(self, secret: &Secret, own: &str, peer: &str, token: &[u8]) -> bool {
+    pub fn verify(
+        self,
+        secret: &Secret,
+        own: &(impl AsRef<[u8]> + ?Sized),
+        peer: &(impl AsRef<[u8]> + ?Sized),
+        token: &[u8],
+    ) -> bool {
         let expected = self.token(secret, own, peer);
         expected.as_bytes().ct_eq(token).into()
     }

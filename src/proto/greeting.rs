@@ -1,17 +1,66 @@
 //! The first greeting line (PROTOCOL.md, "Greeting").
 //!
-//! `aemp;VERSION;NODEID;AUTH,AUTH..;FRAMING,FRAMING..;KEY=VALUE..`
+//! `aemp;VERSION;NODEID;AUTH,AUTH..;FRAMING,FRAMING..;KEY=VALUE..`, and of a data connection the
+//! same with another first word.
 
 use std::fmt::Write as _;
 
 use crate::proto::NodeId;
 
-/// The first word of an AEMP greeting.
+/// The first word of the greeting of a connection that is to become a link.
 ///
 /// ```
 /// assert_eq!(aemp::proto::greeting::PROTOCOL, "aemp");
 /// ```
 pub const PROTOCOL: &str = "aemp";
+
+/// What a connection is made for, which the first word of its greeting says.
+///
+/// ```
+/// use aemp::proto::{Greeting, greeting::Purpose};
+/// let line = "aemp-dataconn;1;ruth;cleartext;json;dataconn_id=b@ruth";
+/// let greeting = Greeting::parse(line.as_bytes())?;
+/// assert_eq!(greeting.purpose, Purpose::Data);
+/// assert_eq!(greeting.data_id(), Some("b@ruth"));
+/// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A link, by which messages go.
+    Link,
+    /// A data connection (PROTOCOL.md, "Data connections"): octets of the program's own. Only who
+    /// connects says so; who accepts greets as for a link.
+    Data,
+}
+
+impl Purpose {
+    /// All of them.
+    ///
+    /// See [`word`](Self::word) for an example.
+    pub const ALL: [Purpose; 2] = [Purpose::Link, Purpose::Data];
+
+    /// The first word of the greeting.
+    ///
+    /// ```
+    /// use aemp::proto::greeting::Purpose;
+    /// assert_eq!(Purpose::ALL.map(Purpose::word), ["aemp", "aemp-dataconn"]);
+    /// ```
+    pub const fn word(self) -> &'static str {
+        match self {
+            Purpose::Link => PROTOCOL,
+            Purpose::Data => "aemp-dataconn",
+        }
+    }
+}
+
+/// The greeting key that says which data connection it is.
+///
+/// ```
+/// use aemp::proto::{greeting::DATA_ID_KEY, handshake::Local};
+/// let greeting = Local::new("ruth".into(), None).for_data("b@ruth").greeting(1, "127.0.0.1:4040");
+/// assert_eq!(greeting.param(DATA_ID_KEY), Some("b@ruth"));
+/// ```
+pub const DATA_ID_KEY: &str = "dataconn_id";
 
 /// The greeting key in which a node of this crate lists the generations that it speaks.
 ///
@@ -37,6 +86,20 @@ pub const GENERATIONS_KEY: &str = "generations";
 /// assert!(greeting.waits_when_told());
 /// ```
 pub const HOLD_KEY: &str = "hold";
+
+/// The greeting key, with the value `1`, by which a node says that it takes messages that say which
+/// trace they belong to ([`Verb::Traced`](crate::proto::Verb::Traced)).
+///
+/// Nodes of this crate say so if they are asked to; Perl nodes ignore it.
+///
+/// ```
+/// use aemp::proto::{greeting::TRACE_KEY, handshake::Local};
+/// let mut local = Local::new("ruth".into(), None);
+/// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TRACE_KEY), None);
+/// local.traces = true;
+/// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TRACE_KEY), Some("1"));
+/// ```
+pub const TRACE_KEY: &str = "trace";
 
 /// The greeting keys by which a node of generation 2 is known: the versions of its monitoring
 /// protocol and of its services, both 1.
@@ -84,6 +147,8 @@ pub const TLS_VERSION: &str = "1.0";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
+    /// What the connection is made for.
+    pub purpose: Purpose,
     /// The greeting version: 0 or 1 in the releases known so far.
     pub version: u32,
     /// Who greets.
@@ -105,7 +170,7 @@ pub struct Greeting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GreetingError {
-    /// The line does not begin with `aemp`.
+    /// The line begins neither with `aemp` nor with `aemp-dataconn`.
     #[error("not an AEMP greeting: it begins with {found:?}")]
     NotAemp {
         /// The first field, at most 40 characters of it.
@@ -123,13 +188,11 @@ pub enum GreetingError {
         /// What stands there, at most 40 characters of it.
         found: String,
     },
-    /// The line is not UTF-8.
-    #[error("the greeting is not UTF-8")]
-    NotUtf8,
 }
 
 impl Greeting {
-    /// Parses a first greeting line, without its line end.
+    /// Parses a first greeting line, without its line end. Each octet is a character, U+0000 to
+    /// U+00FF (PROTOCOL.md, "Greeting").
     ///
     /// # Errors
     ///
@@ -139,16 +202,17 @@ impl Greeting {
     /// use aemp::proto::Greeting;
     /// assert_eq!(Greeting::parse(b"aemp;0;ruth;cleartext;json").unwrap().version, 0);
     /// assert!(Greeting::parse(b"aemp;0;ruth").is_err());
+    /// assert_eq!(Greeting::parse(b"aemp;0;b\xfc;cleartext;json").unwrap().node, "bü");
     /// ```
     pub fn parse(line: &[u8]) -> Result<Self, GreetingError> {
-        let line = std::str::from_utf8(line).map_err(|_| GreetingError::NotUtf8)?;
+        let line = characters(line);
         let mut fields = line.split(';');
-        let protocol = fields.next().unwrap_or_default();
-        if protocol != PROTOCOL {
-            return Err(GreetingError::NotAemp {
-                found: protocol.chars().take(40).collect(),
-            });
-        }
+        let word = fields.next().unwrap_or_default();
+        let mut purposes = Purpose::ALL.into_iter();
+        let purpose = purposes.find(|known| known.word() == word);
+        let purpose = purpose.ok_or_else(|| GreetingError::NotAemp {
+            found: word.chars().take(40).collect(),
+        })?;
         let mut field = |field| fields.next().ok_or(GreetingError::Missing { field });
         let version = field("version")?;
         let version = version.parse().map_err(|_| GreetingError::BadVersion {
@@ -168,6 +232,7 @@ impl Greeting {
             })
             .collect();
         Ok(Greeting {
+            purpose,
             version,
             node: NodeId::new(node),
             auths,
@@ -176,7 +241,7 @@ impl Greeting {
         })
     }
 
-    /// The line, without its line end.
+    /// The line as text, without its line end. [`to_octets`](Self::to_octets) has what is sent.
     ///
     /// ```
     /// let line = "aemp;1;ruth;cleartext;json;note=a%3bb";
@@ -187,7 +252,8 @@ impl Greeting {
     /// ```
     pub fn to_line(&self) -> String {
         let mut line = format!(
-            "{PROTOCOL};{};{};{};{}",
+            "{};{};{};{};{}",
+            self.purpose.word(),
             self.version,
             self.node,
             self.auths.join(","),
@@ -197,6 +263,20 @@ impl Greeting {
             let _ = write!(line, ";{key}={}", escape(value));
         }
         line
+    }
+
+    /// The line as it is sent, without its line end: an octet for each character. A character
+    /// beyond U+00FF has none, and becomes `?`; [`NodeId::checked`] lets none pass.
+    ///
+    /// ```
+    /// let greeting = aemp::proto::Greeting::parse(b"aemp;1;b\xfc;cleartext;json")?;
+    /// assert_eq!(greeting.to_line(), "aemp;1;bü;cleartext;json");
+    /// assert_eq!(greeting.to_octets(), b"aemp;1;b\xfc;cleartext;json");
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn to_octets(&self) -> Vec<u8> {
+        let octet = |c| u8::try_from(c).unwrap_or(b'?');
+        self.to_line().chars().map(octet).collect()
     }
 
     /// The value of a key, the last one if it is there more than once.
@@ -209,6 +289,16 @@ impl Greeting {
     pub fn param(&self, key: &str) -> Option<&str> {
         let found = self.params.iter().rev().find(|(k, _)| k == key);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Which data connection it is, if it is one and says so.
+    ///
+    /// See [`Purpose`] for an example.
+    pub fn data_id(&self) -> Option<&str> {
+        match self.purpose {
+            Purpose::Link => None,
+            Purpose::Data => self.param(DATA_ID_KEY),
+        }
     }
 
     /// Whether the greeter wants TLS: what it says of it is a number with the integer part 1.
@@ -276,6 +366,18 @@ impl Greeting {
         self.param(HOLD_KEY) == Some("1")
     }
 
+    /// Whether the greeter takes messages that say which trace they belong to: see [`TRACE_KEY`].
+    ///
+    /// ```
+    /// use aemp::proto::Greeting;
+    /// assert!(Greeting::parse(b"aemp;1;ruth;cleartext;json;trace=1")?.takes_traces());
+    /// assert!(!Greeting::parse(b"aemp;1;ruth;cleartext;json;provider=AE-1.30")?.takes_traces());
+    /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
+    /// ```
+    pub fn takes_traces(&self) -> bool {
+        self.param(TRACE_KEY) == Some("1")
+    }
+
     /// Whether the greeter can speak the generation of this number on a connection of its own: it
     /// lists it, or it greets as only that generation does.
     ///
@@ -311,6 +413,11 @@ impl Greeting {
         let secs: f64 = self.param("timeout")?.parse().ok()?;
         (secs.is_finite() && secs > 0.0).then_some(secs)
     }
+}
+
+/// A line as Perl nodes read it: a character for each octet.
+fn characters(line: &[u8]) -> String {
+    line.iter().copied().map(char::from).collect()
 }
 
 fn list(field: &str) -> Vec<String> {
@@ -357,6 +464,21 @@ mod tests {
         assert_eq!(greeting.to_line(), line);
     }
 
+    /// As 1.30 greets.
+    #[test]
+    fn reads_that_of_a_data_connection() {
+        let line = "aemp-dataconn;1;bob;tls_md6_64_256,hmac_md6_64_256,tls_anon,cleartext;json,storable;dataconn_id=b@bob;provider=AE-1.30;peeraddr=127.0.0.1:14301";
+        let greeting = Greeting::parse(line.as_bytes()).unwrap();
+        assert_eq!(greeting.purpose, Purpose::Data);
+        assert_eq!(greeting.data_id(), Some("b@bob"));
+        assert_eq!(greeting.to_line(), line);
+        // The key alone makes none.
+        let link = line.replacen("aemp-dataconn", "aemp", 1);
+        assert_eq!(Greeting::parse(link.as_bytes()).unwrap().data_id(), None);
+        let other = line.replacen("aemp-dataconn", "aemp-other", 1);
+        assert!(Greeting::parse(other.as_bytes()).is_err());
+    }
+
     #[test]
     fn says_what_is_wrong() {
         let error = |line: &[u8]| Greeting::parse(line).unwrap_err();
@@ -381,7 +503,19 @@ mod tests {
             error(b"aemp;1;;a;f"),
             GreetingError::Missing { field: "node ID" }
         ));
-        assert_eq!(error(b"aemp;1;\xff;a;f"), GreetingError::NotUtf8);
+    }
+
+    /// A character beyond an octet has none, and what is UTF-8 is no less one octet a character.
+    #[test]
+    fn octets_are_characters() {
+        let greeting = Greeting::parse("aemp;1;b\u{fc};a;f;x=\u{263a}".as_bytes()).unwrap();
+        assert_eq!(greeting.node, "b\u{c3}\u{bc}");
+        assert_eq!(greeting.param("x"), Some("\u{e2}\u{98}\u{ba}"));
+        let beyond = Greeting {
+            node: "\u{263a}".into(),
+            ..greeting
+        };
+        assert!(beyond.to_octets().starts_with(b"aemp;1;?;a;f;x=\xe2"));
     }
 
     proptest! {
@@ -397,14 +531,15 @@ mod tests {
 
         #[test]
         fn lines_survive(
+            purpose in prop::sample::select(Purpose::ALL.to_vec()),
             version: u32,
-            node in "[^;#\r\n]{1,20}",
+            node in "[\u{0}-\u{ff}&&[^;#\r\n]]{1,20}",
             auths in prop::collection::vec("[a-z0-9_]{1,12}", 0..4),
             framings in prop::collection::vec("[a-z]{1,8}", 0..3),
-            params in prop::collection::vec(("[a-z]{1,8}", "[^\r\n]{0,12}"), 0..4),
+            params in prop::collection::vec(("[a-z]{1,8}", "[\u{0}-\u{ff}&&[^\r\n]]{0,12}"), 0..4),
         ) {
-            let greeting = Greeting { version, node: NodeId::new(node), auths, framings, params };
-            prop_assert_eq!(Greeting::parse(greeting.to_line().as_bytes()).unwrap(), greeting);
+            let greeting = Greeting { purpose, version, node: NodeId::new(node), auths, framings, params };
+            prop_assert_eq!(Greeting::parse(&greeting.to_octets()).unwrap(), greeting);
         }
     }
 }

@@ -54,8 +54,8 @@ impl NodeId {
     /// # Errors
     ///
     /// [`InvalidNodeId`] for an empty text, for one of more than 1024 octets, and for one with a
-    /// `#`, a `;`, white space or a control character, which would break port IDs or the greeting
-    /// line (PROTOCOL.md, "IDs").
+    /// `#`, a `;`, white space, a control character or a character beyond U+00FF, which would break
+    /// port IDs or the greeting line (PROTOCOL.md, "IDs").
     ///
     /// ```
     /// use aemp::proto::NodeId;
@@ -80,6 +80,9 @@ impl NodeId {
         }
         if id.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return bad("it holds white space or a control character");
+        }
+        if id.chars().any(|c| c > '\u{ff}') {
+            return bad("it holds a character beyond U+00FF, for which a greeting has no octet");
         }
         if id.len() > 1024 {
             return bad("it is longer than 1024 octets, too long for a greeting");
@@ -376,10 +379,10 @@ mod tests {
 
     #[test]
     fn checks_chosen_ids() {
-        for bad in ["", "a#b", "a;b", "a b", "a\n"] {
+        for bad in ["", "a#b", "a;b", "a b", "a\n", "a\u{100}", "\u{263a}"] {
             assert!(NodeId::checked(bad).is_err(), "{bad:?}");
         }
-        for good in ["ruth", "anon/x", "unix/%:é"] {
+        for good in ["ruth", "anon/x", "unix/%:é", "\u{ff}"] {
             assert!(NodeId::checked(good).is_ok(), "{good:?}");
         }
     }

@@ -17,6 +17,7 @@
 //! | [`message`] | a message: its octets until someone wants them typed |
 //! | [`verb`] | the requests to a node port, as data |
 //! | [`reason`] | why a port or a link died |
+//! | [`trace_context`] | what ties messages together across nodes |
 
 pub mod auth;
 pub mod framing;
@@ -29,6 +30,7 @@ pub mod id;
 pub mod md6;
 pub mod message;
 pub mod reason;
+pub mod trace_context;
 pub mod verb;
 
 pub use auth::{AuthMethod, Secret};
@@ -39,6 +41,7 @@ pub use handshake::{Handshake, HandshakeError};
 pub use id::{InvalidNodeId, NodeId, PortId};
 pub use message::{ArgsError, Message};
 pub use reason::Reason;
+pub use trace_context::TraceContext;
 pub use verb::Verb;
 
 /// At most so many octets of a text, in whole characters.

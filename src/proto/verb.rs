@@ -155,6 +155,9 @@ verbs! {
         Hold = "aemp_hold", [_], false;
         /// It may go on.
         Go = "aemp_go", [_], false;
+        /// A message to a port, or a request, that belongs to a trace. Nodes of this crate know it
+        /// that have been asked to; they say so when they greet.
+        Traced = "aemp_trace", [_], false;
     }
     and {
         /// Something about the database.
@@ -304,9 +307,9 @@ mod tests {
             names.join(" ")
         };
         let [old, new_1b, new] = [
-            " AnyEvent::MP::_spawn aemp_go aemp_hold devnull eval info kil known_nodes mon0 mon1 snd snd_multiple time up_nodes",
-            " AnyEvent::MP::_spawn aemp_go aemp_hold devnull eval info kil kil0 known_nodes mon0 mon1 snd snd_multiple time up_nodes",
-            " AnyEvent::MP::_spawn aemp_go aemp_hold can devnull eval kil0 kil1 mon0 mon1 snd time",
+            " AnyEvent::MP::_spawn aemp_go aemp_hold aemp_trace devnull eval info kil known_nodes mon0 mon1 snd snd_multiple time up_nodes",
+            " AnyEvent::MP::_spawn aemp_go aemp_hold aemp_trace devnull eval info kil kil0 known_nodes mon0 mon1 snd snd_multiple time up_nodes",
+            " AnyEvent::MP::_spawn aemp_go aemp_hold aemp_trace can devnull eval kil0 kil1 mon0 mon1 snd time",
         ];
         assert_eq!(ALL.map(known), [old, old, new_1b, new]);
         for verb in DatabaseVerb::all() {
@@ -320,7 +323,7 @@ mod tests {
     #[test]
     fn can_tells_of_what_perl_nodes_tell_of() {
         for (verb, generation) in Verb::all().flat_map(|verb| ALL.map(|g| (verb, g))) {
-            let untold = matches!(verb, Verb::Spawn | Verb::Hold | Verb::Go);
+            let untold = matches!(verb, Verb::Spawn | Verb::Hold | Verb::Go | Verb::Traced);
             let told = verb.known_in(generation) && !untold;
             assert_eq!(verb.told_by_can(generation), told, "{verb} {generation}");
         }

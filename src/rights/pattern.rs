@@ -12,6 +12,14 @@ impl Pattern {
         Pattern(text.into())
     }
 
+    /// Of functions: `::name` is `main::name`, as requests have it.
+    pub(super) fn of_function(text: &str) -> Self {
+        match text.strip_prefix("::") {
+            Some(rest) => Pattern(format!("main::{rest}").into()),
+            None => Pattern::new(text),
+        }
+    }
+
     /// Whether every name matches.
     pub(super) fn is_any(&self) -> bool {
         &*self.0 == "*"

@@ -89,7 +89,8 @@ impl fmt::Display for Action {
 /// | `mesh` | say something about nodes, groups or the database | of the verb, such as `nodes` or `g_upd` |
 ///
 /// In the node ID and the name, `*` stands for any characters or none. Without a name the rule is
-/// for all names. A node may always send to, kill and monitor the ports that it has spawned itself.
+/// for all names; a function `::name` is `main::name`. A node may always send to, kill and monitor
+/// the ports that it has spawned itself.
 ///
 /// ```
 /// use aemp::config::Rule;
@@ -189,7 +190,10 @@ impl FromStr for Rule {
                 (Of::Names, Some(_)) => {
                     return Err(RuleError::Group(action.name(), name.to_owned()));
                 }
-                (Of::Ports | Of::Names, None) => Name::Named(Pattern::new(name)),
+                (Of::Ports | Of::Names, None) => match action {
+                    Action::Spawn | Action::Call => Name::Named(Pattern::of_function(name)),
+                    _ => Name::Named(Pattern::new(name)),
+                },
             },
         };
         Ok(Rule { who, action, name })

@@ -78,6 +78,8 @@ pub struct Evidence {
     pub tasks_left: usize,
     pub connections_left: usize,
     pub panics: usize,
+    /// Octets of memory that were not given back when everything was gone.
+    pub heap_left: i64,
 }
 
 impl Evidence {

@@ -87,6 +87,7 @@ pub async fn examine(mut world: World) -> Evidence {
         tasks_left: metrics.num_alive_tasks(),
         connections_left: world.network.connections(),
         panics: 0,
+        heap_left: 0,
     }
 }
 

@@ -411,6 +411,35 @@ fn a_task_that_panics() {
     breaks("nothing_panics", TWO, NUMBERED, fault);
 }
 
+#[test]
+fn memory_that_is_not_given_back() {
+    let fault = meddling(|_| std::mem::forget(std::hint::black_box(vec![0_u8; 10_000])));
+    breaks("memory_is_given_back", TWO, NUMBERED, fault);
+}
+
+/// The same with a node that somebody keeps.
+#[test]
+fn a_node_that_is_kept() {
+    let fault = meddling(|world| std::mem::forget(world.living[&1].node.clone()));
+    breaks("memory_is_given_back", TWO, NUMBERED, fault);
+}
+
+#[test]
+fn a_death_that_is_not_told_by_message() {
+    let steps =
+        "open node=0 port=0 ms=0; notify by=1 port=0; wait ms=1000; kill by=0 port=0; wait ms=1000";
+    let fault = losing(0, 1, &["\"killed\""]);
+    breaks("monitors_fire_for_a_death", TWO, steps, fault);
+}
+
+/// A child that is spawned on another node, and whose spawn request is lost.
+#[test]
+fn a_child_elsewhere_that_is_not_spawned() {
+    let fault = losing(1, 0, &["Simulation::child"]);
+    let steps = "employ node=1 on=0 children=1; wait ms=1000";
+    breaks("children_run", TWO, steps, fault);
+}
+
 /// Every invariant is named in a test of this file.
 #[test]
 fn each_invariant_is_broken_by_a_fault() {

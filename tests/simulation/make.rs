@@ -145,7 +145,7 @@ impl Maker {
     /// Messages, monitors, kills and calls.
     fn talk(&mut self) {
         let (who, port) = (self.who(), self.port());
-        let step = match self.rng.below(42) {
+        let step = match self.rng.below(44) {
             0..14 => Step::Send {
                 from: who,
                 port,
@@ -178,6 +178,7 @@ impl Maker {
                 back: self.port(),
                 count: self.rng.from(1, 6),
             },
+            42..44 => Step::Notify { by: who, port },
             30..32 => {
                 let (by, on) = self.two();
                 let port = self.ports;
@@ -198,7 +199,7 @@ impl Maker {
         let (port, node) = (self.port(), self.who());
         let (group, family) = (self.rng.below(3), self.rng.below(2));
         let key = self.rng.below(5);
-        let step = match self.rng.below(14) {
+        let step = match self.rng.below(15) {
             0..4 => Step::Join { port, group },
             4..6 => Step::Leave { port, group },
             6..10 => Step::Set {
@@ -212,6 +213,14 @@ impl Maker {
                 node,
                 children: self.rng.from(1, 3),
             },
+            13 => {
+                let (node, on) = self.two();
+                Step::Employ {
+                    node,
+                    on,
+                    children: self.rng.from(1, 3),
+                }
+            }
             _ => Step::Shoot {
                 node,
                 child: self.rng.below(6),

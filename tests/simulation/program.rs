@@ -5,17 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use aemp::supervise::{Child, Intensity};
+use aemp::supervise::{Child, Intensity, on_node};
 use aemp::{
     CalError, Context, DbEntry, Monitor, Node, Port, PortId, Reason, SendError, Supervisor,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::follow::{self, Followed};
 use crate::record::{Event, Life, Record};
 
 /// What other nodes spawn ports by.
 pub const SPAWNED: &str = "Simulation::port";
+
+/// What other nodes have children by on this one. They are given the node that supervises them, and
+/// end with it.
+pub const CHILD: &str = "Simulation::child";
 
 /// What other nodes ask this one by whether it is there. The time, which every node tells when it
 /// is asked for it, is another one in each run.
@@ -75,6 +80,12 @@ impl Program {
     ) -> Arc<Self> {
         node.function(ASKED, |context, (reply,): (PortId,)| {
             context.snd(&reply, &(context.node().id(),))
+        });
+        node.function(CHILD, |context, (supervisor,): (PortId,)| {
+            context
+                .this()
+                .rcv("call", |_, (reply,): (PortId,)| drop(reply));
+            context.mon_kil(&supervisor, context.id());
         });
         record.push(Event::Begun(life));
         let program = Arc::new(Program {
@@ -177,6 +188,7 @@ impl Program {
             monitor,
             id: id.clone(),
             by: self.life,
+            by_message: false,
         });
         let record = self.record.clone();
         let set = self.node.mon(id, move |reason| {
@@ -190,6 +202,26 @@ impl Program {
         let set = self.monitor(id, || {});
         let mut monitors = self.monitors.lock().unwrap();
         monitors.entry(id.clone()).or_default().push(set);
+    }
+
+    /// Has a port of its own be told when another one dies, and end with that.
+    pub fn notify(&self, id: &PortId) {
+        let monitor = self.serials.next();
+        self.record.push(Event::Watched {
+            monitor,
+            id: id.clone(),
+            by: self.life,
+            by_message: true,
+        });
+        let (told, record) = (self.node.port(), self.record.clone());
+        told.rcv("died", move |context, mut values: Vec<Value>| {
+            assert_eq!(values.remove(0), Value::from(monitor));
+            let reason = Reason::new(values);
+            record.push(Event::Fired { monitor, reason });
+            context.end();
+        });
+        let set = self.node.mon_snd(id, told.id(), &("died", monitor));
+        set.expect("a text and a number are a message");
     }
 
     /// Ends a monitor that was set by [`watch`](Self::watch) and may have fired.
@@ -323,16 +355,30 @@ impl Program {
     }
 
     pub fn supervise(&self, children: u64) {
+        self.supervise_those(children, |name| {
+            Child::local(name, |context| {
+                let port = context.port();
+                port.rcv("call", |_, (reply,): (PortId,)| drop(reply));
+                port
+            })
+        });
+    }
+
+    /// The same with children on another node.
+    pub fn employ(&self, on: usize, children: u64) {
+        let own = self.node.id().node_port();
+        self.supervise_those(children, |name| {
+            Child::spawn(name, on_node(format!("n{on}")), CHILD, &(&own,))
+        });
+    }
+
+    fn supervise_those(&self, children: u64, child: impl Fn(String) -> Child) {
         let mut supervisors = self.supervisors.lock().unwrap();
         let name = format!("{}.{}", self.life, supervisors.len());
         let mut builder =
             Supervisor::builder(name).intensity(Intensity::new(1_000, Duration::from_secs(1)));
-        for child in 0..children {
-            builder = builder.child(Child::local(format!("child{child}"), |context| {
-                let port = context.port();
-                port.rcv("call", |_, (reply,): (PortId,)| drop(reply));
-                port
-            }));
+        for n in 0..children {
+            builder = builder.child(child(format!("child{n}")));
         }
         supervisors.push(builder.start(&self.node).expect("the names differ"));
     }

@@ -59,6 +59,8 @@ pub enum Event {
         monitor: u64,
         id: PortId,
         by: Life,
+        /// It fires by a message to a port, not by a call of code.
+        by_message: bool,
     },
     Unwatched {
         monitor: u64,
@@ -165,7 +167,9 @@ impl fmt::Display for Entry {
             } => {
                 write!(f, "{at} gets {n} of flow {flow}, behind monitor {monitor}")
             }
-            Event::Watched { monitor, id, by } => write!(f, "{by} sets monitor {monitor} on {id}"),
+            Event::Watched {
+                monitor, id, by, ..
+            } => write!(f, "{by} sets monitor {monitor} on {id}"),
             Event::Unwatched { monitor } => write!(f, "monitor {monitor} is ended"),
             Event::Fired { monitor, reason } => write!(f, "monitor {monitor} fires: {reason}"),
             Event::Called { call, id, by } => write!(f, "{by} begins call {call} to {id}"),

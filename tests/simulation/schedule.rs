@@ -192,6 +192,8 @@ steps! {
     Echo = "echo" { from: Who, port: u64, back: u64, count: u64 },
     Watch = "watch" { by: Who, port: u64 },
     Unwatch = "unwatch" { by: Who, port: u64 },
+    /// A message comes when the port dies, not a call of code.
+    Notify = "notify" { by: Who, port: u64 },
     /// One port dies with the other.
     Link = "link" { by: Who, port: u64, with: u64 },
     /// A call, with a limit if that is not 0.
@@ -202,6 +204,8 @@ steps! {
     Delete = "delete" { node: Who, family: u64, key: u64 },
     /// A supervisor, with so many children of its own.
     Supervise = "supervise" { node: Who, children: u64 },
+    /// A supervisor, with so many children on another node.
+    Employ = "employ" { node: Who, on: Who, children: u64 },
     /// A child of the node's supervisors is killed.
     Shoot = "shoot" { node: Who, child: u64 },
 }
@@ -233,6 +237,13 @@ impl Schedule {
         let bridged = self.is_bridged();
         let common = (0..3).any(|number| one.speaks.speaks(number) && other.speaks.speaks(number));
         a == b || ((common || bridged) && !(one.is_hidden && other.is_hidden))
+    }
+
+    /// Whether the first can kill what it has on the second: generation 0 has no word for that.
+    pub fn kills(&self, a: usize, b: usize) -> bool {
+        let (one, other) = (self.nodes[a], self.nodes[b]);
+        let common = |number| one.speaks.speaks(number) && other.speaks.speaks(number);
+        self.reach(a, b) && (common(1) || common(2))
     }
 
     /// Whether one sees which groups the ports of the other are in: the database reaches further

@@ -73,6 +73,33 @@ pub struct World {
 
 /// Runs a schedule on a runtime of its own, and gives what is to be judged.
 pub fn run(schedule: &Schedule, options: &Options) -> Evidence {
+    /// Threads keep what they may use again. So what is left counts only if it is left each time.
+    const TIMES: usize = 4;
+    const LITTLE: i64 = 1024;
+    let mut evidence = measured(schedule, options);
+    for _ in 1..TIMES {
+        if evidence.heap_left > LITTLE {
+            let again = measured(schedule, options).heap_left;
+            evidence.heap_left = evidence.heap_left.min(again);
+        }
+    }
+    evidence
+}
+
+/// The same once, with the memory that was not given back.
+fn measured(schedule: &Schedule, options: &Options) -> Evidence {
+    let mut kept = None;
+    let all = allocation_counter::measure(|| kept = Some(run_here(schedule, options).clone()));
+    let mut evidence = kept.expect("it was run");
+    // What is given back holds memory, too: as much as another one like it.
+    let mut like_it = None;
+    let own = allocation_counter::measure(|| like_it = Some(evidence.clone()));
+    evidence.heap_left = all.bytes_current - own.bytes_current;
+    evidence
+}
+
+/// Everything happens on this thread.
+fn run_here(schedule: &Schedule, options: &Options) -> Evidence {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
     let panics = crate::panics::count();
@@ -168,6 +195,11 @@ impl World {
             Step::Supervise { node, children } => {
                 self.by(node.0, |program| program.supervise(children));
             }
+            Step::Employ { node, on, children } => {
+                if self.schedule.kills(node.0, on.0) {
+                    self.by(node.0, |program| program.employ(on.0, children));
+                }
+            }
             Step::Shoot { node, child } => self.by(node.0, |program| program.shoot(child)),
             Step::Join { port, group } => self.join(port, group),
             Step::Leave { port, group } => self.leave(port, group),
@@ -239,6 +271,9 @@ impl World {
                 }
             }
             Step::Watch { by, port } => self.with(by.0, at(port), |program, id| program.watch(id)),
+            Step::Notify { by, port } => {
+                self.with(by.0, at(port), |program, id| program.notify(id))
+            }
             Step::Unwatch { by, port } => {
                 self.with(by.0, at(port), |program, id| program.unwatch(id));
             }

@@ -4,7 +4,6 @@ pub(crate) mod again;
 mod notify;
 mod reload;
 mod restart;
-mod words;
 
 use std::time::Duration;
 
@@ -12,17 +11,19 @@ use aemp::config::Arguments;
 use aemp::{Builder, Node};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::Failure;
 use crate::program::{Programs, ServicesPath};
-use crate::settings::read_arguments;
+use crate::settings::read_node_arguments;
+use crate::{Failure, node_arguments};
 use reload::Reloading;
 use restart::Restart;
-use words::with_bridge;
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) const HELP: &str = "\
+The words norc, force and bridge need no value. norc: the configuration file is left out; force: what is
+given here wins over the file; bridge, at the end: joins all generations.
+
 Signals:
   SIGINT, SIGTERM  end: programs first, then what waits for other nodes is
                    written, for at most 5 s or until a second signal
@@ -62,8 +63,9 @@ struct Signals {
 
 impl Running {
     pub(crate) async fn start(arguments: Vec<String>) -> Result<Self, Failure> {
-        let words = with_bridge(read_arguments(&arguments)?);
+        let words = node_arguments::of_node(read_node_arguments(&arguments)?);
         let arguments = Arguments::from_list(words)?;
+        node_arguments::check_profile(&arguments)?;
         let signals = Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

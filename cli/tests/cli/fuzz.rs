@@ -84,7 +84,7 @@ fn weak(address: &str) -> String {
 /// The command that starts a node of ours.
 fn ours(address: &str) -> String {
     format!(
-        "'{}' run profile none nodeid tried secret geheim binds {address}",
+        "'{}' run nodeid tried secret geheim binds {address}",
         assert_cmd::cargo::cargo_bin("aemp").display()
     )
 }

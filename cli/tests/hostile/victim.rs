@@ -105,7 +105,7 @@ impl Victim {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = command(way, &folder);
-        command.args(["run", "profile", "none", "nodeid", id, "secret", SECRET]);
+        command.args(["run", "nodeid", id, "secret", SECRET]);
         command.args(["binds", address]).args(settings);
         if !crate::attack::full() {
             // Small enough for floods in quick size to run over it.

@@ -10,15 +10,18 @@ mod bridge;
 mod bridge_chat;
 mod chat;
 mod chat_program;
+mod data_conn;
 mod database;
 mod echo;
 mod faults;
+mod fidelity;
 mod framings;
 mod groups;
 mod handshake;
 mod hostile;
 mod idle;
 mod kill;
+mod logs;
 mod loss;
 mod mesh;
 mod mixed;
@@ -49,6 +52,12 @@ pub fn all() -> Vec<&'static Scenario> {
         &monitor::SCENARIO,
         &services::SCENARIO,
         &verbs::SCENARIO,
+        &fidelity::NAMED,
+        &fidelity::OCTETS,
+        &fidelity::UNIX,
+        &fidelity::NAMES,
+        &fidelity::UNKNOWN,
+        &fidelity::REFERENCES,
         &rights::SCENARIO,
         &groups::SCENARIO,
         &pool::SCENARIO,
@@ -65,6 +74,11 @@ pub fn all() -> Vec<&'static Scenario> {
         &tls::BAD,
         &tls::BROKEN,
         &tls::NO_CERTIFICATE,
+        &data_conn::PLAIN,
+        &data_conn::TLS,
+        &data_conn::FAILS,
+        &data_conn::LARGE,
+        &logs::SCENARIO,
         &framings::TLS,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,

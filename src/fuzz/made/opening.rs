@@ -3,6 +3,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 
 use super::Flaw;
+use crate::proto::greeting::Purpose;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting, NodeId, Secret};
 
 /// How a peer begins: its greeting, and its proof once it has heard the other side's.
@@ -77,6 +78,7 @@ impl Opening {
             _ => &["hmac_md6_64_256", "cleartext"],
         };
         Greeting {
+            purpose: Purpose::Link,
             version: self.generation.greeting_version(),
             node: NodeId::new(self.node.as_str()),
             auths: auths.iter().map(|name| (*name).to_owned()).collect(),

@@ -61,7 +61,7 @@ impl State {
     }
 
     /// The known addresses of a node, if there are any.
-    pub(super) fn listeners(&self, node: &NodeId) -> Option<Vec<String>> {
+    pub(crate) fn listeners(&self, node: &NodeId) -> Option<Vec<String>> {
         let value = self.global.as_ref()?.value(LISTENERS, node.as_str())?;
         addresses(value).filter(|list| !list.is_empty())
     }

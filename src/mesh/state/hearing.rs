@@ -156,9 +156,14 @@ impl State {
         }
     }
 
-    pub(crate) fn said_by(&self, node: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
+    /// Where a node listens, as it told us itself.
+    pub(crate) fn addresses_of(&self, node: &NodeId) -> Vec<String> {
         let known = self.nodes.get(node).filter(|known| known.first_hand);
         let addresses = known.and_then(|known| known.addresses.clone());
+        addresses.unwrap_or_default()
+    }
+
+    pub(crate) fn said_by(&self, node: &NodeId) -> (Vec<String>, Vec<(String, PortId)>) {
         let mut ports = Vec::new();
         for group in self.groups.names() {
             let members = self.groups.members(&group);
@@ -167,6 +172,6 @@ impl State {
                 .filter(|port| port.node() == node.as_str());
             ports.extend(own.map(|port| (group.clone(), port)));
         }
-        (addresses.unwrap_or_default(), ports)
+        (self.addresses_of(node), ports)
     }
 }

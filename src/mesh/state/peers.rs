@@ -5,6 +5,7 @@ use serde_json::json;
 use super::known::{Link, State};
 use super::terms::Effect;
 use crate::mesh::CONNECT;
+use crate::proto::generation::Generations;
 use crate::proto::{Generation, Message, NodeId, PortId, Verb};
 
 impl State {
@@ -80,6 +81,16 @@ impl State {
         if self.up_nodes().next().is_none() && self.seed_round > 0 {
             self.seed_round();
         }
+    }
+
+    /// Whether somebody may tell, now or soon, where a node of generation 0 or 1 is: a node that is
+    /// up, or one of the seeds that may be of these generations.
+    pub(crate) fn may_be_told(&self, ours: Generations) -> bool {
+        if !ours.allows(0) && !ours.allows(1) {
+            return false;
+        }
+        let links = self.nodes.values().filter_map(|known| known.up.as_ref());
+        self.seeds.any_may_be_older() || links.into_iter().any(|link| link.gossip.is_some())
     }
 
     pub(super) fn gossip_port_died(&mut self, node: &NodeId, port: &PortId) {

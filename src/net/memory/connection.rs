@@ -65,7 +65,7 @@ struct Lane {
 
 /// Somebody who waits for room.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     place: Option<u64>,
     timer: Timer,
 }

@@ -71,6 +71,8 @@ mod route;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "tls")]
+pub(crate) use connection::Waiting;
 pub use host::Host;
 pub use listener::Listener;
 pub use network::{Network, Traffic};

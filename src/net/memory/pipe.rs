@@ -145,6 +145,19 @@ impl WriteHalf {
         self.end.connection.try_write(self.end.side, octets)
     }
 
+    /// Whether a write is worth trying; if not, who polls is woken when it is.
+    #[cfg(feature = "tls")]
+    pub(crate) fn poll_writable(&self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<()> {
+        let End { connection, side } = &*self.end;
+        connection.poll_writable(*side, waiting, cx)
+    }
+
+    /// Sends the end of the stream.
+    #[cfg(feature = "tls")]
+    pub(crate) fn end(&self) {
+        self.end.connection.end(self.end.side);
+    }
+
     /// Waits until a write is worth trying.
     pub(crate) async fn writable(&self) {
         /// Leaves its place in the queue when it is not waited for any longer.

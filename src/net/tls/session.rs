@@ -13,11 +13,12 @@ use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use rustls::Connection;
-use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::certificate::of_peer;
 use super::context::Tls;
 use super::{TlsError, TlsInfo};
+use crate::net::memory::Waiting;
 use crate::net::plain::{Plain, PlainRead, PlainWrite};
 use crate::proto::handshake::TlsRole;
 
@@ -49,6 +50,8 @@ struct State {
 pub(crate) struct Stream {
     read: ReadHalf,
     write: WriteHalf,
+    /// The place of who polls the whole stream for room.
+    waiting: Waiting,
 }
 
 /// The half of a [`Stream`] to read from.
@@ -100,6 +103,7 @@ impl Stream {
                 session,
                 farewell: Farewell::Notify,
             },
+            waiting: Waiting::default(),
         };
         stream.shake_hands().await?;
         Ok(stream)
@@ -145,20 +149,6 @@ impl Stream {
             cipher: cipher.unwrap_or_default().to_owned(),
             peer: shown.and_then(|shown| shown.first()).and_then(of_peer),
         }
-    }
-
-    /// Writes all of it.
-    pub(crate) async fn write_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
-        while !octets.is_empty() {
-            match self.write.try_write(octets) {
-                Ok(written) => octets = octets.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.write.writable().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// The half to read from and the half to write to.
@@ -310,6 +300,65 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().read).poll_read(cx, buf)
+    }
+}
+
+impl Stream {
+    /// Does something with the connection as soon as all that is encrypted has been written.
+    fn poll_when_flushed<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut State, &PlainWrite) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let WriteHalf { plain, session, .. } = &self.write;
+        loop {
+            {
+                let mut state = session.0.lock();
+                match state.flush(plain) {
+                    Ok(()) => return Poll::Ready(act(&mut state, plain)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            ready!(plain.poll_writable(&mut self.waiting, cx))?;
+        }
+    }
+}
+
+/// What was encrypted counts as written: it waits here, less than [`CHUNK`], until the stream is
+/// written to again, flushed or shut down. So here other octets may follow than those that were
+/// tried.
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_when_flushed(cx, |state, plain| {
+            let chunk = &octets[..octets.len().min(CHUNK)];
+            let taken = state.connection.writer().write(chunk)?;
+            match state.flush(plain) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                Ok(()) | Err(_) => Ok(taken),
+            }
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_when_flushed(cx, |_, _| Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = self.get_mut();
+        if stream.write.farewell == Farewell::Notify {
+            ready!(stream.poll_when_flushed(cx, |state, _| {
+                state.connection.send_close_notify();
+                Ok(())
+            }))?;
+            stream.write.farewell = Farewell::Silent;
+        }
+        ready!(stream.poll_when_flushed(cx, |_, _| Ok(())))?;
+        stream.write.plain.poll_shutdown(cx)
     }
 }
 

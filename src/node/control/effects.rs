@@ -15,7 +15,6 @@ use crate::node::link::{Begun, Peer};
 use crate::node::monitor::Action;
 use crate::node::{Inner, SendError, link};
 use crate::peering::Wish;
-use crate::proto::generation::Generations;
 use crate::proto::{Message, NodeId, PortId};
 
 impl Rules {
@@ -121,8 +120,8 @@ impl Rules {
             db::Effect::Send(id, message) => send(node, &id.node_port(), &message),
             db::Effect::Connect(id, addresses) => self.connect(node, &node.id, &id, &addresses),
             db::Effect::Unknown(id) => {
-                // If other generations are spoken, their gossip may still tell where it is.
-                if node.handshake.generations == Generations::Only(2)
+                // The gossip of other generations, if there is any, may still tell where it is.
+                if !self.gossip.may_be_told(node.handshake.generations)
                     && let Some(peer) = node.peers.get(id.as_str())
                 {
                     peer.stop_connecting(node, "no known address");

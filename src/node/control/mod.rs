@@ -308,6 +308,9 @@ impl Control {
         if !seeds.is_empty() {
             self.has_seeds(node, db::Seeds::Some);
         }
+        for seed in &seeds {
+            node.seeds.add(seed);
+        }
         self.input(node, Input::Seeds(seeds));
     }
 
@@ -320,6 +323,7 @@ impl Control {
         evidence: Evidence,
     ) {
         let id = peer.greeting.node.clone();
+        node.seeds.found(seed, &id);
         let mut state = self.0.lock();
         let found = Input::SeedIs(seed.to_owned(), id.clone(), peer.generation, evidence);
         state.input(node, found);
@@ -333,6 +337,7 @@ impl Control {
 
     /// It is over, as the seed is this very node.
     pub(crate) fn seed_is_ourselves(&self, node: &Arc<Inner>, seed: &str) {
+        node.seeds.remove(seed);
         self.input(node, Input::SeedIsOurselves(seed.to_owned()));
     }
 
@@ -402,6 +407,19 @@ impl Control {
             _ => Connect::AtOnce,
         };
         self.input(node, Input::Learn(id.clone(), addresses, connect));
+    }
+
+    /// Where a node listens, as it has told itself, or the database does.
+    pub(crate) fn listeners_of(&self, id: &NodeId) -> Vec<String> {
+        let state = self.0.lock();
+        let mut all = state.gossip.addresses_of(id);
+        let listed = state.database.listeners(id).unwrap_or_default();
+        for address in listed {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
     }
 
     /// What a node said of itself: its addresses and the groups of its ports.

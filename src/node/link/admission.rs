@@ -15,8 +15,8 @@ use crate::net::{
     Entry, First, Greeted, INHERITS, LinkError, Listener, Nonces, Proved, Stream, Terms, Unproved,
     greet, greeting_patience,
 };
-use crate::node::Inner;
 use crate::node::limits::Limit;
+use crate::node::{Inner, data};
 use crate::peering::{Candidate, LinkFacts, Verdict};
 use crate::proto::handshake::Role;
 use crate::proto::host::host_of;
@@ -165,7 +165,7 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
 
 /// Waits until a connection may be made, and gives the right to make it, which is kept until there
 /// is a link or none will come of it.
-pub(super) async fn right_to_dial(node: &Inner) -> Option<SemaphorePermit<'_>> {
+pub(crate) async fn right_to_dial(node: &Inner) -> Option<SemaphorePermit<'_>> {
     if let Ok(right) = node.dials.try_acquire() {
         return Some(right);
     }
@@ -178,6 +178,7 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
     let right = right_to_dial(&node).await;
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
     drop(right);
+    node.seeds.tried(&seed, &result);
     match result {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
             if node.admission.nonces.is_ours(&nonce) =>
@@ -209,15 +210,23 @@ pub(super) async fn dial(
     result
 }
 
-async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result<(), LinkError> {
-    let begun = Instant::now();
-    let limit = node.settings.dial_timeout();
+/// Makes a connection within this time.
+pub(crate) async fn connect(
+    node: &Inner,
+    address: &str,
+    limit: Duration,
+) -> Result<Stream, LinkError> {
     let dialled = timeout(limit, node.transport.dial(address)).await;
     let dialled = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
-    let stream = dialled.map_err(|error| match error.kind() {
+    dialled.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => LinkError::BadAddress,
         _ => error.into(),
-    })?;
+    })
+}
+
+async fn dial_once(node: &Arc<Inner>, address: &str, purpose: Purpose) -> Result<(), LinkError> {
+    let begun = Instant::now();
+    let stream = connect(node, address, node.settings.dial_timeout()).await?;
     let opened = Opened {
         remote: address,
         role: Role::Connector,
@@ -275,6 +284,9 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
     let greeted = greeted?;
     if let Some(ticket) = &ticket {
         ticket.greeted();
+    }
+    if greeted.is_for_data() {
+        return data::accept(node, greeted, remote, || drop(ticket)).await;
     }
     let proving = decide(node, &greeted, &purpose)?;
     let proved = greeted.prove(node.tls.as_deref()).await?;
@@ -381,8 +393,10 @@ async fn take_over(
         serial: node.next_serial(),
         send_framing: done.send_framing,
         generation: done.peer.generation,
+        traces: node.handshake.traces && done.peer.greeting.takes_traces(),
     };
     let mut link = Link::new(facts, done.peer, done.recv_framing, remote.to_owned());
+    link.role = proved.role;
     link.tls = proved.tls;
     link.hold_to(&node.gate);
     if node.relay.is_some()

@@ -109,7 +109,7 @@ impl Peer {
                     if let Some(link) = state.link.take() {
                         link.end.end();
                     }
-                    self.framing.store(Framing::Json as u8, Ordering::Relaxed);
+                    self.form.store(Framing::Json as u8, Ordering::Relaxed);
                     self.waits_on.store(0, Ordering::Relaxed);
                     state.held = None;
                 }

@@ -1,7 +1,6 @@
 //! How an authenticated connection becomes the link.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Link, Peer, Retired};
 use crate::node::Inner;
@@ -80,8 +79,7 @@ impl Peer {
             let mut queue = self.account.level();
             queue.force(state.rules.unwritten());
             state.queue = queue;
-            let framing = link.facts.send_framing;
-            self.framing.store(framing as u8, Ordering::Relaxed);
+            self.note_form(&link.facts);
             self.note_whether_it_waits(link);
         }
         self.carry_out(node, state, effects);

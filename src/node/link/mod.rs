@@ -33,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-pub(crate) use admission::{Admission, accept_loop, dial_seed};
+pub(crate) use admission::{Admission, accept_loop, connect, dial_seed, right_to_dial};
 pub(crate) use establish::Begun;
 pub(crate) use holding::Told;
 pub(crate) use table::Peers;
@@ -49,8 +49,8 @@ use super::{Inner, Loss};
 use crate::log::log_at;
 use crate::net::WriteHalf;
 use crate::net::tls::TlsInfo;
-use crate::peering::{LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
-use crate::proto::handshake::Peer as PeerInfo;
+use crate::peering::{Form, LinkFacts, Monitored, Pace, Peering, Room, Sent, Wake, Which};
+use crate::proto::handshake::{Peer as PeerInfo, Role};
 use crate::proto::{Framing, Generation, NodeId, Reason};
 use crate::rights::Rights;
 use attempt::Attempt;
@@ -64,8 +64,9 @@ pub(crate) struct Peer {
     state: Mutex<State>,
     /// Tells who waits that something has changed.
     change: Notify,
-    /// The framing of the present link, for those who encode a message before they take our lock.
-    framing: AtomicU8,
+    /// The framing of the present link, and [`TRACES`] if it takes traces, for those who encode a
+    /// message before they take our lock.
+    form: AtomicU8,
     /// The number of the present link, if the node there waits when it is told to; else 0.
     waits_on: AtomicU64,
 }
@@ -89,8 +90,10 @@ pub(crate) struct Link {
     pub(crate) facts: LinkFacts,
     pub(crate) info: PeerInfo,
     pub(crate) recv_framing: Framing,
-    /// The other end's address.
+    /// The other end's address: where it listens, if we connected.
     pub(crate) remote: Box<str>,
+    /// Whether we did.
+    pub(crate) role: Role,
     /// The TLS that it goes through, if it does.
     pub(crate) tls: Option<Arc<TlsInfo>>,
     /// What the node at the other end may do here. `None`: everything.
@@ -123,6 +126,7 @@ impl Link {
             info,
             recv_framing,
             remote: remote.into(),
+            role: Role::Listener,
             tls: None,
             rights: RwLock::default(),
             traffic: Traffic::default(),
@@ -166,6 +170,9 @@ impl Link {
     }
 }
 
+/// The bit of a peer's form that says that it takes traces. No framing has it.
+const TRACES: u8 = 0x80;
+
 /// The peer was taken out of the table: look it up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retired;
@@ -177,8 +184,8 @@ pub(crate) enum Outcome {
     Done,
     /// Too much is waiting already, here or in the port.
     NoRoom,
-    /// It was encoded in another framing than the link's.
-    OtherFraming,
+    /// It was written in a form that the link does not have.
+    OtherForm,
     /// This node has stopped.
     Stopped,
 }
@@ -204,7 +211,7 @@ impl Peer {
             }),
             account,
             change: Notify::new(),
-            framing: AtomicU8::new(Framing::Json as u8),
+            form: AtomicU8::new(Framing::Json as u8),
             waits_on: AtomicU64::new(0),
         }
     }
@@ -212,9 +219,25 @@ impl Peer {
     /// The framing to encode messages in, most likely: see [`send`](Self::send).
     #[inline]
     pub(crate) fn framing(&self) -> Framing {
-        let framing = self.framing.load(Ordering::Relaxed);
+        let framing = self.form.load(Ordering::Relaxed) & !TRACES;
         let is = |known: &Framing| *known as u8 == framing;
         Framing::ALL.into_iter().find(is).unwrap_or(Framing::Json)
+    }
+
+    /// The form of a message, most likely, which is a part of a trace if that is said.
+    #[inline]
+    pub(crate) fn form(&self, traced: bool) -> Form {
+        Form {
+            framing: self.framing(),
+            traced: traced && self.form.load(Ordering::Relaxed) & TRACES != 0,
+        }
+    }
+
+    /// Notes what messages on a new link look like.
+    fn note_form(&self, facts: &LinkFacts) {
+        let traces = if facts.traces { TRACES } else { 0 };
+        let form = facts.send_framing as u8 | traces;
+        self.form.store(form, Ordering::Relaxed);
     }
 
     /// The present link.
@@ -254,13 +277,13 @@ impl Peer {
         })
     }
 
-    /// Sends a message to the port `name` that is encoded in `framing`. What is in `encoded` after
+    /// Sends a message to the port `name` that is encoded in that form. What is in `encoded` after
     /// it was sent does not matter any more.
     pub(crate) fn send(
         self: &Arc<Self>,
         node: &Arc<Inner>,
         name: &str,
-        framing: Framing,
+        form: Form,
         encoded: &mut Vec<u8>,
         room: Room,
     ) -> Result<Outcome, Retired> {
@@ -271,7 +294,7 @@ impl Peer {
         };
         self.decide(node, |rules| {
             let sender = thread::sender(self);
-            rules.send(name, sender, framing, encoded, room, pace)
+            rules.send(name, sender, form, encoded, room, pace)
         })
     }
 
@@ -298,7 +321,7 @@ impl Peer {
         })?;
         Ok(match outcome {
             _ if node.is_stopping() => Forwarded::Lost,
-            Outcome::OtherFraming => Forwarded::OtherFraming,
+            Outcome::OtherForm => Forwarded::OtherFraming,
             Outcome::Done | Outcome::NoRoom | Outcome::Stopped => forwarded,
         })
     }
@@ -418,7 +441,7 @@ impl Peer {
             Sent::Done(wake) => self.follow_up(node, state, wake),
             Sent::Lost => {}
             Sent::NoRoom => return Ok(Outcome::NoRoom),
-            Sent::OtherFraming => return Ok(Outcome::OtherFraming),
+            Sent::OtherForm => return Ok(Outcome::OtherForm),
             Sent::Retired => return Err(Retired),
         }
         Ok(Outcome::Done)

@@ -278,6 +278,13 @@ impl Reader {
             generation: self.link.generation(),
             rights: rights.as_deref(),
         };
+        let (name, message) = match self.link.facts.traces {
+            true => match request::open_traced(&self.node, &origin, name, message) {
+                Some(opened) => opened,
+                None => return,
+            },
+            false => (name, message),
+        };
         if name.is_empty() {
             request::perform(&self.node, request::Source::Peer(&origin), message);
         } else if request::may_send(&self.node, &origin, &name) {

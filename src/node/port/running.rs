@@ -15,6 +15,7 @@ use crate::node::handler::{Handlers, Slot};
 use crate::node::jobs::{self, Job};
 use crate::node::queue::{self, Items, Popped};
 use crate::node::run_word::Epoch;
+use crate::node::traced::{self, Scope};
 use crate::node::watched::Watched;
 use crate::proto::message::Head;
 use crate::proto::{Limits, Message};
@@ -176,16 +177,19 @@ impl PortCell {
                 true => message.into_without_tag(),
                 false => message,
             };
+            let step = node.next_step(message.trace_context());
             let taken = {
                 let _running = Running::begin(self);
+                let _scope = Scope::enter(step);
                 let take = || {
                     catch_unwind(AssertUnwindSafe(|| handler.take(context, message)))
                         .unwrap_or_else(|panic| Ok(Outcome::panicked(&*panic)))
                 };
-                match watched.any() {
+                let taken = match watched.any() {
                     true => watched.watch(context, take),
                     false => take(),
-                }
+                };
+                taken.map(|outcome| traced::also_later(step, outcome))
             };
             drop(handler);
             slot.finish();

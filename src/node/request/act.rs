@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Source;
 use super::error::{Missing, RequestError};
+use super::named::Named;
 use super::onward::Onward;
 use super::read::{NodeRequest, first};
 use super::rights::{may, may_hand_on, refused_send, spawner};
@@ -16,7 +17,7 @@ use crate::node::code::{Handled, Outcome, caught, guarded, panic_text};
 use crate::node::jobs::{self, Job};
 use crate::node::limits::Limit;
 use crate::node::link::Peer;
-use crate::node::{Context, Inner, Node, SendError, Watcher, funcs, watched};
+use crate::node::{Context, Inner, Node, SendError, Watcher, data, funcs, logs, traced, watched};
 use crate::proto::{Generation, Message, NodeId, PortId, Reason, Verb};
 
 impl NodeRequest<'_> {
@@ -94,9 +95,36 @@ impl NodeRequest<'_> {
                     done.map_err(RequestError::Database)?;
                 }
             }
+            NodeRequest::ExpectData(expect) => {
+                if let Source::Peer(origin) = source {
+                    if let Err(error) = is_begun(node, source, &expect.function) {
+                        data::refuse(node, origin, &expect, &error.to_string());
+                        return Err(error);
+                    }
+                    data::expect(node, origin, expect).map_err(RequestError::Data)?;
+                }
+            }
+            NodeRequest::ConnectData(args) => {
+                if let Source::Peer(origin) = source {
+                    data::connect_back(node, origin, &args).map_err(RequestError::Data)?;
+                }
+            }
+            NodeRequest::CatchLogs(args) => {
+                if let Source::Peer(origin) = source {
+                    logs::send_to(node, origin, &args).map_err(RequestError::Logs)?;
+                }
+            }
+            NodeRequest::Named {
+                function,
+                name,
+                args,
+            } => {
+                is_begun(node, source, name)?;
+                return function.call(node, source, args);
+            }
             NodeRequest::Call { function, args } => {
-                is_begun(node, source, function)?;
-                call(node, source, function, args)?;
+                is_begun(node, source, &function)?;
+                call(node, source, &function, args)?;
             }
         }
         Ok(Onward::Nothing)
@@ -118,7 +146,7 @@ fn is_begun(node: &Inner, source: Source<'_>, function: &str) -> Result<(), Requ
 fn can(node: &Inner, source: Source<'_>, name: &str) -> bool {
     let is_verb = |verb: Verb| verb.told_by_can(Generation::Gen2);
     Verb::parse(name).is_some_and(is_verb)
-        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.get(name).is_some()
+        || may(node, source, &NodeRequest::call(name)).is_ok() && node.functions.knows(name)
 }
 
 pub(super) fn monitor(node: &Arc<Inner>, peer: &Arc<Peer>, name: &str) {
@@ -177,9 +205,12 @@ pub(super) fn create(
         .ok_or_else(|| RequestError::unknown(function))?;
     let taken = || RequestError::taken(name);
     let port = node.new_spawned_port(name, spawner).ok_or_else(taken)?;
+    let step = traced::current();
+    let asker = source.node(&node.id);
     let init = move |node: &Arc<Inner>| {
+        let _scope = traced::Scope::enter(step);
         let span = watched::span(node, "spawn", &port.id);
-        span.in_scope(|| funcs::initialise(node, &port, &function, args));
+        span.in_scope(|| funcs::initialise(node, &port, asker, &function, args));
     };
     jobs::schedule(node, Job::Call(Box::new(init)));
     Ok(())
@@ -189,7 +220,7 @@ pub(super) fn create(
 pub(super) type Sending = Result<Onward, RequestError>;
 
 /// The reason that a request names.
-fn reason_of(node: &Inner, values: &Message) -> Reason {
+pub(super) fn reason_of(node: &Inner, values: &Message) -> Reason {
     let (reason, cut) = Reason::read(values, node.settings.max_reason);
     if cut {
         node.limits.met(Limit::Reason);
@@ -216,14 +247,19 @@ pub(super) fn forward(node: &Arc<Inner>, source: Source<'_>, message: &Message) 
         return Ok(Onward::Part(message));
     }
     if port.is_node_port() && goes_round(&message) {
-        return Err(RequestError::LongWay(MOST_AHEAD));
+        return Err(RequestError::goes_round());
     }
     hand_on(node, source, &port, message)
 }
 
 /// Sends it to a port, unless the source may not have that done, or the port is on one node too
 /// many that we would have to look for.
-fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Message) -> Sending {
+pub(super) fn hand_on(
+    node: &Arc<Inner>,
+    source: Source<'_>,
+    port: &PortId,
+    message: Message,
+) -> Sending {
     if let Err(error) = may_hand_on(node, source, port) {
         if let (Source::Peer(origin) | Source::Relayed(origin), RequestError::Refused(refusal)) =
             (source, &error)
@@ -237,20 +273,12 @@ fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Messag
         Source::Peer(origin) | Source::Relayed(origin) => Some(origin.peer),
         Source::Local => None,
     };
-    if node.is_local(port) || node.peers.get(port.node()).is_some() {
-        node.hand_on(from, port, message)?;
-        return Ok(Onward::Nothing);
-    }
-    let most = node.settings.max_nodes;
-    if node.peers.len() >= most {
-        return Err(RequestError::TooManyNodes(most));
-    }
-    let asker = from.map(|peer| &peer.account);
-    let unknown = node
-        .peers
-        .get_or_add(port.node(), || node.next_serial(), asker);
+    let unknown = match node.is_local(port) {
+        true => None,
+        false => make_known(node, source, port)?,
+    };
     let sent = node.hand_on(from, port, message);
-    if sent.is_err() {
+    if let (Err(_), Some(unknown)) = (&sent, unknown) {
         // Nothing waits for it.
         node.peers.forget(&unknown);
     }
@@ -258,29 +286,57 @@ fn hand_on(node: &Arc<Inner>, source: Source<'_>, port: &PortId, message: Messag
     Ok(Onward::Nothing)
 }
 
+/// Sees to it that the node of a port is known, so that something can wait for it, unless it is one
+/// too many that we would have to look for. Gives it back if it was unknown.
+pub(super) fn make_known(
+    node: &Arc<Inner>,
+    source: Source<'_>,
+    port: &PortId,
+) -> Result<Option<Arc<Peer>>, RequestError> {
+    if node.peers.get(port.node()).is_some() {
+        return Ok(None);
+    }
+    let most = node.settings.max_nodes;
+    if node.peers.len() >= most {
+        return Err(RequestError::TooManyNodes(most));
+    }
+    let asker = match source {
+        Source::Peer(origin) | Source::Relayed(origin) => Some(&origin.peer.account),
+        Source::Local => None,
+    };
+    let peers = &node.peers;
+    Ok(Some(peers.get_or_add(
+        port.node(),
+        || node.next_serial(),
+        asker,
+    )))
+}
+
 /// A message to another node's port may say that it is to be sent on so often from there.
-const MOST_AHEAD: usize = 16;
+pub(super) const MOST_AHEAD: usize = 16;
 
 /// Whether a message to the node port of another node would be sent on from node to node without
 /// end: each time all that is left of it goes over a link, which costs the square of its length,
 /// and no node sees more than its own part of the way.
-fn goes_round(message: &Message) -> bool {
-    let names = message.elements().step_by(2).take(MOST_AHEAD + 1);
-    let relays = names.take_while(|name| name.read().is_ok_and(|name: String| is_relay(&name)));
+pub(super) fn goes_round(message: &Message) -> bool {
+    // Between the names of requests stand those of nodes, one or two.
+    let names = message.elements().take(3 * MOST_AHEAD + 1);
+    let relays = names.filter(|name| name.read().is_ok_and(|name: String| is_relay(&name)));
     relays.count() > MOST_AHEAD
 }
 
 fn is_relay(name: &str) -> bool {
     matches!(Verb::parse(name), Some(Verb::Snd | Verb::SndMultiple))
+        || Named::of(name).is_some_and(Named::is_relay)
 }
 
-fn is_own_node_port(node: &Inner, port: &PortId) -> bool {
+pub(super) fn is_own_node_port(node: &Inner, port: &PortId) -> bool {
     port.is_node_port() && node.is_local(port)
 }
 
 /// The port that a message is to be sent to, which is its first element. `None` if there is none:
 /// nobody wants it.
-fn destination(node: &Inner, message: &Message) -> Result<Option<PortId>, RequestError> {
+pub(super) fn destination(node: &Inner, message: &Message) -> Result<Option<PortId>, RequestError> {
     let Some(port) = message.elements().next() else {
         return Ok(None);
     };
@@ -357,7 +413,7 @@ fn call(
     let Some(function) = node.functions.get(name) else {
         return Err(RequestError::unknown(name));
     };
-    let context = Context::new(node, node.id.node_port());
+    let context = Context::new(node, node.id.node_port()).asked_by(source.node(&node.id));
     let name = name.to_owned();
     let finish = move |result: Handled| {
         if let Err(failure) = result {

@@ -54,12 +54,30 @@ pub(crate) enum RequestError {
     /// A message is for a node that we would have to look for, and there are so many already.
     #[error("there are links to, or attempts to reach, {0} nodes already (max_nodes)")]
     TooManyNodes(usize),
+    /// A node port can't be killed.
+    #[error("a node port can't be killed")]
+    NodePortKilled,
+    /// A port that is to be registered here is another node's.
+    #[error("{0} is no port of this node and can't be registered by it")]
+    ForeignPort(String),
+    /// A key is to be set in a family that nodes keep for themselves.
+    #[error("the family {0} is the nodes' own")]
+    OwnFamily(String),
+    /// Something of so many octets would stay here for who asks for it, who has no room for that.
+    #[error("there is no room for {0} octets more that are kept for it (max_memory)")]
+    NoRoom(usize),
     /// This node drains, and begins nothing new for others.
     #[error("this node is about to end and begins nothing new: {0}")]
     Draining(String),
     /// The request is about the database and can't be read.
     #[error("{0}")]
     Database(String),
+    /// The request is about a data connection, and there will be none.
+    #[error("data connection: {0}")]
+    Data(String),
+    /// The request is about log lines, and none will be sent.
+    #[error("log lines: {0}")]
+    Logs(String),
     /// The message that is to be sent on, or the reply, can't be sent.
     #[error("{0}")]
     Unsendable(#[from] SendError),
@@ -106,6 +124,14 @@ pub(crate) enum Missing {
     InitFunction,
     #[error("there is nothing to evaluate")]
     Expression,
+    #[error("the trace context is missing")]
+    Trace,
+    #[error("the group's name is missing")]
+    Group,
+    #[error("the family's name is missing")]
+    Family,
+    #[error("the key is missing")]
+    Key,
 }
 
 /// So many octets of a name are in the text of an error.
@@ -135,6 +161,19 @@ impl RequestError {
         RequestError::Draining(clip(name, NAMED).to_owned())
     }
 
+    /// A message that would be sent on from node to node too often.
+    pub(super) fn goes_round() -> Self {
+        RequestError::LongWay(super::act::MOST_AHEAD)
+    }
+
+    pub(super) fn foreign(port: &crate::proto::PortId) -> Self {
+        RequestError::ForeignPort(clip(port.as_str(), NAMED).to_owned())
+    }
+
+    pub(super) fn own_family(family: &str) -> Self {
+        RequestError::OwnFamily(clip(family, NAMED).to_owned())
+    }
+
     /// A name that is no verb and no function's.
     pub(super) fn unknown(name: &str) -> Self {
         RequestError::UnknownFunction(clip(name, NAMED).to_owned())
@@ -146,6 +185,7 @@ impl RequestError {
             RequestError::LongName(..) => Some(Limit::Name),
             RequestError::TooManyHops(_) | RequestError::LongWay(_) => Some(Limit::Hops),
             RequestError::TooManyNodes(_) => Some(Limit::Nodes),
+            RequestError::NoRoom(_) => Some(Limit::Memory),
             _ => None,
         }
     }
@@ -162,13 +202,19 @@ impl RequestError {
             | RequestError::Unfit { .. }
             | RequestError::NamelessPort
             | RequestError::NameTaken(_)
+            | RequestError::NodePortKilled
+            | RequestError::ForeignPort(_)
+            | RequestError::OwnFamily(_)
+            | RequestError::NoRoom(_)
             | RequestError::LongName(..)
             | RequestError::TooManyHops(_)
             | RequestError::LongWay(_)
             | RequestError::ListForNodePort
             | RequestError::TooManyNodes(_)
             | RequestError::NotItself(_)
-            | RequestError::Database(_) => Blame::Peer,
+            | RequestError::Database(_)
+            | RequestError::Data(_)
+            | RequestError::Logs(_) => Blame::Peer,
         };
         match source {
             Source::Peer(_) | Source::Relayed(_) => of_a_peer,

@@ -10,9 +10,11 @@ mod act;
 mod error;
 #[cfg(feature = "fuzz")]
 pub(crate) mod model;
+mod named;
 mod onward;
 mod read;
 mod rights;
+mod traced;
 
 #[cfg(test)]
 mod tests;
@@ -22,17 +24,20 @@ use std::sync::Arc;
 
 use super::jobs::{self, Job};
 use super::link::Peer;
-use super::{Inner, SendError};
+use super::traced::Scope;
+use super::{Inner, SendError, funcs};
 use crate::log::log_at;
 use crate::proto::message::Head;
 use crate::proto::verb::Fate;
-use crate::proto::{Framing, Generation, Message, PortId, Verb};
+use crate::proto::{Framing, Generation, Message, NodeId, PortId, Verb};
 use crate::rights::Rights;
 use act::{create, monitor, unmonitor};
 use error::RequestError;
 use onward::{Onward, Way};
 use read::NodeRequest;
 use rights::may;
+
+pub(crate) use traced::open as open_traced;
 
 pub(crate) use rights::{Gate, Place, leave_ports_alone, may_say, may_send, may_set};
 
@@ -68,6 +73,15 @@ impl Source<'_> {
         }
     }
 
+    /// The node that asks. That of a request which another node has this one send itself is that
+    /// other node.
+    fn node(&self, own: &NodeId) -> NodeId {
+        match self {
+            Source::Peer(origin) | Source::Relayed(origin) => origin.peer.id.clone(),
+            Source::Local => own.clone(),
+        }
+    }
+
     /// What log lines call it.
     fn name(&self) -> &str {
         match self {
@@ -87,6 +101,7 @@ impl Source<'_> {
 
 /// Performs a request, and whatever it has this node send itself.
 pub(crate) fn perform(node: &Arc<Inner>, source: Source<'_>, message: Message) {
+    let _scope = Scope::enter(node.next_step(message.trace_context()));
     match dispatch(node, source, &message) {
         Ok(Onward::Nothing) => {}
         Ok(onward) => {
@@ -181,7 +196,9 @@ fn dispatch(
     };
     let most = node.settings.max_name;
     let name = read::named(&name, most)?;
-    let request = NodeRequest::read(source, message, name, most)?;
+    let request = NodeRequest::read(source, message, name, most, |name| {
+        node.functions.get(name).is_some()
+    })?;
     if let Err(refusal) = may(node, source, &request) {
         if let Source::Peer(origin) = source {
             rights::tell(node, origin, request, &refusal);
@@ -194,7 +211,8 @@ fn dispatch(
 /// Creates a port of ours in the way another node would. The program itself may do that.
 pub(crate) fn spawn_local(node: &Arc<Inner>, function: &str, args: Message) -> PortId {
     let name = node.ports.new_remote_name();
-    if let Err(error) = create(node, Source::Local, &name, function, args) {
+    let function = funcs::full_name(function);
+    if let Err(error) = create(node, Source::Local, &name, &function, args) {
         report(node, Source::Local, &error);
     }
     node.id.port(&name)

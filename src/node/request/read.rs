@@ -1,7 +1,11 @@
 //! What a message to the node port asks for.
 
+use std::borrow::Cow;
+
 use super::Source;
 use super::error::{Missing, RequestError};
+use super::named::Named;
+use crate::node::{data, funcs, logs};
 use crate::proto::Message;
 use crate::proto::verb::{Fate, Verb};
 
@@ -50,18 +54,34 @@ pub(super) enum NodeRequest<'a> {
     Go(String),
     /// The whole message is about the database.
     Database(&'a Message),
+    /// A function that every node has is to be called.
+    Named {
+        function: Named,
+        name: &'a str,
+        args: Message,
+    },
+    /// A data connection is to be expected.
+    ExpectData(data::Expect),
+    /// One that is expected is to be made.
+    ConnectData(Message),
+    /// A port of the sender's is to get log lines.
+    CatchLogs(Message),
     /// A function is to be called.
-    Call { function: &'a str, args: Message },
+    Call {
+        function: Cow<'a, str>,
+        args: Message,
+    },
 }
 
 impl<'a> NodeRequest<'a> {
     /// Reads a message whose first element is `name`. No other name in it has more octets than
-    /// `most`.
+    /// `most`. Functions that the program has `registered` come before those that every node has.
     pub(super) fn read(
         source: Source<'_>,
         message: &'a Message,
         name: &'a str,
         most: usize,
+        registered: impl Fn(&str) -> bool,
     ) -> Result<Self, RequestError> {
         let port_name = |args: &Message| first(args, Missing::PortName, most);
         let args = message.without_tag();
@@ -85,11 +105,7 @@ impl<'a> NodeRequest<'a> {
                 }
                 let init = args.into_without_tag();
                 let function = first(&init, Missing::InitFunction, most)?;
-                NodeRequest::Spawn {
-                    name: port,
-                    function,
-                    args: init.into_without_tag(),
-                }
+                NodeRequest::spawn(port, &function, init.into_without_tag())
             }
             Some(Verb::Snd) => NodeRequest::Forward(args),
             Some(Verb::SndMultiple) => NodeRequest::ForwardAll(args),
@@ -111,19 +127,46 @@ impl<'a> NodeRequest<'a> {
             Some(Verb::Go) if matches!(source, Source::Peer(_)) => {
                 NodeRequest::Go(port_name(&args)?)
             }
+            None if matches!(source, Source::Peer(_)) && name == data::EXPECT => {
+                let read = data::Expect::read(args, most);
+                NodeRequest::ExpectData(read.map_err(RequestError::Data)?)
+            }
+            None if matches!(source, Source::Peer(_)) && name == data::CONNECT => {
+                NodeRequest::ConnectData(args)
+            }
+            None if matches!(source, Source::Peer(_)) && name == logs::CONNECT => {
+                NodeRequest::CatchLogs(args)
+            }
             // Nodes speak of the database, and of what to wait for, to each other only: from
-            // ourselves it is a name like any other.
-            Some(Verb::Database(_) | Verb::Hold | Verb::Go) | None => NodeRequest::Call {
-                function: name,
-                args,
-            },
+            // ourselves it is a name like any other. So is that of a traced message that nobody
+            // has agreed on: see `traced`.
+            Some(Verb::Database(_) | Verb::Hold | Verb::Go | Verb::Traced) | None => {
+                let function = funcs::full_name(name);
+                match Named::of(name).filter(|_| !registered(&function)) {
+                    Some(function) => NodeRequest::Named {
+                        function,
+                        name,
+                        args,
+                    },
+                    None => NodeRequest::Call { function, args },
+                }
+            }
         })
+    }
+
+    /// The request to create a port.
+    pub(super) fn spawn(name: String, function: &str, args: Message) -> Self {
+        NodeRequest::Spawn {
+            name,
+            function: funcs::full_name(function).into_owned(),
+            args,
+        }
     }
 
     /// The call of a function without arguments.
     pub(super) fn call(function: &'a str) -> Self {
         NodeRequest::Call {
-            function,
+            function: funcs::full_name(function),
             args: Message::from_cbor(bytes::Bytes::new()),
         }
     }

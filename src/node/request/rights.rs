@@ -13,6 +13,7 @@ use super::read::NodeRequest;
 use super::{Inner, Origin, Source};
 use crate::log::log_at;
 use crate::node::jobs::{self, Job};
+use crate::node::{data, logs};
 use crate::proto::{NodeId, PortId, Reason};
 use crate::rights::{Action, Patterns, Rights, Rules};
 
@@ -245,7 +246,16 @@ pub(super) fn may(
         NodeRequest::Spawn { function, .. } if asks_for_mesh(source, function) => Ok(()),
         NodeRequest::Spawn { function, .. } => allowed(node, source, Action::Spawn, function),
         NodeRequest::Eval(_) => allowed(node, source, Action::Eval, ""),
+        // What it does besides is decided there: see `Named::call`.
+        NodeRequest::Named { name, .. } => allowed(node, source, Action::Call, name),
         NodeRequest::Call { function, .. } => allowed(node, source, Action::Call, function),
+        // It is a call, and leads to another one.
+        NodeRequest::ExpectData(expect) => {
+            allowed(node, source, Action::Call, data::EXPECT)?;
+            allowed(node, source, Action::Call, &expect.function)
+        }
+        NodeRequest::CatchLogs(_) => allowed(node, source, Action::Call, logs::CONNECT),
+        NodeRequest::ConnectData(_) => allowed(node, source, Action::Call, data::CONNECT),
     }
 }
 
@@ -263,6 +273,12 @@ pub(super) fn may_hand_on(
         return Ok(allowed(node, source, Action::Relay, port.node())?);
     }
     Ok(allowed_port(node, source, Action::Send, port.name())?)
+}
+
+/// Decides whether the source may have this node register its ports in a group, or set keys of a
+/// family, of that name.
+pub(super) fn may_set_here(node: &Inner, source: Source<'_>, group: &str) -> Result<(), Refusal> {
+    allowed(node, source, Action::Set, group)
 }
 
 /// Whether a peer may send to a port of ours. If not, that is said, and its monitor of the port
@@ -336,6 +352,9 @@ pub(super) fn tell(
             let reason = Reason::new(["refused".to_owned(), refusal.to_string()]);
             let die = move |node: &Arc<Inner>| port.die_of(node, reason);
             jobs::schedule(node, Job::Call(Box::new(die)));
+        }
+        NodeRequest::ExpectData(expect) => {
+            data::refuse(node, origin, &expect, &refusal.to_string());
         }
         _ => {}
     }

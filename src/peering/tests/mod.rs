@@ -103,7 +103,14 @@ fn a_loss_is_settled_however_much_is_sent() {
     let send = |rules: &mut Peering<u64>| {
         let mut message = b"[\"p\",1]".to_vec();
         let (sender, framing) = (Sender::Program, Framing::Json);
-        rules.send("p", sender, framing, &mut message, Room::Any, Pace::Gather)
+        rules.send(
+            "p",
+            sender,
+            framing.into(),
+            &mut message,
+            Room::Any,
+            Pace::Gather,
+        )
     };
     rules.monitor("p", Sender::Program, 1, 1);
     rules.want(2);

@@ -153,6 +153,7 @@ impl World {
                 serial: connection.serials[side],
                 send_framing: self.plan.framing,
                 generation: self.plan.generation,
+                traces: false,
             },
             token: [&b""[..], b"T"][side],
             own: &own,

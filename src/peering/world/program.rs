@@ -75,9 +75,9 @@ impl World {
             let name = PORTS[port];
             match peer
                 .rules
-                .send(name, sender, framing, &mut encoded, Room::Any, pace)
+                .send(name, sender, framing.into(), &mut encoded, Room::Any, pace)
             {
-                Sent::OtherFraming => {}
+                Sent::OtherForm => {}
                 sent => break sent,
             }
         };

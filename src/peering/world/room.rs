@@ -60,8 +60,8 @@ impl World {
             encode_in(&mut encoded, framing, name, &("n", number)).expect("it encodes");
             let (room, pace) = (Room::Below(PLENTY), Pace::Gather);
             let rules = &mut peer.rules;
-            match rules.send(name, sender, framing, &mut encoded, room, pace) {
-                Sent::OtherFraming => {}
+            match rules.send(name, sender, framing.into(), &mut encoded, room, pace) {
+                Sent::OtherForm => {}
                 sent => break sent,
             }
         };

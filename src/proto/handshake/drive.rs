@@ -338,13 +338,14 @@ impl Handshake {
 }
 
 /// Who connects to us and has our ID is refused at once. Where we connected, the nonce is awaited,
-/// by which we know ourselves.
+/// by which we know ourselves. What a connection is made for is for who connects to say.
 fn named(role: Role, state: AwaitNonce) -> Result<AwaitNonce, HandshakeError> {
     match role {
         Role::Listener if state.has_our_id() => Err(HandshakeError::OwnNodeId {
             node: state.peer().greeting.node.clone(),
             nonce: Vec::new(),
         }),
+        Role::Connector if state.wants_other_than_we() => Err(HandshakeError::NoLink),
         Role::Listener | Role::Connector => Ok(state),
     }
 }

@@ -74,6 +74,9 @@ pub enum HandshakeError {
         /// The peer's node ID.
         node: NodeId,
     },
+    /// We connected for a link, and the other side greets for a data connection.
+    #[error("the other side greets for a data connection, and this is to be a link")]
+    NoLink,
     /// The peer sent our own greeting back.
     #[error("our own greeting came back: an echo attack?")]
     Echo,
@@ -102,7 +105,7 @@ pub enum HandshakeError {
     /// We have a certificate but no secret, and the peer does not speak TLS.
     #[error("the other side does not speak TLS, and without that a shared secret is needed")]
     NeitherTlsNorSecret,
-    /// The token line has fewer than three fields, or it or the nonce line is not UTF-8.
+    /// The token line has fewer than three fields, or is not UTF-8.
     #[error("the authentication line is malformed")]
     MalformedToken,
     /// The peer proved itself with a method that we don't accept.
@@ -147,6 +150,7 @@ impl HandshakeError {
             HandshakeError::Generation { .. } => "generation",
             HandshakeError::OwnNodeId { .. } => "own_node_id",
             HandshakeError::AlreadyConnected { .. } => "already_connected",
+            HandshakeError::NoLink => "no_link",
             HandshakeError::Echo => "echo",
             HandshakeError::NoCommonAuth { .. } => "no_common_auth",
             HandshakeError::NoCommonFraming { .. } => "no_common_framing",
@@ -170,6 +174,7 @@ impl HandshakeError {
             HandshakeError::NeitherTlsNorSecret => Blame::Incompatible,
             HandshakeError::AlreadyConnected { .. } => Blame::Network,
             HandshakeError::Greeting(_)
+            | HandshakeError::NoLink
             | HandshakeError::Version { .. }
             | HandshakeError::Generation { .. }
             | HandshakeError::TlsRequired

@@ -60,7 +60,8 @@ pub use tls::{TlsRole, TlsUse};
 use crate::proto::auth::Channel;
 use crate::proto::generation::Generations;
 use crate::proto::greeting::{
-    GENERATIONS_KEY, HOLD_KEY, MONITOR_KEY, SERVICES_KEY, TLS_KEY, TLS_VERSION,
+    DATA_ID_KEY, GENERATIONS_KEY, HOLD_KEY, MONITOR_KEY, Purpose, SERVICES_KEY, TLS_KEY,
+    TLS_VERSION, TRACE_KEY,
 };
 use crate::proto::{AuthMethod, Framing, Greeting, NodeId, Secret};
 
@@ -94,6 +95,8 @@ pub const NONCE_LEN: usize = 66;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Local {
+    /// What the connection is made for, where we connect.
+    pub purpose: Purpose,
     /// Our node ID.
     pub node: NodeId,
     /// The generations that we speak.
@@ -113,6 +116,8 @@ pub struct Local {
     pub tls: TlsUse,
     /// The idle time-out that a generation 0 greeting announces, in whole seconds.
     pub timeout_secs: u64,
+    /// Whether we take messages that say which trace they belong to.
+    pub traces: bool,
     /// Further `KEY=VALUE` pairs of the greeting.
     pub params: Vec<(String, String)>,
 }
@@ -136,6 +141,7 @@ impl Local {
     /// ```
     pub fn new(node: NodeId, secret: Option<Secret>) -> Self {
         Local {
+            purpose: Purpose::Link,
             node,
             generations: Generations::Auto,
             version: None,
@@ -145,6 +151,7 @@ impl Local {
             secret,
             tls: TlsUse::Never,
             timeout_secs: 12,
+            traces: false,
             params: Vec::new(),
         }
     }
@@ -163,6 +170,22 @@ impl Local {
             version: Some(version),
             ..self.clone()
         }
+    }
+
+    /// The same, to connect with for the data connection of this ID (PROTOCOL.md, "Data
+    /// connections").
+    ///
+    /// ```
+    /// use aemp::proto::handshake::Local;
+    /// let local = Local::new("ruth".into(), None).for_data("b@ruth");
+    /// let line = local.greeting(1, "127.0.0.1:4040").to_line();
+    /// assert!(line.starts_with("aemp-dataconn;1;ruth;") && line.contains(";dataconn_id=b@ruth"));
+    /// ```
+    pub fn for_data(&self, id: &str) -> Self {
+        let mut local = self.clone();
+        local.purpose = Purpose::Data;
+        local.params.push((DATA_ID_KEY.to_owned(), id.to_owned()));
+        local
     }
 
     /// Whether the other side's greeting can change what ours says.
@@ -230,6 +253,9 @@ impl Local {
             params.push((GENERATIONS_KEY.to_owned(), known.join(",")));
         }
         params.push((HOLD_KEY.to_owned(), "1".to_owned()));
+        if self.traces {
+            params.push((TRACE_KEY.to_owned(), "1".to_owned()));
+        }
         if self.tls != TlsUse::Never {
             params.push((TLS_KEY.to_owned(), TLS_VERSION.to_owned()));
         }
@@ -242,6 +268,7 @@ impl Local {
             .filter(|method| self.tls != TlsUse::Never || method.works_over(Channel::Plain))
             .collect();
         Greeting {
+            purpose: self.purpose,
             version,
             node: self.node.clone(),
             auths: names(&accepted, |method| method.name()),

@@ -8,6 +8,7 @@ use super::lines::Lines;
 use super::tls::{TlsRole, TlsUse, channel};
 use super::{HandshakeError, Local};
 use crate::proto::auth::Channel;
+use crate::proto::greeting::Purpose;
 use crate::proto::{AuthMethod, Framing, Generation, Greeting, Secret};
 
 /// Which side opened the connection.
@@ -99,7 +100,7 @@ pub struct Opening {
 /// What we said: both lines, each with its end.
 #[derive(Debug, Clone)]
 struct Said {
-    lines: String,
+    lines: Vec<u8>,
     version: u32,
 }
 
@@ -208,8 +209,11 @@ impl AwaitGreeting {
     /// assert_eq!(out, format!("{}\nbm9uY2U=\n", greeting.to_line()).as_bytes());
     /// ```
     pub fn said(local: Arc<Local>, greeting: &Greeting, nonce: &str, out: &mut Vec<u8>) -> Self {
-        let lines = format!("{}\n{nonce}\n", greeting.to_line());
-        out.extend_from_slice(lines.as_bytes());
+        let mut lines = greeting.to_octets();
+        lines.push(b'\n');
+        lines.extend_from_slice(nonce.as_bytes());
+        lines.push(b'\n');
+        out.extend_from_slice(&lines);
         AwaitGreeting {
             local,
             said: Said {
@@ -269,8 +273,8 @@ impl AwaitGreeting {
                 None => mismatch(),
             }
         })?;
-        // The greeting was parsed, so the line is UTF-8.
-        let heard = String::from_utf8_lossy(&line).into_owned() + "\n";
+        let mut heard = line;
+        heard.push(b'\n');
         Ok(AwaitNonce {
             local: self.local,
             said: self.said,
@@ -293,7 +297,7 @@ impl AwaitGreeting {
 pub struct AwaitNonce {
     local: Arc<Local>,
     said: Said,
-    heard: String,
+    heard: Vec<u8>,
     peer: Peer,
     lines: Lines,
 }
@@ -306,6 +310,11 @@ impl AwaitNonce {
         &self.peer
     }
 
+    /// Whether the peer wants a data connection, and we a link.
+    pub(super) fn wants_other_than_we(&self) -> bool {
+        (self.local.purpose, self.peer.greeting.purpose) == (Purpose::Link, Purpose::Data)
+    }
+
     /// Whether the peer has our node ID, and it is not our own greeting that came back.
     pub(super) fn has_our_id(&self) -> bool {
         self.peer.greeting.node == self.local.node && !self.said.lines.starts_with(&self.heard)
@@ -315,7 +324,7 @@ impl AwaitNonce {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]: a line that is too long or not UTF-8, an echo, our own node ID, nothing
+    /// [`HandshakeError`]: a line that is too long, an echo, our own node ID, nothing
     /// in common, or no secret.
     ///
     /// See [`Opening::new`] for an example.
@@ -324,9 +333,8 @@ impl AwaitNonce {
         let Some(line) = self.lines.next()? else {
             return Ok(Step::Pending(self));
         };
-        self.heard
-            .push_str(std::str::from_utf8(&line).map_err(|_| HandshakeError::MalformedToken)?);
-        self.heard.push('\n');
+        self.heard.extend_from_slice(&line);
+        self.heard.push(b'\n');
         let (local, theirs) = (&self.local, &self.peer.greeting);
         if self.heard == self.said.lines {
             return Err(HandshakeError::Echo);

@@ -276,6 +276,23 @@ fn unknown_keys_and_further_fields_are_ignored() {
 }
 
 #[test]
+fn who_connects_says_what_for() {
+    // For data, and octets come right behind the token.
+    let (a, mut b) = talk(local("a").for_data("b@a"), local("b"), &[1, 7]);
+    assert_eq!((&a.error, &b.error), (&None, &None));
+    b.recv(b"blabla");
+    let (a, b) = (a.established().unwrap(), b.established().unwrap());
+    assert_eq!(b.peer.greeting.data_id(), Some("b@a"));
+    assert_eq!(a.peer.greeting.purpose, Purpose::Link);
+    assert_eq!(b.rest, b"blabla");
+
+    // Who accepts does not.
+    let (a, b) = talk(local("a"), local("b").for_data("b@a"), &[4096]);
+    assert_eq!(a.error, Some(HandshakeError::NoLink));
+    assert!(!b.handshake.is_verified());
+}
+
+#[test]
 fn an_echo_is_told_from_a_namesake() {
     let generations = Generations::Only(1);
     let mut side = Side::new(
@@ -365,4 +382,18 @@ proptest! {
         prop_assert_eq!(&side.error, &None);
         prop_assert_eq!(side.established().unwrap().rest, rest);
     }
+}
+
+/// Node IDs beyond ASCII are an octet each, in what is sent and in what the tokens prove.
+#[test]
+fn node_ids_are_octets() {
+    let (a, b) = talk(local("b\u{fc}"), local("\u{c3}\u{bc}"), &[1]);
+    assert_eq!((&a.error, &b.error), (&None, &None));
+    let (a, b) = (a.established().unwrap(), b.established().unwrap());
+    assert_eq!(a.peer.greeting.node, "\u{c3}\u{bc}");
+    assert_eq!(b.peer.greeting.node, "b\u{fc}");
+
+    let mut out = Vec::new();
+    Handshake::connect(local("b\u{fc}").into(), &[1; NONCE_LEN], "127.0.0.1:1").greet(&mut out);
+    assert!(out.starts_with(b"aemp;1;b\xfc;"));
 }

@@ -37,15 +37,20 @@ impl TlsUse {
     pub(super) fn role(
         self,
         theirs: &Greeting,
-        said: &str,
-        heard: &str,
+        said: &[u8],
+        heard: &[u8],
     ) -> Result<Option<TlsRole>, HandshakeError> {
         match (self, theirs.wants_tls()) {
             (TlsUse::Never, _) | (TlsUse::Offered, false) => return Ok(None),
             (TlsUse::Required, false) => return Err(HandshakeError::TlsRequired),
             (TlsUse::Offered | TlsUse::Required, true) => {}
         }
-        let nonce = |lines: &str| lines.lines().nth(1).unwrap_or_default().to_owned();
+        let nonce = |lines: &'_ [u8]| {
+            lines
+                .split(|octet| *octet == b'\n')
+                .nth(1)
+                .map(<[u8]>::to_vec)
+        };
         match nonce(said).cmp(&nonce(heard)) {
             std::cmp::Ordering::Less => Ok(Some(TlsRole::Client)),
             std::cmp::Ordering::Greater => Ok(Some(TlsRole::Server)),
@@ -252,7 +257,7 @@ mod tests {
             // Which side of TLS bob was, as recorded.
             let greeting = Greeting::parse(alice[0].lines().next().unwrap().as_bytes()).unwrap();
             let role = TlsUse::Offered
-                .role(&greeting, &bob[0], &alice[0])
+                .role(&greeting, bob[0].as_bytes(), alice[0].as_bytes())
                 .unwrap()
                 .unwrap();
             let recorded = chunks

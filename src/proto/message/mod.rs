@@ -23,6 +23,7 @@ mod value;
 mod variant;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, Serializer};
@@ -48,9 +49,9 @@ use elements::Source;
 use list::JsonElements;
 use value::value_of;
 
-use crate::proto::Framing;
 use crate::proto::framing::cbor::{self, Sequence};
 use crate::proto::framing::json::unescape;
+use crate::proto::{Framing, TraceContext};
 
 /// The data of one message, without its destination.
 ///
@@ -73,6 +74,8 @@ pub struct Message {
     /// begins with the comma or the bracket behind them.
     octets: Bytes,
     format: Format,
+    /// What it belongs to. Few messages have that, so it is kept elsewhere.
+    trace: Option<Arc<TraceContext>>,
 }
 
 /// What a message's octets are.
@@ -152,6 +155,7 @@ impl Message {
         Message {
             octets,
             format: Format::Json,
+            trace: None,
         }
     }
 
@@ -170,6 +174,7 @@ impl Message {
         Message {
             octets: elements,
             format: Format::Cbor,
+            trace: None,
         }
     }
 
@@ -205,6 +210,30 @@ impl Message {
     /// ```
     pub fn from_values(values: &[Value]) -> Self {
         Message::encode(values).expect("JSON values serialise")
+    }
+
+    /// What the message belongs to, if it came with that: see
+    /// [`Builder::trace_context`](crate::Builder::trace_context).
+    ///
+    /// ```
+    /// use aemp::proto::{Message, TraceContext};
+    /// let context = TraceContext::new(7, 8);
+    /// let message = Message::encode(&("test", 123))?.traced(context);
+    /// assert_eq!(message.without_tag().trace_context(), context);
+    /// assert_eq!(message.traced(None).trace_context(), None);
+    /// # Ok::<(), aemp::proto::message::EncodeError>(())
+    /// ```
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.trace.as_deref().copied()
+    }
+
+    /// The message as a part of something, or of nothing. Its elements are the same.
+    ///
+    /// See [`trace_context`](Self::trace_context) for an example.
+    #[must_use]
+    pub fn traced(mut self, context: Option<TraceContext>) -> Self {
+        self.trace = context.map(Arc::new);
+        self
     }
 
     /// The first element, if it is a string or a number: what tells the message's type.

@@ -335,6 +335,8 @@ impl Linked {
             ("control", "control"),
             ("slow", "slow"),
             ("forms", "forms"),
+            ("data", "data"),
+            ("node", "node"),
         ];
         for (key, from) in named {
             command[key] = match (&self.ready[from], command["sinks"].as_u64()) {

@@ -10,6 +10,7 @@ mod bench;
 mod certificate;
 mod child;
 mod compared;
+mod data;
 mod failure;
 mod figures;
 mod links;

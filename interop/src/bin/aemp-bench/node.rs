@@ -129,11 +129,13 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
     });
     let slow = slow(&node);
     let forms = forms(&node, &count);
+    crate::data::serve(&node);
     say(&json!({
         "ready": true,
         "node": node.id(),
         "slow": slow.id(),
         "forms": forms,
+        "data": true,
         "address": node.listeners()[0],
         "sink": sinks,
         "echo": echo.id(),
@@ -255,6 +257,7 @@ async fn carry_out(nodes: &[Node], command: &Value) -> Result<Value, Failure> {
             Ok(json!({"octets": memory.1}))
         }
         "local" => local(&nodes[0], command).await,
+        "data" => crate::data::drive(&nodes[0], command).await,
         "touch" => {
             for node in nodes {
                 counted(node, command).await?;

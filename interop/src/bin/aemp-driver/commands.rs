@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::database::{self, Question};
 use crate::stream::Stream;
 use crate::watch::Watch;
-use crate::{functions, output, ports};
+use crate::{data, functions, output, ports};
 
 #[derive(Default)]
 pub struct Driver {
@@ -19,6 +19,8 @@ pub struct Driver {
     registrations: HashMap<u64, Registered>,
     watches: HashMap<u64, Watch>,
     streams: HashMap<u64, Stream>,
+    /// The lines of other nodes, while they are caught.
+    catch: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// What `grp_unreg` ends.
@@ -80,6 +82,7 @@ impl Driver {
         let name = request["cmd"].as_str().unwrap_or_default();
         match name {
             "configure" => output::answer(id, self.configure(args).await),
+            "log" => output::answer(id, log(&args)),
             "quit" => {
                 output::answer(id, Ok(json!({})));
                 if let Some(node) = &self.node {
@@ -265,6 +268,32 @@ impl Driver {
                 }));
             }
             "counter" => return ports::counted(&args.port("port")?),
+            "data_conn" => {
+                let conn = self.next();
+                let limit = args.get("timeout").as_f64().unwrap_or(10.0);
+                let wanted = data::Wanted {
+                    conn,
+                    send: args.number("send")?,
+                    receive: args.number("receive")?,
+                };
+                let (to, function) = (args.port("node")?, args.text("func")?.to_owned());
+                let limit = Duration::from_secs_f64(limit);
+                tokio::spawn(data::open(node.clone(), to, limit, function, wanted));
+                return Ok(json!({ "conn": conn }));
+            }
+            "catch" => {
+                if let Some(catch) = self.catch.take() {
+                    catch.abort();
+                }
+                if let Some(level) = args.get("level").as_u64() {
+                    let mut lines = node.catch_logs(level as u8);
+                    self.catch = Some(tokio::spawn(async move {
+                        while let Some(line) = lines.next().await {
+                            output::log(&line);
+                        }
+                    }));
+                }
+            }
             "queued" => {
                 let links = node.stats().links;
                 let octets: usize = links.iter().map(|link| link.queued_octets).sum();
@@ -297,6 +326,18 @@ impl Driver {
         self.monitors.insert(serial, monitor);
         Ok(json!({ "mon": serial }))
     }
+}
+
+/// Logs a line as programs do.
+fn log(args: &Args) -> Answer {
+    let text = args.text("text")?;
+    match args.number("level")? {
+        0..=1 => tracing::error!(target: "driver", "{text}"),
+        2..=6 => tracing::warn!(target: "driver", "{text}"),
+        7 => tracing::info!(target: "driver", "{text}"),
+        level => return Err(format!("there is no level {level} here")),
+    }
+    Ok(json!({}))
 }
 
 /// Runs code in a port's context.

@@ -39,6 +39,7 @@ pub fn with_port(word: &str, port: &PortId, rest: &[Value]) -> Vec<Value> {
 
 /// Registers all of them.
 pub fn register(node: &Node) {
+    crate::data::register(node);
     node.function_message("aemp_test::init", |cx, message| {
         spawned(cx, "aemp_test::init", &message);
         let (reply, args) = first(&message)?;
@@ -74,6 +75,15 @@ pub fn register(node: &Node) {
         let mut all = vec![json!("values")];
         all.extend(values());
         sent(cx.snd(&reply, &all))
+    });
+    node.function_message("::test_main", |cx, message| {
+        let (reply, args) = first(&message)?;
+        cx.this().rcv_any(|_, _| {});
+        sent(cx.snd(&reply, &with_port("main", cx.id(), &args)))
+    });
+    node.function_message("aemp_test::who", |cx, message| {
+        let (reply, _) = first(&message)?;
+        sent(cx.snd(&reply, &("who", cx.source())))
     });
     node.function_message("aemp_test::call", |cx, message| {
         let (reply, args) = first(&message)?;

@@ -1,6 +1,7 @@
 //! The Rust driver: one node that does what it is told on standard input (see `DRIVER.md`).
 
 mod commands;
+mod data;
 mod database;
 mod functions;
 mod output;

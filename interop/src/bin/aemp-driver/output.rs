@@ -34,7 +34,23 @@ pub fn hello() {
         "release": env!("CARGO_PKG_VERSION"),
         "generation": "",
         "pid": std::process::id(),
-        "features": ["cal", "cal_any", "peval", "grp_mon", "stream", "snd_multiple", "db"],
+        "features": ["cal", "cal_any", "peval", "grp_mon", "stream", "snd_multiple", "db", "logs", "data_conn"],
+    }));
+}
+
+/// What became of a data connection.
+pub fn data(event: serde_json::Value) {
+    line(&event);
+}
+
+/// A log line of another node.
+pub fn log(caught: &aemp::LogLine) {
+    line(&json!({
+        "ev": "log",
+        "node": caught.node,
+        "level": caught.level,
+        "text": caught.text,
+        "timed": caught.time.is_some(),
     }));
 }
 

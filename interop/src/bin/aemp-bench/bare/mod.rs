@@ -67,9 +67,11 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
         .map(|n| format!("server#Hk1iaV1cSu.{n}"))
         .collect();
     let echo = TcpListener::bind("127.0.0.1:0").await?;
+    let data = TcpListener::bind("127.0.0.1:0").await?;
     say(&json!({
         "ready": true,
         "echo": echo.local_addr()?.to_string(),
+        "data": data.local_addr()?.to_string(),
         "address": listener.local_addr()?.to_string(),
         "sink": ports,
     }));
@@ -82,6 +84,17 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
             local.spawn_local(async move {
                 if let Ok(stream) = transport.accept(stream).await {
                     send_back(stream).await;
+                }
+            });
+        }
+    };
+    let octets = async {
+        loop {
+            let (stream, _) = data.accept().await?;
+            let transport = transport.clone();
+            local.spawn_local(async move {
+                if let Ok(stream) = transport.accept(stream).await {
+                    let _ = crate::data::take(stream).await;
                 }
             });
         }
@@ -102,7 +115,7 @@ pub async fn serve(options: ServerOptions) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        end = local.run_until(async { tokio::select! { end = accept => end, end = echoes => end } }) => end,
+        end = local.run_until(async { tokio::select! { end = accept => end, end = echoes => end, end = octets => end } }) => end,
         () = until_input_ends() => Ok(()),
     }
 }
@@ -222,6 +235,7 @@ pub async fn drive(options: ClientOptions) -> Result<(), Failure> {
         let answer = match command["do"].as_str() {
             Some("connected") => Ok(json!({"connected": true, "tls": streams[0].tls()})),
             Some("oneway") => oneway(&mut streams, &command, options.framing == "cbor").await,
+            Some("data") => data(&transport, &command).await,
             Some("roundtrip") => roundtrip(&transport, &command).await,
             _ => Ok(json!({"unsupported": "there is no bare limit of this"})),
         };
@@ -317,6 +331,14 @@ async fn counted(stream: &mut Stream, cbor: bool) -> Result<u64, Failure> {
     let read = stream.read(&mut answer).await?;
     let answer: Value = serde_json::from_slice(&answer[..read])?;
     Ok(answer[1].as_u64().ok_or("no count")?)
+}
+
+/// As many octets as a node sends by a data connection, which is opened for them as well.
+async fn data(transport: &Transport, command: &Value) -> Result<Value, Failure> {
+    let address = command["data"].as_str().ok_or("no address")?;
+    let octets = command["octets"].as_u64().ok_or("no octets")?;
+    let mut stream = transport.connect(address).await?;
+    crate::data::send(&mut stream, octets).await
 }
 
 /// One message in flight, of as many octets as a node's has; nothing is parsed at either end.

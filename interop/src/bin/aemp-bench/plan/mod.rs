@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::bench::Bench;
 use crate::failure::Failure;
 
+mod data;
 mod handshakes;
 mod memory;
 mod mesh;
@@ -17,11 +18,12 @@ mod tls;
 /// Figures that belong together.
 type Section = (&'static str, fn(&mut Bench) -> Result<(), Failure>);
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     ("one way", one_way::one_link),
     ("one way, several links", one_way::several_links),
     ("round trip", round_trips::measure),
     ("TLS", tls::measure),
+    ("data connections", data::measure),
     ("slow port", slow::measure),
     ("pauses", round_trips::pauses),
     ("monitor and kill", ports::monitor_and_kill),

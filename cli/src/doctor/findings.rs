@@ -1,0 +1,61 @@
+//! What was found, a line each.
+
+use std::fmt::Display;
+
+use crate::output::{self, OutputError};
+
+/// What was found so far. Each is written at once, as the next may take a while.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// How many things are wrong.
+    pub(super) wrong: usize,
+    /// How many may be meant in this way, or not.
+    pub(super) odd: usize,
+}
+
+impl Findings {
+    /// All is well with it.
+    pub(super) fn fine(&mut self, what: &str, text: impl Display) -> Result<(), OutputError> {
+        write("ok", what, text, None)
+    }
+
+    /// It may be meant in this way. `advice`: what to do if it is not.
+    pub(super) fn odd(
+        &mut self,
+        what: &str,
+        text: impl Display,
+        advice: &str,
+    ) -> Result<(), OutputError> {
+        self.odd += 1;
+        write("look", what, text, Some(advice))
+    }
+
+    /// It is wrong. `advice`: who has to change what.
+    pub(super) fn wrong(
+        &mut self,
+        what: &str,
+        text: impl Display,
+        advice: &str,
+    ) -> Result<(), OutputError> {
+        self.wrong += 1;
+        write("WRONG", what, text, Some(advice))
+    }
+}
+
+fn write(
+    verdict: &str,
+    what: &str,
+    text: impl Display,
+    advice: Option<&str>,
+) -> Result<(), OutputError> {
+    let text = text.to_string();
+    let first = format!("{verdict:<6}{what}: ");
+    // What goes on in another line stands below the text.
+    let mut lines = text.trim_end().lines();
+    let mut shown = first + lines.next().unwrap_or_default();
+    for line in lines.chain(advice) {
+        shown.push_str("\n          ");
+        shown.push_str(line);
+    }
+    output::line(shown)
+}

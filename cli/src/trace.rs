@@ -1,0 +1,191 @@
+//! `aemp trace`: who is connected to whom, from node to node.
+//!
+//! Nodes of generations 0 and 1, and those of this crate, are asked for it by a request. Perl's of
+//! generation 2 have none, so they are asked to evaluate an expression. What they refuse
+//! (`secure`) can't be had; then the database at least tells which nodes there are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aemp::{Mailbox, Node, NodeId};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::Failure;
+use crate::client::{join, typed, unreached};
+use crate::output;
+use crate::settings::as_perl_shows;
+
+/// How long all of it may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The family of the database whose keys are the nodes that listen.
+const LISTENERS: &str = "'l";
+
+/// What a node of Perl's generation 2 evaluates.
+const EXPRESSION: &str = "AnyEvent::MP::Kernel::up_nodes ()";
+
+/// The walk from node to node.
+struct Walk {
+    node: Node,
+    begun: Instant,
+    inbox: Mailbox,
+    /// Who was met.
+    met: BTreeSet<NodeId>,
+    /// Who has not answered yet.
+    open: BTreeSet<NodeId>,
+    /// No node has answered yet.
+    silent: bool,
+    /// The database was asked which nodes there are.
+    listed: bool,
+}
+
+pub(crate) async fn trace(first: String) -> Result<(), Failure> {
+    let node = join().await?;
+    let mut walk = Walk {
+        inbox: node.mailbox(),
+        met: BTreeSet::from([node.id().clone()]),
+        node: node.clone(),
+        begun: Instant::now(),
+        open: BTreeSet::new(),
+        silent: true,
+        listed: false,
+    };
+    let first = typed(first).node_id();
+    walk.line("seed", [&first])?;
+    walk.meet(first.clone())?;
+    let walked = timeout(LIMIT, walk.go()).await;
+    let walked = walked.unwrap_or_else(|_| {
+        let failure = format!("{first}: no answer from all nodes within {LIMIT:?}");
+        Err(unreached(&node, failure))
+    });
+    node.shutdown().await;
+    walked
+}
+
+impl Walk {
+    /// Writes a node and those that it is connected to.
+    fn line<'a>(
+        &self,
+        of: &str,
+        others: impl IntoIterator<Item = &'a NodeId>,
+    ) -> Result<(), Failure> {
+        let others: Vec<String> = others
+            .into_iter()
+            .map(|other| as_perl_shows(other.as_str()))
+            .collect();
+        let (of, seconds) = (as_perl_shows(of), self.begun.elapsed().as_secs_f64());
+        if output::is_json() {
+            return Ok(output::line(
+                json!({"node": of, "nodes": others, "seconds": seconds}),
+            )?);
+        }
+        let mut line = of;
+        for other in others {
+            line.push(' ');
+            line.push_str(&other);
+        }
+        if output::is_verbose() {
+            line = format!("{seconds:.3} s: {line}");
+        }
+        Ok(output::line(line)?)
+    }
+
+    /// Looks at a node, if it was not met before: at first, whether it is there.
+    fn meet(&mut self, other: NodeId) -> Result<(), Failure> {
+        if !self.met.insert(other.clone()) {
+            return Ok(());
+        }
+        self.open.insert(other.clone());
+        let inbox = self.inbox.id();
+        self.node.mon_snd(&other, inbox, &("lost", &other))?;
+        // Every node sends this back, and when it comes it is known what sort of node that is.
+        self.node.snd_on(&other, inbox, &("there", &other))?;
+        Ok(())
+    }
+
+    /// Asks it for those that it is connected to.
+    fn ask(&self, other: &NodeId) -> Result<(), Failure> {
+        let (stats, inbox) = (self.node.stats(), self.inbox.id());
+        let link = stats.links.iter().find(|link| link.node == *other);
+        let evaluates = link.is_some_and(|link| {
+            let provider = link.provider.as_deref().unwrap_or_default();
+            link.generation == "2" && provider.starts_with("AE-")
+        });
+        match evaluates {
+            false => self.node.snd(other, &("up_nodes", inbox, "up", other))?,
+            true => {
+                let question = ("eval", EXPRESSION, inbox, "evaluated", other);
+                self.node.snd(other, &question)?;
+                // Who evaluates nothing does not say so either. This comes back behind the answer.
+                self.node.snd_on(other, inbox, &("over", other))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn go(&mut self) -> Result<(), Failure> {
+        while !self.open.is_empty() {
+            let message = self.inbox.recv().await?;
+            let mut values = message.without_tag().values().into_iter();
+            let text = |value: Option<Value>| match value {
+                Some(Value::String(text)) => text,
+                _ => String::new(),
+            };
+            let of = NodeId::new(text(values.next()));
+            match message.tag().as_deref() {
+                Some("there") if self.open.contains(&of) => {
+                    self.silent = false;
+                    self.ask(&of)?;
+                }
+                Some("up") => self.answered(&of, values)?,
+                Some("evaluated") if text(values.next()).is_empty() => {
+                    self.answered(&of, values)?;
+                }
+                // It can't be told whom the node is connected to.
+                Some("over") if self.open.remove(&of) => {
+                    self.line(of.as_str(), [&NodeId::new("?")])?;
+                    self.list().await?;
+                }
+                Some("lost") => {
+                    self.open.remove(&of);
+                    // Nothing was said of any node: this is the one that was asked for.
+                    if self.silent {
+                        let why: Vec<String> = values.map(|value| text(Some(value))).collect();
+                        return Err(format!("{of}: {}", why.join(" ")).into());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A node has said whom it is connected to.
+    fn answered(
+        &mut self,
+        of: &NodeId,
+        others: impl Iterator<Item = Value>,
+    ) -> Result<(), Failure> {
+        if !self.open.remove(of) {
+            return Ok(());
+        }
+        let name = |value: Value| value.as_str().map(NodeId::new);
+        let mut others: Vec<NodeId> = others.filter_map(name).collect();
+        others.retain(|other| other != self.node.id());
+        others.sort_unstable();
+        self.line(of.as_str(), &others)?;
+        others.into_iter().try_for_each(|other| self.meet(other))
+    }
+
+    /// Looks at all nodes that the database knows.
+    async fn list(&mut self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.listed, true) {
+            return Ok(());
+        }
+        let known = self.node.db_keys(LISTENERS).await.unwrap_or_default();
+        known
+            .into_iter()
+            .try_for_each(|id| self.meet(NodeId::new(id)))
+    }
+}
