@@ -11,28 +11,33 @@ use crate::program::{Ended, Program};
 use crate::run::Running;
 
 pub(crate) const HELP: &str = "\
-The program is a port: each message comes as a line of JSON, an array, on its standard input. Each
+The program is a port: each message comes as a line of JSON, an array, on its standard input. Each \
 line of its standard output is a request, an array too:
-  [\"snd\", PORT, ARGS..]               send a message
-  [\"mon\", PORT], [\"unmon\", PORT]      be told of a port's death: {\"died\": PORT, \"reason\": [..]}
-  [\"kil\", PORT, REASON..]             kill a port; null, or [\"kil\"] alone: the program's own
-  [\"reg\", GROUP], [\"unreg\", GROUP]    register the program's port in a group, or no more
-  [\"grp\", GROUP]                      be told of its ports, now and when they change:
-                                      {\"group\": GROUP, \"ports\": [PORT..]}
-  [\"spawn\", NODE, FUNCTION, ARGS..]   create a port: {\"spawned\": PORT, \"function\": FUNCTION}
-  [\"cal\", ID, PORT, ARGS..]           send with a reply port behind it: {\"reply\": ID, \"args\": [..]}, or
-                                      {\"lost\": ID, \"reason\": [..]}
-What is told is an object, a message is an array. AEMP_PORT and AEMP_NODE are its port's and its node's
-ID; AEMP_FUNCTION and AEMP_ARGS (JSON) what it was spawned by, if it is a service, whose arguments are
-those of its command line. What it writes to standard error is logged (level 5).
+  [\"snd\", PORT, ARGS..]              send a message
+  [\"mon\", PORT], [\"unmon\", PORT]     be told of a port's death, or no more:
+                                     {\"died\": PORT, \"reason\": [..]}
+  [\"kil\", PORT, REASON..]            kill a port; null for PORT, or [\"kil\"]
+                                     alone, is the program's own
+  [\"reg\", GROUP], [\"unreg\", GROUP]   register its port in a group, or no more
+  [\"grp\", GROUP]                     be told of its ports, now and when they
+                                     change: {\"group\": GROUP, \"ports\": [..]}
+  [\"spawn\", NODE, FUNCTION, ARGS..]  create a port:
+                                     {\"spawned\": PORT, \"function\": FUNCTION}
+  [\"cal\", ID, PORT, ARGS..]          send with a reply port behind it:
+                                     {\"reply\": ID, \"args\": [..]}, or
+                                     {\"lost\": ID, \"reason\": [..]}
 
-Its end is the port's death: normal with status 0, else `exit`, STATUS or `signal`, NAME. When the port
-is killed, its standard input ends; a second later it is sent SIGTERM, after two more SIGKILL. The node
-ends with the program, with its status.
+What is told is an object, a message is an array. AEMP_PORT and AEMP_NODE are its port's and its \
+node's ID; AEMP_FUNCTION and AEMP_ARGS (JSON) are what a service was spawned by, which has the \
+arguments on its command line as well. What it writes to standard error is logged (level 5).
+
+Its end is the port's death: normal with status 0, else `exit`, STATUS or `signal`, NAME. When the \
+port is killed, its standard input ends; a second later it is sent SIGTERM, after two more SIGKILL. \
+The node ends with the program, with its status.
 
 Examples:
-  aemp exec -- sh -c 'echo \"[\\\"reg\\\",\\\"echo\\\"]\"; while read -r line; do echo \"$line\" >&2; done'
-  aemp exec nodeid rusty seeds perlhost:4040 -- python3 examples/programs/counter.py";
+  aemp exec -- sh examples/programs/ping.sh
+  aemp exec nodeid rusty seeds perlhost:4040 -- python3 counter.py";
 
 pub(crate) async fn exec(arguments: Vec<String>, command: Vec<OsString>) -> Result<(), Failure> {
     let mut words = command.into_iter();

@@ -25,18 +25,20 @@ The words norc, force and bridge need no value. norc: the configuration file is 
 given here wins over the file; bridge, at the end: joins all generations.
 
 Signals:
-  SIGINT, SIGTERM  end: programs first, then what waits for other nodes is written, for at most 5 s
-  SIGHUP           take over the configuration as it is by now: allow, deny, secure, cert, new seeds,
-                   services_path; a line in the log says what was taken and what needs a restart
+  SIGINT, SIGTERM  end: programs first, then what waits for other nodes is
+                   written, for at most 5 s or until a second signal
+  SIGHUP           take over the configuration as it is by now: allow, deny,
+                   secure, cert, added seeds, services_path; a line in the log
+                   says what was taken and what needs a restart
 
-Services are functions; services_path (or $PERL_ANYEVENT_MP_SERVICES, colons between) has folders with
-programs that are functions: shop::till is FOLDER/shop/till. See `aemp exec --help` for what they speak.
-A service that does not start ends the node with status 1, unless optional_services is 1.
+Services are functions. services_path (or $PERL_ANYEVENT_MP_SERVICES, with colons) has folders with \
+programs that are functions: shop::till is FOLDER/shop/till; `aemp exec --help` says what they \
+speak. A service that does not start ends the node with status 1, unless optional_services is 1.
 
 Examples:
   aemp run seed
   aemp run nodeid rusty binds '*:4041' seeds perlhost:4040
-  aemp run --autorestart nodeid till services shop::till:: services_path /usr/local/lib/services";
+  aemp run --autorestart nodeid till services shop::till:: services_path /srv";
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let running = Running::start(arguments).await?;
