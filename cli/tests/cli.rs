@@ -65,6 +65,8 @@ impl Home {
         command.env("HOME", self.folder.path());
         command.env_remove("PERL_ANYEVENT_MP_WARNLEVEL");
         command.env_remove("PERL_ANYEVENT_MP_TRACE");
+        command.env_remove("PERL_ANYEVENT_VERBOSE");
+        command.env_remove("AE_VERBOSE");
         command.env_remove("RUST_LOG");
         command.stdin(Stdio::null());
     }
