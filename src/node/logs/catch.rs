@@ -308,9 +308,11 @@ mod tests {
         assert_eq!(new.context.as_deref(), Some("main"));
         let time = UNIX_EPOCH + Duration::from_millis(1_795_623_208_500);
         assert_eq!(new.time, Some(time));
-        for nothing in ["[]", "[1]", r#"["x","y"]"#, r#"[[],"a",1,"b"]"#] {
+        for nothing in ["[]", r#"["x","y"]"#, r#"[[],"a",1,"b"]"#] {
             assert_eq!(line(nothing), None, "{nothing}");
         }
+        // As in Perl, what is not there is an empty text.
+        assert_eq!(line("[1]").map(|line| line.text), Some(String::new()));
         // A clock that is out of all bounds is none.
         assert_eq!(line(r#"[1e300,"main",5,"x"]"#).unwrap().time, None);
     }
