@@ -8,6 +8,8 @@ mod completions;
 mod doctor;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/perl.rs"]

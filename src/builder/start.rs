@@ -64,6 +64,7 @@ impl Builder {
         }
         log_at!(7, "starting global service.");
         listen(inner, &config).await?;
+        tell_if_alone(inner, &config);
         if !config.bridge.is_empty() {
             node.bridge(config.bridge.iter().copied())?.keep();
         }
@@ -96,6 +97,23 @@ impl From<UnknownName> for StartError {
     fn from(name: UnknownName) -> Self {
         let UnknownName { key, value, known } = name;
         StartError::Unknown { key, value, known }
+    }
+}
+
+/// Says what keeps the node from ever having a link.
+fn tell_if_alone(node: &Inner, config: &Config) {
+    if config.secret.is_none() && node.tls.is_none() {
+        log_at!(
+            2,
+            "there is no `secret`, and no `cert`: no other node takes this one, and it takes none \
+             (try `aemp gensecret`)"
+        );
+    }
+    if node.listeners.read().is_empty() && config.seeds.is_empty() {
+        log_at!(
+            2,
+            "`binds` gives nothing to listen on, and there are no `seeds`: this node can't have links"
+        );
     }
 }
 
@@ -181,7 +199,8 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
         Ok(addresses) => add(addresses, node),
         Err(error) => {
             log_at!(1, "seed {seed}: {error}; trying again every {AGAIN:?}");
-            node.seeds.unresolved(&seed, error.to_string());
+            // That was just told.
+            drop(node.seeds.unresolved(&seed, error.to_string()));
             let (home, local) = (node.clone(), local.clone());
             node.spawn_task(async move {
                 loop {
@@ -191,7 +210,11 @@ async fn add_seed(node: &Arc<Inner>, seed: String, local: &LocalHost) {
                             home.seeds.remove(&seed);
                             return add(found, &home);
                         }
-                        Err(error) => home.seeds.unresolved(&seed, error.to_string()),
+                        Err(error) => {
+                            if let Some(news) = home.seeds.unresolved(&seed, error.to_string()) {
+                                news.log(&seed);
+                            }
+                        }
                     }
                 }
             });

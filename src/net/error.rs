@@ -38,6 +38,13 @@ pub enum LinkError {
     /// Nothing came from the peer for the whole time-out that it announced.
     #[error("nothing received for {0:?}, the time-out that the peer announced")]
     Silent(Duration),
+    /// The peer closed the connection in place of proving itself, when it had seen our proof or was
+    /// to see it. Nodes say no more than that to who is not let in.
+    #[error(
+        "{0} closed the connection when it was to prove itself: its `secret` is another one, or it \
+         knows another node by our ID (`nodeid`)"
+    )]
+    Refused(crate::proto::NodeId),
     /// The peer has not answered a request within this time.
     #[error("no answer within {0:?}")]
     NoAnswer(Duration),
@@ -132,6 +139,7 @@ impl LinkError {
             LinkError::HandshakeTimeout(_) => "timeout",
             LinkError::Framing(_) => "framing",
             LinkError::Silent(_) => "silent",
+            LinkError::Refused(_) => "refused",
             LinkError::NoAnswer(_) => "no_answer",
             LinkError::Memory { .. } => "memory",
             LinkError::BadAddress => "bad_address",

@@ -123,7 +123,8 @@ impl Greeted {
         let (mut conversation, tls) = conversation.secure(&mut out, tls).await?;
         let resumed = conversation.handshake.resume(&mut out);
         conversation.taken(resumed, &out).await?;
-        let out = conversation.talk(out, Handshake::is_verified).await?;
+        let talked = conversation.talk(out, Handshake::is_verified).await;
+        let out = talked.map_err(|error| conversation.refused(error))?;
         conversation.stream.write_all(&out).await?;
         let Conversation {
             stream,
@@ -147,6 +148,22 @@ impl Greeted {
 }
 
 impl Conversation {
+    /// What an error says of a peer that was to prove itself. Of who has connected to us nothing is
+    /// known: there are many reasons to give a connection up again.
+    fn refused(&self, error: LinkError) -> LinkError {
+        let closed = match &error {
+            LinkError::Closed => true,
+            LinkError::Io(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            _ => false,
+        };
+        match self.handshake.peer() {
+            Some(peer) if closed && self.handshake.role() == Role::Connector => {
+                LinkError::Refused(peer.greeting.node.clone())
+            }
+            _ => error,
+        }
+    }
+
     /// Goes over to TLS, if the greetings say so.
     #[cfg(feature = "tls")]
     async fn secure(

@@ -24,7 +24,7 @@ pub(super) fn failure(probe: &Probe, config: &Config) -> Option<(String, String)
             format!("it takes the connection, but does not greet within {time:.0?}"),
             "there: what listens is no node, or its process stands still".to_owned(),
         ),
-        (ProbeStep::Prove, LinkError::Closed) => (
+        (ProbeStep::Prove, LinkError::Refused(_) | LinkError::Closed) => (
             "it closes the connection when it sees our proof".to_owned(),
             other_secret(config),
         ),

@@ -178,14 +178,31 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
     let right = right_to_dial(&node).await;
     let result = dial(node.clone(), &seed, Purpose::Seed(seed.clone())).await;
     drop(right);
-    node.seeds.tried(&seed, &result);
-    match result {
+    match &result {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
-            if node.admission.nonces.is_ours(&nonce) =>
+            if node.admission.nonces.is_ours(nonce) =>
         {
             node.control.seed_is_ourselves(&node, &seed);
         }
-        Ok(()) | Err(_) => node.control.seed_ended(&node, &seed),
+        Ok(()) | Err(_) => {
+            tell(&node, &seed, &result);
+            node.control.seed_ended(&node, &seed);
+        }
+    }
+}
+
+/// Says what came of a try to reach a seed, if that is news.
+fn tell(node: &Arc<Inner>, seed: &str, result: &Result<(), LinkError>) {
+    if let Err(LinkError::Refused(id)) = result
+        && node.peers.get(id.as_str()).is_some_and(|peer| peer.is_up())
+    {
+        return; // it has kept another connection
+    }
+    if node.is_stopping() {
+        return;
+    }
+    if let Some(news) = node.seeds.tried(seed, result) {
+        news.log(seed);
     }
 }
 
@@ -202,10 +219,17 @@ pub(super) async fn dial(
     {
         // Now it is known which version to greet with.
         log_at!(9, "{address} speaks version {theirs}, connecting again");
-        result = dial_once(&node, address, purpose).await;
+        result = dial_once(&node, address, purpose.clone()).await;
     }
     if let Err(error) = &result {
-        report(&node, address, error);
+        match purpose {
+            // Whoever looks after seeds says it once.
+            Purpose::Seed(_) => {
+                node.counters.handshake_failed(error);
+                log_at!(9, "{address} {error}");
+            }
+            _ => report(&node, address, error),
+        }
     }
     result
 }
