@@ -62,6 +62,7 @@ mod rules;
 mod run_word;
 mod seeds;
 mod send_cache;
+mod sending;
 mod service;
 mod settings;
 mod stand_in;
@@ -77,7 +78,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -117,26 +117,21 @@ pub(crate) use send_cache::give_buffer;
 pub(crate) use settings::Settings;
 pub(crate) use stand_in::{Forwarded, Observer, Relay};
 
-use crate::log::log_at;
 use crate::net::tls::Tls;
 use crate::net::{Transport, Versions};
-use crate::peering::{Room, missing_port};
+use crate::peering::missing_port;
 use crate::proto::handshake::Local;
-use crate::proto::message::{EncodeError, encode_in, encode_local};
-use crate::proto::{Framing, Message, NodeId, PortId, Reason};
+use crate::proto::{NodeId, PortId, Reason};
 use control::Control;
 use counters::Counters;
 use funcs::Functions;
 use held::Memory;
-use jobs::Job;
-use limits::{Limit, Met};
-use link::{Admission, Outcome, Peer, Peers, Retired};
+use limits::Met;
+use link::{Admission, Peer, Peers, Retired};
 use monitor::{Action, Watcher};
-use port::{PortCell, Queued, Start};
+use port::{PortCell, Start};
 use ports::Ports;
-use queue::Given;
 use request::Gate;
-use send_cache::SendCache;
 use stop::Lifecycle;
 
 /// A node of an AEMP network, running in this process.
@@ -327,239 +322,6 @@ impl Inner {
     ) -> Option<Arc<PortCell>> {
         let port = Arc::new(PortCell::spawned(self.id.port(name), spawner));
         self.ports.insert(port.clone()).then_some(port)
-    }
-
-    /// Sends a message.
-    pub(crate) fn snd<T: Serialize + ?Sized>(
-        self: &Arc<Self>,
-        to: &PortId,
-        args: &T,
-    ) -> Result<(), SendError> {
-        self.trace_sending(to, args)?;
-        self.snd_if_room(to, args, Room::Any).map(drop)
-    }
-
-    /// Sends a message that is encoded already.
-    pub(crate) fn snd_message(
-        self: &Arc<Self>,
-        to: &PortId,
-        message: &Message,
-    ) -> Result<(), SendError> {
-        self.trace_sending(to, message)?;
-        send_cache::with(self, |cache| {
-            if self.is_local(to) {
-                message.encode_local(&mut cache.octets)?;
-                return self.deliver(cache, to.name(), Room::Any).map(drop);
-            }
-            let encode = |out: &mut Vec<u8>, framing| message.encode_in(out, framing, to.name());
-            self.snd_there(cache, to, encode, Room::Any).map(drop)
-        })
-    }
-
-    /// Sends a message on that another node had sent, if it is said which, and that is not for the
-    /// node port here.
-    pub(crate) fn hand_on(
-        self: &Arc<Self>,
-        from: Option<&Arc<Peer>>,
-        to: &PortId,
-        message: Message,
-    ) -> Result<(), SendError> {
-        if self.is_stopping() {
-            return Ok(()); // nobody here waits for it
-        }
-        if !self.is_local(to) {
-            return self.snd_message(to, &message);
-        }
-        self.trace_sending(to, &message)?;
-        let given = |port: &Arc<PortCell>| {
-            // A part of a message must not keep all of that alive in a port's queue.
-            let message = message.into_own().traced(self.trace_of_sending());
-            port.enqueue(self, Given::Read(message, from), Room::Any)
-        };
-        match self.ports.with(to.name(), given) {
-            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
-            Some(Queued::Overflow(port)) => port.overflow(self),
-            Some(Queued::NoShare) => self.no_share(from),
-            Some(Queued::Hold(port)) => {
-                if let Some(peer) = from {
-                    port.hold(self, peer);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Shows a message that is about to be sent, if somebody looks.
-    pub(crate) fn trace_sending<T: Serialize + ?Sized>(
-        &self,
-        to: &PortId,
-        args: &T,
-    ) -> Result<(), SendError> {
-        if crate::trace::enabled() {
-            crate::trace::sent(to.node(), &Message::encode(args)?);
-        }
-        Ok(())
-    }
-
-    /// Sends a message, if `room` allows it: octets count that wait for another node, and whatever
-    /// the number in `room`, what [waits in the port](Settings::high_water), here or there.
-    /// Otherwise says what to wait for.
-    pub(crate) fn snd_if_room<T: Serialize + ?Sized>(
-        self: &Arc<Self>,
-        to: &PortId,
-        args: &T,
-        room: Room,
-    ) -> Result<Option<Full>, SendError> {
-        send_cache::with(self, |cache| match self.is_local(to) {
-            true => self.snd_here(cache, to.name(), args, room),
-            false => {
-                let encode = |out: &mut Vec<u8>, framing| encode_in(out, framing, to.name(), args);
-                self.snd_there(cache, to, encode, room)
-            }
-        })
-    }
-
-    #[inline]
-    fn snd_here<T: Serialize + ?Sized>(
-        self: &Arc<Self>,
-        cache: &mut SendCache,
-        name: &str,
-        args: &T,
-        room: Room,
-    ) -> Result<Option<Full>, SendError> {
-        encode_local(&mut cache.octets, args)?;
-        Ok(self.deliver(cache, name, room)?.map(Full::Port))
-    }
-
-    #[inline]
-    fn snd_there(
-        self: &Arc<Self>,
-        cache: &mut SendCache,
-        to: &PortId,
-        encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
-        room: Room,
-    ) -> Result<Option<Full>, SendError> {
-        let trace = self.trace_of_sending();
-        let mut encoded = None;
-        loop {
-            let (peer, octets) = cache.peer(self, to.node());
-            let form = peer.form(trace.is_some());
-            if encoded != Some(form) {
-                octets.clear();
-                match trace.filter(|_| form.traced) {
-                    None => encode(octets, form.framing)?,
-                    Some(trace) => traced::encode(octets, form.framing, trace, &encode)?,
-                }
-                encoded = Some(form);
-            }
-            match peer.send(self, to.name(), form, octets, room) {
-                Ok(Outcome::Done) => return Ok(None),
-                Ok(Outcome::NoRoom) => return Ok(Some(Full::Peer(peer.clone()))),
-                Ok(Outcome::OtherForm) => {}
-                Ok(Outcome::Stopped) => return Err(SendError::Stopped),
-                Err(Retired) => cache.forget_peer(),
-            }
-        }
-    }
-
-    /// Waits for room for a message to that port.
-    pub(crate) async fn wait_for_room(&self, to: &PortId, full: Full, most: usize) {
-        match full {
-            Full::Peer(peer) => peer.wait_for_room(to.name(), most).await,
-            Full::Port(port) => {
-                let high = self.settings.high_water();
-                self.ports.wait_for_room(&port, high).await;
-            }
-        }
-    }
-
-    /// Tells those who wait for room in a port of this node.
-    pub(crate) fn tell_room(&self, awaited: &mut bool) {
-        if std::mem::take(awaited) {
-            self.ports.tell_room();
-        }
-    }
-
-    /// Hands the message that is encoded in `cache` to a local port, or to the node port. A message
-    /// to a port that does not exist is dropped. Gives the port back if there is no such room
-    /// there.
-    fn deliver(
-        self: &Arc<Self>,
-        cache: &mut SendCache,
-        name: &str,
-        room: Room,
-    ) -> Result<Option<Arc<PortCell>>, SendError> {
-        self.running()?;
-        let trace = self.trace_of_sending();
-        if name.is_empty() {
-            let message = Message::from_local(&cache.octets);
-            request::perform_local(self, message.traced(trace));
-            return Ok(None);
-        }
-        let octets = std::mem::take(&mut cache.octets);
-        let enqueue = |cache: &mut SendCache| {
-            let port = cache.port(self, name)?;
-            let given = match trace {
-                None => Given::Encoded(&octets),
-                Some(_) => Given::Read(Message::from_local(&octets).traced(trace), None),
-            };
-            Some(port.enqueue(self, given, room))
-        };
-        let mut queued = enqueue(cache);
-        if let Some(Queued::Dead) = queued {
-            // Another port may have got the name of the one that was remembered.
-            cache.forget_port();
-            queued = enqueue(cache);
-        }
-        cache.octets = octets;
-        match queued {
-            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
-            Some(Queued::Full(port)) => return Ok(Some(port)),
-            Some(Queued::Overflow(port)) => port.overflow(self),
-            Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
-        }
-        Ok(None)
-    }
-
-    /// Hands a message that came by a link to a local port. If the port is idle, handlers run here
-    /// and now: the caller runs no port's code.
-    pub(crate) fn deliver_now(self: &Arc<Self>, from: &Arc<Peer>, name: &str, message: Message) {
-        if self.is_stopping() {
-            return;
-        }
-        let message = Given::Read(message, Some(from));
-        let enqueue = |port: &Arc<PortCell>| port.enqueue(self, message, Room::Any);
-        match self.ports.with(name, enqueue) {
-            Some(Queued::Run(port)) => port.run(self),
-            Some(Queued::Overflow(port)) => port.overflow(self),
-            Some(Queued::NoShare) => self.no_share(Some(from)),
-            Some(Queued::Hold(port)) => port.hold(self, from),
-            _ => {}
-        }
-    }
-
-    /// A message was dropped because its sender's messages take too much memory: so the link is
-    /// lost, as with every message that is.
-    #[cold]
-    fn no_share(self: &Arc<Self>, from: Option<&Arc<Peer>>) {
-        let Some((peer, link)) = from.and_then(|peer| Some((peer, peer.link()?))) else {
-            return;
-        };
-        self.limits.met(Limit::Memory);
-        let most = self.memory.most();
-        let text = format!(
-            "what it sent and waits here would be more than its share of the {most} octets \
-             (max_memory) that all nodes have"
-        );
-        log_at!(
-            2,
-            [peer.id.as_str()],
-            "{} ({}): {text}; closing the connection",
-            peer.id,
-            link.remote
-        );
-        peer.fail(self, link.facts.serial, Loss::Memory, &text);
     }
 
     /// Kills a port, here or there.
