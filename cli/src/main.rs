@@ -75,6 +75,7 @@ enum Command {
         command: Vec<std::ffi::OsString>,
     },
     /// Have a node that was started by `aemp run` start again
+    #[command(after_help = "Example: aemp restart ruth")]
     Restart {
         /// The node's ID
         node: String,
@@ -124,8 +125,12 @@ Example: aemp mon -v ruth ruth#log")]
     },
     /// Pass standard input and output through a data connection to a function of another node:
     /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
+    #[command(after_help = "\
+Examples: aemp pipe --listen backup > backup.tar
+          tar c . | aemp pipe ruth backup")]
     Pipe(pipe::Options),
     /// Print the log lines of all nodes of the network until SIGINT or SIGTERM
+    #[command(after_help = "Example: aemp logs 7")]
     Logs {
         /// The highest level; with nodes of generations 0 and 1 it is 1 errors, 2 warnings, 5 what
         /// may pass by itself, with those of generation 2 it is 4 errors, 5 warnings, 6 notes, with

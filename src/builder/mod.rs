@@ -473,7 +473,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`]: the file is wrong, or there is no such profile.
+    /// [`ConfigError`]: the file is wrong, there is no such profile, or what is set here is no
+    /// setting.
     ///
     /// ```
     /// let builder = aemp::Node::builder().no_rc().seeds(["doomed:4040"]);
@@ -486,7 +487,10 @@ impl Builder {
             true => RcFile::default(),
             false => RcFile::load(Environment::from_process().rc_path())?,
         };
-        config::find_profile(&rc, Some(&self.profile_name()), &self.arguments.settings)
+        let settings =
+            config::find_profile(&rc, Some(&self.profile_name()), &self.arguments.settings)?;
+        config::check_names(&self.arguments)?;
+        Ok(settings)
     }
 
     fn profile_name(&self) -> String {

@@ -41,6 +41,7 @@ pub use resolve::{
     resolve, resolve_all,
 };
 pub use suggest::suggest;
+pub(crate) use typed::check_names;
 pub use typed::{Config, check_setting, setting_names};
 pub use value::split_commas;
 

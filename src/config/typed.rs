@@ -222,11 +222,8 @@ impl Config {
         let profile = arguments.profile.as_deref().unwrap_or(node_name);
         let settings = find_profile(rc, Some(profile), &arguments.settings)?;
         let config = Config::from_settings(profile, &settings)?;
-        let mut given = arguments.settings.iter().map(|(key, _)| key);
-        match given.find(|key| !is_setting(key) && *key != "norc" && *key != "force") {
-            Some(key) => Err(unknown_setting(key, Origin::Argument)),
-            None => Ok(config),
-        }
+        check_names(arguments)?;
+        Ok(config)
     }
 
     /// Gives the merged settings types. A null is as good as no setting, except for `nodeid`. Where
@@ -373,6 +370,15 @@ const NAMES: [&str; 39] = [
     "services_path",
     "trace_context",
 ];
+
+/// Refuses an argument that is no setting.
+pub(crate) fn check_names(arguments: &Arguments) -> Result<(), ConfigError> {
+    let mut given = arguments.settings.iter().map(|(key, _)| key);
+    match given.find(|key| !is_setting(key) && *key != "norc" && *key != "force") {
+        Some(key) => Err(unknown_setting(key, Origin::Argument)),
+        None => Ok(()),
+    }
+}
 
 fn is_setting(key: &str) -> bool {
     NAMES.contains(&key) || PASSED_OVER.contains(&key)

@@ -149,7 +149,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { kind: Kind::Octets, ..scalar(Group::Node, "nodeid", "ID", "the node ID", "its ID; %n: the host's name, %u: random", "shop/%n/%u") },
     list(scalar(Group::Node, "services", "SERVICE", "the service", "what to start with the node", "mymod::service::"), Kind::Services, "service"),
     Setting { kind: Kind::List, ..scalar(Group::Node, "services_path", "FOLDER", "the list of folders", "where programs are that are services", "/usr/local/lib/services") },
-    truth(Group::Node, "optional_services", "1: goes on without services that do not start"),
+    truth(Group::Node, "optional_services", "1: goes on if a service does not start"),
     list(scalar(Group::Network, "binds", "HOST:PORT", "the bind address", "where to listen; * is all hosts, or any port", "'*:4040'"), Kind::Addresses, "bind"),
     list(scalar(Group::Network, "seeds", "HOST:PORT", "the seed address", "where to find the network", "doomed:4040"), Kind::Addresses, "seed"),
     Setting { kind: Kind::Octets, ..scalar(Group::Trust, "secret", "TEXT", "the shared secret", "the shared secret", "geheim") },
