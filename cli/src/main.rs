@@ -126,7 +126,7 @@ Example: aemp mon -v ruth ruth#log")]
     /// Pass standard input and output through a data connection to a function of another node:
     /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
     #[command(after_help = "\
-Examples: aemp pipe --listen backup > backup.tar
+Examples: aemp pipe --listen backup --nodeid ruth > backup.tar
           tar c . | aemp pipe ruth backup")]
     Pipe(pipe::Options),
     /// Print the log lines of all nodes of the network until SIGINT or SIGTERM
