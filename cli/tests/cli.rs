@@ -6,6 +6,8 @@ mod client;
 mod completions;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/dump.rs"]
+mod dump;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
 #[path = "cli/output.rs"]
