@@ -19,6 +19,7 @@ mod output;
 mod perl;
 mod pipe;
 mod program;
+mod record;
 mod run;
 mod settings;
 mod trace;
@@ -161,6 +162,9 @@ Examples: aemp doctor
     /// Say what captured conversations mean, message by message, and check them
     #[command(after_help = dump::HELP)]
     Dump(dump::Options),
+    /// Pass on what nodes say to each other, and write it down for `aemp dump`
+    #[command(after_help = record::HELP)]
+    Record(record::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     #[command(after_help = "Example: aemp demo")]
     Demo,
@@ -233,6 +237,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Dump(options) => dump::dump(options),
+        Command::Record(options) => block_on(record::record(options)),
         Command::Demo => block_on(demo::demo()),
         Command::Help { command } => manual::help(command.as_deref()),
         Command::Completions { shell } => complete::print_script(shell),

@@ -18,6 +18,8 @@ mod perl;
 mod pipe;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
+#[path = "cli/record.rs"]
+mod record;
 #[path = "cli/trace.rs"]
 mod trace;
 #[path = "cli/words.rs"]

@@ -20,11 +20,11 @@ use crate::{Failure, output};
 use capture::Capture;
 
 pub(crate) const HELP: &str = "\
-A line for each message: seconds, the connection's number and the direction (> from who connected),
-the octet of that direction at which it begins, the port, what it means, its elements. Raw octets are
-those of one direction. What passes in TLS is named, and can't be decoded.
+A line for each message: seconds, the connection's number and the direction (> from who connected), \
+the octet of that direction at which it begins, the port, what it means, its elements. Raw octets \
+are those of one direction. What passes in TLS is named, and not decoded.
 
-Exit status: 1 if anything could not be decoded, or with --secret not be verified; those lines have
+Exit status: 1 if anything could not be decoded, or with --secret not be verified; those lines have \
 the word WRONG, or name TLS.
 
 Examples: aemp dump --secret geheim conversation.jsonl
