@@ -9,6 +9,7 @@ mod complete;
 mod definition;
 mod demo;
 mod doctor;
+mod dump;
 mod exec;
 mod fuzz;
 mod logs;
@@ -18,6 +19,7 @@ mod output;
 mod perl;
 mod pipe;
 mod program;
+mod record;
 mod run;
 mod settings;
 mod trace;
@@ -162,6 +164,12 @@ Examples: aemp doctor
     /// Attack a running node, of any implementation, and say what does it harm
     #[command(after_help = "Example: aemp fuzz 127.0.0.1:4040 --secret geheim --seconds 60")]
     Fuzz(fuzz::Options),
+    /// Say what captured conversations mean, message by message, and check them
+    #[command(after_help = dump::HELP)]
+    Dump(dump::Options),
+    /// Pass on what nodes say to each other, and write it down for `aemp dump`
+    #[command(after_help = record::HELP)]
+    Record(record::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     #[command(after_help = "Example: aemp demo")]
     Demo,
@@ -233,6 +241,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Stats { node } => block_on(client::stats(node)),
         Command::Doctor { arguments } => block_on(doctor::doctor(arguments)),
         Command::Fuzz(options) => fuzz::fuzz(options),
+        Command::Dump(options) => dump::dump(options),
+        Command::Record(options) => block_on(record::record(options)),
         Command::Demo => block_on(demo::demo()),
         Command::Help { command } => manual::help(command.as_deref()),
         Command::Completions { shell } => complete::print_script(shell),

@@ -26,7 +26,8 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, mon, eval, trace, stats, snd, showconfig, showprofile)
+    /// Write JSON, one object a line (cal, dump, record, mon, eval, trace, stats, snd, showconfig,
+    /// showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace

@@ -6,6 +6,8 @@ mod client;
 mod completions;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/dump.rs"]
+mod dump;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
 #[path = "cli/mistakes.rs"]
@@ -18,6 +20,8 @@ mod perl;
 mod pipe;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
+#[path = "cli/record.rs"]
+mod record;
 #[path = "cli/trace.rs"]
 mod trace;
 #[path = "cli/words.rs"]
