@@ -120,11 +120,8 @@ Example: aemp mon -v ruth ruth#log")]
         expression: Vec<String>,
     },
     /// Print a node and the nodes connected to it, and so on for each of them
-    #[command(after_help = "Example: aemp trace ruth")]
-    Trace {
-        /// The ID of the first node
-        node: String,
-    },
+    #[command(after_help = trace::HELP)]
+    Trace(trace::Options),
     /// Pass standard input and output through a data connection to a function of another node:
     /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
     #[command(after_help = "\
@@ -235,7 +232,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
-        Command::Trace { node } => block_on(trace::trace(node)),
+        Command::Trace(options) => block_on(trace::trace(options)),
         Command::Pipe(options) => block_on(pipe::pipe(options)),
         Command::Logs { level } => block_on(logs::logs(level)),
         Command::Stats { node } => block_on(client::stats(node)),

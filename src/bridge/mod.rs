@@ -70,6 +70,7 @@ pub enum BridgeError {
 ///     events.next().await;
 /// }
 /// assert_eq!(bridge.stand_ins().len(), 2);
+/// assert_eq!(middle.stats().bridge, [0, 1]);
 /// # old.shutdown().await;
 /// # new.shutdown().await;
 /// # middle.shutdown().await;
@@ -432,6 +433,13 @@ fn host(address: &str) -> &str {
 }
 
 impl Observer for Core {
+    fn generations(&self) -> Vec<u32> {
+        match self.closed.load(Ordering::Relaxed) {
+            true => Vec::new(),
+            false => self.worlds.iter().copied().collect(),
+        }
+    }
+
     fn event(&self, node: &Arc<Inner>, event: &NodeEvent) {
         let _context = node.runtime.enter();
         match event {

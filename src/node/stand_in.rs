@@ -45,6 +45,9 @@ pub(crate) trait Observer: Send + Sync {
 
     /// Something was seen in the database of generation 2.
     fn seen(&self, node: &Arc<Inner>, seen: Seen);
+
+    /// The numbers of the generations that it joins, sorted; none if it has ended.
+    fn generations(&self) -> Vec<u32>;
 }
 
 /// A link's part in a pair of links.

@@ -59,6 +59,20 @@ pub struct NodeStats {
     /// `secure`, by its name in their rules; those that never were are left out.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
+    /// The nodes that it knows, itself and those that it has no link to included, sorted: see
+    /// [`Node::known_nodes`].
+    #[serde(default)]
+    pub known: Vec<NodeId>,
+    /// The nodes that its seeds turned out to be, as far as it has a link to them, sorted.
+    #[serde(default)]
+    pub seeds: Vec<NodeId>,
+    /// Whether it is a global node: see [`Node::is_global`].
+    #[serde(default)]
+    pub global: bool,
+    /// The numbers of the generations between which it is a [bridge](crate::Bridge), sorted; none
+    /// if it is no bridge.
+    #[serde(default)]
+    pub bridge: Vec<u32>,
 }
 
 /// A link's statistics. Counts begin with the link.
@@ -116,12 +130,19 @@ impl Node {
     /// let link = &stats.links[0];
     /// assert_eq!((&link.node, &*link.generation, link.reconnects), (a.id(), "2", 0));
     /// assert!(link.received >= 1);
+    /// assert_eq!((stats.known, stats.seeds), (vec!["a".into(), "b".into()], vec!["a".into()]));
     /// # Ok(()) }
     /// ```
     pub fn stats(&self) -> NodeStats {
         let peers = self.inner().peers.all();
         let mut links: Vec<LinkStats> = peers.iter().filter_map(|peer| peer.stats()).collect();
         links.sort_by(|a, b| a.node.cmp(&b.node));
+        let found = self.seeds().into_iter().filter_map(|seed| seed.node);
+        let mut seeds: Vec<NodeId> = found.filter(|id| self.node_is_up(id)).collect();
+        seeds.sort();
+        // A seed may have several addresses.
+        seeds.dedup();
+        let observer = self.inner().observer.get();
         NodeStats {
             node: self.id().clone(),
             ports: self.port_count(),
@@ -132,6 +153,10 @@ impl Node {
             unproved: self.inner().admission.unproved(),
             limits: self.inner().limits.all(),
             refused: self.inner().gate.all_refused(),
+            known: self.known_nodes(),
+            seeds,
+            global: self.is_global(),
+            bridge: observer.map_or_else(Vec::new, |observer| observer.generations()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! `aemp trace`: who is connected to whom, from node to node.
+//! The walk from node to node.
 //!
 //! Nodes of generations 0 and 1, and those of this crate, are asked for it by a request. Perl's of
 //! generation 2 have none, so they are asked to evaluate an expression. What they refuse
@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aemp::{Mailbox, Node, NodeId};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use super::graph::Graph;
 use crate::Failure;
-use crate::client::{join, typed, unreached};
+use crate::client::unreached;
 use crate::output;
 use crate::settings::as_perl_shows;
 
@@ -26,8 +27,12 @@ const LISTENERS: &str = "'l";
 const EXPRESSION: &str = "AnyEvent::MP::Kernel::up_nodes ()";
 
 /// The walk from node to node.
-struct Walk {
+pub(super) struct Walk {
+    /// What was found so far.
+    pub(super) graph: Graph,
     node: Node,
+    /// Each node is a line of text as soon as it has told.
+    is_text: bool,
     begun: Instant,
     inbox: Mailbox,
     /// Who was met.
@@ -40,55 +45,58 @@ struct Walk {
     listed: bool,
 }
 
-pub(crate) async fn trace(first: String) -> Result<(), Failure> {
-    let node = join().await?;
-    let mut walk = Walk {
-        inbox: node.mailbox(),
-        met: BTreeSet::from([node.id().clone()]),
-        node: node.clone(),
-        begun: Instant::now(),
-        open: BTreeSet::new(),
-        silent: true,
-        listed: false,
-    };
-    let first = typed(first).node_id();
-    walk.line("seed", [&first])?;
-    walk.meet(first.clone())?;
-    let walked = timeout(LIMIT, walk.go()).await;
-    let walked = walked.unwrap_or_else(|_| {
-        let failure = format!("{first}: no answer from all nodes within {LIMIT:?}");
-        Err(unreached(&node, failure))
-    });
-    node.shutdown().await;
-    walked
-}
-
 impl Walk {
+    pub(super) fn new(node: &Node, is_text: bool) -> Self {
+        Walk {
+            graph: Graph::default(),
+            inbox: node.mailbox(),
+            met: BTreeSet::from([node.id().clone()]),
+            node: node.clone(),
+            is_text,
+            begun: Instant::now(),
+            open: BTreeSet::new(),
+            silent: true,
+            listed: false,
+        }
+    }
+
+    /// Goes to all nodes that can be found from the first on.
+    pub(super) async fn walk(&mut self, first: NodeId) -> Result<(), Failure> {
+        self.line("seed", [&first])?;
+        self.meet(first.clone())?;
+        let walked = timeout(LIMIT, self.go()).await;
+        walked.unwrap_or_else(|_| {
+            // If nobody has answered there is nothing to show.
+            for late in self.open.iter().filter(|_| !self.silent) {
+                self.graph.met(late).lost = Some(format!("no answer within {LIMIT:?}"));
+            }
+            let failure = format!("{first}: no answer from all nodes within {LIMIT:?}");
+            Err(unreached(&self.node, failure))
+        })
+    }
+
     /// Writes a node and those that it is connected to.
     fn line<'a>(
         &self,
         of: &str,
         others: impl IntoIterator<Item = &'a NodeId>,
     ) -> Result<(), Failure> {
-        let others: Vec<String> = others
-            .into_iter()
-            .map(|other| as_perl_shows(other.as_str()))
-            .collect();
-        let (of, seconds) = (as_perl_shows(of), self.begun.elapsed().as_secs_f64());
-        if output::is_json() {
-            return Ok(output::line(
-                json!({"node": of, "nodes": others, "seconds": seconds}),
-            )?);
+        if !self.is_text {
+            return Ok(());
         }
-        let mut line = of;
+        let mut line = as_perl_shows(of);
         for other in others {
             line.push(' ');
-            line.push_str(&other);
+            line.push_str(&as_perl_shows(other.as_str()));
         }
         if output::is_verbose() {
-            line = format!("{seconds:.3} s: {line}");
+            line = format!("{:.3} s: {line}", self.seconds());
         }
         Ok(output::line(line)?)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
     }
 
     /// Looks at a node, if it was not met before: at first, whether it is there.
@@ -144,15 +152,21 @@ impl Walk {
                 }
                 // It can't be told whom the node is connected to.
                 Some("over") if self.open.remove(&of) => {
+                    self.graph.met(&of).seconds = self.seconds();
                     self.line(of.as_str(), [&NodeId::new("?")])?;
                     self.list().await?;
                 }
                 Some("lost") => {
-                    self.open.remove(&of);
+                    let is_new = self.open.remove(&of);
+                    let why: Vec<String> = values.map(|value| text(Some(value))).collect();
+                    let why = why.join(" ");
                     // Nothing was said of any node: this is the one that was asked for.
                     if self.silent {
-                        let why: Vec<String> = values.map(|value| text(Some(value))).collect();
-                        return Err(format!("{of}: {}", why.join(" ")).into());
+                        return Err(format!("{of}: {why}").into());
+                    }
+                    if is_new {
+                        self.graph.met(&of).seconds = self.seconds();
+                        self.graph.met(&of).lost = Some(why);
                     }
                 }
                 _ => {}
@@ -174,6 +188,8 @@ impl Walk {
         let mut others: Vec<NodeId> = others.filter_map(name).collect();
         others.retain(|other| other != self.node.id());
         others.sort_unstable();
+        self.graph.told(of, &others);
+        self.graph.met(of).seconds = self.seconds();
         self.line(of.as_str(), &others)?;
         others.into_iter().try_for_each(|other| self.meet(other))
     }

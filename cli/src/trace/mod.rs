@@ -1,0 +1,54 @@
+//! `aemp trace`: who is connected to whom, as text, JSON, or a picture.
+
+mod details;
+mod dot;
+mod graph;
+mod json;
+mod svg;
+mod walk;
+
+use crate::client::{join, typed};
+use crate::{Failure, output};
+
+/// What is asked for.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The ID of the first node
+    node: String,
+    /// Draw the network, for Graphviz
+    #[arg(long)]
+    dot: bool,
+    /// Draw the network as a picture: nodes and their releases, links, their framings, and those
+    /// that are missing
+    #[arg(long, conflicts_with = "dot")]
+    svg: bool,
+}
+
+pub(crate) const HELP: &str = "\
+Examples: aemp trace ruth
+          aemp trace --svg ruth > network.svg
+          aemp trace --dot ruth | dot -Tpdf > network.pdf";
+
+pub(crate) async fn trace(options: Options) -> Result<(), Failure> {
+    if output::is_json() && (options.dot || options.svg) {
+        return Err("the network is written as JSON or drawn, not both".into());
+    }
+    let is_text = !(output::is_json() || options.dot || options.svg);
+    let node = join().await?;
+    let mut walk = walk::Walk::new(&node, is_text);
+    let walked = walk.walk(typed(options.node).node_id()).await;
+    let mut graph = walk.graph;
+    // What was found before a failure is drawn all the same.
+    if !is_text && !graph.nodes.is_empty() {
+        details::ask(&node, &mut graph).await;
+    }
+    node.shutdown().await;
+    let is_empty = graph.nodes.is_empty();
+    match (options.dot, options.svg) {
+        _ if is_text || is_empty => {}
+        (true, _) => output::print(&dot::render(&graph))?,
+        (_, true) => output::print(&svg::render(&graph))?,
+        _ => json::render(&graph).iter().try_for_each(output::line)?,
+    }
+    walked
+}
