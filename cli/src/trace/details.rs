@@ -53,6 +53,7 @@ pub(super) async fn ask(node: &Node, graph: &mut Graph) {
             Ok(Answer::Nothing) | Err(_) => {}
         }
     }
+    graph.settle_generations();
     own.seeds.iter().for_each(|seed| graph.seed(seed));
     // In the other generations there are no global nodes to wait for.
     if links.iter().any(|link| link.generation == "2")

@@ -111,6 +111,23 @@ impl Graph {
         }
     }
 
+    /// Nodes of Perl do not tell of what generation a link is, but each speaks only one.
+    pub(super) fn settle_generations(&mut self) {
+        for ((a, b), link) in &mut self.links {
+            let of = |id: &NodeId| {
+                let met = self.nodes.get(id)?;
+                let is_perl = met.provider.as_deref()?.starts_with("AE-");
+                met.generation.clone().filter(|_| is_perl)
+            };
+            let known = match (of(a), of(b)) {
+                // Releases of generation 1 that differ do what both can.
+                (Some(first), Some(second)) => (first == second).then_some(first),
+                (first, second) => first.or(second),
+            };
+            link.generation = link.generation.take().or(known);
+        }
+    }
+
     /// A node, if it was met, is a seed.
     pub(super) fn seed(&mut self, id: &NodeId) {
         if let Some(met) = self.nodes.get_mut(id) {
@@ -303,6 +320,27 @@ pub(super) mod tests {
             assert_eq!(link.framings, Some(("json".into(), "cbor".into())));
             assert_eq!(link.tls, Some(false));
         }
+    }
+
+    #[test]
+    fn perls_nodes_speak_one_generation() {
+        let mut graph = Graph::default();
+        graph.told(&id("a"), &ids(&["b", "c", "d"]));
+        for (name, provider, generation) in [
+            ("a", "AE-1.30", "1b"),
+            ("b", "AE-1.30", "1b"),
+            ("c", "AE-1.21", "1a"),
+            ("d", "aemp-rs-0.1.0", "2"),
+        ] {
+            let met = graph.met(&id(name));
+            met.provider = Some(provider.into());
+            met.generation = Some(generation.into());
+        }
+        graph.settle_generations();
+        let of = |name: &str| graph.links[&pair(&id("a"), &id(name))].words();
+        assert_eq!(of("b"), "generation 1b");
+        assert_eq!(of("c"), "details unknown");
+        assert_eq!(of("d"), "generation 1b");
     }
 
     #[test]
