@@ -364,7 +364,8 @@ impl RcFile {
 }
 
 /// Has the fresh file take the place of the target, if `may` agrees to what is there; whether it
-/// did. Between the two there is next to no time in which somebody without a lock could write.
+/// did. Somebody who takes no lock may write between the two: where the system can exchange files,
+/// that is seen.
 fn put_in_place(
     target: &Path,
     fresh: &Path,
@@ -380,8 +381,31 @@ fn put_in_place(
     if !may(now.as_deref().filter(|octets| !octets.is_empty())) {
         return Ok(false);
     }
+    if now.is_some() && exchange(fresh, target) {
+        let before = fs::read(fresh).map_err(failed)?;
+        if Some(&before) == now.as_ref() {
+            fs::remove_file(fresh).map_err(failed)?;
+            return Ok(true);
+        }
+        // Somebody who takes no lock has written just between both: that must not be lost.
+        exchange(fresh, target);
+        return Ok(false);
+    }
     fs::rename(fresh, target).map_err(failed)?;
     Ok(true)
+}
+
+/// Has two files change their names in one step, so that it can be seen what was replaced. False if
+/// the system can't do that.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn exchange(one: &Path, other: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn exchange(_: &Path, _: &Path) -> bool {
+    false
 }
 
 /// Refuses a version that nobody has told us about. All releases of Perl's write 1 and look at

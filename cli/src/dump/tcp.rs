@@ -70,7 +70,8 @@ impl Connections {
         let known = known.filter(|known| {
             let connection = &self.all[*known];
             let first = segment.opens && !segment.answers;
-            // The same addresses serve for another connection, unless this is the same packet again.
+            // The same addresses serve for another connection, unless this is the same packet
+            // again.
             !first || connection.forth.opened == Some(segment.sequence)
         });
         let number = known.unwrap_or_else(|| {
