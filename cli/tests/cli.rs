@@ -16,6 +16,8 @@ mod mistakes;
 mod output;
 #[path = "cli/perl.rs"]
 mod perl;
+#[path = "cli/perl_node.rs"]
+mod perl_node;
 #[path = "cli/pipe.rs"]
 mod pipe;
 #[path = "cli/rc_file.rs"]

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use serde_json::json;
+
 use crate::output::{self, OutputError};
 
 /// What was found so far. Each is written at once, as the next may take a while.
@@ -49,6 +51,12 @@ fn write(
     advice: Option<&str>,
 ) -> Result<(), OutputError> {
     let text = text.to_string();
+    if output::is_json() {
+        let verdict = verdict.to_lowercase();
+        return output::line(json!({
+            "verdict": verdict, "what": what, "text": text.trim_end(), "advice": advice,
+        }));
+    }
     let first = format!("{verdict:<6}{what}: ");
     // What goes on in another line stands below the text.
     let mut lines = text.trim_end().lines();

@@ -66,6 +66,7 @@ fn count(number: usize, what: &str) -> String {
 impl Findings {
     fn end(self) -> Result<(), Failure> {
         match (self.wrong, self.odd) {
+            (0, _) if output::is_json() => Ok(()),
             (0, 0) => Ok(output::line("nothing is wrong")?),
             (0, odd) => Ok(output::line(format_args!(
                 "nothing is wrong, but look at {}",

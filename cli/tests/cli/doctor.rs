@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use aemp::proto::auth::{AuthMethod, Secret};
 use serde_json::{Value, json};
 
+use super::perl_node::{PerlNode, release};
 use super::{Home, Running};
 
 const SECRET: &str = "a secret of some length";
@@ -169,6 +170,51 @@ fn a_whole_set_up() {
         "nothing is wrong",
     ] {
         assert!(text.contains(words), "{words:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn findings_as_json() {
+    let broken = set_up(&json!({"seeds": ["nowhere.invalid:4040"]}));
+    let mut command = broken.command();
+    let output = command.args(["--json", "doctor"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let all: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let wrong: Vec<&Value> = all.iter().filter(|one| one["verdict"] == "wrong").collect();
+    assert_eq!(wrong.len(), 1, "{text}");
+    assert_eq!(wrong[0]["what"], "seed nowhere.invalid:4040");
+    assert!(wrong[0]["advice"].as_str().unwrap().contains("`seeds`"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// With real nodes of each generation: what is well, and a secret that is not.
+#[test]
+fn perl_nodes() {
+    for version in ["1.0", "1.30", "2.02"] {
+        let Some(modules) = release(version) else {
+            continue;
+        };
+        let theirs = set_up(&json!({"nodeid": "perl", "binds": ["127.0.0.1:*"]}));
+        let settings = json!({"nodeid": "perl", "binds": ["127.0.0.1:*"], "seeds": []});
+        let node = PerlNode::start(&theirs, &modules, &settings);
+        let seed = &node.listener;
+        let (text, content) = doctor(&set_up(&json!({"seeds": [seed]})), &[]);
+        assert!(content, "{version}: {text}");
+        for words in [
+            "perl (AE-",
+            "both have proved themselves by the secret",
+            "its clock agrees with ours",
+        ] {
+            assert!(
+                text.contains(words),
+                "{version}: {words:?} is not in:\n{text}"
+            );
+        }
+        let wrong = json!({"seeds": [seed], "secret": "another secret, as long"});
+        finds(&set_up(&wrong), &["WRONG seed ", "another", "`secret`"]);
     }
 }
 

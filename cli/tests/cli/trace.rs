@@ -1,59 +1,7 @@
 //! `aemp trace` over Perl's nodes of generation 2, and as a picture.
 
-use std::io::Write as _;
-
+use super::perl_node::{PerlNode, release};
 use super::*;
-
-/// The modules of a release of generation 2, if there is one.
-fn release() -> Option<PathBuf> {
-    let peers = std::env::var_os("AEMP_PERL_PEERS").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers"));
-    let folder = peers.or_else(home)?.join("2.02");
-    let found = [folder.clone(), folder.join("lib/perl5")];
-    found
-        .into_iter()
-        .find(|folder| folder.join("AnyEvent/MP.pm").is_file())
-}
-
-/// A Perl node, and its first listener.
-struct PerlNode {
-    process: Child,
-    listener: String,
-}
-
-impl PerlNode {
-    fn start(home: &Home, modules: &PathBuf, settings: &Value) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/perl/node.pl");
-        let mut command = Command::new("perl");
-        command.arg(script).env("PERL5LIB", modules);
-        command.env("PERL_ANYEVENT_MP_RC", home.rc());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let request = json!({"id": 1, "cmd": "configure", "args": settings});
-        // It ends when this is closed.
-        let mut input = process.stdin.take().unwrap();
-        writeln!(input, "{request}").unwrap();
-        process.stdin = Some(input);
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let listener = lines.find_map(|line| {
-            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            (line["id"] == 1).then(|| line["ok"]["listeners"][0].as_str().unwrap().to_owned())
-        });
-        // What else it says is not read, so that it must not end the process.
-        std::thread::spawn(move || lines.for_each(drop));
-        PerlNode {
-            process,
-            listener: listener.unwrap(),
-        }
-    }
-}
-
-impl Drop for PerlNode {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// The configuration of the command, with that seed.
 fn network(home: &Home, seed: &str) {
@@ -66,12 +14,7 @@ fn network(home: &Home, seed: &str) {
 
 #[test]
 fn perls_nodes_of_generation_2() {
-    let Some(modules) = release() else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "no AnyEvent::MP 2.02 in AEMP_PERL_PEERS"
-        );
-        eprintln!("NOT RUN: there is no AnyEvent::MP 2.02");
+    let Some(modules) = release("2.02") else {
         return;
     };
     let home = Home::new();
