@@ -32,6 +32,10 @@ impl PerlNode {
         let mut command = Command::new("perl");
         command.arg(script).env("PERL5LIB", modules);
         command.env("PERL_ANYEVENT_MP_RC", home.rc());
+        // Older releases look for the file there, and nowhere else.
+        let folder = home.folder.path();
+        std::fs::copy(home.rc(), folder.join(".perl-anyevent-mp")).unwrap();
+        command.env("HOME", folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let request = json!({"id": 1, "cmd": "configure", "args": settings});
