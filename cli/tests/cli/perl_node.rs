@@ -1,5 +1,5 @@
-//! Real Perl nodes for tests of the command: `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, has a folder
-//! for each release.
+//! Real Perl nodes for tests of the command: `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, has a
+//! folder for each release.
 
 use std::io::Write as _;
 
