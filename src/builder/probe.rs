@@ -1,6 +1,5 @@
 //! One try to reach a node, step by step, for whoever wants to know why there is no link.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::{Builder, StartError};
 use crate::net::tls::TlsInfo;
 use crate::net::{LinkError, Proved, Stream, Terms, greet, greeting_patience};
+use crate::node::link::connect;
 use crate::node::{self, Inner, Random};
 use crate::proto::id::alnumbits;
 use crate::proto::message::{Incoming, encode_in};
@@ -188,17 +188,7 @@ async fn try_once(
     version: Option<u32>,
 ) -> Result<(), LinkError> {
     let begun = Instant::now();
-    let dialled = timeout(
-        node.settings.dial_timeout(),
-        node.transport.dial(&probe.address),
-    );
-    let dialled = dialled
-        .await
-        .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
-    let stream = dialled.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => LinkError::BadAddress,
-        _ => error.into(),
-    })?;
+    let stream = connect(node, &probe.address, node.settings.dial_timeout()).await?;
     probe.connected = Some(begun.elapsed());
     let local = match version {
         Some(version) => Arc::new(node.handshake.greeting_in(version)),
