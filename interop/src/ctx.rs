@@ -16,6 +16,7 @@ use crate::fault::{Fault, Result};
 use crate::pairing::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
 use crate::proxy::Proxy;
+use crate::python::Python;
 use crate::reserved::Reserved;
 use crate::spec::Spec;
 use crate::transcript::Transcript;
@@ -25,6 +26,8 @@ use crate::transcript::Transcript;
 pub struct Env {
     /// The Rust driver, if there is one.
     pub rust_driver: Option<PathBuf>,
+    /// The Python node, if there is one.
+    pub python: Option<Arc<Python>>,
     /// Where failed cells leave their logs; also for what runs.
     pub folder: PathBuf,
     /// Where recordings are to go, if anywhere.
@@ -240,6 +243,11 @@ impl Ctx {
                 let driver = self.env.rust_driver.as_ref();
                 Command::new(driver.ok_or_else(|| Fault::NotHere("no Rust driver".to_owned()))?)
             }
+            Impl::Python => {
+                let python = self.env.python.as_ref();
+                let missing = || Fault::NotHere("no python3".to_owned());
+                python.ok_or_else(missing)?.command()
+            }
         };
         command.args(args);
         home.enter(&mut command);
@@ -281,6 +289,10 @@ impl Ctx {
                 let mut command = Command::new(example);
                 command.env("AEMP_LIFE", self.env.life.to_string());
                 command
+            }
+            Impl::Python => {
+                let reason = format!("the Python node comes without {program}");
+                return Err(Fault::NotHere(reason));
             }
         };
         let secret = spec.secret.as_deref().unwrap_or(&self.secret);
@@ -325,7 +337,11 @@ impl Ctx {
         let known = (spec.secret.as_deref(), spec.cert.as_ref());
         let script = ("node.pl", include_str!("../perl/node.pl"));
         let (command, log) = self.command(side, &spec.name, known, script, &["--life", &life])?;
-        Node::start(&spec.name, command, log, &self.transcript, self.env.limit)
+        let node = Node::start(&spec.name, command, log, &self.transcript, self.env.limit)?;
+        // a Python node speaks one generation, which it has to be told
+        let python = *self.side(side) == Impl::Python;
+        let generation = self.pairing.generation().filter(|_| python);
+        Ok(node.speaking(generation))
     }
 
     /// Starts a node and configures it.

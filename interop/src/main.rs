@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aemp_interop::ctx::Env;
 use aemp_interop::expected::Expected;
+use aemp_interop::python::Python;
 use aemp_interop::run::{Done, run_all};
 use aemp_interop::{matrix, peers, report, scenarios};
 use clap::Parser;
@@ -39,6 +40,9 @@ struct Options {
     /// The Rust node's driver [default: aemp-driver beside this program]
     #[arg(long, value_name = "FILE")]
     rust_driver: Option<PathBuf>,
+    /// The Python that plays the Python node, or "none" [default: python3]
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: String,
     /// Manifest of expected failures [default: the one built in]
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
@@ -100,7 +104,20 @@ fn run(options: &Options) -> Result<bool, String> {
     for missing in &found.missing {
         eprintln!("note: {missing}");
     }
-    let cells = matrix::cells(&scenarios::all(), &found.releases, &options.only);
+    let mut cells = matrix::cells(&scenarios::all(), &found.releases, &options.only);
+    let python = match options.python.as_str() {
+        "none" => None,
+        program => Python::find(program)
+            .inspect_err(|why| eprintln!("note: {why}: cells with the Python node are not run"))
+            .ok(),
+    };
+    if python.is_some() {
+        cells.extend(matrix::python_cells(
+            &scenarios::all(),
+            &found.releases,
+            &options.only,
+        ));
+    }
     if options.list {
         for cell in &cells {
             println!("{}  {}", cell.name(), cell.scenario.about);
@@ -136,6 +153,7 @@ fn run(options: &Options) -> Result<bool, String> {
         .map_err(|e| format!("{}: {e}", logs.display()))?;
     let env = Arc::new(Env {
         rust_driver: rust_driver.and_then(|p| p.canonicalize().ok()),
+        python: python.map(Arc::new),
         folder: logs.clone(),
         record: options.record.clone(),
         limit: Duration::from_secs_f64(options.limit),

@@ -39,6 +39,15 @@ impl Generation {
             _ => Self::G2,
         }
     }
+
+    /// The number that it is called by where its ways of behaving do not matter.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::G0 => 0,
+            Self::G1a | Self::G1b => 1,
+            Self::G2 => 2,
+        }
+    }
 }
 
 /// One installed release.

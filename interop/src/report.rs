@@ -44,16 +44,12 @@ fn mark(outcome: &Outcome) -> &'static str {
 
 /// The column of a pairing: which release, and who listens to whom.
 fn column(pairing: &Pairing) -> (String, String) {
-    let letter = |rust: bool| if rust { 'R' } else { 'P' };
-    let who = format!(
-        "{}{}",
-        letter(pairing.a.is_rust()),
-        letter(pairing.b.is_rust())
-    );
+    let who = format!("{}{}", pairing.a.letter(), pairing.b.letter());
+    let others = if pairing.has_python() { "py" } else { "rust" };
     (
         pairing
             .release()
-            .map_or_else(|| "rust".to_owned(), |r| r.version.clone()),
+            .map_or_else(|| others.to_owned(), |r| r.version.clone()),
         who,
     )
 }
@@ -90,7 +86,7 @@ pub fn table(all: &[Done], took: Duration) -> String {
         }
         out.push('\n');
     }
-    out.push_str("\nPP: control, Perl with Perl. PR: Perl listens, Rust connects. RP: Rust listens, Perl connects. RR: Rust with Rust.\n");
+    out.push_str("\nPP: control, Perl with Perl. PR: Perl listens, Rust connects. RP: Rust listens, Perl connects. RR: Rust with Rust. Y: the Python node, empty where it does not play.\n");
     out.push_str("ok: passed. FAIL: failed. xf: failed as expected. XPASS: passed though expected to fail. -: not run.\n");
     let count = |name: &str| all.iter().filter(|d| mark(&d.outcome) == name).count();
     let _ = writeln!(

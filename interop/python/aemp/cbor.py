@@ -8,6 +8,9 @@ import struct
 
 from .framing import DEPTH_MAX, MESSAGE_MAX, Malformed, check, number_text
 
+BIG_MAX = 128
+"""Octets of a number that is read as one."""
+
 _BREAK = object()
 
 
@@ -199,7 +202,9 @@ def _key(key):
 
 
 def _big(tag, text):
-    """The number that an octet string with tag 2 or 3 is."""
+    """The number that an octet string with tag 2 or 3 is; a very long one stays a string."""
+    if len(text) > BIG_MAX:
+        return text
     try:
         number = int.from_bytes(text.encode("latin-1"), "big")
     except UnicodeEncodeError:

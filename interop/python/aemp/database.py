@@ -188,7 +188,7 @@ class Database:
         """Where a node listens, as far as it is known; None if the master has been asked."""
         if self.global_node:
             return self.global_node.merged.get(LISTENERS, {}).get(node_id) or []
-        self._finds.add(node_id)
+        self._finds = {sought for sought in self._finds if sought in self.node.peers} | {node_id}
         self._ask("g_find", node_id)
         return None
 

@@ -8,10 +8,12 @@ A decoder is fed with octets as they come and gives the messages that are comple
 import json
 import re
 
-MESSAGE_MAX = 64 << 20
+MESSAGE_MAX = 16 << 20
 """Octets of a message."""
 DEPTH_MAX = 512
 """Levels of nesting; the message itself is the first."""
+DIGITS_MAX = 400
+"""Digits of an integer; a longer one is a text, as all are to Perl that have more than 64 bits."""
 
 
 class Malformed(Exception):
@@ -43,7 +45,9 @@ def check(message):
 
 def _integer(digits):
     # JSON has no integer -0: it is how JSON::XS writes the float
-    return -0.0 if digits == "-0" else int(digits)
+    if digits == "-0":
+        return -0.0
+    return int(digits) if len(digits) <= DIGITS_MAX else digits
 
 
 def _constant(name):

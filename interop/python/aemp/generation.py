@@ -65,9 +65,15 @@ class Generation:
         """Is it one of the mesh, and not of the database?"""
         return self.number < 2
 
-    def speaks_to(self, way):
-        """Is a peer of that way one of this generation?"""
-        return way is not None and way.name[0] == str(self.number)
+    def way_of(self, version, keys):
+        """The way of a peer that has a method in common with this node, which one of another generation
+        has not, unless it speaks several; None for one that does not speak ours."""
+        if self.number == 2:
+            return G2
+        way = way_of(version, keys)
+        if way is G2:
+            return G1B if "1" in keys.get("generations", "").split(",") else None
+        return way
 
 
 GENERATIONS = (

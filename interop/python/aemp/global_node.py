@@ -23,8 +23,12 @@ class GlobalNode:
         """Family, key: the value that is seen."""
         self._told = collections.defaultdict(dict)
         """Node, family, key: what it has set."""
+        self._kept = collections.Counter()
+        """How many keys that is, by node."""
         self._slaves = set()
         self._watchers = collections.defaultdict(set)
+        self._monitored = collections.Counter()
+        """How many families a node monitors."""
         self._tries = {}
         """Global nodes that are missing: how long the next pause is."""
 
@@ -73,16 +77,21 @@ class GlobalNode:
     def g_mon1(self, node_id, family):
         """Tell me of changes, and first what is there."""
         family = port_name(family)
-        if sum(node_id in who for who in self._watchers.values()) < FAMILIES_MAX:
+        # who monitors is a slave, even if it never said so
+        self._slaves.add(node_id)
+        if self._monitored[node_id] < FAMILIES_MAX and node_id not in self._watchers[family]:
             self._watchers[family].add(node_id)
+            self._monitored[node_id] += 1
         self.database.tell(node_id, "g_chg1", family, dict(self.merged.get(family, {})))
 
     def g_mon0(self, node_id, family):
         """Tell me no longer."""
         family = port_name(family)
-        self._watchers[family].discard(node_id)
-        if not self._watchers[family]:
-            del self._watchers[family]
+        if node_id in self._watchers.get(family, ()):
+            self._watchers[family].discard(node_id)
+            self._monitored[node_id] -= 1
+            if not self._watchers[family]:
+                del self._watchers[family]
 
     # other global nodes
 
@@ -102,6 +111,7 @@ class GlobalNode:
         for family, keys in list(self._told.get(node_id, {}).items()):
             self._update(node_id, family, {}, list(keys))
         self._told.pop(node_id, None)
+        self._kept.pop(node_id, None)
         self._slaves.discard(node_id)
         if not self.node.is_linked(node_id):
             for family in [family for family, who in self._watchers.items() if node_id in who]:
@@ -133,12 +143,16 @@ class GlobalNode:
         is_slave = node_id in self._slaves
         seen, gone, gone_here = {}, [], []
         for key, value in values.items():    # 1
-            if key in told or len(told) < KEYS_MAX:
-                told[key] = merged[key] = seen[key] = value
+            if key not in told:
+                if self._kept[node_id] >= KEYS_MAX:
+                    continue
+                self._kept[node_id] += 1
+            told[key] = merged[key] = seen[key] = value
         for_globals = dict(seen)
         for key in deleted:    # 2
             if told.pop(key, self) is self:
                 continue
+            self._kept[node_id] -= 1
             was = merged.get(key)
             of_slave, of_any = self._holders(family, key)
             for said in (seen, for_globals):

@@ -1,5 +1,7 @@
 """Which texts are IDs: PROTOCOL.md, "IDs"."""
 
+import ipaddress
+
 LENGTH_MAX = 1024
 
 
@@ -13,3 +15,13 @@ def is_node_id(text):
     """Can a node be called so? Each character is an octet of a greeting, where `;` ends it."""
     return (isinstance(text, str) and 0 < len(text) <= LENGTH_MAX
             and all(0x20 < ord(c) <= 0xFF and c not in "#;" for c in text))
+
+
+def is_address(text):
+    """Is it `HOST:PORT` with a numeric host, as nodes tell of each other? Nothing is looked up for them."""
+    host, _, port = str(text).rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        return 0 < int(port) < 65536
+    except ValueError:
+        return False

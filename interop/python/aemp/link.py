@@ -12,7 +12,6 @@ import time
 from . import handshake
 from .cbor import CborDecoder, encode_cbor
 from .framing import JsonDecoder, Malformed, encode_json
-from .generation import way_of
 from .handshake import LINES_MAX, Greeting, Refused
 
 FRAMINGS = {"json": (JsonDecoder, encode_json), "cbor": (CborDecoder, encode_cbor)}
@@ -47,7 +46,7 @@ class Link(asyncio.Protocol):
         self.peer = None
         """Whose link it is, once it is one."""
         self._buffer = bytearray()
-        self._timers = []
+        self._timers = {}
         self._greeted = None
 
     # the connection itself
@@ -84,7 +83,7 @@ class Link(asyncio.Protocol):
         if self.state == "closed":
             return
         was_up, self.state, self.ended = self.state == "up", "closed", why
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._buffer.clear()
         self.node.links.discard(self)
@@ -93,7 +92,7 @@ class Link(asyncio.Protocol):
             self.transport.close()
             self.node.loop.call_later(5, self.transport.abort)
         self.node.log(7 if was_up else 8, f"{self.address}: {why}")
-        if was_up:
+        if self.peer is not None:
             self.node.lost(self, why)
         else:
             self.node.ended(self)
@@ -101,7 +100,7 @@ class Link(asyncio.Protocol):
             self.on_end(self)
 
     def _later(self, seconds, what):
-        self._timers.append(self.node.loop.call_later(seconds, what))
+        self._timers[what.__name__] = self.node.loop.call_later(seconds, what)
 
     def _too_late(self):
         if self.state != "up":
@@ -109,7 +108,6 @@ class Link(asyncio.Protocol):
 
     def _tick(self):
         """Once a second: who is silent for too long, and whether we are."""
-        self._timers = [timer for timer in self._timers if not timer.cancelled()][-4:]
         now, node = time.monotonic(), self.node
         if self.state != "up":
             if node.generation.number == 0 and now - self.last_input >= LATENCY:
@@ -163,7 +161,7 @@ class Link(asyncio.Protocol):
         if not greeting.node or "#" in greeting.node:
             raise Refused("no node ID")
         self.peer_id, self._keys, self._their_line = greeting.node, greeting.keys, line
-        self.way = way_of(greeting.version, greeting.keys)
+        self.way = node.generation.way_of(greeting.version, greeting.keys)
         self._greeted = greeting
         self.state = "nonce"
         if greeting.node != node.id and node.is_linked(greeting.node):
@@ -179,7 +177,7 @@ class Link(asyncio.Protocol):
             raise Refused("authentication error, echo attack?")
         self._their_lines = (self._their_line, line)
         self._method = handshake.first_common(greeting.methods, (node.generation.proof,))
-        if self._method is None or not node.generation.speaks_to(self.way):
+        if self._method is None or self.way is None:
             raise Refused(f"no common auth type supported ({','.join(greeting.methods)[:80]})")
         self.framing = handshake.first_common(greeting.framings, node.framings)
         if self.framing is None:

@@ -15,7 +15,7 @@ CONNECT = "AnyEvent::MP::Global::connect"
 NODES_MAX = 10_000
 """Nodes whose addresses are kept."""
 MEMBERS_MAX = 100_000
-"""Members of groups that a peer may register."""
+"""Ports in groups that a peer may register."""
 
 
 class Mesh:
@@ -32,6 +32,10 @@ class Mesh:
         self._master = None
         self._groups = collections.defaultdict(dict)
         """Group, node, port: how many registrations."""
+        self._members = collections.Counter()
+        """How many ports in groups a node has."""
+        self._news = set()
+        """Nodes of which the others are to be told in a while."""
         self._own = {}
         """Registrations of our own: how many of a group and a port."""
         self._watchers = collections.defaultdict(list)
@@ -139,11 +143,15 @@ class Mesh:
                         self._say(other, "nodes", {speaker: addresses})
         else:
             # later, so that the new node and the others do not connect to each other at once
-            self.node.loop.call_later(random.uniform(2, 3), self._tell_pupils, speaker, addresses)
+            if speaker not in self._news:
+                self._news.add(speaker)
+                self.node.loop.call_later(random.uniform(2, 3), self._tell_pupils, speaker)
 
-    def _tell_pupils(self, node_id, addresses):
-        for pupil in list(self._pupils):
-            self._say(pupil, "nodes", {node_id: addresses})
+    def _tell_pupils(self, node_id):
+        self._news.discard(node_id)
+        if node_id in self.addresses:
+            for pupil in list(self._pupils):
+                self._say(pupil, "nodes", {node_id: self.addresses[node_id]})
 
     def _heard_nodes(self, speaker, nodes):
         for node_id, addresses in nodes.items():
@@ -213,15 +221,10 @@ class Mesh:
     def watch(self, group, told):
         """Has `told` called with the members, who came and who went, at each change; returns a
         function that ends it. The first call, if there are members, has them all as new ones."""
-        def begin():
-            if told in self._watchers[group]:
-                return
-            self._watchers[group].append(told)
-            now = self.members(group)
-            if now:
-                told(now, now, [])
-
-        begin()
+        self._watchers[group].append(told)
+        now = self.members(group)
+        if now:
+            told(now, now, [])
         return lambda: told in self._watchers[group] and self._watchers[group].remove(told)
 
     def _add(self, owner, group, port_id):
@@ -229,12 +232,12 @@ class Mesh:
         if port_id.partition("#")[0] != owner:
             return
         ports = self._groups[group].setdefault(owner, collections.Counter())
-        if len(ports) < MEMBERS_MAX:
-            ports[port_id] += 1
-            if ports[port_id] == 1:
-                self._changed(group, [port_id], [])
-            elif self.node.generation.number == 1:
-                ports[port_id] = 1
+        if port_id in ports:
+            ports[port_id] += self.node.generation.number == 0
+        elif self._members[owner] < MEMBERS_MAX:
+            self._members[owner] += 1
+            ports[port_id] = 1
+            self._changed(group, [port_id], [])
 
     def _take_away(self, owner, group, port_id):
         ports = self._groups.get(group, {}).get(owner)
@@ -242,14 +245,16 @@ class Mesh:
             ports[port_id] -= 1
             if ports[port_id] <= 0:
                 del ports[port_id]
+                self._members[owner] -= 1
+                if not ports:
+                    del self._groups[group][owner]
                 self._changed(group, [], [port_id])
-            if not ports:
-                del self._groups[group][owner]
 
     def _drop_groups(self, owner):
         for group, owners in list(self._groups.items()):
             ports = owners.pop(owner, None)
             if ports:
+                self._members[owner] -= len(ports)
                 self._changed(group, [], sorted(ports))
 
     def _changed(self, group, came, went):

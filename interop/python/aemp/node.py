@@ -22,6 +22,8 @@ from .seeds import Seeds
 
 CONNECTIONS_MAX = 1024
 """Connections that have not become links."""
+PEERS_MAX = 20_000
+"""Nodes that are linked, looked for or monitored."""
 PORTS_MAX = 100_000
 """Ports that others may have spawned here."""
 ALNUM = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -153,6 +155,8 @@ class Node:
 
     def linked(self, link):
         """A connection has become the link of its peer."""
+        if len(self.peers) >= PEERS_MAX and link.peer_id not in self.peers:
+            return link.close("there are too many nodes already")
         peer = link.peer = self.peer(link.peer_id)
         self.log(7, f"{peer.id} is up")
         peer.linked(link)
@@ -161,6 +165,7 @@ class Node:
         for told in list(self.on_node):
             self.safely(told, peer.id, True)
         self._release(peer.id)
+        return None
 
     def lost(self, link, text):
         """A link has ended."""
@@ -187,6 +192,8 @@ class Node:
     def peer(self, node_id):
         """The peer of that ID."""
         if node_id not in self.peers:
+            if len(self.peers) >= PEERS_MAX:
+                raise ValueError("too many nodes are looked for")
             self.peers[node_id] = Peer(self, node_id)
         return self.peers[node_id]
 

@@ -8,6 +8,8 @@ import asyncio
 import itertools
 import random
 
+from .ids import is_address
+
 QUEUE_MAX = 100_000
 """Messages that wait for a link."""
 ADDRESSES_MAX = 16
@@ -146,7 +148,7 @@ class Peer:
         """Somebody has told where it listens."""
         if self.link is not None:
             return
-        new = [address for address in addresses if address not in self.addresses]
+        new = [address for address in addresses if is_address(address) and address not in self.addresses]
         self.addresses = (new + self.addresses)[:ADDRESSES_MAX]
         if self._clock is None:
             self.connect()

@@ -108,6 +108,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let pairings = pairings(options);
     let env = Arc::new(Env {
         rust_driver: Some(driver),
+        python: None,
         folder: logs.clone(),
         record: None,
         limit: Duration::from_secs(60),
