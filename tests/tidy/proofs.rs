@@ -49,9 +49,7 @@ struct Repository {
 
 impl Repository {
     fn new(files: &[File], paths: &[String]) -> Self {
-        let with_tests = files
-            .iter()
-            .map(|file| (file.path.clone(), tests_of(file)));
+        let with_tests = files.iter().map(|file| (file.path.clone(), tests_of(file)));
         let scenarios = files
             .iter()
             .filter(|file| file.path.starts_with("interop/src/scenarios/"));

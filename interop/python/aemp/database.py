@@ -98,10 +98,14 @@ class Database:
             self.global_node = GlobalNode(self.node, self)
             self._set_master(self.node.id)
             self.set(GLOBALS, self.node.id, None)
-            for other in self.node.up_nodes():
-                self.tell(other, "g_global")
-                if other in self.known_globals:
-                    self.global_node.met(other)
+            # behind what this node has just told itself, as others are to be told of that
+            self.node.later(self._tell_all)
+
+    def _tell_all(self):
+        for other in self.node.up_nodes():
+            self.tell(other, "g_global")
+            if other in self.known_globals:
+                self.global_node.met(other)
 
     def tell(self, node_id, *request):
         """Sends a request to a node, which may be this one."""

@@ -98,6 +98,10 @@ class GlobalNode:
     def met(self, node_id):
         """A linked node is a global one: it is told what our slaves have set."""
         self.database.set(GLOBALS, node_id, None)
+        # behind that, which this node tells itself first
+        self.node.later(self._tell_all_to, node_id)
+
+    def _tell_all_to(self, node_id):
         merged = collections.defaultdict(dict)
         for slave in self._slaves:
             for family, keys in self._told.get(slave, {}).items():

@@ -34,6 +34,7 @@ class Link(asyncio.Protocol):
         """The same, if it is that of a seed."""
         self.on_end = on_end
         self.transport = None
+        self.address = dialled or ""
         self.state = "greeting"
         self.way = None
         self.peer_id = None
@@ -55,8 +56,9 @@ class Link(asyncio.Protocol):
         self.transport = transport
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        address = transport.get_extra_info("peername")
-        self.address = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+        # none if the other side has gone already
+        host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.last_input = self.last_output = time.monotonic()
         self.node.links.add(self)
         generation = self.node.generation
