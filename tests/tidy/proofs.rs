@@ -73,8 +73,8 @@ impl Repository {
         }
     }
 
-    /// The tests of the file of that name: a `.rs` or `.py` file by the end of its path, else a file
-    /// of `tests/`, of the library or of the command.
+    /// The tests of the file of that name: a `.rs` or `.py` file by the end of its path, else a
+    /// file of `tests/`, of the library or of the command.
     fn file(&self, name: &str) -> Result<&BTreeSet<String>, String> {
         let named = |path: &str| match is_path(name) {
             true => path == name || path.ends_with(&format!("/{name}")),
