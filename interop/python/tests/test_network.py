@@ -291,8 +291,7 @@ class Hostile(Network):
         raw.say(["", "known_nodes", "known_nodes", "known_nodes", "known_nodes"])
         raw.say(["", *["snd", "known_nodes"] * 200, "devnull"])
         await raw.answered()
-        await asyncio.sleep(0.1)
-        self.assertEqual(len(alice._jobs), 0)
+        await until(lambda: not alice._jobs, "the end of the last one")
 
     async def test_who_does_not_read_is_lost(self):
         from aemp import link
