@@ -22,6 +22,8 @@ from .seeds import Seeds
 
 CONNECTIONS_MAX = 1024
 """Connections that have not become links."""
+DIALS_MAX = 64
+"""Connections that are made at a time to nodes that others told of."""
 PEERS_MAX = 20_000
 """Nodes that are linked, looked for or monitored."""
 PORTS_MAX = 100_000
@@ -67,6 +69,7 @@ class Node:
         """The port whose code runs now."""
         self._binds = list(binds)
         self._servers = []
+        self._dials = 0
         self._cookie = "".join(secrets.choice(ALNUM) for _ in range(9))
         self._counter = 0
         self._jobs = collections.deque()
@@ -103,14 +106,17 @@ class Node:
     # connections
 
     def _accepted(self):
-        if len(self.links) - sum(link.state == "up" for link in self.links) >= CONNECTIONS_MAX:
+        if self._unproved() >= CONNECTIONS_MAX:
             self.log(2, "too many connections are in their handshake")
             return _Closed()
         return Link(self)
 
     def may_dial(self):
         """Is there room for one more connection?"""
-        return len(self.links) < CONNECTIONS_MAX
+        return self._unproved() < CONNECTIONS_MAX and self._dials < DIALS_MAX
+
+    def _unproved(self):
+        return sum(link.state != "up" for link in self.links)
 
     def dial(self, address, seed=None, on_end=None):
         """Connects to an address; `on_end` is called when that has come to nothing, or has ended."""
@@ -118,6 +124,7 @@ class Node:
         host, _, port = address.rpartition(":")
 
         async def connect():
+            self._dials += 1
             try:
                 await asyncio.wait_for(
                     self.loop.create_connection(lambda: link, host.strip("[]"), int(port)),
@@ -127,6 +134,8 @@ class Node:
                     self.log(8, f"{address}: {error}")
                     if on_end:
                         on_end(link)
+            finally:
+                self._dials -= 1
 
         task = self.loop.create_task(connect())
         link.task = task    # asyncio keeps no reference to it

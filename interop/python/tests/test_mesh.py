@@ -1,3 +1,5 @@
+from aemp.node import DIALS_MAX
+
 from .support import Network, until
 
 
@@ -103,6 +105,22 @@ class Mesh(Network):
                 self.assertTrue(alice.is_linked("bob"))
                 await raw.close()
                 await until(lambda: not alice.is_linked("bob"))
+
+    async def test_hearsay_makes_few_connections_at_a_time(self):
+        alice = await self.node("alice")
+        most = []
+        dial = alice.dial
+
+        def counted(*arguments, **more):
+            most.append(alice._dials)
+            return dial(*arguments, **more)
+
+        alice.dial = counted
+        raw, say = await self.gossip(alice, "bob")
+        say("nodes", {f"n{n}": ["127.0.0.1:1"] for n in range(500)})
+        await raw.answered()
+        await until(lambda: len(most) >= 65, "some connections")
+        self.assertLessEqual(max(most), DIALS_MAX)
 
     async def test_three_become_a_mesh_that_heals(self):
         for generation in (0, 1):
