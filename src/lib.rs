@@ -48,7 +48,7 @@
 //!
 //! let sender = node("eg_sender").seeds(receiver.listeners()).start().await?;
 //! let mut group = sender.mon_group("eg_receivers");
-//! let found = group.next().await.unwrap().members[0].clone();
+//! let found = group.next().await.unwrap().members.first().unwrap().clone();
 //!
 //! let (died, reason) = tokio::sync::oneshot::channel();
 //! sender.mon(&found, |reason| drop(died.send(reason)));
@@ -234,12 +234,12 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError, DataStream,
-    DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination,
-    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats, LogLine,
-    LogLines, Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent, NodeEvents,
-    NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply, SeedStatus,
-    SendError, Service, State, StatePort, Stopped, Unfinished,
+    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError,
+    DataStream, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats,
+    LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,
+    NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply,
+    SeedStatus, SendError, Service, State, StatePort, Stopped, Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

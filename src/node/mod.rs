@@ -39,6 +39,7 @@ mod error;
 mod events;
 mod fast_path;
 mod favours;
+mod followed;
 mod funcs;
 mod groups;
 mod handler;
@@ -89,8 +90,9 @@ pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbU
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
 pub use events::{NodeEvent, NodeEvents};
+pub use followed::{GroupChange, GroupChanges, Members};
 pub use funcs::Evaluator;
-pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
+pub use groups::{Registration, RegistrationGuard};
 pub use handler::Receive;
 pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
