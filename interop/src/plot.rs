@@ -116,7 +116,10 @@ fn draw(
     for (part, _) in &y_axis.ticks {
         let at = y(*part);
         let end = width - right;
-        let _ = writeln!(svg, "<path d=\"M{LEFT} {at:.1}H{end:.1}\" stroke=\"#ddd\"/>");
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{LEFT} {at:.1}H{end:.1}\" stroke=\"#ddd\"/>"
+        );
     }
     for (n, (_, points)) in all.iter().enumerate() {
         let colour = COLOURS[n % COLOURS.len()];

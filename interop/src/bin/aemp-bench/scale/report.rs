@@ -80,7 +80,8 @@ impl Growth {
     }
 
     fn exponent(&self) -> String {
-        self.exponent.map_or(String::new(), |power| format!("{power:.2}"))
+        self.exponent
+            .map_or(String::new(), |power| format!("{power:.2}"))
     }
 }
 
@@ -88,7 +89,9 @@ impl Report {
     pub fn new(rows: &[&Row], taken: &Taken) -> Self {
         let of_row = |row: &&Row| -> Vec<Growth> {
             let figures = row.figures.iter();
-            figures.filter_map(|figure| Growth::new(row, figure, taken)).collect()
+            figures
+                .filter_map(|figure| Growth::new(row, figure, taken))
+                .collect()
         };
         Report {
             figures: rows.iter().flat_map(of_row).collect(),
@@ -122,7 +125,10 @@ impl Report {
             true => (" before |", "---|"),
             false => ("", ""),
         };
-        let _ = writeln!(out, "| figure | unit |{name} today (with so many) | exponent | asked for | met |");
+        let _ = writeln!(
+            out,
+            "| figure | unit |{name} today (with so many) | exponent | asked for | met |"
+        );
         let _ = writeln!(out, "|---|---|{line}---|---:|---|---|");
         for growth in &self.figures {
             let Figure { name, unit, .. } = growth.figure;
@@ -177,7 +183,8 @@ impl Report {
             Some((format!("{} ({power:.2})", growth.figure.name), points))
         };
         let all: Vec<plot::Series> = self.figures.iter().filter_map(series).collect();
-        let title = "Growth: cost and size, as multiples of the smallest measured (and the exponent)";
+        let title =
+            "Growth: cost and size, as multiples of the smallest measured (and the exponent)";
         plot::powers(title, ("size", "cost"), &all)
     }
 }
@@ -208,7 +215,10 @@ mod tests {
         let report = Report::new(&[row], &taken(&[0.002, 0.2, 20.0]));
         assert!(!report.all_met());
         let table = report.table();
-        assert!(table.contains("| 2.00 | at most 0.3 s | **no** |"), "{table}");
+        assert!(
+            table.contains("| 2.00 | at most 0.3 s | **no** |"),
+            "{table}"
+        );
 
         // Without the largest size nothing is said.
         let report = Report::new(&[row], &taken(&[0.2, 2.0]));

@@ -48,7 +48,8 @@ impl Receive for Sink {
     type Outcome = ();
 
     fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0.fetch_add(consume(elements) as usize, Ordering::Relaxed);
+        self.0
+            .fetch_add(consume(elements) as usize, Ordering::Relaxed);
     }
 }
 

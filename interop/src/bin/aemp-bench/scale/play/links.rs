@@ -139,7 +139,9 @@ async fn has_message(mut stream: TcpStream) -> Result<TcpStream, Failure> {
             return Err("the node closed a link".into());
         }
         octets.extend_from_slice(&input[..read]);
-        let is_there = octets.windows(PORT.len()).any(|part| part == PORT.as_bytes());
+        let is_there = octets
+            .windows(PORT.len())
+            .any(|part| part == PORT.as_bytes());
         if is_there {
             return Ok(stream);
         }

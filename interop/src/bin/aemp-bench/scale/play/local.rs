@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use aemp::{Context, Node, Receive};
+use aemp::{ByValue, Context, Node, Receive};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -21,9 +21,10 @@ const TURNS: usize = 10;
 pub async fn measure(count: usize) -> Result<Value, Failure> {
     let each = count / TURNS;
     let node = Node::local();
-    let (mut general, mut channel) = (0.0, 0.0);
+    let (mut general, mut typed, mut channel) = (0.0, 0.0, 0.0);
     for _ in 0..TURNS {
         general += to_a_port(&node, each).await?;
+        typed += to_a_typed_port(&node, each).await?;
         channel += to_a_channel(each).await?;
     }
     let rate = |seconds: f64| (each * TURNS) as f64 / seconds;
@@ -31,6 +32,8 @@ pub async fn measure(count: usize) -> Result<Value, Failure> {
         "general": rate(general),
         "mpsc": rate(channel),
         "general_of_mpsc": channel / general,
+        "typed": rate(typed),
+        "typed_of_mpsc": channel / typed,
     }))
 }
 
@@ -41,7 +44,8 @@ impl Receive for Sink {
     type Outcome = ();
 
     fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0.fetch_add(consume(elements) as usize, Ordering::Relaxed);
+        self.0
+            .fetch_add(consume(elements) as usize, Ordering::Relaxed);
     }
 }
 
@@ -58,6 +62,30 @@ async fn to_a_port(node: &Node, count: usize) -> Result<f64, Failure> {
     }
     let seconds = start.elapsed().as_secs_f64();
     port.kil(aemp::Reason::normal());
+    Ok(seconds)
+}
+
+impl ByValue for Known {}
+
+/// The very values that go to the channel.
+async fn to_a_typed_port(node: &Node, count: usize) -> Result<f64, Failure> {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let seen = taken.clone();
+    let port = node.serve(move |_, known: Known| {
+        black_box(known);
+        seen.fetch_add(1, Ordering::Relaxed);
+    });
+    let text = text(0);
+    let start = Instant::now();
+    for n in 0..count as u64 {
+        let message = Known::Numbered(n, text.clone(), HASH);
+        node.snd_value_wait(&port, message).await?;
+    }
+    while taken.load(Ordering::Relaxed) < count {
+        yield_now().await;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    node.kil(&port, aemp::Reason::normal());
     Ok(seconds)
 }
 
