@@ -270,7 +270,7 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub fn mon_kil(&self, port: impl Into<PortId>, target: impl Into<PortId>) -> Monitor {
-        let action = Action::Kill(target.into());
+        let action = Action::kill(target.into());
         self.inner().monitor(&port.into(), action)
     }
 
@@ -297,7 +297,7 @@ impl Node {
         target: impl Into<PortId>,
         args: &T,
     ) -> Result<Monitor, SendError> {
-        let action = Action::Send(target.into(), Message::encode(args)?);
+        let action = Action::send(target.into(), Message::encode(args)?);
         Ok(self.inner().monitor(&port.into(), action))
     }
 
