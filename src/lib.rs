@@ -234,7 +234,7 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError,
+    Address, AsMessage, Balance, BridgeRules, ByValue, CalError, Context, DataConnError,
     DataStream, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues,
     Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats,
     LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,

@@ -72,6 +72,7 @@ mod stats;
 mod stop;
 pub(crate) mod traced;
 mod typed;
+mod values;
 mod watched;
 
 use std::collections::HashMap;
@@ -106,6 +107,7 @@ pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
+pub use values::ByValue;
 
 pub(crate) use build::{
     STAND_IN_KEY, ServiceFailed, UnknownName, bind, build, listen_on, run_services, stand_in,

@@ -10,6 +10,7 @@ use super::link::{Outcome, Peer, Retired};
 use super::port::{PortCell, Queued};
 use super::queue::Given;
 use super::send_cache::{self, SendCache};
+use super::values::ByValue;
 use super::{Full, Inner, Loss, SendError, request, traced};
 use crate::log::log_at;
 use crate::peering::Room;
@@ -204,6 +205,39 @@ impl Inner {
         match queued {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
             Some(Queued::Full(port)) => return Ok(Some(port)),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
+        }
+        Ok(None)
+    }
+
+    /// Gives a value to a port of this node, if it can be given: otherwise it is still there, and is
+    /// to be sent. Gives the port back if there is no such room there.
+    pub(super) fn give<M: ByValue>(
+        self: &Arc<Self>,
+        to: &PortId,
+        value: &mut Option<M>,
+        room: Room,
+    ) -> Result<Option<Full>, SendError> {
+        if !self.is_local(to) || to.is_node_port() || !self.gives_values() {
+            return Ok(None);
+        }
+        self.running()?;
+        let queued = send_cache::with(self, |cache| {
+            let queued = cache
+                .port(self, to.name())?
+                .enqueue_value(self, value, room);
+            if let Some(Queued::Dead) = queued {
+                cache.forget_port();
+                return cache
+                    .port(self, to.name())?
+                    .enqueue_value(self, value, room);
+            }
+            queued
+        });
+        match queued {
+            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
+            Some(Queued::Full(port)) => return Ok(Some(Full::Port(port))),
             Some(Queued::Overflow(port)) => port.overflow(self),
             Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
         }
