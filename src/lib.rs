@@ -116,7 +116,7 @@
 //! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
 //! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
-//! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`]; to a port of the same node, without encoding: [`Node::snd_value`] |
 //! | keep a state that handlers are given | [`Node::port_with_state`], [`Node::serve_with_state`], [`Port::with_state`] |
 //! | say what becomes of messages that do not fit | [`Port::on_misfit`], [`Port::on_misfit_with`], [`Misfit`] |
 //! | have several messages of a port at work, and tasks beside them | [`Port::concurrently`], [`Context::spawn_task`], [`Port::spawn_task`] |

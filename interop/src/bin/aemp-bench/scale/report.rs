@@ -66,7 +66,7 @@ impl Growth {
     fn cells(&self, points: &[(u64, f64)]) -> String {
         let cell = |(size, is): &(u64, f64)| match self.points.len() {
             1 => value(Some(*is)),
-            _ => format!("{} ({})", value(Some(*is)), value(Some(*size as f64))),
+            _ => format!("{} ({size})", value(Some(*is))),
         };
         points.iter().map(cell).collect::<Vec<_>>().join(", ")
     }
