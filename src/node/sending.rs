@@ -14,7 +14,7 @@ use super::values::ByValue;
 use super::{Full, Inner, Loss, SendError, request, traced};
 use crate::log::log_at;
 use crate::peering::Room;
-use crate::proto::message::{EncodeError, encode_in, encode_local};
+use crate::proto::message::{EncodeError, append_text, encode_in, encode_local};
 use crate::proto::{Framing, Message, PortId};
 
 impl Inner {
@@ -77,6 +77,40 @@ impl Inner {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sends a request: a message with the ID of an inbox behind it.
+    pub(super) fn snd_request<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        to: &PortId,
+        args: &T,
+        inbox: &PortId,
+    ) -> Result<(), SendError> {
+        // Where the ID can't be appended in place.
+        let whole = || Message::encode(args)?.with(&[inbox.as_str()]);
+        if crate::trace::enabled() {
+            return self.snd_message(to, &whole()?);
+        }
+        send_cache::with(self, |cache| {
+            if self.is_local(to) {
+                encode_local(&mut cache.octets, args)?;
+                if !append_text(&mut cache.octets, 0, Framing::Cbor, inbox.as_str()) {
+                    cache.octets.clear();
+                    whole()?.encode_local(&mut cache.octets)?;
+                }
+                return self.deliver(cache, to.name(), Room::Any).map(drop);
+            }
+            let encode = |out: &mut Vec<u8>, framing| {
+                let start = out.len();
+                encode_in(out, framing, to.name(), args)?;
+                if !append_text(out, start, framing, inbox.as_str()) {
+                    out.truncate(start);
+                    whole()?.encode_in(out, framing, to.name())?;
+                }
+                Ok(())
+            };
+            self.snd_there(cache, to, encode, Room::Any).map(drop)
+        })
     }
 
     /// Shows a message that is about to be sent, if somebody looks.
