@@ -312,8 +312,9 @@ impl Queue {
     #[inline]
     pub(super) fn push_value<M: ByValue>(&mut self, value: &mut Option<M>) -> bool {
         let items = self.items();
-        let is_of_type = |row: &mut Box<dyn Row>| row.values().is::<VecDeque<M>>();
-        if !items.values.as_mut().is_some_and(is_of_type) {
+        let row = items.values.as_mut().map(|row| row.values());
+        let is_of_type = row.is_some_and(|values| values.is::<VecDeque<M>>());
+        if !is_of_type {
             if items
                 .list
                 .iter()
@@ -323,9 +324,9 @@ impl Queue {
             }
             items.values = Some(Box::new(VecDeque::<M>::new()));
         }
-        let values = items.values.as_mut().map(|row| row.values());
-        let values = values.and_then(|values| values.downcast_mut::<VecDeque<M>>());
-        let (Some(values), Some(value)) = (values, value.take()) else {
+        let row = items.values.as_mut().map(|row| row.values());
+        let row = row.and_then(|values| values.downcast_mut::<VecDeque<M>>());
+        let (Some(values), Some(value)) = (row, value.take()) else {
             return false;
         };
         values.push_back(value);
