@@ -118,8 +118,12 @@ impl<A> OnPorts<A> {
     /// Adds a monitor on a port. True if it is the first one.
     pub(super) fn add(&mut self, name: &str, monitor: Monitor<A>) -> bool {
         let (hash, hasher) = (self.hash(name), &self.hasher);
-        let rehash = |on: &Box<OnPort<A>>| hasher.hash_one(on.name.as_str());
-        match self.table.entry(hash, |on| on.name == name, rehash) {
+        let entry = self.table.entry(
+            hash,
+            |on| on.name == name,
+            |on| hasher.hash_one(on.name.as_str()),
+        );
+        match entry {
             Entry::Occupied(mut there) => {
                 there.get_mut().monitors.push(monitor);
                 false
@@ -151,9 +155,9 @@ impl<A> OnPorts<A> {
     fn remove_where(
         &mut self,
         hash: u64,
-        is: impl FnMut(&Box<OnPort<A>>) -> bool,
+        mut is: impl FnMut(&OnPort<A>) -> bool,
     ) -> Option<OnPort<A>> {
-        let found = self.table.find_entry(hash, is).ok()?;
+        let found = self.table.find_entry(hash, |on| is(on)).ok()?;
         Some(*found.remove().0)
     }
 
