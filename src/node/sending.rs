@@ -245,8 +245,8 @@ impl Inner {
         Ok(None)
     }
 
-    /// Gives a value to a port of this node, if it can be given: otherwise it is still there, and is
-    /// to be sent. Gives the port back if there is no such room there.
+    /// Gives a value to a port of this node, if it can be given: otherwise it is still there, and
+    /// is to be sent. Gives the port back if there is no such room there.
     pub(super) fn give<M: ByValue>(
         self: &Arc<Self>,
         to: &PortId,

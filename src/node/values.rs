@@ -38,8 +38,8 @@ impl Node {
     /// To any other port, and when somebody traces messages, it goes as with `snd`; nobody can
     /// tell.
     ///
-    /// In the bounds of a port such a message counts as one, and with the octets of the value alone:
-    /// what it refers to is not counted.
+    /// In the bounds of a port such a message counts as one, and with the octets of the value
+    /// alone: what it refers to is not counted.
     ///
     /// # Errors
     ///

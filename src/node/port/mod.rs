@@ -244,8 +244,8 @@ impl PortCell {
         overflows.then(|| Queued::Overflow(self.clone()))
     }
 
-    /// Puts a value into the queue, as [`enqueue`](Self::enqueue) does with a message. `None`: it is
-    /// still there, and has to be encoded.
+    /// Puts a value into the queue, as [`enqueue`](Self::enqueue) does with a message. `None`: it
+    /// is still there, and has to be encoded.
     #[inline]
     pub(crate) fn enqueue_value<M: ByValue>(
         self: &Arc<Self>,
