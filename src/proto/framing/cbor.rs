@@ -134,6 +134,12 @@ pub use to_json::cbor_to_json;
 
 pub(crate) use to_json::item as item_to_json;
 
+/// Appends a text.
+#[cfg(feature = "node")]
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    head::write_str(out, text);
+}
+
 /// One complete message found by [`CborScanner::next`]. All positions count from the start of the
 /// buffer that was given to that call.
 ///

@@ -33,9 +33,9 @@ use serde_json::value::RawValue;
 pub use args::ArgsError;
 pub use element::RawElement;
 pub use elements::Elements;
-#[cfg(feature = "node")]
-pub(crate) use encode::encode_local;
 pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
+#[cfg(feature = "node")]
+pub(crate) use encode::{append_text, encode_local};
 pub use incoming::{Arrived, Incoming};
 #[cfg(feature = "node")]
 pub(crate) use json::write as write_json;
