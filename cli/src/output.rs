@@ -28,8 +28,8 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, stats, snd, showconfig,
-    /// showprofile)
+    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, stats,
+    /// snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace

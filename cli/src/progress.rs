@@ -1,4 +1,5 @@
-//! Says how far long work has come: on a terminal in a status line, elsewhere in a line now and then.
+//! Says how far long work has come: on a terminal in a status line, elsewhere in a line now and
+//! then.
 //!
 //! Also the harness in `interop/` has this file, so that there is one way to do it.
 

@@ -20,8 +20,8 @@ use progress::{Progress, Shown};
 
 /// Runs real AnyEvent::MP nodes and aemp nodes against each other and prints what works.
 ///
-/// Exit status: 0 if nothing failed and a real node was played, 1 if a cell failed, 2 if what was to
-/// be run could not be.
+/// Exit status: 0 if nothing failed and a real node was played, 1 if a cell failed, 2 if what was
+/// to be run could not be.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {

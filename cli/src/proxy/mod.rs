@@ -56,8 +56,8 @@ pub(crate) struct Options {
     /// Say the rates so often, in seconds; 0: not at all
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     every: u64,
-    /// Keep so much of messages that are not complete, of all connections, in MiB: what needs more is
-    /// not decoded
+    /// Keep so much of messages that are not complete, of all connections, in MiB: what needs more
+    /// is not decoded
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     max_memory: usize,
 }

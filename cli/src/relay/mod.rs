@@ -1,5 +1,5 @@
-//! A relay between nodes: passes on what they say to each other, and has somebody watch it. `record`
-//! and `proxy` are such.
+//! A relay between nodes: passes on what they say to each other, and has somebody watch it.
+//! `record` and `proxy` are such.
 
 mod opening;
 mod tls;
@@ -79,8 +79,8 @@ pub(crate) trait Watch: Send + 'static {
     fn ended(self, how: &str) -> Result<(), Failure>;
 }
 
-/// Relays connections until SIGINT or SIGTERM. `begin` makes the watch of each, given where it comes
-/// from. `doing`: what the command says that it does.
+/// Relays connections until SIGINT or SIGTERM. `begin` makes the watch of each, given where it
+/// comes from. `doing`: what the command says that it does.
 pub(crate) async fn serve<W: Watch>(
     options: &Options,
     doing: &str,

@@ -24,8 +24,8 @@ pub(super) enum Next {
     Tls(TlsRole),
 }
 
-/// The beginning of a connection, given as it comes. A relay passes it on as it is: the nodes' proofs
-/// are about these lines.
+/// The beginning of a connection, given as it comes. A relay passes it on as it is: the nodes'
+/// proofs are about these lines.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     connector: Lines,

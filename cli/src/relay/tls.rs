@@ -1,9 +1,9 @@
 //! TLS between a relay and each of its sides, where both nodes speak it.
 //!
 //! Nodes prove themselves within TLS by a hash of the greetings, and by nothing of TLS itself
-//! (PROTOCOL.md, "TLS"): so what passes from one TLS to the other is not altered, and each side takes
-//! the other's token. What keeps a stranger from doing the same is that each node lets in nobody who
-//! has not the key of a certificate that it trusts. The user of a relay has.
+//! (PROTOCOL.md, "TLS"): so what passes from one TLS to the other is not altered, and each side
+//! takes the other's token. What keeps a stranger from doing the same is that each node lets in
+//! nobody who has not the key of a certificate that it trusts. The user of a relay has.
 
 use std::io::{Cursor, Error, ErrorKind, Result};
 use std::path::Path;

@@ -99,8 +99,8 @@ fn an_edit_does_not_depend_on_the_output() {
     assert_eq!(home.config()["nodeid"], "ruth");
 }
 
-/// On a terminal, long work says in a status line how far it is; elsewhere a run of some seconds says
-/// nothing. `script` makes a terminal.
+/// On a terminal, long work says in a status line how far it is; elsewhere a run of some seconds
+/// says nothing. `script` makes a terminal.
 #[test]
 fn work_says_how_far_it_is() {
     let home = Home::new();

@@ -1,10 +1,10 @@
 //! Connections of nodes that say they are somebody who is there already: whoever runs the node that
 //! they connect to is told, once.
 //!
-//! One connection means nothing: two nodes may connect to each other at once, a node that was started
-//! again comes before the loss of its old link is noticed, and a node may be a seed of its own. One
-//! that comes again and again, while the other one is there and answers, is another node, or has the
-//! same node among its seeds twice.
+//! One connection means nothing: two nodes may connect to each other at once, a node that was
+//! started again comes before the loss of its old link is noticed, and a node may be a seed of its
+//! own. One that comes again and again, while the other one is there and answers, is another node,
+//! or has the same node among its seeds twice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
