@@ -19,7 +19,10 @@ mod output;
 mod perl;
 mod pipe;
 mod program;
+mod progress;
+mod proxy;
 mod record;
+mod relay;
 mod run;
 mod settings;
 mod trace;
@@ -69,6 +72,9 @@ enum Command {
     /// Run a node and a program, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- CMD
     #[command(after_help = exec::HELP)]
     Exec {
+        /// Run so many of the program, each of which is a port
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        instances: u16,
         /// A profile's name, then settings as key and value, as for `run`
         #[arg(value_name = "PROFILE | KEY VALUE")]
         arguments: Vec<String>,
@@ -167,6 +173,9 @@ Examples: aemp doctor
     /// Pass on what nodes say to each other, and write it down for `aemp dump`
     #[command(after_help = record::HELP)]
     Record(record::Options),
+    /// Pass on what nodes say to each other, and show it while it passes
+    #[command(after_help = proxy::HELP)]
+    Proxy(proxy::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     #[command(after_help = "Example: aemp demo")]
     Demo,
@@ -226,7 +235,11 @@ fn perform(command: Command) -> Result<(), Failure> {
             autorestart: false,
         } => block_on(run::run(arguments)),
         Command::Run { .. } => block_on(run::again::run()),
-        Command::Exec { arguments, command } => block_on(exec::exec(arguments, command)),
+        Command::Exec {
+            arguments,
+            command,
+            instances,
+        } => block_on(exec::exec(arguments, command, instances)),
         Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
@@ -240,6 +253,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Dump(options) => dump::dump(options),
         Command::Record(options) => block_on(record::record(options)),
+        Command::Proxy(options) => block_on(proxy::proxy(options)),
         Command::Demo => block_on(demo::demo()),
         Command::Help { command } => manual::help(command.as_deref()),
         Command::Completions { shell } => complete::print_script(shell),

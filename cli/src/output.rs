@@ -6,11 +6,13 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use parking_lot::Mutex;
 
+use crate::progress::{Progress, Shown};
 use crate::settings::SettingsError;
 use crate::{Failure, definition};
 
@@ -26,17 +28,23 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, dump, record, mon, eval, trace, stats, snd, showconfig,
-    /// showprofile)
+    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, stats,
+    /// snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace
     /// times, with showconfig where each value comes from
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Say nothing on standard error but errors: no status line, not who is waited for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
 }
 
 static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// The work that is under way, of which the status line tells.
+static WORK: Mutex<Weak<Progress>> = Mutex::new(Weak::new());
 
 /// Says for the whole process what the command line asks for.
 pub(crate) fn set(options: Options) {
@@ -61,14 +69,31 @@ pub(crate) fn is_verbose() -> bool {
 pub(crate) fn note(text: impl Display) {
     if is_verbose() {
         // Nothing depends on it.
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        aside(|| drop(writeln!(anstream::stderr().lock(), "{text}")));
+    }
+}
+
+/// Work of so many steps, if that is known, of which it is said how far it is.
+pub(crate) fn progress(what: &'static str, steps: Option<u64>) -> Arc<Progress> {
+    let shown = Shown::by_stderr(options().json || options().quiet);
+    let progress = Arc::new(Progress::start(what, steps, shown));
+    *WORK.lock() = Arc::downgrade(&progress);
+    progress
+}
+
+/// Writes something without the status line in between.
+fn aside<T>(write: impl FnOnce() -> T) -> T {
+    let work = WORK.lock().upgrade();
+    match work {
+        Some(work) => work.aside(write),
+        None => write(),
     }
 }
 
 /// The same, also if somebody sits at a terminal and would wonder what goes on.
 pub(crate) fn status(text: impl Display) {
-    if is_verbose() || io::stderr().is_terminal() {
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    if is_verbose() || io::stderr().is_terminal() && !options().quiet {
+        aside(|| drop(writeln!(anstream::stderr().lock(), "{text}")));
     }
 }
 
@@ -84,10 +109,13 @@ pub(crate) struct Status(pub(crate) u8);
 
 /// Writes a text to standard output, and does not keep any of it back.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    // What stays in the buffer is written when the process ends, and an error then goes unnoticed.
-    Ok(out.flush()?)
+    aside(|| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        // What stays in the buffer is written when the process ends, and an error then goes
+        // unnoticed.
+        Ok(out.flush()?)
+    })
 }
 
 /// Writes a line to standard output.

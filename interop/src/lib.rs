@@ -14,6 +14,7 @@
 
 pub mod compare;
 pub mod ctx;
+pub mod demand;
 pub mod driver;
 pub mod expected;
 pub mod fault;

@@ -20,7 +20,12 @@ pub struct Cell {
 impl Cell {
     /// `scenario/listener+connector`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.scenario.name, self.pairing)
+        self.pairing.cell(self.scenario.name)
+    }
+
+    /// Whether a release of AnyEvent::MP plays in it.
+    pub fn is_real(&self) -> bool {
+        self.pairing.release().is_some()
     }
 }
 

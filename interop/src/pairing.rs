@@ -92,6 +92,11 @@ impl Pairing {
         self.a.generation().or_else(|| self.b.generation())
     }
 
+    /// The name of the cell that a scenario makes with it: `scenario/listener+connector`.
+    pub fn cell(&self, scenario: &str) -> String {
+        format!("{scenario}/{self}")
+    }
+
     /// Is a Rust node in it?
     pub fn has_rust(&self) -> bool {
         self.a.is_rust() || self.b.is_rust()

@@ -38,6 +38,7 @@ pub(super) async fn binds(
     let local = LocalHost::detect()?;
     for bind in binds {
         let what = format!("bind {bind}");
+        findings.look_at(&what);
         match resolve(bind, BIND_PORT, &local).await {
             Err(error) => {
                 findings.wrong(&what, error, "correct `binds`: HOST:PORT, `*` for any")?
@@ -53,6 +54,7 @@ pub(super) async fn binds(
                 }
             }
         }
+        findings.looked();
     }
     if binds.iter().all(String::is_empty) && config.seeds.is_empty() {
         findings.wrong(
@@ -150,6 +152,7 @@ pub(super) async fn seeds(
     let mut known = BTreeMap::new();
     for seed in &config.seeds {
         let what = format!("seed {seed}");
+        findings.look_at(&what);
         let addresses = match resolve(seed, SEED_PORT, &local).await {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -158,6 +161,7 @@ pub(super) async fn seeds(
                     error,
                     "correct `seeds`, or this machine's name service",
                 )?;
+                findings.looked();
                 continue;
             }
         };
@@ -178,6 +182,7 @@ pub(super) async fn seeds(
                 known.insert(what, ids);
             }
         }
+        findings.looked();
     }
     mesh(&known, config, own, findings)?;
     Ok(())

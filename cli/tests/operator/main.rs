@@ -3,6 +3,8 @@
 
 mod autorestart;
 mod exec;
+#[path = "../../../tests/support/peers.rs"]
+mod peers;
 mod perl;
 mod reload;
 mod restart;

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::claims::{self, OwnClaims};
 use super::{Link, Peer, attempt, reader};
 use crate::log::log_at;
 use crate::mesh::state::Evidence;
@@ -29,6 +30,7 @@ pub(crate) struct Admission {
     unproved: Mutex<Unproved<oneshot::Sender<()>>>,
     start: Instant,
     nonces: Nonces,
+    pub(super) own_claims: OwnClaims,
 }
 
 impl Admission {
@@ -51,6 +53,7 @@ impl Admission {
             unproved: Mutex::new(Unproved::new(most)),
             start: Instant::now(),
             nonces: Nonces::default(),
+            own_claims: OwnClaims::default(),
         }
     }
 
@@ -159,6 +162,9 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
         ticket: Some(ticket),
     };
     if let Err(error) = admit(&node, stream, opened).await {
+        if let LinkError::Handshake(HandshakeError::OwnNodeId { .. }) = &error {
+            claims::of_our_id(&node, remote);
+        }
         report(&node, remote, &error);
     }
 }
@@ -182,6 +188,7 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
             if node.admission.nonces.is_ours(nonce) =>
         {
+            node.admission.own_claims.were_ours(&seed);
             node.control.seed_is_ourselves(&node, &seed);
         }
         Ok(()) | Err(_) => {
@@ -312,7 +319,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
     if greeted.is_for_data() {
         return data::accept(node, greeted, remote, || drop(ticket)).await;
     }
-    let proving = decide(node, &greeted, &purpose)?;
+    let proving = decide(node, &greeted, remote, &purpose)?;
     let proved = greeted.prove(node.tls.as_deref()).await?;
     drop(ticket);
     if let Purpose::Seed(seed) = &purpose {
@@ -365,6 +372,7 @@ impl Drop for Proving {
 fn decide(
     node: &Arc<Inner>,
     greeted: &Greeted,
+    remote: &str,
     purpose: &Purpose,
 ) -> Result<Option<Proving>, LinkError> {
     let peer = greeted.peer().ok_or(LinkError::Closed)?;
@@ -385,6 +393,9 @@ fn decide(
     if let Some(known) = known.filter(|peer| peer.is_up()) {
         // If that link is dead, it is noticed now, and the next try succeeds.
         known.poke();
+        if greeted.role() == Role::Listener {
+            claims::of_peer(node, &known, remote);
+        }
         if let Purpose::Seed(seed) = purpose {
             node.control.seed_is(node, seed, peer, Evidence::Claimed);
         }
