@@ -7,5 +7,7 @@ mod perl;
 mod reload;
 mod restart;
 mod services;
+mod shell;
 mod support;
 mod tutorial;
+mod tutorial_chat;
