@@ -32,7 +32,7 @@ impl Home {
     }
 
     fn write_rc(&self, rc: &Value) {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::PermissionsExt;
         std::fs::write(self.rc(), rc.to_string()).unwrap();
         std::fs::set_permissions(self.rc(), PermissionsExt::from_mode(0o600)).unwrap();
     }

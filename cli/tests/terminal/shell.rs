@@ -141,7 +141,9 @@ async fn lines_are_remembered() {
 async fn what_is_waited_for_can_be_interrupted() {
     let (node, home) = network().await;
     let (asked, mut waiting) = tokio::sync::mpsc::unbounded_channel();
-    let silent = node.port_with(move |_, _| drop(asked.send(())));
+    let silent = node.port_with(move |_, _| {
+        let _ = asked.send(());
+    });
     let mut terminal = shell(&home);
     terminal.keys(&format!("cal {}\r", silent.id()));
     waiting.recv().await.unwrap();

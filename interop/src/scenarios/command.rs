@@ -227,8 +227,8 @@ fn our_commands(ctx: &mut Ctx, alice: &Node, mut shell: Program, evaluates: bool
     ctx.step("the monitors fire");
     alice.kil(&port, json!(["custom", "why"]))?;
     shell.expect(&format!("{port} died: custom why"))?;
-    shell.say(&format!("snd {spawned} die oops"))?;
-    shell.line("the death", |line| line.starts_with(&format!("{spawned} died: die oops")))?;
+    alice.kil(&spawned, json!([]))?;
+    shell.expect(&format!("{spawned} died: normal"))?;
 
     ctx.step("the shell ends");
     let status = shell.done()?;
