@@ -220,7 +220,11 @@ mod tests {
 
     #[test]
     fn wherever_the_cursor_is() {
-        for line in ["spawn  ruth  main::f  5 [1, {\"a\": 2}] ", "=gr\u{fc}n", "\u{fc} \u{fc}::"] {
+        for line in [
+            "spawn  ruth  main::f  5 [1, {\"a\": 2}] ",
+            "=gr\u{fc}n",
+            "\u{fc} \u{fc}::",
+        ] {
             for at in (0..=line.len()).filter(|at| line.is_char_boundary(*at)) {
                 let (begin, _) = complete(&line[..at], &Some);
                 assert!(begin <= at && line.is_char_boundary(begin));

@@ -167,7 +167,7 @@ impl Reader {
         keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, tab);
         let back = ReedlineEvent::MenuPrevious;
         keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, back);
-        let menu = ColumnarMenu::default().with_name(MENU);
+        let menu = ColumnarMenu::default().with_name(MENU).with_marker("");
         let editor = Reedline::create()
             .with_completer(Box::new(self.completer.clone()))
             .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))

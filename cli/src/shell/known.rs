@@ -123,8 +123,7 @@ impl Known {
                 return Ok(Vec::new());
             };
             let request = ("eval", expression);
-            let reply: Vec<Value> =
-                ask::call_within(&self.node, &port, &request, limit).await?;
+            let reply: Vec<Value> = ask::call_within(&self.node, &port, &request, limit).await?;
             ask::results(reply)?.args()?
         } else {
             ask::call_within(&self.node, &port, &(FUNCTIONS_FUNCTION,), limit).await?

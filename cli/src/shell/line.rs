@@ -157,7 +157,11 @@ impl Words<'_> {
             "ports" => Line::Ports(self.node()?),
             "functions" => {
                 let node = self.node()?;
-                Line::Functions(node, self.text_or_none("beginning of a name")?.unwrap_or_default())
+                Line::Functions(
+                    node,
+                    self.text_or_none("beginning of a name")?
+                        .unwrap_or_default(),
+                )
             }
             "db" => {
                 let family = self.text("name of a family")?;
@@ -191,7 +195,11 @@ impl Words<'_> {
             // What is left is shown by the functions of the subcommands.
             shows => {
                 let name = [shows.to_owned()];
-                Line::Show(name.into_iter().chain(self.left.map(|word| word.typed)).collect())
+                Line::Show(
+                    name.into_iter()
+                        .chain(self.left.map(|word| word.typed))
+                        .collect(),
+                )
             }
         })
     }
@@ -227,7 +235,8 @@ impl Words<'_> {
             return Ok(None);
         };
         let text = word.text();
-        text.map(Some).ok_or(LineError::Kind(self.of, word.typed, what))
+        text.map(Some)
+            .ok_or(LineError::Kind(self.of, word.typed, what))
     }
 
     fn seconds(&mut self) -> Result<Duration, LineError> {
@@ -262,7 +271,10 @@ mod tests {
             ("=.", r#"Go("ruth")"#),
             ("1 + 1", r#"Evaluate("1 + 1")"#),
             ("sndx 1", r#"Evaluate("sndx 1")"#),
-            (r#"eval snd $x, "y z"; ["#, r#"Evaluate("snd $x, \"y z\"; [")"#),
+            (
+                r#"eval snd $x, "y z"; ["#,
+                r#"Evaluate("snd $x, \"y z\"; [")"#,
+            ),
             (
                 "snd a#b hi 1.50 [18446744073709551616]",
                 r#"Send("a#b", [RawValue("hi"), RawValue(1.50), RawValue([18446744073709551616])])"#,
@@ -276,7 +288,10 @@ mod tests {
             ("wait 0.5", "Wait(500ms)"),
             ("kil a#b", r#"Kill("a#b", <>)"#),
             ("kil a#b die 3", r#"Kill("a#b", <die 3>)"#),
-            ("spawn . main::f 1", r#"Spawn("ruth", "main::f", [RawValue(1)])"#),
+            (
+                "spawn . main::f 1",
+                r#"Spawn("ruth", "main::f", [RawValue(1)])"#,
+            ),
             ("spawn a#x f", r#"Spawn("a", "f", [])"#),
             ("port", "Port"),
             ("reg g a#b", r#"Register("g", "a#b")"#),
@@ -287,7 +302,10 @@ mod tests {
             ("db f", r#"Family("f", None)"#),
             ("db f \"a key\"", r#"Family("f", Some("a key"))"#),
             ("db_set f k", r#"Set("f", "k", RawValue(null))"#),
-            ("db_set f k {\"a\": 1}", r#"Set("f", "k", RawValue({"a": 1}))"#),
+            (
+                "db_set f k {\"a\": 1}",
+                r#"Set("f", "k", RawValue({"a": 1}))"#,
+            ),
             ("db_del f k l", r#"Delete("f", ["k", "l"])"#),
             ("stats", r#"Stats("ruth")"#),
             ("restart doom", r#"Restart("doom")"#),
@@ -322,7 +340,10 @@ mod tests {
             ("cal a [1", "[1: it begins like JSON, and is not: EOF"),
         ] {
             let shown = shown(line);
-            assert!(shown.starts_with(&format!("no: {wanted}")), "{line}: {shown}");
+            assert!(
+                shown.starts_with(&format!("no: {wanted}")),
+                "{line}: {shown}"
+            );
         }
     }
 }

@@ -34,11 +34,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::Failure;
 use crate::ask::{LIMIT, typed, unreached};
 use crate::client::join;
 use crate::output::{self, OutputError, Status};
 use crate::settings::as_perl_shows;
-use crate::Failure;
 use editor::{Editor, Typed};
 use known::Known;
 use session::{Session, Shown};
@@ -127,12 +127,15 @@ impl Shell {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut editor = Editor::start(&self.known)?;
         output::aside(format_args!(
-            "This is node {}. `help` says what there is to say, Ctrl-D ends.",
+            "this is node {}; `help` lists the commands, Ctrl-D ends",
             self.node.id()
         ));
         tokio::spawn(say_when_settled(self.node.clone()));
         loop {
-            editor.ask(format!("{}> ", as_perl_shows(self.known.current().as_str())))?;
+            editor.ask(format!(
+                "{}> ",
+                as_perl_shows(self.known.current().as_str())
+            ))?;
             let typed = loop {
                 tokio::select! {
                     biased;
@@ -185,7 +188,11 @@ impl Shell {
                     Some(told) = self.told.recv() => {
                         show(&session::shown(&told), None, self.is_terminal)?;
                     }
-                    _ = &mut interrupted => break Err("interrupted".into()),
+                    _ = &mut interrupted => {
+                        // The terminal has shown the key.
+                        output::print("\n")?;
+                        break Err("interrupted".into());
+                    }
                     done = &mut work => break done,
                 }
             }
@@ -227,7 +234,9 @@ fn show(shown: &Shown, line: Option<u64>, is_terminal: bool) -> Result<(), Outpu
     match (&*shown.text, is_terminal) {
         ("", _) => Ok(()),
         // Other nodes have no business to move the cursor.
-        (text, true) => text.lines().try_for_each(|line| output::line(printable(line))),
+        (text, true) => text
+            .lines()
+            .try_for_each(|line| output::line(printable(line))),
         (text, false) => output::line(text),
     }
 }
@@ -287,7 +296,10 @@ async fn settle(node: &Node) -> Option<NodeId> {
 
 async fn say_when_settled(node: Node) {
     match settle(&node).await {
-        Some(seed) => output::aside(format_args!("{} is connected", as_perl_shows(seed.as_str()))),
+        Some(seed) => output::aside(format_args!(
+            "{} is connected",
+            as_perl_shows(seed.as_str())
+        )),
         None => output::complain(unreached(&node, "no seed is connected by now")),
     }
 }

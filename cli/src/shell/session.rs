@@ -156,7 +156,9 @@ impl Session {
                 Shown::new(text, json!({"restarted": of})).answer()
             }
             Line::Show(words) => show(&words)?,
-            Line::Help(None) => Shown::new(table::list().trim_end(), json!({"help": table::list()})),
+            Line::Help(None) => {
+                Shown::new(table::list().trim_end(), json!({"help": table::list()}))
+            }
             Line::Help(Some(entry)) => {
                 let text = format!("{}: {}", entry.usage(), entry.about);
                 Shown::new(&*text, json!({ "help": text }))
@@ -310,7 +312,10 @@ impl Session {
         }
         let known = self.known.ports();
         let own = known.iter().filter(|port| port.node() == of.as_str());
-        Ok(Shown::names("ports", &own.map(PortId::as_str).collect::<Vec<_>>()))
+        Ok(Shown::names(
+            "ports",
+            &own.map(PortId::as_str).collect::<Vec<_>>(),
+        ))
     }
 
     async fn family(&self, family: &str, key: Option<String>) -> Result<Shown, Failure> {

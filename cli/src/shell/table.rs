@@ -144,7 +144,10 @@ mod tests {
     fn the_table_is_sound() {
         for entry in COMMANDS {
             let (fewest, most) = entry.words;
-            assert!(fewest <= most && most >= entry.takes.len().min(1), "{entry:?}");
+            assert!(
+                fewest <= most && most >= entry.takes.len().min(1),
+                "{entry:?}"
+            );
             assert_eq!(entry.takes.is_empty(), most == 0, "{entry:?}");
             let optional = entry.usage.matches('[').count();
             let named = entry.usage.split_whitespace().count();

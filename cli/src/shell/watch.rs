@@ -78,7 +78,9 @@ impl Watch {
             number
         };
         let (own, of) = (self.clone(), port.clone());
-        let monitor = self.node.mon(port, move |reason| own.fired(&of, number, reason));
+        let monitor = self
+            .node
+            .mon(port, move |reason| own.fired(&of, number, reason));
         // It may have fired, and another be there.
         let mut monitors = self.monitors.lock();
         match monitors.all.get_mut(port) {
@@ -120,7 +122,9 @@ impl Watch {
     /// Waits until nobody is left.
     pub(super) async fn all_died(&self, limit: Duration) -> bool {
         let mut left = self.left.subscribe();
-        timeout(limit, left.wait_for(|left| *left == 0)).await.is_ok()
+        timeout(limit, left.wait_for(|left| *left == 0))
+            .await
+            .is_ok()
     }
 
     /// Makes a port, and tells of what it is sent.
@@ -153,7 +157,10 @@ mod tests {
         assert_eq!(watch.monitored().len(), 2);
         assert!(!watch.all_died(Duration::ZERO).await);
         one.kil(Reason::new(["why"]));
-        assert_eq!(next(&mut told).await, format!("Died({:?}, <why>)", one.id()));
+        assert_eq!(
+            next(&mut told).await,
+            format!("Died({:?}, <why>)", one.id())
+        );
         assert!(watch.unmonitor(other.id()) && !watch.unmonitor(one.id()));
         assert!(watch.all_died(Duration::ZERO).await);
         other.kil(Reason::normal());

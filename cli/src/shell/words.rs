@@ -125,9 +125,15 @@ mod tests {
         for (line, wanted) in [
             ("", ""),
             ("  snd  a#b\t5 ", r#""snd" "a#b" 5"#),
-            ("1.50 -0 1e3 18446744073709551616", "1.50 -0 1e3 18446744073709551616"),
+            (
+                "1.50 -0 1e3 18446744073709551616",
+                "1.50 -0 1e3 18446744073709551616",
+            ),
             ("true null yes 01", r#"true null "yes" "01""#),
-            (r#"x "a b" [1, "]"] {"a" : {}}"#, r#""x" "a b" [1, "]"] {"a" : {}}"#),
+            (
+                r#"x "a b" [1, "]"] {"a" : {}}"#,
+                r#""x" "a b" [1, "]"] {"a" : {}}"#,
+            ),
             ("gr\u{fc}n it's", r#""grün" "it's""#),
             (r#"a "b"#, "no: \"b: it begins like JSON"),
             (r#"["a"]b"#, "no: [\"a\"]: a blank is missing"),
@@ -148,7 +154,12 @@ mod tests {
         };
         assert_eq!(
             texts(r#"5 "a b" [1] true"#),
-            [Some("5".into()), Some("a b".into()), None, Some("true".into())]
+            [
+                Some("5".into()),
+                Some("a b".into()),
+                None,
+                Some("true".into())
+            ]
         );
     }
 

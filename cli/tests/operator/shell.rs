@@ -80,7 +80,9 @@ impl Shell {
 
 /// A network of one node of the test, which the shell finds.
 async fn network() -> (Home, aemp::Node) {
-    let node = builder("worker").binds(["127.0.0.1:0"]).set("generation", 1);
+    let node = builder("worker")
+        .binds(["127.0.0.1:0"])
+        .set("generation", 1);
     let node = node.start().await.unwrap();
     let home = Home::new(json!({}));
     let seeds = node.listeners();
@@ -143,10 +145,16 @@ async fn a_line_that_fails_is_told_and_the_rest_is_run() {
         "line 4: this node does not evaluate expressions; did you mean `nodes`?",
         "line 5: it is: mon PORT..",
     ] {
-        assert!(errors.contains(&format!("aemp: {wanted}")), "{wanted}: {errors}");
+        assert!(
+            errors.contains(&format!("aemp: {wanted}")),
+            "{wanted}: {errors}"
+        );
     }
     let (status, output, _) = run(&home, &["--json", "shell"], "1 + 1\n# x\nport x\n");
-    let said: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<Value> = output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(status, Some(1));
     assert_eq!(said.len(), 2, "{output}");
     assert_eq!(said[0]["line"], 1);
@@ -157,7 +165,8 @@ async fn a_line_that_fails_is_told_and_the_rest_is_run() {
 async fn ports_are_spawned_monitored_killed_and_heard() {
     let (home, node) = network().await;
     node.function("main::echo", |cx, (reply,): (aemp::PortId,)| {
-        cx.this().rcv("die", |_, (text,): (String,)| Err::<(), _>(text));
+        cx.this()
+            .rcv("die", |_, (text,): (String,)| Err::<(), _>(text));
         cx.snd(&reply, &("ready", cx.id()))
     });
     let mut shell = Shell::start(&home, &["worker"]);
@@ -166,20 +175,37 @@ async fn ports_are_spawned_monitored_killed_and_heard() {
     let own = shell.run("port")["port"].as_str().unwrap().to_owned();
     let spawned = shell.run(&format!("spawn . ::echo {own}"));
     let spawned = spawned["port"].as_str().unwrap().to_owned();
-    assert_eq!(shell.told(), json!({"port": own, "message": ["ready", spawned]}));
+    assert_eq!(
+        shell.told(),
+        json!({"port": own, "message": ["ready", spawned]})
+    );
     // The spawned port is monitored.
-    assert!(shell.run("wait 0")["error"].as_str().unwrap().contains(&spawned));
+    assert!(
+        shell.run("wait 0")["error"]
+            .as_str()
+            .unwrap()
+            .contains(&spawned)
+    );
     let sent = shell.run(&format!("snd {spawned} die oops"));
     // The port was dead before its node could say that it has taken the message.
     assert_eq!(sent, json!({"error": "die oops"}));
-    assert_eq!(shell.told(), json!({"died": spawned, "reason": ["die", "oops"]}));
+    assert_eq!(
+        shell.told(),
+        json!({"died": spawned, "reason": ["die", "oops"]})
+    );
     assert_eq!(shell.run("wait"), json!({}));
     let refused = shell.run("spawn . main::none");
-    assert!(refused["error"].as_str().unwrap().contains(" died: "), "{refused}");
+    assert!(
+        refused["error"].as_str().unwrap().contains(" died: "),
+        "{refused}"
+    );
 
     let port = node.port();
     let id = port.id().as_str();
-    assert_eq!(shell.run(&format!("mon {id} {own}")), json!({"monitored": [id, own]}));
+    assert_eq!(
+        shell.run(&format!("mon {id} {own}")),
+        json!({"monitored": [id, own]})
+    );
     assert_eq!(shell.run(&format!("unmon {own}")), json!({}));
     shell.run("cal worker time");
     shell.run(&format!("kil {id} custom 7"));
@@ -188,7 +214,11 @@ async fn ports_are_spawned_monitored_killed_and_heard() {
     shell.run(&format!("reg listeners {own}"));
     assert_eq!(shell.find("listeners", ""), own);
     let nodes = shell.run("=");
-    let worker = nodes["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "worker");
+    let worker = nodes["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|node| node["node"] == "worker");
     assert_eq!(worker.unwrap()["connected"], true, "{nodes}");
     assert_eq!(shell.run("=other"), json!({"node": "other"}));
     assert_eq!(shell.run("stats worker")["node"], "worker");
@@ -201,7 +231,9 @@ async fn ports_are_spawned_monitored_killed_and_heard() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_database() {
-    let node = builder("keeper").binds(["127.0.0.1:0"]).set("generation", 2);
+    let node = builder("keeper")
+        .binds(["127.0.0.1:0"])
+        .set("generation", 2);
     let node = node.start().await.unwrap();
     let home = Home::new(json!({}));
     let aemp = json!({"binds": [], "seeds": node.listeners()});
@@ -225,7 +257,8 @@ fn perl_evaluates_lines() {
     for release in releases(&["0.95", "1.30"]) {
         let home = Home::new(json!({}));
         let mut node = perl(&release, &home);
-        node.arg(repository("interop/perl/node.pl")).stdin(Stdio::piped());
+        node.arg(repository("interop/perl/node.pl"))
+            .stdin(Stdio::piped());
         let mut node = Running::start(node);
         let settings = json!({"nodeid": "perl", "binds": ["127.0.0.1:*"], "seeds": []});
         node.types(&json!({"id": 1, "cmd": "configure", "args": settings}).to_string());
@@ -238,7 +271,10 @@ fn perl_evaluates_lines() {
         home.configure(json!({"profile": {"aemp": {"binds": [], "seeds": [seed]}}}));
         let mut shell = Shell::start(&home, &["perl"]);
         assert_eq!(shell.run("our $n = 6; $n * 7"), json!({"results": [42]}));
-        assert_eq!(shell.run("$main::n, [1, {a => 2}]")["results"][1], json!([1, {"a": 2}]));
+        assert_eq!(
+            shell.run("$main::n, [1, {a => 2}]")["results"][1],
+            json!([1, {"a": 2}])
+        );
         let died = shell.run("die \"oops\\n\"");
         assert_eq!(died, json!({"error": "oops"}));
         assert_eq!(shell.run("eval eval { 1 }"), json!({"results": [1]}));
@@ -247,7 +283,13 @@ fn perl_evaluates_lines() {
         assert_eq!(shell.run("functions . Shop::"), functions);
         let port = shell.run("$main::p = AnyEvent::MP::port (sub { }); $main::p");
         let ports = shell.run("ports");
-        assert!(ports["ports"].as_array().unwrap().contains(&port["results"][0]), "{ports}");
+        assert!(
+            ports["ports"]
+                .as_array()
+                .unwrap()
+                .contains(&port["results"][0]),
+            "{ports}"
+        );
         assert_eq!(shell.ends(), Some(1));
     }
 }

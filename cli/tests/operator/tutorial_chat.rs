@@ -65,7 +65,10 @@ fn exceptions_and_monitors() {
     // An error of one's own, and a clean end.
     let text = "don't like your steenking face";
     for (reason, wanted) in [
-        (format!("custom_error \"{text}\""), json!(["custom_error", text])),
+        (
+            format!("custom_error \"{text}\""),
+            json!(["custom_error", text]),
+        ),
         (String::new(), json!([])),
     ] {
         let own = shell.run("port")["port"].as_str().unwrap().to_owned();
@@ -132,7 +135,9 @@ impl Server {
             }
             Server::Perls(release) => {
                 let mut command = perl(release, home);
-                command.arg(release.join("eg/chat_server")).stderr(Stdio::piped());
+                command
+                    .arg(release.join("eg/chat_server"))
+                    .stderr(Stdio::piped());
                 Running::start(command)
             }
         };
@@ -156,7 +161,10 @@ fn the_chat_of_part_2() {
         let mut nick1 = Client::start(&home);
         let perls_client = perls.first().map(|release| {
             let mut command = perl(release, &home);
-            command.arg("-e").arg("$| = 1; do shift").arg(release.join("eg/chat_client"));
+            command
+                .arg("-e")
+                .arg("$| = 1; do shift")
+                .arg(release.join("eg/chat_client"));
             command.arg("nick2").stdin(Stdio::piped());
             Running::start(command)
         });
@@ -196,7 +204,11 @@ fn the_chat_of_part_2() {
             drop(client);
             for client in [&mut nick1, &mut nick3] {
                 let told = client.shell.told()["message"][0].clone();
-                assert!(told.as_str().unwrap().starts_with("nick2 (quits, transport_error "));
+                assert!(
+                    told.as_str()
+                        .unwrap()
+                        .starts_with("nick2 (quits, transport_error ")
+                );
             }
         }
         // A port that is killed leaves as well.

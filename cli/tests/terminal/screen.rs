@@ -120,7 +120,9 @@ impl Terminal {
 
     /// Waits until the last line is this.
     pub fn until_last(&self, wanted: &str) -> Vec<String> {
-        self.until(wanted, |lines| lines.last().is_some_and(|last| last == wanted))
+        self.until(wanted, |lines| {
+            lines.last().is_some_and(|last| last == wanted)
+        })
     }
 
     /// Waits for the end, and gives the status.
@@ -170,7 +172,9 @@ fn draw(
             let _ = keys.lock().unwrap().write_all(answer.as_bytes());
         }
         // The beginning of a question may be all that has come by now.
-        let kept = (1..WHERE.len()).rev().find(|n| rest.ends_with(&WHERE[..*n]));
+        let kept = (1..WHERE.len())
+            .rev()
+            .find(|n| rest.ends_with(&WHERE[..*n]));
         let whole = rest.len() - kept.unwrap_or(0);
         let whole: Vec<u8> = rest.drain(..whole).collect();
         screen.0.lock().unwrap().process(&whole);

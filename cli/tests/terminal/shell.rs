@@ -15,7 +15,10 @@ const CTRL_U: &str = "\x15";
 
 /// A node, and a home whose shell finds it.
 async fn network() -> (aemp::Node, Home) {
-    let node = aemp::Node::builder().no_rc().nodeid("worker").secret("geheim");
+    let node = aemp::Node::builder()
+        .no_rc()
+        .nodeid("worker")
+        .secret("geheim");
     let node = node.binds(["127.0.0.1:0"]).start().await.unwrap();
     let home = Home::new(&node.listeners()[0]);
     (node, home)
@@ -43,14 +46,19 @@ async fn names_are_completed() {
     terminal.keys(TAB);
     terminal.until_last("worker> groups printers");
     terminal.keys(ENTER);
-    terminal.until("the port", |lines| lines.iter().any(|line| line == port.id().as_str()));
+    terminal.until("the port", |lines| {
+        lines.iter().any(|line| line == port.id().as_str())
+    });
     for (typed, wanted) in [
-        ("cal work", "worker> cal worker"),
+        ("cal worker#", &*format!("worker> cal {}", port.id())),
         ("showpr", "worker> showprofile"),
         ("showprofile ti", "worker> showprofile till"),
         ("spawn . main::", "worker> spawn . main::till"),
         ("mon #", &*format!("worker> mon #{}", port.id().name())),
-        ("snd . reply #", &*format!("worker> snd . reply #{}", port.id().name())),
+        (
+            "snd . reply #",
+            &*format!("worker> snd . reply #{}", port.id().name()),
+        ),
         ("=w", "worker> =worker"),
     ] {
         terminal.until_last("worker>");
@@ -60,6 +68,20 @@ async fn names_are_completed() {
         terminal.until_last(wanted);
         terminal.keys(CTRL_U);
     }
+    // What is common to all is completed, and the rest is listed.
+    terminal.until_last("worker>");
+    terminal.keys("mon wor");
+    terminal.until_last("worker> mon wor");
+    terminal.keys(TAB);
+    terminal.until("a list", |lines| {
+        let is_typed = lines.iter().any(|line| line == "worker> mon worker");
+        let last = lines
+            .last()
+            .map(|last| last.split_whitespace().collect::<Vec<_>>());
+        is_typed && last == Some(vec!["worker", port.id().as_str()])
+    });
+    terminal.keys(CTRL_U);
+    terminal.until_last("worker>");
     terminal.keys(CTRL_D);
     assert_eq!(terminal.ends(), 0);
 }
@@ -73,7 +95,9 @@ async fn a_monitor_fires_while_one_types() {
     terminal.keys(&format!("mon {}\r", port.id()));
     // Its answer comes behind the monitor.
     terminal.keys("cal . info\r");
-    terminal.until("an answer", |lines| lines.iter().any(|line| line == "\"worker\""));
+    terminal.until("an answer", |lines| {
+        lines.iter().any(|line| line == "\"worker\"")
+    });
     terminal.until_last("worker>");
     terminal.keys("cal . ti");
     terminal.until_last("worker> cal . ti");
@@ -101,7 +125,9 @@ async fn a_monitor_fires_while_one_types() {
     terminal.keys("=w x");
     terminal.until_last("worker> =w x");
     terminal.keys(ENTER);
-    terminal.until("an error", |lines| lines.iter().any(|line| line == "aemp: it is: =NODE"));
+    terminal.until("an error", |lines| {
+        lines.iter().any(|line| line == "aemp: it is: =NODE")
+    });
     terminal.keys("quit\r");
     assert_eq!(terminal.ends(), 0);
 }
@@ -123,7 +149,9 @@ async fn lines_are_remembered() {
 
     let mut terminal = shell(&home);
     terminal.keys("cal . info\r");
-    terminal.until("an answer", |lines| lines.iter().any(|line| line == "\"worker\""));
+    terminal.until("an answer", |lines| {
+        lines.iter().any(|line| line == "\"worker\"")
+    });
     terminal.until_last("worker>");
     terminal.keys(CTRL_D);
     assert_eq!(terminal.ends(), 0);
@@ -134,7 +162,9 @@ async fn lines_are_remembered() {
     terminal.keys(UP);
     terminal.until_last("worker> cal . info");
     terminal.keys(ENTER);
-    terminal.until("an answer", |lines| lines.iter().any(|line| line == "\"worker\""));
+    terminal.until("an answer", |lines| {
+        lines.iter().any(|line| line == "\"worker\"")
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +186,9 @@ async fn what_is_waited_for_can_be_interrupted() {
     terminal.keys("cal . in");
     terminal.until_last("worker> cal . in");
     terminal.keys(CTRL_C);
-    terminal.until("the next line", |lines| lines.last().is_some_and(|last| last == "worker>"));
+    terminal.until("the next line", |lines| {
+        lines.last().is_some_and(|last| last == "worker>")
+    });
     // What ends the process leaves a terminal that shows what is typed.
     let ended = Command::new("kill").arg(terminal.id().to_string()).status();
     assert!(ended.unwrap().success());
