@@ -206,7 +206,8 @@ mod tests {
         ] {
             match run(begin) {
                 Some(found) => assert_eq!(found, wanted, "{begin}"),
-                None => eprintln!("NOT RUN: there is no perl"),
+                // There is no perl.
+                None => return,
             }
         }
     }
