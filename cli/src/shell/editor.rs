@@ -1,8 +1,8 @@
 //! Lines that are typed at a terminal: edited, completed and remembered.
 //!
-//! While one is typed, all that is shown goes above it. For that the editor is interrupted, its line
-//! taken off the screen, and another one begun below, with what was typed by then. (It has a printer
-//! of its own, which takes every text for one row of the screen.)
+//! While one is typed, all that is shown goes above it. For that the editor is interrupted, its
+//! line taken off the screen, and another one begun below, with what was typed by then. (It has a
+//! printer of its own, which takes every text for one row of the screen.)
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
