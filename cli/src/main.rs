@@ -3,6 +3,7 @@
 // These macros panic when the text can't be written: `output` writes all there is to write.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod ask;
 mod cert;
 mod client;
 mod complete;
@@ -25,6 +26,7 @@ mod record;
 mod relay;
 mod run;
 mod settings;
+mod shell;
 mod trace;
 
 use std::process::ExitCode;
@@ -125,6 +127,12 @@ Example: aemp mon -v ruth ruth#log")]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         expression: Vec<String>,
     },
+    /// Talk to a network: send, call, monitor, spawn, evaluate, and see what comes back
+    #[command(after_help = shell::help())]
+    Shell {
+        /// The node that lines are evaluated on [default: the shell's own, which evaluates nothing]
+        node: Option<String>,
+    },
     /// Print a node and the nodes connected to it, and so on for each of them
     #[command(after_help = trace::HELP)]
     Trace(trace::Options),
@@ -213,7 +221,7 @@ fn main() -> ExitCode {
     };
     let options = output::Options::from_arg_matches(&matches);
     output::set(options.unwrap_or_default());
-    aemp::log::init_from_env();
+    aemp::log::init_from_env_to(output::log);
     // Each link is an open file; what is allowed at first is often just a thousand.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     match matches.subcommand() {
@@ -245,6 +253,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
+        Command::Shell { node } => block_on(shell::shell(node)),
         Command::Trace(options) => block_on(trace::trace(options)),
         Command::Pipe(options) => block_on(pipe::pipe(options)),
         Command::Logs { level } => block_on(logs::logs(level)),

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::progress::{Progress, Shown};
 use crate::settings::SettingsError;
@@ -28,8 +28,8 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, stats,
-    /// snd, showconfig, showprofile)
+    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, shell,
+    /// stats, snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace
@@ -65,11 +65,43 @@ pub(crate) fn is_verbose() -> bool {
     options().verbose
 }
 
+/// Where a terminal is being written to by others, who must be asked to leave room.
+pub(crate) trait Screen: Send + Sync {
+    /// Shows whole lines, each with its end.
+    fn show(&self, lines: &str) -> io::Result<()>;
+}
+
+static SCREEN: RwLock<Option<Arc<dyn Screen>>> = RwLock::new(None);
+
+/// Has all that is written to standard output and standard error shown there, until it is `None`.
+pub(crate) fn divert(to: Option<Arc<dyn Screen>>) {
+    *SCREEN.write() = to;
+}
+
+fn screen() -> Option<Arc<dyn Screen>> {
+    SCREEN.read().clone()
+}
+
+/// Writes a line besides the output. Nothing depends on it.
+pub(crate) fn aside(text: impl Display) {
+    let _ = match screen() {
+        Some(screen) => screen.show(&format!("{text}\n")),
+        None => around_work(|| writeln!(anstream::stderr().lock(), "{text}")),
+    };
+}
+
+/// Writes a line of the log, which has its end.
+pub(crate) fn log(line: &str) {
+    let _ = match screen() {
+        Some(screen) => screen.show(line),
+        None => around_work(|| io::stderr().lock().write_all(line.as_bytes())),
+    };
+}
+
 /// Says something besides the output, if that is asked for.
 pub(crate) fn note(text: impl Display) {
     if is_verbose() {
-        // Nothing depends on it.
-        aside(|| drop(writeln!(anstream::stderr().lock(), "{text}")));
+        aside(text);
     }
 }
 
@@ -81,8 +113,8 @@ pub(crate) fn progress(what: &'static str, steps: Option<u64>) -> Arc<Progress> 
     progress
 }
 
-/// Writes something without the status line in between.
-fn aside<T>(write: impl FnOnce() -> T) -> T {
+/// Writes something while the status line of work is not in the way.
+fn around_work<T>(write: impl FnOnce() -> T) -> T {
     let work = WORK.lock().upgrade();
     match work {
         Some(work) => work.aside(write),
@@ -93,7 +125,7 @@ fn aside<T>(write: impl FnOnce() -> T) -> T {
 /// The same, also if somebody sits at a terminal and would wonder what goes on.
 pub(crate) fn status(text: impl Display) {
     if is_verbose() || io::stderr().is_terminal() && !options().quiet {
-        aside(|| drop(writeln!(anstream::stderr().lock(), "{text}")));
+        aside(text);
     }
 }
 
@@ -109,7 +141,10 @@ pub(crate) struct Status(pub(crate) u8);
 
 /// Writes a text to standard output, and does not keep any of it back.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
-    aside(|| {
+    if let Some(screen) = screen() {
+        return Ok(screen.show(text)?);
+    }
+    around_work(|| {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         // What stays in the buffer is written when the process ends, and an error then goes
@@ -137,10 +172,8 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(NOBODY_READS)
         }
         _ => {
-            // As clap writes its own, in colour where standard error is a terminal.
-            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             // Where standard error can't be written either, the status is all there is to say.
-            let _ = writeln!(anstream::stderr().lock(), "{red}aemp:{red:#} {failure}");
+            complain(&failure);
             let is_usage = failure.downcast_ref().is_some_and(SettingsError::is_usage);
             match is_usage {
                 true => ExitCode::from(USAGE),
@@ -148,6 +181,12 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
             }
         }
     }
+}
+
+/// Says what went wrong, as clap writes its own: in colour where standard error is a terminal.
+pub(crate) fn complain(failure: impl Display) {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    aside(format_args!("{red}aemp:{red:#} {failure}"));
 }
 
 /// What clap has to say in place of a command: the help and the version, which were asked for and

@@ -358,6 +358,48 @@ impl Ctx {
         Ok((command, home.log, home.unique))
     }
 
+    /// The command `aemp` of this side with these arguments, and its log with its name for
+    /// [`Ctx::log`]; it ends by itself, with all that it starts. It finds `settings` in its
+    /// configuration, and the secret.
+    pub fn aemp(
+        &mut self,
+        side: Side,
+        name: &str,
+        settings: &Value,
+        args: &[&str],
+    ) -> Result<(Command, File, String)> {
+        // Perl's starts a process besides, which an alarm would not end.
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=1", &self.env.life.to_string()]);
+        match self.pairing.side(side) {
+            Impl::Perl(release) => {
+                let script = release.beside("bin/aemp");
+                let script = script.ok_or_else(|| {
+                    Fault::NotHere(format!("{release} comes without its command, bin/aemp"))
+                })?;
+                command.arg("perl").arg(script);
+                said_by(release, &mut command);
+            }
+            Impl::Rust => {
+                let driver = self.env.rust_driver.as_ref();
+                let ours = driver.map(|driver| driver.with_file_name("aemp"));
+                let ours = ours.filter(|ours| ours.is_file()).ok_or_else(|| {
+                    Fault::NotHere(
+                        "the command is not built (cargo build --release -p aemp-cli)".to_owned(),
+                    )
+                })?;
+                command.arg(ours);
+            }
+        }
+        let mut rc = settings.clone();
+        rc["version"] = json!(1);
+        rc["secret"] = json!(self.secret);
+        let home = self.home(name, &rc)?;
+        command.args(args);
+        home.enter(&mut command);
+        Ok((command, home.log, home.unique))
+    }
+
     /// Prepares a home folder with this configuration, and a log, for a process that plays `name`.
     fn home(&mut self, name: &str, rc: &Value) -> Result<Home> {
         let count = self.started.entry(name.to_owned()).or_default();

@@ -81,9 +81,15 @@ impl Release {
 
     /// The release's example programs, if they were put beside its modules.
     pub fn eg(&self) -> Option<PathBuf> {
+        let server = self.beside("eg/chat_server")?;
+        server.parent().map(Path::to_owned)
+    }
+
+    /// A file of the release's distribution that was put beside its modules.
+    pub fn beside(&self, file: &str) -> Option<PathBuf> {
         let include = self.include.as_ref()?;
-        let mut places = include.ancestors().take(3).map(|place| place.join("eg"));
-        places.find(|eg| eg.join("chat_server").is_file())
+        let mut places = include.ancestors().take(3).map(|place| place.join(file));
+        places.find(|place| place.is_file())
     }
 }
 

@@ -279,9 +279,19 @@ fn add_global_service(node: &Arc<Inner>) {
         Outcome::Done(sent.map_err(Into::into))
     };
     let stats: funcs::Function = Arc::new(stats);
+    let names = |context: &Context, args: Message| {
+        let reply = args.args::<(crate::proto::PortId,)>();
+        let sent = match reply {
+            Ok((reply,)) => context.snd(&reply, &context.functions()),
+            Err(error) => return Outcome::Done(Err(error.into())),
+        };
+        Outcome::Done(sent.map_err(Into::into))
+    };
+    let names: funcs::Function = Arc::new(names);
     let mut functions = node.functions.named.write();
     functions.insert(mesh::CONNECT.to_owned(), connect);
     functions.insert(super::STATS_FUNCTION.to_owned(), stats);
+    functions.insert(super::FUNCTIONS_FUNCTION.to_owned(), names);
 }
 
 /// Binds a listener: where it is, and itself.

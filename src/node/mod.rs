@@ -105,7 +105,7 @@ pub use rules::BridgeRules;
 pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
-pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
+pub use stats::{FUNCTIONS_FUNCTION, LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
 pub use values::ByValue;
 

@@ -9,11 +9,16 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aemp::Node;
 use tokio::sync::Notify;
 
 use crate::Failure;
+
+/// For how long the node goes on when it is asked, so that who asked gets the answer first. What
+/// Perl's and our `aemp restart` have a Perl node do waits as well.
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// What restarts a Perl node.
 const FUNCTION: &str = "AnyEvent::Watchdog::Util::restart";
@@ -59,6 +64,7 @@ impl Restart {
         while !self.is_asked() {
             self.0.told.notified().await;
         }
+        tokio::time::sleep(ANSWER).await;
     }
 
     pub(super) fn is_asked(&self) -> bool {

@@ -195,8 +195,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "run",
         "scripts/interop has Perl's command talk to our nodes",
     ),
-    ("shell", "it is a conversation"),
-    ("restart", "it needs a node under AnyEvent::Watchdog"),
+    ("shell", "scripts/interop has each on nodes of both"),
+    ("restart", "scripts/interop has each restart nodes of both"),
 ];
 
 fn start() -> Value {

@@ -9,5 +9,7 @@ mod perl;
 mod reload;
 mod restart;
 mod services;
+mod shell;
 mod support;
 mod tutorial;
+mod tutorial_chat;
