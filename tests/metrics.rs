@@ -2,13 +2,12 @@
 
 #[path = "../examples/support/http.rs"]
 mod http;
-#[path = "../examples/support/openmetrics.rs"]
-mod openmetrics;
 mod support;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use aemp::node::OPEN_METRICS_TYPE;
 use aemp::{Node, Reason};
 use support::{LIMIT, Scripted, builder, event, joining, listening, up, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -158,7 +157,7 @@ async fn the_exporter_serves_openmetrics() {
     let answer = get("/metrics").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert!(head.contains(openmetrics::CONTENT_TYPE), "{head}");
+    assert!(head.contains(OPEN_METRICS_TYPE), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
     let (families, samples) = parsed(body);
     assert_eq!(families["aemp_ports"], "gauge");
