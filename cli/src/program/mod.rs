@@ -128,8 +128,8 @@ impl Programs {
             }
             return Err(error);
         }
-        // Nobody else has asked for it: it is one of `services`.
-        if let (None, Ok(ended)) = (context.source(), began) {
+        // Nobody else has called it: it is one of `services`.
+        if let (false, None, Ok(ended)) = (is_spawned, context.source(), began) {
             let (programs, name) = (self.clone(), name.to_owned());
             self.0.running.spawn(async move {
                 let ended = ended.await;

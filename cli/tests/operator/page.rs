@@ -18,7 +18,7 @@ async fn the_page_shows_who_joins_and_what_is_text_stays_text() {
     let Some(mut browser) = Browser::open(&page, 1000) else {
         return;
     };
-    let text = browser.until(|text| text.contains("1 nodes"));
+    let text = browser.until(|text| text.contains("1 node,"));
     assert!(text.contains("nobody is in a group"), "{text}");
     assert!(!text.contains("latecomer"), "{text}");
 

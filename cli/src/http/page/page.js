@@ -32,6 +32,7 @@ const time = (seconds) => {
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86400)} d`;
 };
+const counted = (all, what) => `${all.length} ${what}${all.length === 1 ? "" : "s"}`;
 const rate = (value) => (known(value) ? `${number(value.messages)}/s` : "–");
 const traffic = (value) => (known(value) ? `${octets(value.octets)}/s` : "–");
 
@@ -120,7 +121,7 @@ const show = (state) => {
   const more = state.nodes_left_out ? ` (and ${state.nodes_left_out} more)` : "";
   const { messages, octets: volume } = state.total;
   document.getElementById("summary").textContent =
-    `${state.nodes.length} nodes${more}, ${state.links.length} links, ${number(messages)} messages/s, ${octets(volume)}/s`;
+    `${counted(state.nodes, "node")}${more}, ${counted(state.links, "link")}, ${number(messages)} messages/s, ${octets(volume)}/s`;
   const links = state.missing.map(([a, b]) => ({ nodes: [a, b], about: "missing, though both know of each other", unwritten_octets: [] }));
   for (const [name, of] of Object.entries(TABLES)) {
     const rows = name === "links" ? [...state.links, ...links] : state[name];
