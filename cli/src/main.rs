@@ -13,6 +13,8 @@ mod doctor;
 mod dump;
 mod exec;
 mod fuzz;
+#[cfg(feature = "http")]
+mod http;
 mod logs;
 mod manual;
 mod node_arguments;
@@ -27,8 +29,11 @@ mod relay;
 mod run;
 mod settings;
 mod shell;
+mod top;
 mod trace;
+mod view;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use aemp::config::{Environment, RcFile};
@@ -136,6 +141,9 @@ Example: aemp mon -v ruth ruth#log")]
     /// Print a node and the nodes connected to it, and so on for each of them
     #[command(after_help = trace::HELP)]
     Trace(trace::Options),
+    /// Show the network live: nodes, links, rates, queues, groups, ports that died
+    #[command(after_help = top::HELP)]
+    Top(top::Options),
     /// Pass standard input and output through a data connection to a function of another node:
     /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
     #[command(after_help = "\
@@ -221,7 +229,9 @@ fn main() -> ExitCode {
     };
     let options = output::Options::from_arg_matches(&matches);
     output::set(options.unwrap_or_default());
-    aemp::log::init_from_env_to(output::log);
+    if !has_screen(&matches) {
+        aemp::log::init_from_env_to(output::log);
+    }
     // Each link is an open file; what is allowed at first is often just a thousand.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     match matches.subcommand() {
@@ -234,6 +244,16 @@ fn main() -> ExitCode {
             Err(said) => output::end_with_clap(&said),
         },
     }
+}
+
+/// Whether lines of the log would be written over what is shown.
+fn has_screen(matches: &clap::ArgMatches) -> bool {
+    let options = match matches.subcommand() {
+        Some(("top", options)) => top::Options::from_arg_matches(options),
+        _ => return false,
+    };
+    let is_shown = options.is_ok_and(|options| options.has_screen());
+    is_shown && std::io::stderr().is_terminal()
 }
 
 fn perform(command: Command) -> Result<(), Failure> {
@@ -255,6 +275,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Shell { node } => block_on(shell::shell(node)),
         Command::Trace(options) => block_on(trace::trace(options)),
+        Command::Top(options) => block_on(top::top(options)),
         Command::Pipe(options) => block_on(pipe::pipe(options)),
         Command::Logs { level } => block_on(logs::logs(level)),
         Command::Stats { node } => block_on(client::stats(node)),

@@ -29,7 +29,7 @@ const USAGE: u8 = 2;
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
     /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, shell,
-    /// stats, snd, showconfig, showprofile)
+    /// top, stats, snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace
@@ -156,6 +156,13 @@ pub(crate) fn print(text: &str) -> Result<(), OutputError> {
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl Display) -> Result<(), OutputError> {
     print(&format!("{text}\n"))
+}
+
+/// Writes a line with styles in it, which are left out where standard output is no terminal.
+pub(crate) fn styled_line(text: impl Display) -> Result<(), OutputError> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
 }
 
 /// Ends the process: says on standard error what the command failed with, if anything, and returns

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
 use crate::output::{self, OutputError};
@@ -83,7 +84,17 @@ fn write(
             "verdict": verdict, "what": what, "text": text.trim_end(), "advice": advice,
         }));
     }
-    let first = format!("{verdict:<6}{what}: ");
+    let colour = match verdict {
+        "ok" => AnsiColor::Green,
+        "look" => AnsiColor::Yellow,
+        _ => AnsiColor::Red,
+    };
+    let style = Style::new().fg_color(Some(colour.into()));
+    let first = format!(
+        "{style}{verdict}{style:#}{:1$}{what}: ",
+        "",
+        6 - verdict.len()
+    );
     // What goes on in another line stands below the text.
     let mut lines = text.trim_end().lines();
     let mut shown = first + lines.next().unwrap_or_default();
@@ -91,5 +102,5 @@ fn write(
         shown.push_str("\n          ");
         shown.push_str(line);
     }
-    output::line(shown)
+    output::styled_line(shown)
 }

@@ -52,6 +52,7 @@ async fn examine(arguments: Vec<String>, findings: &mut Findings) -> Result<(), 
     setup::settings(&config, findings)?;
     setup::trust(&config, findings)?;
     let own = network::binds(&builder, &config, findings).await?;
+    network::http(&config, &own, findings).await?;
     network::seeds(&builder, &config, &own, findings).await?;
     Ok(())
 }

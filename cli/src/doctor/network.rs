@@ -121,6 +121,43 @@ async fn listen(
     Ok(())
 }
 
+/// Looks where the network is to be shown to browsers.
+#[cfg(feature = "http")]
+pub(super) async fn http(
+    config: &Config,
+    own: &Own,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Some(setting) = &config.http else {
+        return Ok(());
+    };
+    let what = format!("http {setting}");
+    let advice = "end what listens there, or take another address (`aemp sethttp`)";
+    match crate::http::Server::bind(setting).await {
+        Ok(server) if server.is_for_others() => findings.odd(
+            &what,
+            "free; whoever reaches it sees nodes, ports and groups without a secret",
+            "127.0.0.1 is seen from this machine only",
+        )?,
+        Ok(_) => findings.fine(&what, "free")?,
+        Err(_) if own.runs => findings.fine(&what, "this node is running, and listens there")?,
+        Err(error) => findings.wrong(&what, error, advice)?,
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "http"))]
+pub(super) async fn http(config: &Config, _: &Own, findings: &mut Findings) -> Result<(), Failure> {
+    match config.http {
+        None => Ok(()),
+        Some(_) => Ok(findings.wrong(
+            "http",
+            "this command was built without the feature http",
+            "cargo install aemp-cli, or aemp delhttp",
+        )?),
+    }
+}
+
 /// Whether there can be a listener. What there was is as it was.
 fn try_to_listen(address: &Endpoint) -> io::Result<()> {
     let path = match address {

@@ -4,6 +4,7 @@ pub(crate) mod again;
 mod notify;
 mod reload;
 mod restart;
+mod site;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::settings::read_node_arguments;
 use crate::{Failure, node_arguments};
 use reload::Reloading;
 use restart::Restart;
+use site::Site;
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,10 +37,14 @@ Services are functions. services_path (or $PERL_ANYEVENT_MP_SERVICES, with colon
 programs that are functions: shop::till is FOLDER/shop/till; `aemp exec --help` says what they \
 speak. A service that does not start ends the node with status 1, unless optional_services is 1.
 
+http HOST:PORT shows the network on a page, live, with /metrics (OpenMetrics) and /healthz for \
+programs. A port alone is on 127.0.0.1; whoever reaches the address needs no secret to look.
+
 Examples:
   aemp run seed
   aemp run nodeid rusty binds '*:4041' seeds perlhost:4040
-  aemp run --autorestart nodeid till services shop::till:: services_path /srv";
+  aemp run --autorestart nodeid till services shop::till:: services_path /srv
+  aemp run seed http 127.0.0.1:9100";
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let running = Running::start(arguments).await?;
@@ -53,6 +59,7 @@ pub(crate) struct Running {
     signals: Signals,
     restart: Restart,
     reloading: Reloading,
+    site: Site,
 }
 
 struct Signals {
@@ -81,6 +88,7 @@ impl Running {
             serving.serve(node);
             restarting.serve(node);
         });
+        let site = Site::bind(config.http.as_deref()).await?;
         let started = builder.clone().start().await;
         if started.is_err() {
             // Those of its services that have begun.
@@ -88,6 +96,7 @@ impl Running {
         }
         let node = started?;
         introduce(&node, &config.seeds);
+        let site = site.serve(&node, &programs);
         notify::ready();
         Ok(Running {
             node,
@@ -96,6 +105,7 @@ impl Running {
             signals,
             restart,
             reloading: Reloading::new(settings),
+            site,
         })
     }
 
@@ -134,6 +144,7 @@ impl Running {
     }
 
     async fn end(&mut self) {
+        self.site.ends();
         tracing::info!(
             target: "aemp",
             level = 7_u8,
