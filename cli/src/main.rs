@@ -22,6 +22,7 @@ mod program;
 mod record;
 mod run;
 mod settings;
+mod system;
 mod trace;
 
 use std::process::ExitCode;

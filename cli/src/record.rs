@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::system::Signals;
 use crate::{Failure, output};
 
 pub(crate) const HELP: &str = "\
@@ -50,8 +50,7 @@ pub(crate) struct Options {
 
 /// The command.
 pub(crate) async fn record(options: Options) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     let listener = listen(&options).await?;
     std::fs::create_dir_all(&options.dir)
         .map_err(|error| format!("{}: {error}", options.dir.display()))?;
@@ -80,8 +79,7 @@ pub(crate) async fn record(options: Options) -> Result<(), Failure> {
                 }
             },
             Some(ended) = running.join_next() => told(ended?)?,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = signals.end() => return Ok(()),
         }
     }
 }

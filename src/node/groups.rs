@@ -30,6 +30,7 @@ use crate::proto::PortId;
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupChange {
     /// All members after the change, sorted.
     pub members: Vec<PortId>,

@@ -4,16 +4,14 @@
 //! Perl's `aemp restart` sends an expression to be evaluated there, in which a function of
 //! AnyEvent::Watchdog is called; ours sends one with it as well. Nothing else is evaluated here.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aemp::Node;
 use tokio::sync::Notify;
 
-use crate::Failure;
+use crate::{Failure, system};
 
 /// What restarts a Perl node.
 const FUNCTION: &str = "AnyEvent::Watchdog::Util::restart";
@@ -68,9 +66,7 @@ impl Restart {
     /// Starts again, with the same arguments. Returns only if that fails.
     pub(super) fn again(&self) -> Failure {
         let program = &self.0.program;
-        let error = Command::new(program)
-            .args(std::env::args_os().skip(1))
-            .exec();
+        let error = system::become_program(program, std::env::args_os().skip(1));
         format!("{} can't be started again: {error}", program.display()).into()
     }
 }

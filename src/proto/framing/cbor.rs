@@ -148,6 +148,7 @@ pub(crate) use to_json::item as item_to_json;
 /// # Ok::<(), aemp::proto::FramingError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Where the array starts, behind tags that stood before it.
     pub start: usize,
@@ -190,6 +191,7 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for [`Text`](ElementKind::Text) and [`Octets`](ElementKind::Octets) the
     /// first of the string itself.
