@@ -354,8 +354,7 @@ impl FixedOutputReset for Md6 {
 
 #[cfg(test)]
 mod tests {
-    use ::digest::{Digest, KeyInit, Mac};
-    use ::hmac::SimpleHmac;
+    use ::digest::Digest;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::Index;
