@@ -236,10 +236,11 @@ pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 pub use node::{
     Address, AsMessage, Balance, BridgeRules, ByValue, CalError, Context, DataConnError,
     DataStream, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues,
-    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkLoss, LinkStats,
-    LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,
-    NodeEvents, NodeStats, Port, PortDeath, Receive, RecvError, Registration, RegistrationGuard, Reply, Report,
-    SeedStatus, SendError, Service, State, StatePort, Stopped, Unfinished,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkLoss,
+    LinkStats, LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node,
+    NodeEvent, NodeEvents, NodeStats, Port, PortDeath, Receive, RecvError, Registration,
+    RegistrationGuard, Reply, Report, SeedStatus, SendError, Service, State, StatePort, Stopped,
+    Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};
