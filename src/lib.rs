@@ -198,6 +198,8 @@
 //! and probes, for the tests of a program. `fuzz`: the module `fuzz`, for those who test an
 //! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "node")]
 mod bridge;
 #[cfg(feature = "node")]

@@ -1,7 +1,6 @@
 //! `aemp exec`: a node with one program on it, whose port it prints.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt as _;
 
 use aemp::Message;
 use tokio::sync::oneshot::error::RecvError;
@@ -11,6 +10,7 @@ use crate::Failure;
 use crate::output::{self, Status};
 use crate::program::{Ended, Program};
 use crate::run::Running;
+use crate::system;
 
 pub(crate) const HELP: &str = "\
 The program is a port: each message comes as a line of JSON, an array, on its standard input. Each \
@@ -110,15 +110,11 @@ async fn all_ended(mut programs: JoinSet<Result<Ended, RecvError>>) -> Result<()
 /// Ends as the program has.
 fn end(ended: Ended) -> Result<(), Failure> {
     match ended.status {
-        Some(status) => {
-            let by_signal = || status.signal().map(|signal| signal + 128);
-            let code = status.code().or_else(by_signal).unwrap_or(1);
-            match u8::try_from(code) {
-                Ok(0) => Ok(()),
-                Ok(code) => Err(Status(code).into()),
-                Err(_) => Err(Status(1).into()),
-            }
-        }
+        Some(status) => match u8::try_from(system::code(status)) {
+            Ok(0) => Ok(()),
+            Ok(code) => Err(Status(code).into()),
+            Err(_) => Err(Status(1).into()),
+        },
         None if ended.reason.is_normal() => Ok(()),
         None => Err(format!("the port died: {}", ended.reason).into()),
     }

@@ -29,6 +29,7 @@ mod relay;
 mod run;
 mod settings;
 mod shell;
+mod system;
 mod top;
 mod trace;
 mod view;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use aemp::config::{BIND_PORT, Config, Endpoint, LocalHost, SEED_PORT, resolve};
@@ -166,7 +165,7 @@ fn try_to_listen(address: &Endpoint) -> io::Result<()> {
         _ => return Ok(()),
     };
     // A node takes the place of a socket that nobody listens on any more.
-    if UnixStream::connect(path).is_ok() {
+    if crate::system::is_listening(path) {
         return Err(ErrorKind::AddrInUse.into());
     }
     match path.parent() {

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::system::Signals;
 use crate::{Failure, output};
 pub(crate) use opening::Side;
 use opening::{Next, Opening};
@@ -86,8 +86,7 @@ pub(crate) async fn serve<W: Watch>(
     doing: &str,
     mut begin: impl FnMut(SocketAddr) -> Result<W, Failure>,
 ) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     let ends = match &options.cert {
         Some(cert) => Some(Ends::of_files(cert, options.target_cert.as_deref())?),
         None => None,
@@ -121,8 +120,7 @@ pub(crate) async fn serve<W: Watch>(
                 }
             },
             Some(ended) = running.join_next() => ended??,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.end() => return Ok(()),
         }
     }
 }

@@ -37,10 +37,7 @@ impl Admission {
     /// At most so many connections at a time, and fewer if the process may not have twice as many
     /// files open: who proves nothing must not take the last one.
     pub(crate) fn new(max_handshakes: usize) -> Self {
-        let files = rlimit::getrlimit(rlimit::Resource::NOFILE);
-        let files = files.map_or(usize::MAX, |(soft, _)| {
-            soft.try_into().unwrap_or(usize::MAX)
-        });
+        let files = most_files();
         let most = max_handshakes.min(files / 2);
         if most < max_handshakes {
             log_at!(
@@ -469,4 +466,18 @@ async fn take_over(
             Verdict::Wait => drop(timeout(LOOK, changed).await),
         }
     }
+}
+/// How many files this process may have open.
+#[cfg(unix)]
+fn most_files() -> usize {
+    let files = rlimit::getrlimit(rlimit::Resource::NOFILE);
+    files.map_or(usize::MAX, |(soft, _)| {
+        soft.try_into().unwrap_or(usize::MAX)
+    })
+}
+
+/// Elsewhere connections are no files.
+#[cfg(not(unix))]
+fn most_files() -> usize {
+    usize::MAX
 }
