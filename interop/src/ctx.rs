@@ -390,6 +390,10 @@ impl Ctx {
                 })?;
                 command.arg(ours);
             }
+            Impl::Python => {
+                let reason = "the Python node comes without a command".to_owned();
+                return Err(Fault::NotHere(reason));
+            }
         }
         let mut rc = settings.clone();
         rc["version"] = json!(1);
