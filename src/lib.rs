@@ -198,6 +198,8 @@
 //! and probes, for the tests of a program. `fuzz`: the module `fuzz`, for those who test an
 //! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "node")]
 mod bridge;
 #[cfg(feature = "node")]
@@ -236,10 +238,11 @@ pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 pub use node::{
     Address, AsMessage, Balance, BridgeRules, ByValue, CalError, Context, DataConnError,
     DataStream, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues,
-    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkStats,
-    LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,
-    NodeEvents, NodeStats, Port, Receive, RecvError, Registration, RegistrationGuard, Reply,
-    SeedStatus, SendError, Service, State, StatePort, Stopped, Unfinished,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkLoss,
+    LinkStats, LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node,
+    NodeEvent, NodeEvents, NodeStats, Port, PortDeath, Receive, RecvError, Registration,
+    RegistrationGuard, Reply, Report, SeedStatus, SendError, Service, State, StatePort, Stopped,
+    Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

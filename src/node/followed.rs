@@ -156,6 +156,7 @@ impl<const N: usize> PartialEq<[PortId; N]> for Members {
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupChange {
     /// All members after the change.
     pub members: Members,

@@ -51,12 +51,14 @@ mod logs;
 mod mailbox;
 mod metrics;
 mod monitor;
+mod open_metrics;
 mod polled;
 mod port;
 mod port_handle;
 mod ports;
 mod queue;
 mod random;
+mod report;
 pub(crate) mod request;
 mod roster;
 mod rules;
@@ -99,13 +101,15 @@ pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
+pub use open_metrics::OPEN_METRICS_TYPE;
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use report::{LinkLoss, PortDeath, REPORT_FUNCTION, Report};
 pub use rules::BridgeRules;
 pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
-pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
+pub use stats::{FUNCTIONS_FUNCTION, LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
 pub use values::ByValue;
 
@@ -211,6 +215,8 @@ pub(crate) struct Inner {
     /// Which limits were met.
     pub(crate) limits: Met,
     pub(crate) counters: Counters,
+    /// What others were told of it last.
+    reports: report::Reports,
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,

@@ -1,6 +1,6 @@
 //! The program's part in groups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
 use serde_json::Value;
@@ -141,6 +141,21 @@ impl Control {
 
     pub(crate) fn groups(&self) -> Vec<String> {
         self.0.lock().gossip.groups.names()
+    }
+
+    /// So many memberships of ports of this node at the most, by group.
+    pub(crate) fn own_memberships(&self, most: usize) -> BTreeMap<String, Vec<PortId>> {
+        let state = self.0.lock();
+        let mut all = BTreeMap::<String, Vec<PortId>>::new();
+        let mut left = most;
+        for (group, ports) in state.gossip.groups.local() {
+            let ports: Vec<PortId> = ports.into_iter().take(left).cloned().collect();
+            left -= ports.len();
+            if !ports.is_empty() {
+                all.insert(group.to_owned(), ports);
+            }
+        }
+        all
     }
 
     /// Follows a group: its members now, and whenever they change.

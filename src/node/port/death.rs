@@ -130,7 +130,7 @@ impl PortCell {
         node.tell_room(&mut death.awaited);
         self.tell_go(node, death.told);
         node.ports.remove(self.id.name());
-        node.counters.died(&reason);
+        node.counters.died(&self.id, &reason);
         // What code can't send any more while the node stops is no fault of its own.
         let silent =
             reason.is_normal() || reason.kind() == Some("no_such_port") || node.is_stopping();

@@ -154,6 +154,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
 /// # Ok::<(), aemp::proto::FramingError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Where the array starts, behind tags that stood before it.
     pub start: usize,
@@ -196,6 +197,7 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for [`Text`](ElementKind::Text) and [`Octets`](ElementKind::Octets) the
     /// first of the string itself.

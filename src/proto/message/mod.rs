@@ -18,6 +18,7 @@ mod json;
 pub(crate) mod known;
 mod list;
 mod perl;
+#[cfg(feature = "node")]
 pub(crate) mod quick;
 mod value;
 mod variant;
@@ -42,7 +43,8 @@ pub(crate) use json::write as write_json;
 #[cfg(feature = "node")]
 pub(crate) use known::variants;
 pub use perl::{Num, Octets, Text};
-pub use quick::{Head, Quick, RestAt, are_plain};
+#[cfg(feature = "node")]
+pub(crate) use quick::{Head, Quick, RestAt, are_plain};
 
 use element::Raw;
 use elements::Source;
