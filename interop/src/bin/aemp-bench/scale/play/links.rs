@@ -78,7 +78,7 @@ fn id(n: usize) -> String {
 /// size is the generation.
 pub async fn open(options: &Options, size: usize) -> Result<(), Failure> {
     const AT_ONCE: usize = 16;
-    let (count, version) = (size / 10, if size % 10 == 0 { 0 } else { size % 10 } as u32);
+    let (count, version) = (size / 10, (size % 10) as u32);
     let address = options.address.clone().ok_or("no address")?;
     let mut streams = Vec::with_capacity(count);
     for first in (0..count).step_by(AT_ONCE) {
