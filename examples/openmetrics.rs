@@ -3,8 +3,6 @@
 
 #[path = "support/http.rs"]
 mod http;
-#[path = "support/openmetrics.rs"]
-mod openmetrics;
 
 use aemp::Node;
 use tokio::net::TcpListener;

@@ -2,14 +2,14 @@
 
 #[path = "../examples/support/http.rs"]
 mod http;
-#[path = "../examples/support/openmetrics.rs"]
-mod openmetrics;
 mod support;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aemp::{Node, Reason};
+use aemp::node::{OPEN_METRICS_TYPE, REPORT_FUNCTION};
+use aemp::{Node, Reason, Report};
 use support::{LIMIT, Scripted, builder, event, joining, listening, up, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,6 +124,31 @@ fn parsed(text: &str) -> (BTreeMap<String, String>, BTreeMap<String, f64>) {
 }
 
 #[tokio::test]
+async fn another_node_reads_the_report() {
+    let a = listening("report-a").await;
+    let b = joining("report-b", &a).await;
+    up(&b, "report-a").await;
+    let port = a.port();
+    a.register("reported", &port);
+    a.kil(a.port(), Reason::new(["overheated", "CPU 0"]));
+    let read = async || -> Report {
+        let report = b.cal("report-a", &(REPORT_FUNCTION,), Some(LIMIT)).await;
+        let (report,): (Report,) = report.unwrap();
+        report
+    };
+    let report = read().await;
+    assert_eq!(report.stats.links[0].node, *b.id());
+    assert_eq!(report.metrics.deaths["overheated"], 1);
+    assert_eq!(report.deaths[0].reason, "overheated CPU 0");
+    assert_eq!(report.groups["reported"], [port.id().clone()]);
+    // However often it is asked for, it is made now and then.
+    let again = read().await;
+    assert!(again.age == report.age || again.age - report.age >= Duration::from_millis(500));
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_exporter_serves_openmetrics() {
     let node = Node::local();
     node.time_handlers(true);
@@ -158,7 +183,7 @@ async fn the_exporter_serves_openmetrics() {
     let answer = get("/metrics").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert!(head.contains(openmetrics::CONTENT_TYPE), "{head}");
+    assert!(head.contains(OPEN_METRICS_TYPE), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
     let (families, samples) = parsed(body);
     assert_eq!(families["aemp_ports"], "gauge");

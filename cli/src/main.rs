@@ -13,6 +13,8 @@ mod doctor;
 mod dump;
 mod exec;
 mod fuzz;
+#[cfg(feature = "http")]
+mod http;
 mod logs;
 mod manual;
 mod node_arguments;
@@ -20,12 +22,19 @@ mod output;
 mod perl;
 mod pipe;
 mod program;
+mod progress;
+mod proxy;
 mod record;
+mod relay;
 mod run;
 mod settings;
 mod shell;
+mod system;
+mod top;
 mod trace;
+mod view;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use aemp::config::{Environment, RcFile};
@@ -71,6 +80,9 @@ enum Command {
     /// Run a node and a program, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- CMD
     #[command(after_help = exec::HELP)]
     Exec {
+        /// Run so many of the program, each of which is a port
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        instances: u16,
         /// A profile's name, then settings as key and value, as for `run`
         #[arg(value_name = "PROFILE | KEY VALUE")]
         arguments: Vec<String>,
@@ -130,6 +142,9 @@ Example: aemp mon -v ruth ruth#log")]
     /// Print a node and the nodes connected to it, and so on for each of them
     #[command(after_help = trace::HELP)]
     Trace(trace::Options),
+    /// Show the network live: nodes, links, rates, queues, groups, ports that died
+    #[command(after_help = top::HELP)]
+    Top(top::Options),
     /// Pass standard input and output through a data connection to a function of another node:
     /// aemp pipe NODE FUNCTION [ARGS..], or aemp pipe --listen NAME
     #[command(after_help = "\
@@ -175,6 +190,9 @@ Examples: aemp doctor
     /// Pass on what nodes say to each other, and write it down for `aemp dump`
     #[command(after_help = record::HELP)]
     Record(record::Options),
+    /// Pass on what nodes say to each other, and show it while it passes
+    #[command(after_help = proxy::HELP)]
+    Proxy(proxy::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     #[command(after_help = "Example: aemp demo")]
     Demo,
@@ -212,7 +230,9 @@ fn main() -> ExitCode {
     };
     let options = output::Options::from_arg_matches(&matches);
     output::set(options.unwrap_or_default());
-    aemp::log::init_from_env_to(output::log);
+    if !has_screen(&matches) {
+        aemp::log::init_from_env_to(output::log);
+    }
     // Each link is an open file; what is allowed at first is often just a thousand.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     match matches.subcommand() {
@@ -227,6 +247,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether lines of the log would be written over what is shown.
+fn has_screen(matches: &clap::ArgMatches) -> bool {
+    let options = match matches.subcommand() {
+        Some(("top", options)) => top::Options::from_arg_matches(options),
+        _ => return false,
+    };
+    let is_shown = options.is_ok_and(|options| options.has_screen());
+    is_shown && std::io::stderr().is_terminal()
+}
+
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run {
@@ -234,7 +264,11 @@ fn perform(command: Command) -> Result<(), Failure> {
             autorestart: false,
         } => block_on(run::run(arguments)),
         Command::Run { .. } => block_on(run::again::run()),
-        Command::Exec { arguments, command } => block_on(exec::exec(arguments, command)),
+        Command::Exec {
+            arguments,
+            command,
+            instances,
+        } => block_on(exec::exec(arguments, command, instances)),
         Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
@@ -242,6 +276,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
         Command::Shell { node } => block_on(shell::shell(node)),
         Command::Trace(options) => block_on(trace::trace(options)),
+        Command::Top(options) => block_on(top::top(options)),
         Command::Pipe(options) => block_on(pipe::pipe(options)),
         Command::Logs { level } => block_on(logs::logs(level)),
         Command::Stats { node } => block_on(client::stats(node)),
@@ -249,6 +284,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Dump(options) => dump::dump(options),
         Command::Record(options) => block_on(record::record(options)),
+        Command::Proxy(options) => block_on(proxy::proxy(options)),
         Command::Demo => block_on(demo::demo()),
         Command::Help { command } => manual::help(command.as_deref()),
         Command::Completions { shell } => complete::print_script(shell),

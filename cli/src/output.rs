@@ -6,12 +6,13 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::progress::{Progress, Shown};
 use crate::settings::SettingsError;
 use crate::{Failure, definition};
 
@@ -27,17 +28,23 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, dump, record, mon, eval, trace, shell, stats, snd,
-    /// showconfig, showprofile)
+    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, shell,
+    /// top, stats, snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace
     /// times, with showconfig where each value comes from
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Say nothing on standard error but errors: no status line, not who is waited for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
 }
 
 static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// The work that is under way, of which the status line tells.
+static WORK: Mutex<Weak<Progress>> = Mutex::new(Weak::new());
 
 /// Says for the whole process what the command line asks for.
 pub(crate) fn set(options: Options) {
@@ -79,7 +86,7 @@ fn screen() -> Option<Arc<dyn Screen>> {
 pub(crate) fn aside(text: impl Display) {
     let _ = match screen() {
         Some(screen) => screen.show(&format!("{text}\n")),
-        None => writeln!(anstream::stderr().lock(), "{text}"),
+        None => around_work(|| writeln!(anstream::stderr().lock(), "{text}")),
     };
 }
 
@@ -87,7 +94,7 @@ pub(crate) fn aside(text: impl Display) {
 pub(crate) fn log(line: &str) {
     let _ = match screen() {
         Some(screen) => screen.show(line),
-        None => io::stderr().lock().write_all(line.as_bytes()),
+        None => around_work(|| io::stderr().lock().write_all(line.as_bytes())),
     };
 }
 
@@ -98,9 +105,26 @@ pub(crate) fn note(text: impl Display) {
     }
 }
 
+/// Work of so many steps, if that is known, of which it is said how far it is.
+pub(crate) fn progress(what: &'static str, steps: Option<u64>) -> Arc<Progress> {
+    let shown = Shown::by_stderr(options().json || options().quiet);
+    let progress = Arc::new(Progress::start(what, steps, shown));
+    *WORK.lock() = Arc::downgrade(&progress);
+    progress
+}
+
+/// Writes something while the status line of work is not in the way.
+fn around_work<T>(write: impl FnOnce() -> T) -> T {
+    let work = WORK.lock().upgrade();
+    match work {
+        Some(work) => work.aside(write),
+        None => write(),
+    }
+}
+
 /// The same, also if somebody sits at a terminal and would wonder what goes on.
 pub(crate) fn status(text: impl Display) {
-    if is_verbose() || io::stderr().is_terminal() {
+    if is_verbose() || io::stderr().is_terminal() && !options().quiet {
         aside(text);
     }
 }
@@ -120,15 +144,25 @@ pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     if let Some(screen) = screen() {
         return Ok(screen.show(text)?);
     }
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    // What stays in the buffer is written when the process ends, and an error then goes unnoticed.
-    Ok(out.flush()?)
+    around_work(|| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        // What stays in the buffer is written when the process ends, and an error then goes
+        // unnoticed.
+        Ok(out.flush()?)
+    })
 }
 
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl Display) -> Result<(), OutputError> {
     print(&format!("{text}\n"))
+}
+
+/// Writes a line with styles in it, which are left out where standard output is no terminal.
+pub(crate) fn styled_line(text: impl Display) -> Result<(), OutputError> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
 }
 
 /// Ends the process: says on standard error what the command failed with, if anything, and returns

@@ -4,11 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use aemp::Node;
+use aemp::node::OPEN_METRICS_TYPE;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-
-use crate::openmetrics;
 
 /// No request is longer, in octets, or takes longer.
 const LONGEST: u64 = 16 * 1024;
@@ -38,8 +37,8 @@ async fn answer(mut stream: TcpStream, node: &Node) -> io::Result<()> {
     {}
     let (status, kind, body) = match request.split(' ').collect::<Vec<_>>()[..] {
         ["GET", "/metrics", _] => {
-            let text = openmetrics::text(&node.metrics());
-            ("200 OK", openmetrics::CONTENT_TYPE, text)
+            let text = node.metrics().open_metrics();
+            ("200 OK", OPEN_METRICS_TYPE, text)
         }
         ["GET", ..] => ("404 Not Found", "text/plain", "see /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "text/plain", String::new()),

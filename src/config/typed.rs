@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::origin::Origin;
 use super::profile::{Arguments, Setting, Settings, find_profile};
 use super::rc::RcFile;
-use super::resolve::Address;
+use super::resolve::{Address, Host};
 use super::suggest::suggest;
 use super::value::{bad_value, check_node_id, generations, scalar_text, split_commas, truth};
 use crate::proto::generation::Generations;
@@ -49,6 +49,9 @@ pub struct Config {
     /// Whether a node that is to run its services goes on without those that do not start
     /// (`optional_services`); false. See [`crate::Builder::require_services`].
     pub optional_services: bool,
+    /// Where the command shows the node over HTTP (`http`): one address as of `binds`, but loopback
+    /// if it names no host. A library program may do with it what it likes.
+    pub http: Option<String>,
     /// The shared secret (`secret`).
     pub secret: Option<Secret>,
     /// Key and certificates in PEM, the text itself and not a file's name (`cert`): with it, links
@@ -156,6 +159,7 @@ impl Default for Config {
             services: Vec::new(),
             services_path: Vec::new(),
             optional_services: false,
+            http: None,
             secret: None,
             cert: None,
             require_tls: false,
@@ -266,6 +270,7 @@ impl Config {
                 "optional_services" => {
                     config.optional_services = truth(key, &setting.value, &setting.origin)?;
                 }
+                "http" => config.http = Some(read.http()?),
                 "secret" => config.secret = Some(Secret::from_perl(&read.text()?)),
                 "cert" => config.cert = Some(read.text()?),
                 "require_tls" => config.require_tls = truth(key, &setting.value, &setting.origin)?,
@@ -329,7 +334,7 @@ pub fn setting_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// All that [`Config::from_settings`] knows.
-const NAMES: [&str; 39] = [
+const NAMES: [&str; 40] = [
     "allow",
     "auth_accept",
     "auth_offer",
@@ -342,6 +347,7 @@ const NAMES: [&str; 39] = [
     "framing_format",
     "generation",
     "greeting_timeout",
+    "http",
     "max_depth",
     "max_dials",
     "max_families",
@@ -451,16 +457,35 @@ impl Read<'_> {
     fn addresses(&self) -> Result<Vec<String>, ConfigError> {
         let texts = self.texts()?;
         for text in texts.iter().flat_map(|text| split_commas(text)) {
-            if let Err(ConfigError::BadAddress { text, reason }) = Address::parse(text) {
-                return Err(ConfigError::BadSettingAddress {
-                    key: self.key.to_owned(),
-                    origin: self.setting.origin.clone(),
-                    text,
-                    reason,
-                });
-            }
+            self.address(text)?;
         }
         Ok(texts)
+    }
+
+    fn address(&self, text: &str) -> Result<Address, ConfigError> {
+        Address::parse(text).map_err(|error| match error {
+            ConfigError::BadAddress { text, reason } => ConfigError::BadSettingAddress {
+                key: self.key.to_owned(),
+                origin: self.setting.origin.clone(),
+                text,
+                reason,
+            },
+            other => other,
+        })
+    }
+
+    /// One address, of TCP.
+    fn http(&self) -> Result<String, ConfigError> {
+        let expected = "where to listen for HTTP: HOST:PORT, or a port";
+        let text = self.text()?;
+        match self.address(&text)? {
+            Address {
+                host: Host::Unix(_),
+                ..
+            } => Err(self.bad(expected)),
+            _ if text.trim().is_empty() || text.contains(',') => Err(self.bad(expected)),
+            _ => Ok(text),
+        }
     }
 
     fn rules(&self) -> Result<Vec<Rule>, ConfigError> {
@@ -700,6 +725,8 @@ mod tests {
             ("services", json!({"a": 1})),
             ("nodeid", json!(null)),
             ("allow", json!([[]])),
+            ("http", json!("")),
+            ("http", json!("unix/:/run/aemp")),
         ] {
             let text = fault(json!({key: value}));
             let start = format!("setting `{key}` (global configuration): {value} is not ");

@@ -20,7 +20,7 @@ use super::link::{Admission, Peers, accept_loop};
 use super::random::Random;
 use super::request::Gate;
 use super::stop::Lifecycle;
-use super::{Context, Inner, Node, Owner, Ports, Relay, Settings};
+use super::{Context, Inner, Node, Owner, Ports, Relay, SendError, Settings};
 use crate::config::Config;
 use crate::log::log_at;
 use crate::mesh;
@@ -29,7 +29,7 @@ use crate::net::{Listener, Transport, Versions};
 use crate::proto::generation::Generations;
 use crate::proto::handshake::{Local, TlsUse};
 use crate::proto::id::alnumbits;
-use crate::proto::{AuthMethod, Framing, Limits, Message, NodeId};
+use crate::proto::{AuthMethod, Framing, Limits, Message, NodeId, PortId};
 use crate::rights::Rules;
 
 /// A setting names something that is not known here.
@@ -215,6 +215,7 @@ fn assemble(
         seeds: super::seeds::Seeds::default(),
         limits: Met::default(),
         counters: Counters::default(),
+        reports: super::report::Reports::new(),
         handshake: Arc::new(handshake),
         ports: Ports::new(own_cookie, remote_cookie),
         peers: Peers::new(memory.clone()),
@@ -270,28 +271,26 @@ fn add_global_service(node: &Arc<Inner>) {
         Outcome::Done(Ok(()))
     };
     let connect: funcs::Function = Arc::new(connect);
-    let stats = |context: &Context, args: Message| {
-        let reply = args.args::<(crate::proto::PortId,)>();
-        let sent = match reply {
-            Ok((reply,)) => context.snd(&reply, &(context.stats(),)),
-            Err(error) => return Outcome::Done(Err(error.into())),
-        };
-        Outcome::Done(sent.map_err(Into::into))
-    };
-    let stats: funcs::Function = Arc::new(stats);
-    let names = |context: &Context, args: Message| {
-        let reply = args.args::<(crate::proto::PortId,)>();
-        let sent = match reply {
-            Ok((reply,)) => context.snd(&reply, &context.functions()),
-            Err(error) => return Outcome::Done(Err(error.into())),
-        };
-        Outcome::Done(sent.map_err(Into::into))
-    };
-    let names: funcs::Function = Arc::new(names);
     let mut functions = node.functions.named.write();
     functions.insert(mesh::CONNECT.to_owned(), connect);
+    let stats = telling(|node, reply| node.snd(reply, &(node.stats(),)));
     functions.insert(super::STATS_FUNCTION.to_owned(), stats);
+    let names = telling(|node, reply| node.snd(reply, &node.functions()));
     functions.insert(super::FUNCTIONS_FUNCTION.to_owned(), names);
+    let report = telling(|node, reply| node.snd(reply, &(&*node.recent_report(),)));
+    functions.insert(super::REPORT_FUNCTION.to_owned(), report);
+}
+
+/// A function that is called with a port, and tells it something about the node.
+fn telling(
+    tell: impl Fn(&Node, &PortId) -> Result<(), SendError> + Send + Sync + 'static,
+) -> funcs::Function {
+    Arc::new(
+        move |context: &Context, args: Message| match args.args::<(PortId,)>() {
+            Ok((reply,)) => Outcome::Done(tell(context, &reply).map_err(Into::into)),
+            Err(error) => Outcome::Done(Err(error.into())),
+        },
+    )
 }
 
 /// Binds a listener: where it is, and itself.

@@ -3,16 +3,19 @@
 //! Nothing here is touched for each message: links count their own traffic, and ports look at the
 //! peak once for what they take at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::link::{Link, Traffic};
+use super::report::{LinkLoss, PortDeath};
+use crate::log::Shown;
 use crate::net::LinkError;
-use crate::proto::Reason;
+use crate::proto::{NodeId, PortId, Reason};
 
 /// Why a link, or the attempt to get one, was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +129,40 @@ pub(crate) struct Timed {
     pub(crate) longest: Duration,
 }
 
+/// What happened lately, the oldest first, and when: so many of each sort.
+struct Recent<T>(Mutex<VecDeque<(Instant, T)>>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Recent(Mutex::default())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    /// More than these nobody would read.
+    const MOST: usize = 32;
+
+    fn add(&self, what: T) {
+        let mut all = self.0.lock();
+        if all.len() == Self::MOST {
+            all.pop_front();
+        }
+        all.push_back((Instant::now(), what));
+    }
+
+    /// All, the newest first, with how long ago each was.
+    fn all(&self) -> Vec<(Duration, T)> {
+        let all = self.0.lock();
+        let newest_first = all.iter().rev();
+        newest_first
+            .map(|(at, what)| (at.elapsed(), what.clone()))
+            .collect()
+    }
+}
+
+/// The most characters of a text that is kept for who asks what happened.
+const TEXT: usize = 200;
+
 /// The counters of a node.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -139,6 +176,8 @@ pub(crate) struct Counters {
     longest_queue: AtomicUsize,
     timing: AtomicBool,
     timed: Mutex<Timed>,
+    recent_losses: Recent<(NodeId, &'static str, String)>,
+    recent_deaths: Recent<(PortId, String)>,
 }
 
 /// So many kinds of deaths are told apart, and so many octets of each: programs and other nodes
@@ -155,9 +194,18 @@ impl Counters {
         self.links.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A link, over which so many messages were sent, or an attempt was lost.
-    pub(crate) fn lost(&self, link: Option<Arc<Link>>, sent: u64, loss: Loss) {
+    /// A link to a node, over which so many messages were sent, or an attempt was lost.
+    pub(crate) fn lost(
+        &self,
+        node: &NodeId,
+        link: Option<Arc<Link>>,
+        sent: u64,
+        loss: Loss,
+        text: &str,
+    ) {
         *self.losses.lock().entry(loss.name()).or_default() += 1;
+        let text = Shown(text, TEXT).to_string();
+        self.recent_losses.add((node.clone(), loss.name(), text));
         if let Some(link) = link {
             let mut past = self.past.lock();
             past.settle();
@@ -171,8 +219,12 @@ impl Counters {
         *self.handshakes.lock().entry(error.kind()).or_default() += 1;
     }
 
-    /// A port died.
-    pub(crate) fn died(&self, reason: &Reason) {
+    /// A port died. One that ended normally is counted, but nobody has to know which it was.
+    pub(crate) fn died(&self, port: &PortId, reason: &Reason) {
+        if !reason.is_normal() {
+            let reason = Shown(reason, TEXT).to_string();
+            self.recent_deaths.add((port.clone(), reason));
+        }
         let kind = match reason.is_normal() {
             true => "normal",
             false => reason.kind().unwrap_or(OTHER),
@@ -250,6 +302,25 @@ impl Counters {
         self.deaths.lock().clone()
     }
 
+    /// The links and attempts that were lost last, the newest first.
+    pub(super) fn recent_losses(&self) -> Vec<LinkLoss> {
+        let all = self.recent_losses.all().into_iter();
+        all.map(|(ago, (node, kind, reason))| LinkLoss {
+            node,
+            kind: kind.to_owned(),
+            reason,
+            ago,
+        })
+        .collect()
+    }
+
+    /// The ports that died last of something, the newest first.
+    pub(super) fn recent_deaths(&self) -> Vec<PortDeath> {
+        let all = self.recent_deaths.all().into_iter();
+        all.map(|(ago, (port, reason))| PortDeath { port, reason, ago })
+            .collect()
+    }
+
     pub(super) fn longest_queue(&self) -> usize {
         self.longest_queue.load(Ordering::Relaxed)
     }
@@ -273,17 +344,46 @@ mod tests {
     #[test]
     fn kinds_are_bounded_whatever_others_choose() {
         let counters = Counters::default();
-        counters.died(&Reason::normal());
-        counters.died(&Reason::new([7]));
+        let port = PortId::new("a#1");
+        counters.died(&port, &Reason::normal());
+        counters.died(&port, &Reason::new([7]));
         for n in 0..1000 {
-            counters.died(&Reason::new([format!("{n}{}", "x".repeat(1000))]));
+            counters.died(&port, &Reason::new([format!("{n}{}", "x".repeat(1000))]));
         }
-        counters.died(&Reason::die("oops"));
+        counters.died(&port, &Reason::die("oops"));
         let deaths = counters.deaths();
         assert!(deaths.len() <= KINDS + 1, "{}", deaths.len());
         assert!(deaths.keys().all(|kind| kind.len() <= KIND));
         assert_eq!(deaths["normal"], 1);
         assert_eq!(deaths.values().sum::<u64>(), 1003);
+    }
+
+    #[test]
+    fn the_last_that_happened_is_kept_and_no_more() {
+        let counters = Counters::default();
+        counters.died(&PortId::new("a#0"), &Reason::normal());
+        for n in 0..100 {
+            let port = PortId::new(format!("a#{n}"));
+            counters.died(&port, &Reason::die(format!("{n}\n{}", "x".repeat(1000))));
+            let node = NodeId::new(format!("n{n}"));
+            counters.lost(&node, None, 0, Loss::Unreachable, "no way");
+        }
+        let deaths = counters.recent_deaths();
+        assert_eq!(deaths.len(), Recent::<()>::MOST);
+        assert_eq!(deaths[0].port, PortId::new("a#99"));
+        let reason = &deaths[0].reason;
+        assert!(
+            reason.starts_with("die 99\\n") && reason.len() < 2 * TEXT,
+            "{reason}"
+        );
+        let losses = counters.recent_losses();
+        assert_eq!(losses.len(), Recent::<()>::MOST);
+        let last = (
+            losses[0].node.as_str(),
+            &*losses[0].kind,
+            &*losses[0].reason,
+        );
+        assert_eq!(last, ("n99", "unreachable", "no way"));
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod error;
 mod events;
 mod fast_path;
 mod favours;
+mod followed;
 mod funcs;
 mod groups;
 mod handler;
@@ -50,12 +51,14 @@ mod logs;
 mod mailbox;
 mod metrics;
 mod monitor;
+mod open_metrics;
 mod polled;
 mod port;
 mod port_handle;
 mod ports;
 mod queue;
 mod random;
+mod report;
 pub(crate) mod request;
 mod roster;
 mod rules;
@@ -71,6 +74,7 @@ mod stats;
 mod stop;
 pub(crate) mod traced;
 mod typed;
+mod values;
 mod watched;
 
 use std::collections::HashMap;
@@ -89,21 +93,25 @@ pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbU
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
 pub use events::{NodeEvent, NodeEvents};
+pub use followed::{GroupChange, GroupChanges, Members};
 pub use funcs::Evaluator;
-pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
+pub use groups::{Registration, RegistrationGuard};
 pub use handler::Receive;
 pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, MonitorGuard};
+pub use open_metrics::OPEN_METRICS_TYPE;
 pub use port::Misfit;
 pub use port_handle::Port;
+pub use report::{LinkLoss, PortDeath, REPORT_FUNCTION, Report};
 pub use rules::BridgeRules;
 pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
 pub use stats::{FUNCTIONS_FUNCTION, LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
+pub use values::ByValue;
 
 pub(crate) use build::{
     STAND_IN_KEY, ServiceFailed, UnknownName, bind, build, listen_on, run_services, stand_in,
@@ -207,6 +215,8 @@ pub(crate) struct Inner {
     /// Which limits were met.
     pub(crate) limits: Met,
     pub(crate) counters: Counters,
+    /// What others were told of it last.
+    reports: report::Reports,
     pub(crate) handshake: Arc<Local>,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,

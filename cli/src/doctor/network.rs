@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use aemp::config::{BIND_PORT, Config, Endpoint, LocalHost, SEED_PORT, resolve};
@@ -38,6 +37,7 @@ pub(super) async fn binds(
     let local = LocalHost::detect()?;
     for bind in binds {
         let what = format!("bind {bind}");
+        findings.look_at(&what);
         match resolve(bind, BIND_PORT, &local).await {
             Err(error) => {
                 findings.wrong(&what, error, "correct `binds`: HOST:PORT, `*` for any")?
@@ -53,6 +53,7 @@ pub(super) async fn binds(
                 }
             }
         }
+        findings.looked();
     }
     if binds.iter().all(String::is_empty) && config.seeds.is_empty() {
         findings.wrong(
@@ -119,6 +120,43 @@ async fn listen(
     Ok(())
 }
 
+/// Looks where the network is to be shown to browsers.
+#[cfg(feature = "http")]
+pub(super) async fn http(
+    config: &Config,
+    own: &Own,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Some(setting) = &config.http else {
+        return Ok(());
+    };
+    let what = format!("http {setting}");
+    let advice = "end what listens there, or take another address (`aemp sethttp`)";
+    match crate::http::Server::bind(setting).await {
+        Ok(server) if server.is_for_others() => findings.odd(
+            &what,
+            "free; whoever reaches it sees nodes, ports and groups without a secret",
+            "127.0.0.1 is seen from this machine only",
+        )?,
+        Ok(_) => findings.fine(&what, "free")?,
+        Err(_) if own.runs => findings.fine(&what, "this node is running, and listens there")?,
+        Err(error) => findings.wrong(&what, error, advice)?,
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "http"))]
+pub(super) async fn http(config: &Config, _: &Own, findings: &mut Findings) -> Result<(), Failure> {
+    match config.http {
+        None => Ok(()),
+        Some(_) => Ok(findings.wrong(
+            "http",
+            "this command was built without the feature http",
+            "cargo install aemp-cli, or aemp delhttp",
+        )?),
+    }
+}
+
 /// Whether there can be a listener. What there was is as it was.
 fn try_to_listen(address: &Endpoint) -> io::Result<()> {
     let path = match address {
@@ -127,7 +165,7 @@ fn try_to_listen(address: &Endpoint) -> io::Result<()> {
         _ => return Ok(()),
     };
     // A node takes the place of a socket that nobody listens on any more.
-    if UnixStream::connect(path).is_ok() {
+    if crate::system::is_listening(path) {
         return Err(ErrorKind::AddrInUse.into());
     }
     match path.parent() {
@@ -150,6 +188,7 @@ pub(super) async fn seeds(
     let mut known = BTreeMap::new();
     for seed in &config.seeds {
         let what = format!("seed {seed}");
+        findings.look_at(&what);
         let addresses = match resolve(seed, SEED_PORT, &local).await {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -158,6 +197,7 @@ pub(super) async fn seeds(
                     error,
                     "correct `seeds`, or this machine's name service",
                 )?;
+                findings.looked();
                 continue;
             }
         };
@@ -178,6 +218,7 @@ pub(super) async fn seeds(
                 known.insert(what, ids);
             }
         }
+        findings.looked();
     }
     mesh(&known, config, own, findings)?;
     Ok(())

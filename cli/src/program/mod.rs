@@ -22,12 +22,13 @@ mod running;
 
 pub(crate) use path::{Found, ServicesPath};
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
 use aemp::{Context, Message, Node, Port, Reason};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,8 @@ struct Shared {
     /// The most octets of a line that a program may write.
     max_line: usize,
     path: RwLock<ServicesPath>,
+    /// Services of the configuration that have failed, and of what.
+    failed: Mutex<BTreeMap<String, String>>,
     /// They are to end.
     ending: CancellationToken,
     running: TaskTracker,
@@ -73,6 +76,7 @@ impl Programs {
         Programs(Arc::new(Shared {
             max_line,
             path: RwLock::new(path),
+            failed: Mutex::default(),
             ending: CancellationToken::new(),
             running: TaskTracker::new(),
         }))
@@ -124,7 +128,28 @@ impl Programs {
             }
             return Err(error);
         }
+        // Nobody else has called it: it is one of `services`.
+        if let (false, None, Ok(ended)) = (is_spawned, context.source(), began) {
+            let (programs, name) = (self.clone(), name.to_owned());
+            self.0.running.spawn(async move {
+                let ended = ended.await;
+                if let Ok(Ended { reason, .. }) = ended
+                    && !reason.is_normal()
+                {
+                    programs.0.failed.lock().insert(name, reason.to_string());
+                }
+            });
+        }
         Ok(())
+    }
+
+    /// The services of the configuration that have failed, and of what their ports died.
+    pub(crate) fn failed_services(&self) -> Vec<(String, String)> {
+        let failed = self.0.failed.lock();
+        let pairs = failed.iter();
+        pairs
+            .map(|(name, why)| (name.clone(), why.clone()))
+            .collect()
     }
 
     /// Runs a program as this port, whatever that was before. How it ends is told to who waits for

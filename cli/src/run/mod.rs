@@ -1,21 +1,24 @@
 //! `aemp run`: a node, the programs that are its services, and what their operator has of them.
 
 pub(crate) mod again;
+#[cfg_attr(not(unix), path = "no_notify.rs")]
 mod notify;
 mod reload;
 mod restart;
+mod site;
 
 use std::time::Duration;
 
 use aemp::config::Arguments;
 use aemp::{Builder, Node};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::program::{Programs, ServicesPath};
 use crate::settings::read_node_arguments;
+use crate::system::{Signals, Told};
 use crate::{Failure, node_arguments};
 use reload::Reloading;
 use restart::Restart;
+use site::Site;
 
 /// How long what there is to be done may take after the first signal to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,10 +38,14 @@ Services are functions. services_path (or $PERL_ANYEVENT_MP_SERVICES, with colon
 programs that are functions: shop::till is FOLDER/shop/till; `aemp exec --help` says what they \
 speak. A service that does not start ends the node with status 1, unless optional_services is 1.
 
+http HOST:PORT shows the network on a page, live, with /metrics (OpenMetrics) and /healthz for \
+programs. A port alone is on 127.0.0.1; whoever reaches the address needs no secret to look.
+
 Examples:
   aemp run seed
   aemp run nodeid rusty binds '*:4041' seeds perlhost:4040
-  aemp run --autorestart nodeid till services shop::till:: services_path /srv";
+  aemp run --autorestart nodeid till services shop::till:: services_path /srv
+  aemp run seed http 127.0.0.1:9100";
 
 pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let running = Running::start(arguments).await?;
@@ -53,12 +60,7 @@ pub(crate) struct Running {
     signals: Signals,
     restart: Restart,
     reloading: Reloading,
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    site: Site,
 }
 
 impl Running {
@@ -66,11 +68,7 @@ impl Running {
         let words = node_arguments::of_node(read_node_arguments(&arguments)?);
         let arguments = Arguments::from_list(words)?;
         node_arguments::check_profile(&arguments)?;
-        let signals = Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        };
+        let signals = Signals::new()?;
         let restart = Restart::new()?;
         let builder = Node::builder().arguments(arguments);
         let (settings, config) = (builder.settings()?, builder.config()?);
@@ -81,6 +79,7 @@ impl Running {
             serving.serve(node);
             restarting.serve(node);
         });
+        let site = Site::bind(config.http.as_deref()).await?;
         let started = builder.clone().start().await;
         if started.is_err() {
             // Those of its services that have begun.
@@ -88,6 +87,7 @@ impl Running {
         }
         let node = started?;
         introduce(&node, &config.seeds);
+        let site = site.serve(&node, &programs);
         notify::ready();
         Ok(Running {
             node,
@@ -96,6 +96,7 @@ impl Running {
             signals,
             restart,
             reloading: Reloading::new(settings),
+            site,
         })
     }
 
@@ -108,16 +109,17 @@ impl Running {
         let mut parent_is_gone = std::pin::pin!(again::parent_is_gone());
         let result = loop {
             tokio::select! {
-                _ = self.signals.interrupt.recv() => break None,
-                _ = self.signals.terminate.recv() => break None,
+                told = self.signals.next() => match told {
+                    Told::End(_) => break None,
+                    Told::Reload => {
+                        notify::reloading();
+                        self.reloading.reload(&self.builder, &self.node, &self.programs).await;
+                        notify::ready();
+                    }
+                },
                 result = &mut over => break Some(result),
                 () = self.restart.asked() => break None,
                 () = &mut parent_is_gone => break None,
-                _ = self.signals.hangup.recv() => {
-                    notify::reloading();
-                    self.reloading.reload(&self.builder, &self.node, &self.programs).await;
-                    notify::ready();
-                }
             }
         };
         let restarts = self.restart.is_asked();
@@ -134,6 +136,7 @@ impl Running {
     }
 
     async fn end(&mut self) {
+        self.site.ends();
         tracing::info!(
             target: "aemp",
             level = 7_u8,
@@ -146,8 +149,7 @@ impl Running {
         };
         let ended = tokio::select! {
             ended = ended => ended,
-            _ = self.signals.interrupt.recv() => Ok(()),
-            _ = self.signals.terminate.recv() => Ok(()),
+            _ = self.signals.end() => Ok(()),
         };
         if let Err(left) = ended {
             tracing::warn!(target: "aemp", level = 2_u8, "{left}");

@@ -150,6 +150,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     list(scalar(Group::Node, "services", "SERVICE", "the service", "what to start with the node", "mymod::service::"), Kind::Services, "service"),
     Setting { kind: Kind::List, ..scalar(Group::Node, "services_path", "FOLDER", "the list of folders", "where programs are that are services", "/usr/local/lib/services") },
     truth(Group::Node, "optional_services", "1: goes on if a service does not start"),
+    scalar(Group::Node, "http", "HOST:PORT", "the address", "where to show the network to browsers", "127.0.0.1:9100"),
     list(scalar(Group::Network, "binds", "HOST:PORT", "the bind address", "where to listen; * is all hosts, or any port", "'*:4040'"), Kind::Addresses, "bind"),
     list(scalar(Group::Network, "seeds", "HOST:PORT", "the seed address", "where to find the network", "doomed:4040"), Kind::Addresses, "seed"),
     Setting { kind: Kind::Octets, ..scalar(Group::Trust, "secret", "TEXT", "the shared secret", "the shared secret", "geheim") },

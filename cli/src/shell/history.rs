@@ -2,7 +2,6 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 /// The file, which is there then, and which only its owner can read: lines may have secrets in
@@ -13,10 +12,16 @@ pub(super) fn file() -> io::Result<Option<PathBuf>> {
     };
     let folder = state.join("aemp");
     let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(&folder)?;
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder)?;
     let file = folder.join("history");
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).open(&file)?;
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&file)?;
     Ok(Some(file))
 }
 

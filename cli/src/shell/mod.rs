@@ -30,7 +30,6 @@ use aemp::log::printable;
 use aemp::{Node, NodeId};
 use anstyle::Style;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,6 +38,7 @@ use crate::ask::{LIMIT, typed, unreached};
 use crate::client::join;
 use crate::output::{self, OutputError, Status};
 use crate::settings::as_perl_shows;
+use crate::system::{self, How, Signals};
 use editor::{Editor, Typed};
 use known::Known;
 use session::{Session, Shown};
@@ -57,6 +57,7 @@ pub(crate) async fn shell(on: Option<String>) -> Result<(), Failure> {
         told,
         known,
         is_terminal: is_terminal(),
+        is_over: false,
     };
     let result = match shell.is_terminal {
         true => shell.converse().await,
@@ -79,6 +80,8 @@ struct Shell {
     told: mpsc::Receiver<Told>,
     known: Arc<Known>,
     is_terminal: bool,
+    /// This process was told to end while something was being done.
+    is_over: bool,
 }
 
 impl Shell {
@@ -123,8 +126,7 @@ impl Shell {
 
     /// Runs the lines that are typed at a terminal.
     async fn converse(mut self) -> Result<(), Failure> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut signals = Signals::new()?;
         let mut editor = Editor::start(&self.known)?;
         output::aside(format_args!(
             "this is node {}; `help` lists the commands, Ctrl-D ends",
@@ -141,7 +143,8 @@ impl Shell {
                     biased;
                     Some(told) = self.told.recv() => self.tell(&told)?,
                     typed = editor.typed() => break typed,
-                    _ = terminate.recv() => break Typed::End,
+                    // The terminal gives Ctrl-C as a key.
+                    system::Told::End(How::Terminate) = signals.next() => break Typed::End,
                 }
             };
             let line = match typed {
@@ -151,7 +154,7 @@ impl Shell {
                 Typed::Failed(error) => return Err(error.into()),
             };
             let begun = Instant::now();
-            match self.perform(&line, Some(&mut interrupt)).await? {
+            match self.perform(&line, Some(&mut signals)).await? {
                 Ok(shown) => {
                     self.show(&shown, None)?;
                     if shown.is_answer && !output::is_json() {
@@ -162,6 +165,7 @@ impl Shell {
                         return Ok(());
                     }
                 }
+                Err(_) if self.is_over => return Ok(()),
                 Err(failure) => output::complain(failure),
             }
         }
@@ -171,11 +175,11 @@ impl Shell {
     async fn perform(
         &mut self,
         line: &str,
-        interrupt: Option<&mut Signal>,
+        signals: Option<&mut Signals>,
     ) -> Result<Result<Shown, Failure>, OutputError> {
         let interrupted = async {
-            match interrupt {
-                Some(interrupt) => interrupt.recv().await,
+            match signals {
+                Some(signals) => signals.end().await,
                 None => std::future::pending().await,
             }
         };
@@ -188,7 +192,8 @@ impl Shell {
                     Some(told) = self.told.recv() => {
                         show(&session::shown(&told), None, self.is_terminal)?;
                     }
-                    _ = &mut interrupted => {
+                    how = &mut interrupted => {
+                        self.is_over = how == How::Terminate;
                         // The terminal has shown the key.
                         output::print("\n")?;
                         break Err("interrupted".into());

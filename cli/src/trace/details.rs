@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aemp::node::STATS_FUNCTION;
-use aemp::{Node, NodeId, NodeStats};
+use aemp::{LinkStats, Node, NodeId, NodeStats};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ enum Answer {
 pub(super) async fn ask(node: &Node, graph: &mut Graph) {
     let own = node.stats();
     let links = own.links.into_iter();
-    let links: Vec<_> = links
+    let links: Vec<LinkStats> = links
         .filter(|link| graph.nodes.contains_key(&link.node))
         .collect();
     let mut asked = JoinSet::new();
@@ -52,13 +52,19 @@ pub(super) async fn ask(node: &Node, graph: &mut Graph) {
     }
     graph.settle_generations();
     own.seeds.iter().for_each(|seed| graph.seed(seed));
-    // In the other generations there are no global nodes to wait for.
-    if links.iter().any(|link| link.generation == "2")
-        && let Ok(Ok(ids)) = timeout(LIMIT, node.db_keys(GLOBAL)).await
-    {
-        ids.into_iter()
-            .for_each(|id| graph.global(&NodeId::new(id)));
+    let globals = globals(node, &links).await;
+    globals.iter().for_each(|id| graph.global(id));
+}
+
+/// The global nodes that the database knows, if it is asked over one of these links: in the other
+/// generations there are none to wait for.
+pub(crate) async fn globals(node: &Node, links: &[LinkStats]) -> Vec<NodeId> {
+    if links.iter().all(|link| link.generation != "2") {
+        return Vec::new();
     }
+    let asked = timeout(LIMIT, node.db_keys(GLOBAL)).await;
+    let ids = asked.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
+    ids.into_iter().map(NodeId::new).collect()
 }
 
 async fn answer(node: Node, id: NodeId, is_perl: bool, is_generation_2: bool) -> Answer {

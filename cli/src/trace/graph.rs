@@ -8,62 +8,62 @@ use crate::settings::as_perl_shows;
 
 /// The nodes met and the links between them. Who walks is not in it.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Graph {
-    pub(super) nodes: BTreeMap<NodeId, Met>,
+pub(crate) struct Graph {
+    pub(crate) nodes: BTreeMap<NodeId, Met>,
     /// By the two nodes, the lesser ID first.
-    pub(super) links: BTreeMap<Pair, Link>,
+    pub(crate) links: BTreeMap<Pair, Link>,
 }
 
 /// Two nodes, the lesser ID first.
-pub(super) type Pair = (NodeId, NodeId);
+pub(crate) type Pair = (NodeId, NodeId);
 
 /// What is known of a node.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Met {
+pub(crate) struct Met {
     /// Implementation and release, as it greets.
-    pub(super) provider: Option<String>,
+    pub(crate) provider: Option<String>,
     /// Its generation towards who looked, such as `1b`.
-    pub(super) generation: Option<String>,
+    pub(crate) generation: Option<String>,
     /// It is a seed of one of the others, or of who walks.
-    pub(super) is_seed: bool,
+    pub(crate) is_seed: bool,
     /// It is a global node of generation 2.
-    pub(super) is_global: bool,
+    pub(crate) is_global: bool,
     /// It is a bridge between the generations of these numbers.
-    pub(super) bridge: Vec<u32>,
+    pub(crate) bridge: Vec<u32>,
     /// Whom it knows, linked or not, if it says so.
-    pub(super) known: BTreeSet<NodeId>,
+    pub(crate) known: BTreeSet<NodeId>,
     /// It has said whom it is linked to.
-    pub(super) has_told: bool,
+    pub(crate) has_told: bool,
     /// After that many seconds of the walk it was done with.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
     /// Why it was not reached, if others know it only.
-    pub(super) lost: Option<String>,
+    pub(crate) lost: Option<String>,
 }
 
 /// What is known of a link.
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// The generation that it is in, such as `1b`.
-    pub(super) generation: Option<String>,
+    pub(crate) generation: Option<String>,
     /// The framings in which the node with the lesser ID sends, and the other.
-    pub(super) framings: Option<(String, String)>,
+    pub(crate) framings: Option<(String, String)>,
     /// Whether it goes through TLS.
-    pub(super) tls: Option<bool>,
+    pub(crate) tls: Option<bool>,
 }
 
 /// Both, the lesser first.
-pub(super) fn pair(a: &NodeId, b: &NodeId) -> Pair {
+pub(crate) fn pair(a: &NodeId, b: &NodeId) -> Pair {
     let (first, second) = if a <= b { (a, b) } else { (b, a) };
     (first.clone(), second.clone())
 }
 
 impl Graph {
-    pub(super) fn met(&mut self, id: &NodeId) -> &mut Met {
+    pub(crate) fn met(&mut self, id: &NodeId) -> &mut Met {
         self.nodes.entry(id.clone()).or_default()
     }
 
     /// A node has said whom it is linked to.
-    pub(super) fn told<'a>(&mut self, id: &NodeId, others: impl IntoIterator<Item = &'a NodeId>) {
+    pub(crate) fn told<'a>(&mut self, id: &NodeId, others: impl IntoIterator<Item = &'a NodeId>) {
         self.met(id).has_told = true;
         for other in others.into_iter().filter(|other| *other != id) {
             self.met(other);
@@ -72,7 +72,7 @@ impl Graph {
     }
 
     /// What who walks sees of its own link to a node.
-    pub(super) fn seen(&mut self, link: &LinkStats) {
+    pub(crate) fn seen(&mut self, link: &LinkStats) {
         let met = self.met(&link.node);
         met.provider.clone_from(&link.provider);
         met.generation = Some(link.generation.clone());
@@ -80,7 +80,7 @@ impl Graph {
 
     /// A node of this crate has answered with its statistics; of nodes that were not met nothing
     /// is taken over, so that who walks stays out.
-    pub(super) fn stats(&mut self, stats: NodeStats) {
+    pub(crate) fn stats(&mut self, stats: NodeStats) {
         let NodeStats { node, links, .. } = stats;
         let met = self.met(&node);
         met.is_global |= stats.global;
@@ -112,7 +112,7 @@ impl Graph {
     }
 
     /// Nodes of Perl do not tell of what generation a link is, but each speaks only one.
-    pub(super) fn settle_generations(&mut self) {
+    pub(crate) fn settle_generations(&mut self) {
         for ((a, b), link) in &mut self.links {
             let of = |id: &NodeId| {
                 let met = self.nodes.get(id)?;
@@ -129,14 +129,14 @@ impl Graph {
     }
 
     /// A node, if it was met, is a seed.
-    pub(super) fn seed(&mut self, id: &NodeId) {
+    pub(crate) fn seed(&mut self, id: &NodeId) {
         if let Some(met) = self.nodes.get_mut(id) {
             met.is_seed = true;
         }
     }
 
     /// A node, if it was met, is a global one.
-    pub(super) fn global(&mut self, id: &NodeId) {
+    pub(crate) fn global(&mut self, id: &NodeId) {
         if let Some(met) = self.nodes.get_mut(id) {
             met.is_global = true;
         }
@@ -145,7 +145,7 @@ impl Graph {
     /// Pairs of nodes that both know of each other and have no link. Global nodes know of all
     /// global nodes, and have to have a link to each of them; one that tells nobody of its links
     /// may still have one.
-    pub(super) fn missing(&self) -> Vec<Pair> {
+    pub(crate) fn missing(&self) -> Vec<Pair> {
         let mut missing = Vec::new();
         for (at, (id, met)) in self.nodes.iter().enumerate() {
             for (other_id, other) in self.nodes.iter().skip(at + 1) {
@@ -162,7 +162,7 @@ impl Graph {
     }
 
     /// The nodes that a node has a link to, as far as is known.
-    pub(super) fn linked<'a>(
+    pub(crate) fn linked<'a>(
         &'a self,
         id: &'a NodeId,
     ) -> impl Iterator<Item = (&'a NodeId, &'a Link)> {
@@ -175,7 +175,7 @@ impl Graph {
 
 impl Met {
     /// What it is besides a node, in words.
-    pub(super) fn roles(&self) -> Vec<&'static str> {
+    pub(crate) fn roles(&self) -> Vec<&'static str> {
         let roles = [
             (self.is_seed, "seed"),
             (self.is_global, "global"),
@@ -186,7 +186,7 @@ impl Met {
     }
 
     /// All of it in a line.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words: Vec<String> = self.provider.iter().cloned().collect();
         if let Some(generation) = &self.generation {
             words.push(format!("generation {generation}"));
@@ -209,7 +209,7 @@ impl Met {
 
 impl Link {
     /// All of it in a line.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words = match &self.generation {
             Some(generation) => vec![format!("generation {generation}")],
             None => vec!["details unknown".to_owned()],
@@ -228,7 +228,7 @@ impl Link {
 
 /// A node's ID as it was typed, in one line that every format can hold: control characters, which
 /// XML does not allow at all, are shown by one that stands for what can't be shown.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let shown = as_perl_shows(text);
     let plain = |letter: char| match letter {
         letter if letter.is_control() => '\u{fffd}',

@@ -1,10 +1,10 @@
 //! `aemp trace`: who is connected to whom, as text, JSON, or a picture.
 
-mod details;
+pub(crate) mod details;
 mod dot;
-mod graph;
+pub(crate) mod graph;
 mod json;
-mod svg;
+pub(crate) mod svg;
 mod walk;
 
 use crate::ask::typed;
@@ -48,7 +48,7 @@ pub(crate) async fn trace(options: Options) -> Result<(), Failure> {
     match (options.dot, options.svg) {
         _ if is_text || is_empty => {}
         (true, _) => output::print(&dot::render(&graph))?,
-        (_, true) => output::print(&svg::render(&graph))?,
+        (_, true) => output::print(&svg::render(&graph, svg::Layout::WIDE))?,
         _ => json::render(&graph).iter().try_for_each(output::line)?,
     }
     walked

@@ -20,19 +20,45 @@ const MISSING: &str = "#d55e00";
 
 /// From one node to the next below it: two lines of text.
 const STEP: f64 = 44.0;
-const LEAST_RADIUS: f64 = 110.0;
 const MARGIN: f64 = 24.0;
 const LEGEND_STEP: f64 = 20.0;
-
-/// Longer texts are cut; the whole is shown when pointed at.
-const LONGEST: usize = 64;
 
 /// With more links than these, letters would hide them.
 const MOST_LETTERS: usize = 80;
 
+/// How much room there is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    /// Longer texts beside nodes are cut; the whole is shown when pointed at.
+    longest: usize,
+    /// Lines of the legend are wrapped behind so many characters.
+    columns: usize,
+    least_radius: f64,
+    /// Whether a node's release and roles stand below its name.
+    has_words: bool,
+}
+
+impl Layout {
+    /// For a file, or the screen of a computer.
+    pub(crate) const WIDE: Layout = Layout {
+        longest: 64,
+        columns: usize::MAX,
+        least_radius: 110.0,
+        has_words: true,
+    };
+
+    /// For a phone.
+    pub(crate) const NARROW: Layout = Layout {
+        longest: 14,
+        columns: 40,
+        least_radius: 80.0,
+        has_words: false,
+    };
+}
+
 /// The whole picture.
-pub(super) fn render(graph: &Graph) -> String {
-    let picture = Picture::new(graph);
+pub(crate) fn render(graph: &Graph, layout: Layout) -> String {
+    let picture = Picture::new(graph, layout);
     let mut svg = String::new();
     picture.write(&mut svg);
     svg
@@ -40,6 +66,7 @@ pub(super) fn render(graph: &Graph) -> String {
 
 struct Picture<'a> {
     graph: &'a Graph,
+    layout: Layout,
     missing: Vec<(NodeId, NodeId)>,
     /// Each sort of links: its place among them, and how many there are.
     kinds: BTreeMap<Link, (usize, usize)>,
@@ -51,7 +78,7 @@ struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    fn new(graph: &'a Graph) -> Self {
+    fn new(graph: &'a Graph, layout: Layout) -> Self {
         let mut kinds: BTreeMap<Link, (usize, usize)> = BTreeMap::new();
         for link in graph.links.values() {
             kinds.entry(link.clone()).or_default().1 += 1;
@@ -62,9 +89,11 @@ impl<'a> Picture<'a> {
         // The right side has the first half.
         let all: Vec<&NodeId> = graph.nodes.keys().collect();
         let (right, left) = all.split_at(all.len().div_ceil(2));
-        let radius = (STEP * small(right.len()) / 2.0).max(LEAST_RADIUS);
+        let radius = (STEP * small(right.len()) / 2.0).max(layout.least_radius);
         let room = |side: &[&NodeId]| -> f64 {
-            let texts = side.iter().flat_map(|id| label(id, &graph.nodes[*id]));
+            let texts = side
+                .iter()
+                .flat_map(|id| layout.label(id, &graph.nodes[*id]));
             texts.map(|text| width(&text)).fold(0.0, f64::max) + MARGIN * 2.0
         };
         let middle = (room(left) + radius, MARGIN + radius);
@@ -79,6 +108,7 @@ impl<'a> Picture<'a> {
         let legend = middle.1 + radius + MARGIN * 2.0;
         let mut picture = Picture {
             graph,
+            layout,
             missing: graph.missing(),
             kinds,
             places,
@@ -181,7 +211,7 @@ impl<'a> Picture<'a> {
         } else {
             (-16.0, "end")
         };
-        let [name, words] = label(id, met).map(|text| escape(&text));
+        let [name, words] = self.layout.label(id, met).map(|text| escape(&text));
         let why = met.lost.as_ref().map(|why| format!(": {why}"));
         let _ = writeln!(
             svg,
@@ -213,7 +243,8 @@ impl<'a> Picture<'a> {
                 counted(self.missing.len(), "link")
             );
             if let [(a, b)] = self.missing.as_slice() {
-                let _ = write!(text, ", {} – {}", cut(a.as_str()), cut(b.as_str()));
+                let cut = |id: &NodeId| cut(id.as_str(), self.layout.longest);
+                let _ = write!(text, ", {} – {}", cut(a), cut(b));
             }
             lines.push((sample(None), text));
         }
@@ -257,8 +288,30 @@ impl<'a> Picture<'a> {
                 lines.push((sample, text.to_owned()));
             }
         }
-        lines
+        // Only the first line of an entry has the sample.
+        let mut wrapped = Vec::new();
+        for (mut sample, text) in lines {
+            for line in wrap(&text, self.layout.columns) {
+                wrapped.push((std::mem::take(&mut sample), line));
+            }
+        }
+        wrapped
     }
+}
+
+/// The text in lines of at most so many characters, if its words are not longer.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// How a link of that sort is drawn, or one that is missing.
@@ -313,18 +366,24 @@ fn symbol(met: &Met) -> String {
     symbol
 }
 
-/// The two lines beside a node.
-fn label(id: &NodeId, met: &Met) -> [String; 2] {
-    [cut(id.as_str()), cut(&met.words())]
+impl Layout {
+    /// The two lines beside a node.
+    fn label(self, id: &NodeId, met: &Met) -> [String; 2] {
+        let words = match self.has_words {
+            true => cut(&met.words(), self.longest),
+            false => String::new(),
+        };
+        [cut(id.as_str(), self.longest), words]
+    }
 }
 
 /// A text that is not too long.
-fn cut(text: &str) -> String {
+fn cut(text: &str, longest: usize) -> String {
     let text = shown(text);
-    if text.chars().count() <= LONGEST {
+    if text.chars().count() <= longest {
         return text;
     }
-    let start: String = text.chars().take(LONGEST - 1).collect();
+    let start: String = text.chars().take(longest - 1).collect();
     start + "…"
 }
 
@@ -381,7 +440,7 @@ mod tests {
 
     #[test]
     fn nodes_links_and_what_is_missing_are_in_words_too() {
-        let svg = render(&example());
+        let svg = render(&example(), Layout::WIDE);
         let document = Document::parse(&svg).unwrap();
         let titles = texts(&document, "title");
         for wanted in [
@@ -410,6 +469,23 @@ mod tests {
         assert_eq!(document.descendants().filter(is_dashed).count(), 2);
     }
 
+    #[test]
+    fn what_is_for_a_phone_is_narrow() {
+        let mut graph = example();
+        graph.told(&id(&"long".repeat(99)), [&id("hub"), &id("a")]);
+        let svg = render(&graph, Layout::NARROW);
+        let document = Document::parse(&svg).unwrap();
+        let width = document.root_element().attribute("width").unwrap();
+        assert!(width.parse::<f64>().unwrap() <= 480.0, "{width}");
+        let texts = texts(&document, "text").join("\n");
+        assert!(texts.contains("longlonglongl…"), "{texts}");
+        // All of the legend is there, in lines.
+        let legend = "missing, though both know of each other:\n1 link, a – b";
+        assert!(texts.contains(legend), "{texts}");
+        assert_eq!(wrap("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrap("abcdef g", 4), ["abcdef", "g"]);
+    }
+
     /// Where a group is moved to.
     fn place(node: &Node<'_, '_>) -> Option<(f64, f64)> {
         let moved = node.attribute("transform")?.strip_prefix("translate(")?;
@@ -425,7 +501,7 @@ mod tests {
             for name in &names {
                 graph.told(name, &names);
             }
-            let svg = render(&graph);
+            let svg = render(&graph, Layout::WIDE);
             let document = Document::parse(&svg).unwrap();
             let size = |name: &str| -> f64 {
                 document
@@ -469,11 +545,11 @@ mod tests {
             let mut graph = Graph::default();
             graph.told(&ids[0], &ids);
             graph.met(&ids[0]).lost = Some(names[0].clone());
-            let svg = render(&graph);
+            let svg = render(&graph, Layout::WIDE);
             let document = Document::parse(&svg).unwrap();
             let texts = texts(&document, "text");
             for name in &names {
-                prop_assert!(texts.contains(&cut(name)), "{name:?} in {texts:?}");
+                prop_assert!(texts.contains(&cut(name, Layout::WIDE.longest)), "{name:?} in {texts:?}");
             }
             // Nothing is fetched, and nothing runs.
             let has = |node: Node<'_, '_>| {

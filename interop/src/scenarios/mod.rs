@@ -119,3 +119,17 @@ pub fn all() -> Vec<&'static Scenario> {
         &database::SEEDS,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::all;
+    use crate::python::PLAYS;
+
+    #[test]
+    fn what_the_python_node_plays_is_there() {
+        let all = all();
+        for name in PLAYS {
+            assert!(all.iter().any(|scenario| scenario.name == *name), "{name}");
+        }
+    }
+}

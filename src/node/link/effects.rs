@@ -76,7 +76,7 @@ impl Peer {
         let link = state.link.clone();
         let link = link.filter(|_| effects.contains(&Effect::Close));
         if link.is_some() || effects.contains(&Effect::EndAttempt) {
-            node.counters.lost(link, sent, loss);
+            node.counters.lost(&self.id, link, sent, loss, text);
         }
         self.carry_out(node, state, effects);
     }

@@ -32,6 +32,10 @@ impl PortCell {
         let again = matches!(&watcher, Watcher::Node(node)
             if watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
         if !again {
+            if watchers.is_empty() {
+                // Most ports have no more than one.
+                watchers.reserve_exact(1);
+            }
             watchers.push((serial, watcher));
         }
         Ok(())
@@ -126,7 +130,7 @@ impl PortCell {
         node.tell_room(&mut death.awaited);
         self.tell_go(node, death.told);
         node.ports.remove(self.id.name());
-        node.counters.died(&reason);
+        node.counters.died(&self.id, &reason);
         // What code can't send any more while the node stops is no fault of its own.
         let silent =
             reason.is_normal() || reason.kind() == Some("no_such_port") || node.is_stopping();

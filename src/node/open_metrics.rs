@@ -3,14 +3,33 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
-use aemp::Metrics;
+use super::Metrics;
 
-/// What the text is, for the header `Content-Type`.
-#[allow(dead_code, reason = "not everybody who makes the text sends it")]
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What [`Metrics::open_metrics`] gives, for the header `Content-Type` of HTTP.
+///
+/// ```
+/// assert!(aemp::node::OPEN_METRICS_TYPE.starts_with("application/openmetrics-text;"));
+/// ```
+pub const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text.
-pub fn text(metrics: &Metrics) -> String {
+impl Metrics {
+    /// The counters as text in the format of [OpenMetrics](https://openmetrics.io), version 1.0:
+    /// each sample is called `aemp_..` and has the label `node`. `aemp run .. http HOST:PORT` and the
+    /// example `openmetrics` serve it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let node = aemp::Node::builder().no_rc().nodeid("till").start().await.unwrap();
+    /// let text = node.metrics().open_metrics();
+    /// assert!(text.contains("aemp_links{node=\"till\"} 0\n") && text.ends_with("# EOF\n"));
+    /// # }
+    /// ```
+    pub fn open_metrics(&self) -> String {
+        text(self)
+    }
+}
+
+fn text(metrics: &Metrics) -> String {
     let mut page = Page {
         node: escaped(metrics.node.as_str()),
         text: String::new(),
