@@ -104,7 +104,7 @@ async fn a_monitor_fires_while_one_types() {
     port.kil(aemp::Reason::new(["custom", "why"]));
     let died = format!("{} died: custom why", port.id());
     let lines = terminal.until("the death", |lines| {
-        let is_told = lines.iter().any(|line| *line == died);
+        let is_told = lines.contains(&died);
         is_told && lines.last().is_some_and(|last| last == "worker> cal . ti")
     });
     let typed = lines.iter().filter(|line| line.contains("cal . ti"));
