@@ -2,12 +2,12 @@
 //!
 //! - `scan`: `JsonScanner::next`, which checks every octet and finds the end, on one message at a
 //!   time and on a block of 64 KiB full of the usual one. Nothing is read into types.
-//! - `read`: the messages of a block of 64 KiB, each read into types that borrow from it. `quick`
-//!   is what a link does when it can (`Head` and `Quick`), `scanner` what it does otherwise (the
-//!   scanner, then `Message::args`), and `serde_json` the parser alone, without looking for a port:
-//!   what the other two are to be compared with.
+//! - `read`: the messages of a block of 64 KiB, each read into types that borrow from it. `scanner`
+//!   is the scanner and then `Message::args`, `serde_json` the parser alone, without looking for a
+//!   port: what the other is to be compared with. What a link does when it can, in one pass, is not
+//!   public; `scripts/bench` measures it with all the rest of the way.
 //! - `encode`: `encode_to` against `serde_json::to_writer` with the same elements.
-//! - `cbor`: the same in CBOR: `quick` and `scanner` to read, `encode` to write.
+//! - `cbor`: the same in CBOR: `scanner` to read, `encode` to write.
 
 #![allow(missing_docs)]
 
@@ -17,7 +17,7 @@ use std::hint::black_box;
 
 use aemp::Message;
 use aemp::proto::framing::json::JsonScanner;
-use aemp::proto::message::{Head, Incoming, are_plain, encode_in, encode_to};
+use aemp::proto::message::{Incoming, encode_in, encode_to};
 use aemp::proto::{Framing, Limits};
 use bytes::BytesMut;
 use criterion::measurement::WallTime;
@@ -54,21 +54,6 @@ fn scan(c: &mut Criterion) {
 
 /// Reads all messages of a block, and gives something that depends on all of them.
 type Reading = fn(&mut BytesMut) -> u64;
-
-fn read_quick(framing: Framing, block: &mut BytesMut) -> u64 {
-    let plain = framing == Framing::Json && are_plain(block);
-    let (mut at, mut sum) = (0, 0);
-    while at < block.len() {
-        let octets = &mut block[at..];
-        let head = Head::find(framing, octets).expect("a usual start");
-        black_box((head.name, head.tag));
-        let rest = head.rest();
-        let quick = rest.open(octets, plain, Limits::default());
-        sum += consume(quick.read().expect("readable"));
-        at += rest.end(quick.used()).expect("read");
-    }
-    sum
-}
 
 fn read_scanner(block: &mut BytesMut) -> u64 {
     let mut scanner = JsonScanner::new(Limits::default());
@@ -108,10 +93,7 @@ fn read_scanner_cbor(block: &mut BytesMut) -> u64 {
 
 fn cbor(c: &mut Criterion) {
     let mut group = c.benchmark_group("cbor");
-    let ways: [(&str, Reading); 2] = [
-        ("quick", |block| read_quick(Framing::Cbor, block)),
-        ("scanner", read_scanner_cbor),
-    ];
+    let ways: [(&str, Reading); 1] = [("scanner", read_scanner_cbor)];
     for (size, text) in texts() {
         let message = message_in(Framing::Cbor, &text);
         read_ways(&mut group, size, &text, &message, &ways);
@@ -159,11 +141,7 @@ fn read_ways(
 
 fn read(c: &mut Criterion) {
     let mut group = c.benchmark_group("read");
-    let ways: [(&str, Reading); 3] = [
-        ("quick", |block| read_quick(Framing::Json, block)),
-        ("scanner", read_scanner),
-        ("serde_json", read_serde_json),
-    ];
+    let ways: [(&str, Reading); 2] = [("scanner", read_scanner), ("serde_json", read_serde_json)];
     for (size, text) in texts() {
         read_ways(&mut group, size, &text, &message(&text), &ways);
     }

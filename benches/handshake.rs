@@ -17,11 +17,10 @@ use aemp::proto::{AuthMethod, HandshakeError, NodeId};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn local(node: &str, method: AuthMethod) -> Arc<Local> {
-    Arc::new(Local {
-        auth_offer: vec![method],
-        auth_accept: vec![method],
-        ..Local::new(NodeId::new(node), Some("geheim".into()))
-    })
+    let mut local = Local::new(NodeId::new(node), Some("geheim".into()));
+    local.auth_offer = vec![method];
+    local.auth_accept = vec![method];
+    Arc::new(local)
 }
 
 /// What each side knows of the other in the end.

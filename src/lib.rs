@@ -48,7 +48,7 @@
 //!
 //! let sender = node("eg_sender").seeds(receiver.listeners()).start().await?;
 //! let mut group = sender.mon_group("eg_receivers");
-//! let found = group.next().await.unwrap().members[0].clone();
+//! let found = group.next().await.unwrap().members.first().unwrap().clone();
 //!
 //! let (died, reason) = tokio::sync::oneshot::channel();
 //! sender.mon(&found, |reason| drop(died.send(reason)));
@@ -116,7 +116,7 @@
 //! | create ports | [`Node::port`], [`Node::port_with`], [`Node::mailbox`] |
 //! | take messages of one type, an enum for example | [`Node::serve`], [`Address`] |
 //! | take messages | [`Port::rcv`], [`Port::rcv_with`], [`Port::rcv_async`], [`Port::rcv_any`], [`Mailbox::recv`] |
-//! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`] |
+//! | send | [`Node::snd`], [`Node::snd_wait`], [`Node::cal`], [`Node::snd_after`]; to a port of the same node, without encoding: [`Node::snd_value`] |
 //! | keep a state that handlers are given | [`Node::port_with_state`], [`Node::serve_with_state`], [`Port::with_state`] |
 //! | say what becomes of messages that do not fit | [`Port::on_misfit`], [`Port::on_misfit_with`], [`Misfit`] |
 //! | have several messages of a port at work, and tasks beside them | [`Port::concurrently`], [`Context::spawn_task`], [`Port::spawn_task`] |
@@ -198,6 +198,8 @@
 //! and probes, for the tests of a program. `fuzz`: the module `fuzz`, for those who test an
 //! implementation. The command `aemp` is a package of its own, `aemp-cli`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "node")]
 mod bridge;
 #[cfg(feature = "node")]
@@ -234,12 +236,13 @@ pub use bridge::{Bridge, BridgeError};
 pub use builder::{Builder, Probe, ProbeStep, Reloaded, StartError};
 #[cfg(feature = "node")]
 pub use node::{
-    Address, AsMessage, Balance, BridgeRules, CalError, Context, DataConnError, DataStream,
-    DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues, Destination,
-    ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkLoss, LinkStats,
-    LogLine, LogLines, Mailbox, Metrics, Misfit, Monitor, MonitorGuard, Node, NodeEvent,
-    NodeEvents, NodeStats, Port, PortDeath, Receive, RecvError, Registration, RegistrationGuard,
-    Reply, Report, SeedStatus, SendError, Service, State, StatePort, Stopped, Unfinished,
+    Address, AsMessage, Balance, BridgeRules, ByValue, CalError, Context, DataConnError,
+    DataStream, DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbUnfit, DbValues,
+    Destination, ERROR_REPLY, Failure, GroupChange, GroupChanges, Handled, IntoOutcome, LinkLoss,
+    LinkStats, LogLine, LogLines, Mailbox, Members, Metrics, Misfit, Monitor, MonitorGuard, Node,
+    NodeEvent, NodeEvents, NodeStats, Port, PortDeath, Receive, RecvError, Registration,
+    RegistrationGuard, Reply, Report, SeedStatus, SendError, Service, State, StatePort, Stopped,
+    Unfinished,
 };
 pub use proto::message::{Num, Octets, Text};
 pub use proto::{Generation, Message, NodeId, PortId, Reason, Secret};

@@ -123,15 +123,13 @@ fn play(secret: &str, own: &[u8], peer: &[u8], role: Role, chunk: usize) -> Esta
     let [greeting, nonce, token] = lines(own);
     let greeting = Greeting::parse(greeting.as_bytes()).unwrap();
     let framings = greeting.framings.iter();
-    let local = Arc::new(Local {
-        purpose: greeting.purpose,
-        framings: framings.filter_map(|f| Framing::from_name(f)).collect(),
-        tls: match greeting.wants_tls() {
-            true => TlsUse::Offered,
-            false => TlsUse::Never,
-        },
-        ..Local::new(greeting.node.clone(), Some(Secret::from(secret)))
-    });
+    let mut local = Local::new(greeting.node.clone(), Some(Secret::from(secret)));
+    local.purpose = greeting.purpose;
+    local.framings = framings.filter_map(|f| Framing::from_name(f)).collect();
+    if greeting.wants_tls() {
+        local.tls = TlsUse::Offered;
+    }
+    let local = Arc::new(local);
     let mut out = Vec::new();
     let state = AwaitGreeting::said(local, &greeting, &nonce, &mut out);
     let mut handshake = Handshake::greeted(role, state);

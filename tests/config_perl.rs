@@ -1,11 +1,13 @@
 //! The configuration against real Perl: which value wins, what relaxed JSON is, how addresses are
 //! read and written.
 //!
-//! Needs `perl` with AnyEvent and JSON::XS, and a directory of AnyEvent::MP releases:
-//! `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, with a folder for each release. What is missing is
-//! printed, and that part is not run.
+//! Needs `perl` with AnyEvent and JSON::XS, and releases of AnyEvent::MP (`support/peers.rs`). What
+//! is missing is printed, and that part is not run.
 
 #![cfg(feature = "node")]
+
+#[path = "support/peers.rs"]
+mod peers;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,24 +19,10 @@ use aemp::config::{
 };
 use serde_json::{Value, json};
 
-/// The folders of the releases that are here.
+/// The modules of the releases that are here, oldest first.
 fn releases() -> Vec<PathBuf> {
-    let dir = std::env::var_os("AEMP_PERL_PEERS")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers")));
-    let mut found: Vec<PathBuf> = dir
-        .and_then(|dir| std::fs::read_dir(dir).ok())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("AnyEvent/MP/Config.pm").exists())
-        .collect();
-    found.sort();
-    if found.is_empty() {
-        println!("NOT RUN: no AnyEvent::MP releases found (set AEMP_PERL_PEERS)");
-    }
-    found
+    let found = peers::releases().into_iter();
+    found.map(|(_, modules)| modules).collect()
 }
 
 /// The folder of a release of generation 2, if one is here.

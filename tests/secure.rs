@@ -1,5 +1,7 @@
 //! The setting `secure`: what other nodes are refused, and what they may do as ever.
 
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use std::process::Command;
@@ -129,14 +131,7 @@ async fn the_rest_works_as_ever() {
 /// Perl refuses the same requests. What it refuses is seen in the log of its node port.
 #[test]
 fn perl_refuses_the_same() {
-    let dir = std::env::var_os("AEMP_PERL_PEERS")
-        .map(std::path::PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join("aemp-peers")));
-    let Some(release) = dir
-        .map(|dir| dir.join("2.02"))
-        .filter(|release| release.join("AnyEvent/MP/Kernel.pm").exists())
-    else {
-        println!("NOT RUN: no AnyEvent::MP 2.02 found (set AEMP_PERL_PEERS)");
+    let Some(release) = peers::release("2.02") else {
         return;
     };
     let verbs = [

@@ -121,8 +121,8 @@ async fn groups_change() {
     let rest = within("the end", rest).await.unwrap();
     assert_eq!(rest.len(), 1);
     assert_eq!(
-        (&*rest[0].removed, &*rest[0].members),
-        (&[port.id().clone()][..], &[][..])
+        (&*rest[0].removed, rest[0].members.len()),
+        (&[port.id().clone()][..], 0)
     );
 }
 

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use aemp::{Message, Node, PortId, Reason};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::settings::{as_perl_reads, read_arguments};
+use crate::ask::{self, SENT, typed};
+use crate::settings::read_arguments;
 use crate::{Failure, output};
-
-/// How long `snd`, `cal` and `eval` may take.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// An anonymous node of the network.
 pub(crate) async fn join() -> Result<Node, Failure> {
@@ -35,30 +33,6 @@ pub(crate) async fn join() -> Result<Node, Failure> {
     Ok(node)
 }
 
-/// A failure to reach somebody, with what is known of why: which seeds can't be reached.
-pub(crate) fn unreached(node: &Node, failure: impl std::fmt::Display) -> Failure {
-    let seeds = node.seeds();
-    let mut text = failure.to_string();
-    if seeds.is_empty() {
-        text.push_str(
-            "; no seeds are configured, so no other node can be found: try `aemp setseeds \
-             HOST:PORT`, or the same for the profile aemp",
-        );
-    }
-    for seed in seeds {
-        let address = &seed.address;
-        let _ = match (&seed.node, &seed.last_failure, seed.tries) {
-            (Some(id), ..) if node.node_is_up(id) => {
-                write!(text, "; seed {address}: it is {id}, and connected")
-            }
-            (_, Some(why), 1) => write!(text, "; seed {address}: {why}"),
-            (_, Some(why), tries) => write!(text, "; seed {address}: {why} (tried {tries} times)"),
-            (_, None, _) => write!(text, "; seed {address}: no answer yet"),
-        };
-    }
-    text.into()
-}
-
 /// The port ID and the message of a command line, both of which may be JSON as with Perl.
 fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), Failure> {
     let mut all = vec![port];
@@ -71,78 +45,30 @@ fn message(port: String, message: Vec<String>) -> Result<(PortId, Vec<Value>), F
     }
 }
 
-/// The ID of a node or port that was typed.
-pub(crate) fn typed(id: impl AsRef<str>) -> PortId {
-    PortId::new(as_perl_reads(id.as_ref()))
-}
-
-/// As JSON without the outer brackets.
-fn bare(message: &Message) -> String {
-    let json = message.to_json();
-    json[1..json.len() - 1].to_owned()
-}
-
 pub(crate) async fn snd(port: String, args: Vec<String>) -> Result<(), Failure> {
     let (port, args) = message(port, args)?;
     let begun = Instant::now();
     let node = join().await?;
-    let mut inbox = node.mailbox();
-    node.snd(&port, &args)?;
-    node.mon_snd(&port, inbox.id(), &("died",))?;
-    node.snd_on(&port, inbox.id(), &("sent", "message sent successfully"))?;
-    let limit = Instant::now() + LIMIT;
-    let Ok(reply) = timeout_at(limit, inbox.recv()).await else {
-        return Err(unreached(
-            &node,
-            format_args!("{port}: no answer within {LIMIT:?}"),
-        ));
-    };
-    let reply = reply?;
-    let texts: Vec<aemp::Text> = reply.without_tag().args()?;
-    let text: Vec<String> = texts.into_iter().map(|text| text.0).collect();
-    let text = text.join(" ");
-    let failure = match text.starts_with(UNREACHABLE) {
-        true => unreached(&node, &text),
-        false => text.clone().into(),
-    };
+    ask::deliver(&node, &port, &args).await?;
     node.shutdown().await;
     took(begun);
-    match (reply.tag().as_deref(), output::is_json()) {
-        (Some("sent"), true) => Ok(output::line(json!({"port": port.as_str(), "sent": true}))?),
+    match output::is_json() {
+        true => output::line(json!({"port": port.as_str(), "sent": true}))?,
         // The blank is Perl's.
-        (Some("sent"), false) => Ok(output::line(format_args!("{text} "))?),
-        _ => Err(failure),
+        false => output::line(format_args!("{SENT} "))?,
     }
+    Ok(())
 }
-
-/// The reason of the monitors of a node that can't be reached.
-const UNREACHABLE: &str = "transport_error";
 
 fn took(begun: Instant) {
     output::note(format_args!("{:.3} s", begun.elapsed().as_secs_f64()));
-}
-
-/// A call that may fail for want of a way to the node.
-async fn call<R: serde::de::DeserializeOwned>(
-    node: &Node,
-    port: &PortId,
-    message: &impl serde::Serialize,
-) -> Result<R, Failure> {
-    let called = node.cal(port, message, Some(LIMIT)).await;
-    called.map_err(|error| match error {
-        aemp::CalError::TimedOut(_) => unreached(node, format_args!("{port}: {error}")),
-        aemp::CalError::Died(reason) if reason.kind() == Some(UNREACHABLE) => {
-            unreached(node, format_args!("{port}: {reason}"))
-        }
-        other => other.into(),
-    })
 }
 
 /// Prints what came back: without the outer brackets, or as a member of an object.
 fn print_list(name: &str, list: &Message) -> Result<(), output::OutputError> {
     match output::is_json() {
         true => output::line(format_args!("{{\"{name}\":{}}}", list.to_json())),
-        false => output::line(bare(list)),
+        false => output::line(ask::bare(list)),
     }
 }
 
@@ -150,7 +76,7 @@ pub(crate) async fn cal(port: String, args: Vec<String>) -> Result<(), Failure> 
     let (port, args) = message(port, args)?;
     let begun = Instant::now();
     let node = join().await?;
-    let reply: Vec<Box<serde_json::value::RawValue>> = call(&node, &port, &args).await?;
+    let reply: Vec<Box<serde_json::value::RawValue>> = ask::call(&node, &port, &args).await?;
     node.shutdown().await;
     took(begun);
     Ok(print_list("reply", &Message::encode(&reply)?)?)
@@ -220,42 +146,29 @@ fn report_death(
 }
 
 pub(crate) async fn eval(target: String, expression: String) -> Result<(), Failure> {
-    let target = PortId::from(typed(target).node_id());
+    let target = typed(target).node_id();
     let begun = Instant::now();
     let node = join().await?;
-    let reply: Vec<Value> = call(&node, &target, &("eval", expression)).await?;
+    let results = ask::evaluate(&node, &target, &expression).await?;
     node.shutdown().await;
     took(begun);
-    let Some((error, results)) = reply.split_first() else {
-        return Err("the reply is empty".into());
-    };
-    match error.as_str() {
-        Some("") => Ok(print_list("results", &Message::from_values(results))?),
-        Some(error) => Err(error.trim_end().into()),
-        None => Err(error.to_string().into()),
-    }
+    Ok(print_list("results", &results)?)
 }
 
-/// Has a node start again that is run by Perl's `aemp run` or by ours, which knows this function by
-/// name: see [`crate::run`].
-const RESTART: &str = "\
-    require AnyEvent::Watchdog::Util; \
-    AnyEvent::Watchdog::Util::enabled () or die \"it was not started by aemp run\\n\"; \
-    my $soon; \
-    $soon = AE::timer (0.1, 0, sub { undef $soon; AnyEvent::Watchdog::Util::restart () }); \
-    ()";
-
 pub(crate) async fn restart(target: String) -> Result<(), Failure> {
-    eval(target, RESTART.to_owned()).await
+    let target = typed(target).node_id();
+    let begun = Instant::now();
+    let node = join().await?;
+    ask::restart(&node, &target).await?;
+    node.shutdown().await;
+    took(begun);
+    Ok(print_list("results", &Message::from_values(&[]))?)
 }
 
 pub(crate) async fn stats(target: String) -> Result<(), Failure> {
     let target = typed(target).node_id();
     let node = join().await?;
-    let request = (aemp::node::STATS_FUNCTION,);
-    let (mut stats,): (Value,) = call(&node, &target.clone().into(), &request).await?;
-    let round_trip = node.round_trip(&target, LIMIT).await?;
-    stats["round_trip_seconds"] = round_trip.as_secs_f64().into();
+    let stats = ask::stats(&node, &target).await?;
     node.shutdown().await;
     match output::is_json() {
         true => output::line(stats)?,

@@ -1,6 +1,7 @@
 //! `aemp demo`: the tutorial, played on 127.0.0.1 and checked step by step.
 
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aemp::config::RcFile;
@@ -11,14 +12,19 @@ use tokio::time::timeout_at;
 use crate::Failure;
 use crate::output::{self, OutputError};
 use crate::perl::Perl;
+use crate::progress::Progress;
 
 /// The whole must fit in here.
 const LIMIT: Duration = Duration::from_millis(9500);
 
+/// So many steps there are, and so many more with a receiver in Perl.
+const STEPS: u64 = 8;
+const PERL_STEPS: u64 = 2;
+
 /// Says what happens, and what failed.
 struct Stage {
     started: Instant,
-    step: String,
+    progress: Arc<Progress>,
 }
 
 impl Stage {
@@ -33,11 +39,12 @@ impl Stage {
         what: &str,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        self.step = what.to_owned();
+        self.progress.doing(what);
         let end = tokio::time::Instant::from_std(self.started + LIMIT);
         match timeout_at(end, work).await {
             Ok(Ok(result)) => {
                 self.say(format_args!("ok: {what}"))?;
+                self.progress.done();
                 Ok(result)
             }
             Ok(Err(error)) => Err(format!("the step failed: {what}: {error}").into()),
@@ -95,7 +102,7 @@ async fn member(node: &Node, group: &str, on: &str) -> Result<PortId, Failure> {
 pub(crate) async fn demo() -> Result<(), Failure> {
     let mut stage = Stage {
         started: Instant::now(),
-        step: String::new(),
+        progress: output::progress("demo", Some(STEPS)),
     };
     play(&mut stage).await?;
     Ok(stage.say("all steps succeeded")?)
@@ -114,6 +121,7 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
                 "a receiver in Perl starts, too: AnyEvent::MP {}",
                 perl.release
             ))?;
+            stage.progress.set_steps(STEPS + PERL_STEPS);
             Some(perl)
         }
         Err(why) => {

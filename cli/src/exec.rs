@@ -1,14 +1,16 @@
 //! `aemp exec`: a node with one program on it, whose port it prints.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt as _;
 
 use aemp::Message;
+use tokio::sync::oneshot::error::RecvError;
+use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::output::{self, Status};
 use crate::program::{Ended, Program};
 use crate::run::Running;
+use crate::system;
 
 pub(crate) const HELP: &str = "\
 The program is a port: each message comes as a line of JSON, an array, on its standard input. Each \
@@ -33,58 +35,86 @@ arguments on its command line as well. What it writes to standard error is logge
 
 Its end is the port's death: normal with status 0, else `exit`, STATUS or `signal`, NAME. When the \
 port is killed, its standard input ends; a second later it is sent SIGTERM, after two more SIGKILL. \
-The node ends with the program, with its status.
+The node ends with the program, with its status. With --instances it ends with the last of them, and \
+the status is that of the first that failed.
 
 Examples:
   aemp exec -- sh examples/programs/ping.sh
   aemp exec nodeid rusty seeds perlhost:4040 -- python3 counter.py";
 
-pub(crate) async fn exec(arguments: Vec<String>, command: Vec<OsString>) -> Result<(), Failure> {
+pub(crate) async fn exec(
+    arguments: Vec<String>,
+    command: Vec<OsString>,
+    instances: u16,
+) -> Result<(), Failure> {
     let mut words = command.into_iter();
     let command = words.next().ok_or("the program is missing")?;
     let name = command.to_string_lossy().into_owned();
+    let args: Vec<OsString> = words.collect();
     let running = Running::start(arguments).await?;
-    let port = running.node.port();
-    let program = Program {
-        command,
-        args: words.collect(),
-        function: String::new(),
-        given: Message::from_values(&[]),
-    };
-    let began = running.programs.attach(&running.node, &port, program);
-    let ended = match began {
-        Ok(ended) => ended,
-        Err(error) => {
-            running.until(async {}).await.1?;
-            return Err(format!("{name} can't be run: {error}").into());
+    let mut printed = Ok(());
+    let mut programs = JoinSet::new();
+    let mut ports = Vec::new();
+    for _ in 0..instances {
+        let port = running.node.port();
+        let program = Program {
+            command: command.clone(),
+            args: args.clone(),
+            function: String::new(),
+            given: Message::from_values(&[]),
+        };
+        match running.programs.attach(&running.node, &port, program) {
+            Ok(ended) => drop(programs.spawn(ended)),
+            Err(error) => {
+                running.until(async {}).await.1?;
+                return Err(format!("{name} can't be run: {error}").into());
+            }
         }
-    };
-    let printed = output::line(port.id());
-    if printed.is_err() {
-        port.kil(aemp::Reason::normal());
+        printed = printed.and_then(|()| output::line(port.id()));
+        ports.push(port);
     }
-    let (ended, node) = running.until(ended).await;
+    if printed.is_err() {
+        for port in &ports {
+            port.kil(aemp::Reason::normal());
+        }
+    }
+    let (ended, node) = running.until(all_ended(programs)).await;
     printed?;
     node?;
-    match ended {
-        Some(Ok(ended)) => end(ended),
-        // It was ended with the node.
-        Some(Err(_)) | None => Ok(()),
+    // Nothing, if they were ended with the node.
+    ended.unwrap_or(Ok(()))
+}
+
+/// Waits until all of them have ended. Fails as the first that failed.
+async fn all_ended(mut programs: JoinSet<Result<Ended, RecvError>>) -> Result<(), Failure> {
+    let progress = match programs.len() {
+        0 | 1 => None,
+        many => Some(output::progress("programs", many.try_into().ok())),
+    };
+    let mut failed = Ok(());
+    while let Some(ended) = programs.join_next().await {
+        // One that was ended with the node has nothing to say.
+        let Ok(Ok(ended)) = ended else { continue };
+        let result = end(ended);
+        if let Some(progress) = &progress {
+            match result {
+                Ok(()) => progress.done(),
+                Err(_) => progress.failed(),
+            }
+        }
+        failed = failed.and(result);
     }
+    failed
 }
 
 /// Ends as the program has.
 fn end(ended: Ended) -> Result<(), Failure> {
     match ended.status {
-        Some(status) => {
-            let by_signal = || status.signal().map(|signal| signal + 128);
-            let code = status.code().or_else(by_signal).unwrap_or(1);
-            match u8::try_from(code) {
-                Ok(0) => Ok(()),
-                Ok(code) => Err(Status(code).into()),
-                Err(_) => Err(Status(1).into()),
-            }
-        }
+        Some(status) => match u8::try_from(system::code(status)) {
+            Ok(0) => Ok(()),
+            Ok(code) => Err(Status(code).into()),
+            Err(_) => Err(Status(1).into()),
+        },
         None if ended.reason.is_normal() => Ok(()),
         None => Err(format!("the port died: {}", ended.reason).into()),
     }

@@ -5,22 +5,20 @@ use std::io::Write as _;
 use aemp::LogLine;
 use aemp::log::printable;
 use chrono::{DateTime, Local};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::client::join;
 use crate::output;
+use crate::system::Signals;
 
 /// Prints them until a signal comes.
 pub(crate) async fn logs(level: u8) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     let node = join().await?;
     let mut lines = node.catch_logs(level);
     loop {
         tokio::select! {
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = signals.end() => break,
             line = lines.next() => match line {
                 Some(line) => output::line(shown(&line))?,
                 None => break,

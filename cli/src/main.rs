@@ -3,6 +3,7 @@
 // These macros panic when the text can't be written: `output` writes all there is to write.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod ask;
 mod cert;
 mod client;
 mod complete;
@@ -21,9 +22,14 @@ mod output;
 mod perl;
 mod pipe;
 mod program;
+mod progress;
+mod proxy;
 mod record;
+mod relay;
 mod run;
 mod settings;
+mod shell;
+mod system;
 mod top;
 mod trace;
 mod view;
@@ -74,6 +80,9 @@ enum Command {
     /// Run a node and a program, whose port is printed: aemp exec [PROFILE] [KEY VALUE..] -- CMD
     #[command(after_help = exec::HELP)]
     Exec {
+        /// Run so many of the program, each of which is a port
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        instances: u16,
         /// A profile's name, then settings as key and value, as for `run`
         #[arg(value_name = "PROFILE | KEY VALUE")]
         arguments: Vec<String>,
@@ -123,6 +132,12 @@ Example: aemp mon -v ruth ruth#log")]
         /// The expression
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         expression: Vec<String>,
+    },
+    /// Talk to a network: send, call, monitor, spawn, evaluate, and see what comes back
+    #[command(after_help = shell::help())]
+    Shell {
+        /// The node that lines are evaluated on [default: the shell's own, which evaluates nothing]
+        node: Option<String>,
     },
     /// Print a node and the nodes connected to it, and so on for each of them
     #[command(after_help = trace::HELP)]
@@ -175,6 +190,9 @@ Examples: aemp doctor
     /// Pass on what nodes say to each other, and write it down for `aemp dump`
     #[command(after_help = record::HELP)]
     Record(record::Options),
+    /// Pass on what nodes say to each other, and show it while it passes
+    #[command(after_help = proxy::HELP)]
+    Proxy(proxy::Options),
     /// Play the tutorial on 127.0.0.1 and check every step
     #[command(after_help = "Example: aemp demo")]
     Demo,
@@ -213,7 +231,7 @@ fn main() -> ExitCode {
     let options = output::Options::from_arg_matches(&matches);
     output::set(options.unwrap_or_default());
     if !has_screen(&matches) {
-        aemp::log::init_from_env();
+        aemp::log::init_from_env_to(output::log);
     }
     // Each link is an open file; what is allowed at first is often just a thousand.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -246,12 +264,17 @@ fn perform(command: Command) -> Result<(), Failure> {
             autorestart: false,
         } => block_on(run::run(arguments)),
         Command::Run { .. } => block_on(run::again::run()),
-        Command::Exec { arguments, command } => block_on(exec::exec(arguments, command)),
+        Command::Exec {
+            arguments,
+            command,
+            instances,
+        } => block_on(exec::exec(arguments, command, instances)),
         Command::Restart { node } => block_on(client::restart(node)),
         Command::Snd { port, message } => block_on(client::snd(port, message)),
         Command::Cal { port, message } => block_on(client::cal(port, message)),
         Command::Mon { ports } => block_on(client::mon(ports)),
         Command::Eval { node, expression } => block_on(client::eval(node, expression.join(" "))),
+        Command::Shell { node } => block_on(shell::shell(node)),
         Command::Trace(options) => block_on(trace::trace(options)),
         Command::Top(options) => block_on(top::top(options)),
         Command::Pipe(options) => block_on(pipe::pipe(options)),
@@ -261,6 +284,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Dump(options) => dump::dump(options),
         Command::Record(options) => block_on(record::record(options)),
+        Command::Proxy(options) => block_on(proxy::proxy(options)),
         Command::Demo => block_on(demo::demo()),
         Command::Help { command } => manual::help(command.as_deref()),
         Command::Completions { shell } => complete::print_script(shell),

@@ -6,11 +6,13 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use parking_lot::{Mutex, RwLock};
 
+use crate::progress::{Progress, Shown};
 use crate::settings::SettingsError;
 use crate::{Failure, definition};
 
@@ -26,17 +28,23 @@ const USAGE: u8 = 2;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Options {
-    /// Write JSON, one object a line (cal, dump, record, mon, eval, trace, top, stats, snd,
-    /// showconfig, showprofile)
+    /// Write JSON, one object a line (cal, doctor, dump, record, proxy, mon, eval, trace, shell,
+    /// top, stats, snd, showconfig, showprofile)
     #[arg(long, global = true)]
     json: bool,
     /// Say more: who is waited for and how long it took, on standard error; with mon and trace
     /// times, with showconfig where each value comes from
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Say nothing on standard error but errors: no status line, not who is waited for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
 }
 
 static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// The work that is under way, of which the status line tells.
+static WORK: Mutex<Weak<Progress>> = Mutex::new(Weak::new());
 
 /// Says for the whole process what the command line asks for.
 pub(crate) fn set(options: Options) {
@@ -57,18 +65,67 @@ pub(crate) fn is_verbose() -> bool {
     options().verbose
 }
 
+/// Where a terminal is being written to by others, who must be asked to leave room.
+pub(crate) trait Screen: Send + Sync {
+    /// Shows whole lines, each with its end.
+    fn show(&self, lines: &str) -> io::Result<()>;
+}
+
+static SCREEN: RwLock<Option<Arc<dyn Screen>>> = RwLock::new(None);
+
+/// Has all that is written to standard output and standard error shown there, until it is `None`.
+pub(crate) fn divert(to: Option<Arc<dyn Screen>>) {
+    *SCREEN.write() = to;
+}
+
+fn screen() -> Option<Arc<dyn Screen>> {
+    SCREEN.read().clone()
+}
+
+/// Writes a line besides the output. Nothing depends on it.
+pub(crate) fn aside(text: impl Display) {
+    let _ = match screen() {
+        Some(screen) => screen.show(&format!("{text}\n")),
+        None => around_work(|| writeln!(anstream::stderr().lock(), "{text}")),
+    };
+}
+
+/// Writes a line of the log, which has its end.
+pub(crate) fn log(line: &str) {
+    let _ = match screen() {
+        Some(screen) => screen.show(line),
+        None => around_work(|| io::stderr().lock().write_all(line.as_bytes())),
+    };
+}
+
 /// Says something besides the output, if that is asked for.
 pub(crate) fn note(text: impl Display) {
     if is_verbose() {
-        // Nothing depends on it.
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        aside(text);
+    }
+}
+
+/// Work of so many steps, if that is known, of which it is said how far it is.
+pub(crate) fn progress(what: &'static str, steps: Option<u64>) -> Arc<Progress> {
+    let shown = Shown::by_stderr(options().json || options().quiet);
+    let progress = Arc::new(Progress::start(what, steps, shown));
+    *WORK.lock() = Arc::downgrade(&progress);
+    progress
+}
+
+/// Writes something while the status line of work is not in the way.
+fn around_work<T>(write: impl FnOnce() -> T) -> T {
+    let work = WORK.lock().upgrade();
+    match work {
+        Some(work) => work.aside(write),
+        None => write(),
     }
 }
 
 /// The same, also if somebody sits at a terminal and would wonder what goes on.
 pub(crate) fn status(text: impl Display) {
-    if is_verbose() || io::stderr().is_terminal() {
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    if is_verbose() || io::stderr().is_terminal() && !options().quiet {
+        aside(text);
     }
 }
 
@@ -84,10 +141,16 @@ pub(crate) struct Status(pub(crate) u8);
 
 /// Writes a text to standard output, and does not keep any of it back.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    // What stays in the buffer is written when the process ends, and an error then goes unnoticed.
-    Ok(out.flush()?)
+    if let Some(screen) = screen() {
+        return Ok(screen.show(text)?);
+    }
+    around_work(|| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        // What stays in the buffer is written when the process ends, and an error then goes
+        // unnoticed.
+        Ok(out.flush()?)
+    })
 }
 
 /// Writes a line to standard output.
@@ -116,10 +179,8 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(NOBODY_READS)
         }
         _ => {
-            // As clap writes its own, in colour where standard error is a terminal.
-            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             // Where standard error can't be written either, the status is all there is to say.
-            let _ = writeln!(anstream::stderr().lock(), "{red}aemp:{red:#} {failure}");
+            complain(&failure);
             let is_usage = failure.downcast_ref().is_some_and(SettingsError::is_usage);
             match is_usage {
                 true => ExitCode::from(USAGE),
@@ -127,6 +188,12 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
             }
         }
     }
+}
+
+/// Says what went wrong, as clap writes its own: in colour where standard error is a terminal.
+pub(crate) fn complain(failure: impl Display) {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    aside(format_args!("{red}aemp:{red:#} {failure}"));
 }
 
 /// What clap has to say in place of a command: the help and the version, which were asked for and

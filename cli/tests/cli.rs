@@ -14,12 +14,16 @@ mod fuzz;
 mod mistakes;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "../../tests/support/peers.rs"]
+mod peers;
 #[path = "cli/perl.rs"]
 mod perl;
 #[path = "cli/perl_node.rs"]
 mod perl_node;
 #[path = "cli/pipe.rs"]
 mod pipe;
+#[path = "cli/proxy.rs"]
+mod proxy;
 #[path = "cli/rc_file.rs"]
 mod rc_file;
 #[path = "cli/record.rs"]

@@ -12,10 +12,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::driver::Node;
+use crate::expected::Expected;
 use crate::fault::{Fault, Result};
 use crate::pairing::{Impl, Pairing, Side};
 use crate::peers::{Generation, Release, perl5lib};
 use crate::proxy::Proxy;
+use crate::python::Python;
 use crate::reserved::Reserved;
 use crate::spec::Spec;
 use crate::transcript::Transcript;
@@ -25,6 +27,8 @@ use crate::transcript::Transcript;
 pub struct Env {
     /// The Rust driver, if there is one.
     pub rust_driver: Option<PathBuf>,
+    /// The Python node, if there is one.
+    pub python: Option<Arc<Python>>,
     /// Where failed cells leave their logs; also for what runs.
     pub folder: PathBuf,
     /// Where recordings are to go, if anywhere.
@@ -39,15 +43,21 @@ pub struct Env {
     pub quiet: bool,
     /// Seeds of the fault schedules.
     pub schedules: std::ops::Range<u64>,
-    /// The releases that are run, for scenarios with more than one.
+    /// All releases that were found, oldest first, for scenarios with more than one.
     pub releases: Vec<Arc<Release>>,
+    /// The cells that are known to fail.
+    pub expected: Expected,
 }
 
 /// What a scenario has at hand.
 #[derive(Debug)]
 pub struct Ctx {
+    /// The name of the scenario.
+    scenario: &'static str,
     /// Who plays whom.
     pub pairing: Pairing,
+    /// The releases that played besides those of the pairing.
+    others: Vec<String>,
     env: Arc<Env>,
     secret: String,
     dir: PathBuf,
@@ -111,10 +121,18 @@ impl Ctx {
     /// Prepares a cell's folder. Nodes share `secret` unless the scenario wants otherwise. Each
     /// cell has its own: an address of a node that is gone may be another cell's by now, and nobody
     /// must find itself in a foreign network.
-    pub fn new(pairing: &Pairing, env: &Arc<Env>, folder: &Path, secret: String) -> Result<Self> {
+    pub fn new(
+        scenario: &'static str,
+        pairing: &Pairing,
+        env: &Arc<Env>,
+        folder: &Path,
+        secret: String,
+    ) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Fault::io(folder.display().to_string()))?;
         Ok(Self {
+            scenario,
             pairing: pairing.clone(),
+            others: Vec::new(),
             env: Arc::clone(env),
             secret,
             dir: folder.to_owned(),
@@ -172,18 +190,49 @@ impl Ctx {
         self.pairing.side(side)
     }
 
-    /// Has the side played by another release from now on: one of the generations that `wanted`
-    /// agrees to.
+    /// Has the side played by another release from now on: the newest one of the generations that
+    /// `wanted` agrees to of which the manifest does not say that it fails here.
     pub fn switch(&mut self, side: Side, wanted: impl Fn(Generation) -> bool) -> Result<()> {
-        let found = self.env.releases.iter().find(|r| wanted(r.generation));
-        let found = Impl::Perl(found.cloned().ok_or_else(|| {
-            Fault::NotHere("the other releases that this needs are not here".to_owned())
-        })?);
-        match side {
-            Side::A => self.pairing.a = found,
-            Side::B => self.pairing.b = found,
+        let with = |release: &Arc<Release>| {
+            let mut pairing = self.pairing.clone();
+            match side {
+                Side::A => pairing.a = Impl::Perl(Arc::clone(release)),
+                Side::B => pairing.b = Impl::Perl(Arc::clone(release)),
+            }
+            pairing
+        };
+        let mut fault = None;
+        let mut found = self.env.releases.iter().rev();
+        let found = found.find_map(|release| {
+            if !wanted(release.generation) {
+                return None;
+            }
+            let pairing = with(release);
+            let name = pairing.cell(self.scenario);
+            match self.env.expected.of(&name) {
+                None => Some((release, pairing)),
+                Some(known) => {
+                    fault.get_or_insert_with(|| format!("{release} fails here: {}", known.reason));
+                    None
+                }
+            }
+        });
+        let Some((release, pairing)) = found else {
+            let missing = || "the other releases that this needs are not here".to_owned();
+            return Err(Fault::NotHere(fault.unwrap_or_else(missing)));
+        };
+        let name = release.to_string();
+        if !self.others.contains(&name) {
+            self.others.push(name.clone());
         }
+        self.pairing = pairing;
+        self.note("plays as well", &json!(name));
         Ok(())
+    }
+
+    /// The releases that played besides those of the pairing.
+    pub fn others(&self) -> &[String] {
+        &self.others
     }
 
     /// An address for a node that must know it beforehand or have it again; nobody else gets it
@@ -240,6 +289,11 @@ impl Ctx {
                 let driver = self.env.rust_driver.as_ref();
                 Command::new(driver.ok_or_else(|| Fault::NotHere("no Rust driver".to_owned()))?)
             }
+            Impl::Python => {
+                let python = self.env.python.as_ref();
+                let missing = || Fault::NotHere("no python3".to_owned());
+                python.ok_or_else(missing)?.command()
+            }
         };
         command.args(args);
         home.enter(&mut command);
@@ -272,15 +326,26 @@ impl Ctx {
             }
             Impl::Rust => {
                 let driver = self.env.rust_driver.as_ref();
-                let example = driver.map(|d| d.with_file_name("examples").join(program));
-                let example = example.filter(|e| e.is_file()).ok_or_else(|| {
+                // Where cargo builds them, or where it installs them.
+                let places = driver.map(|driver| {
+                    [format!("examples/{program}"), program.to_owned()]
+                        .map(|place| driver.with_file_name(place))
+                });
+                let mut places = places.into_iter().flatten();
+                let example = places.find(|place| place.is_file()).ok_or_else(|| {
                     Fault::NotHere(
-                        "the examples are not built (cargo build --release --examples)".to_owned(),
+                        "the examples are not beside the driver (cargo build --release \
+                         --examples, or cargo install --examples: interop/README.md)"
+                            .to_owned(),
                     )
                 })?;
                 let mut command = Command::new(example);
                 command.env("AEMP_LIFE", self.env.life.to_string());
                 command
+            }
+            Impl::Python => {
+                let reason = format!("the Python node comes without {program}");
+                return Err(Fault::NotHere(reason));
             }
         };
         let secret = spec.secret.as_deref().unwrap_or(&self.secret);
@@ -288,6 +353,52 @@ impl Ctx {
         profile.insert(aemp::config::node_name(), spec.args());
         let rc = json!({ "version": 1, "secret": secret, "profile": profile });
         let home = self.home(&spec.name, &rc)?;
+        command.args(args);
+        home.enter(&mut command);
+        Ok((command, home.log, home.unique))
+    }
+
+    /// The command `aemp` of this side with these arguments, and its log with its name for
+    /// [`Ctx::log`]; it ends by itself, with all that it starts. It finds `settings` in its
+    /// configuration, and the secret.
+    pub fn aemp(
+        &mut self,
+        side: Side,
+        name: &str,
+        settings: &Value,
+        args: &[&str],
+    ) -> Result<(Command, File, String)> {
+        // Perl's starts a process besides, which an alarm would not end.
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=1", &self.env.life.to_string()]);
+        match self.pairing.side(side) {
+            Impl::Perl(release) => {
+                let script = release.beside("bin/aemp");
+                let script = script.ok_or_else(|| {
+                    Fault::NotHere(format!("{release} comes without its command, bin/aemp"))
+                })?;
+                command.arg("perl").arg(script);
+                said_by(release, &mut command);
+            }
+            Impl::Rust => {
+                let driver = self.env.rust_driver.as_ref();
+                let ours = driver.map(|driver| driver.with_file_name("aemp"));
+                let ours = ours.filter(|ours| ours.is_file()).ok_or_else(|| {
+                    Fault::NotHere(
+                        "the command is not built (cargo build --release -p aemp-cli)".to_owned(),
+                    )
+                })?;
+                command.arg(ours);
+            }
+            Impl::Python => {
+                let reason = "the Python node comes without a command".to_owned();
+                return Err(Fault::NotHere(reason));
+            }
+        }
+        let mut rc = settings.clone();
+        rc["version"] = json!(1);
+        rc["secret"] = json!(self.secret);
+        let home = self.home(name, &rc)?;
         command.args(args);
         home.enter(&mut command);
         Ok((command, home.log, home.unique))
@@ -325,7 +436,11 @@ impl Ctx {
         let known = (spec.secret.as_deref(), spec.cert.as_ref());
         let script = ("node.pl", include_str!("../perl/node.pl"));
         let (command, log) = self.command(side, &spec.name, known, script, &["--life", &life])?;
-        Node::start(&spec.name, command, log, &self.transcript, self.env.limit)
+        let node = Node::start(&spec.name, command, log, &self.transcript, self.env.limit)?;
+        // a Python node speaks one generation, which it has to be told
+        let python = *self.side(side) == Impl::Python;
+        let generation = self.pairing.generation().filter(|_| python);
+        Ok(node.speaking(generation))
     }
 
     /// Starts a node and configures it.

@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::{Fault, Result, short};
+use crate::peers::Generation;
 use crate::process::{Process, Usage};
 use crate::transcript::Transcript;
 
@@ -47,6 +48,7 @@ pub struct Node {
     next: AtomicU64,
     limit: Duration,
     hello: Value,
+    generation: Option<Generation>,
 }
 
 impl Node {
@@ -80,9 +82,21 @@ impl Node {
             next: AtomicU64::new(1),
             limit,
             hello: Value::Null,
+            generation: None,
         };
         node.hello = node.wait("its hello", |e| e["ev"] == "hello")?;
         Ok(node)
+    }
+
+    /// Has it speak this generation, unless its configuration says otherwise.
+    pub fn speaking(mut self, generation: Option<Generation>) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// The generation that it is to speak, if it has to be told.
+    pub fn generation(&self) -> Option<Generation> {
+        self.generation
     }
 
     /// The name the scenario gave it, which is also its node ID.

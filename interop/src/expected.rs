@@ -5,14 +5,14 @@ use serde::Deserialize;
 use crate::pattern::matches;
 
 /// The manifest.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     #[serde(default)]
     expected: Vec<Entry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     /// A cell's name, or a pattern with `*`.

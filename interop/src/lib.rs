@@ -7,13 +7,14 @@
 //! why; such a cell that passes is an error.
 //!
 //! Every node is a *driver*: a process that reads commands and writes events as JSON lines
-//! (`DRIVER.md`), so that the harness treats a Perl node ([`peers`] finds the releases) and a Rust
-//! node alike. Nothing here sleeps to wait: a wait names what it waits for and has a deadline
-//! ([`driver`]). Connections between the two nodes of a pair go through a recording proxy
-//! ([`proxy`]) that can also do harm.
+//! (`DRIVER.md`), so that the harness treats a Perl node ([`peers`] finds the releases), a Rust
+//! node and the Python node ([`python`]) alike. Nothing here sleeps to wait: a wait names what it
+//! waits for and has a deadline ([`driver`]). Connections between the two nodes of a pair go
+//! through a recording proxy ([`proxy`]) that can also do harm.
 
 pub mod compare;
 pub mod ctx;
+pub mod demand;
 pub mod driver;
 pub mod expected;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod peers;
 pub mod plot;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod raw;
 pub mod report;
 pub mod reserved;

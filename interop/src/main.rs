@@ -1,17 +1,28 @@
 //! `aemp-interop`: every scenario in every pairing of real Perl nodes and Rust nodes, as a table.
 
+#[path = "../../cli/src/progress.rs"]
+mod progress;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aemp_interop::ctx::Env;
+use aemp_interop::demand::{self, Demand};
 use aemp_interop::expected::Expected;
+use aemp_interop::matrix::Cell;
+use aemp_interop::peers::Peers;
+use aemp_interop::python::Python;
 use aemp_interop::run::{Done, run_all};
 use aemp_interop::{matrix, peers, report, scenarios};
 use clap::Parser;
+use progress::{Progress, Shown};
 
 /// Runs real AnyEvent::MP nodes and aemp nodes against each other and prints what works.
+///
+/// Exit status: 0 if nothing failed and a real node was played, 1 if a cell failed, 2 if what was
+/// to be run could not be.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -27,6 +38,16 @@ struct Options {
     /// as far as they are there, else all]
     #[arg(long, value_name = "LIST")]
     releases: Option<String>,
+    /// Releases without which the run has failed, separated by commas: each has to be found, and
+    /// played in a cell
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    require: Vec<String>,
+    /// Succeed even if no release of AnyEvent::MP was played, which is said
+    #[arg(long)]
+    allow_none: bool,
+    /// Say nothing of how far the run has come, on standard error
+    #[arg(long)]
+    quiet: bool,
     /// Write the results to this file: JUnit XML if it ends in .xml, else JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -39,6 +60,9 @@ struct Options {
     /// The Rust node's driver [default: aemp-driver beside this program]
     #[arg(long, value_name = "FILE")]
     rust_driver: Option<PathBuf>,
+    /// The Python that plays the Python node, or "none" [default: python3]
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: String,
     /// Manifest of expected failures [default: the one built in]
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
@@ -86,42 +110,36 @@ fn run(options: &Options) -> Result<bool, String> {
     };
     let expected =
         Expected::parse(&expected).map_err(|e| format!("manifest of expected failures: {e}"))?;
-
-    let folder = options.peers.clone().or_else(peers::usual_folder);
-    let usual_are_there = folder
-        .as_ref()
-        .is_some_and(|f| peers::USUAL.iter().any(|v| f.join(v).is_dir()));
-    let wanted = |version: &str| match options.releases.as_deref() {
-        Some("all") => true,
-        Some(list) => list.split(',').any(|v| v.trim() == version),
-        None => !usual_are_there || peers::USUAL.contains(&version),
+    let demand = Demand {
+        releases: options.require.clone(),
+        none_is_enough: options.allow_none,
     };
-    let found = peers::discover(folder.as_deref(), &wanted);
+    let python = match options.python.as_str() {
+        "none" => None,
+        program => Python::find(program)
+            .inspect_err(|why| eprintln!("note: {why}: cells with the Python node are not run"))
+            .ok(),
+    };
+    let (found, cells) = find(options, python.is_some());
     for missing in &found.missing {
         eprintln!("note: {missing}");
     }
-    let cells = matrix::cells(&scenarios::all(), &found.releases, &options.only);
     if options.list {
         for cell in &cells {
             println!("{}  {}", cell.name(), cell.scenario.about);
         }
         return Ok(true);
     }
+    let versions: Vec<&str> = found.releases.iter().map(|r| r.version.as_str()).collect();
+    let missing = demand.missing(&versions);
+    if !missing.is_empty() {
+        save(options, &[], &missing, Duration::ZERO)?;
+        return Err(missing.join("\n"));
+    }
     if cells.is_empty() {
         return Err("no cell matches".to_owned());
     }
-
-    let rust_driver = match &options.rust_driver {
-        Some(path) if path.is_file() => Some(path.clone()),
-        Some(path) => return Err(format!("{}: no such driver", path.display())),
-        None => std::env::current_exe()
-            .ok()
-            .map(|exe| exe.with_file_name("aemp-driver"))
-            .filter(|p| p.is_file()),
-    };
-    if rust_driver.is_none() {
-        eprintln!("note: no aemp-driver beside this program: cells with Rust nodes are not run");
-    }
+    let rust_driver = driver(options, &cells)?;
     let logs = match &options.logs {
         Some(path) => path.clone(),
         None => tempfile::Builder::new()
@@ -135,7 +153,8 @@ fn run(options: &Options) -> Result<bool, String> {
         .canonicalize()
         .map_err(|e| format!("{}: {e}", logs.display()))?;
     let env = Arc::new(Env {
-        rust_driver: rust_driver.and_then(|p| p.canonicalize().ok()),
+        rust_driver,
+        python: python.map(Arc::new),
         folder: logs.clone(),
         record: options.record.clone(),
         limit: Duration::from_secs_f64(options.limit),
@@ -144,24 +163,25 @@ fn run(options: &Options) -> Result<bool, String> {
         quiet: false,
         schedules: options.seed..options.seed.saturating_add(options.schedules),
         releases: found.releases.clone(),
+        expected,
     });
 
-    let out = Mutex::new(());
-    let tell = |done: &Done| {
-        let _one_at_a_time = out.lock().unwrap_or_else(PoisonError::into_inner);
-        println!("{}", report::line(done));
-    };
     let mut good = true;
+    let mut unmet = Vec::new();
     for round in 1..=options.repeat.max(1) {
         let begun = Instant::now();
-        let all = run_all(&cells, &env, &expected, options.jobs, &tell);
+        let all = run_and_tell(&cells, &env, options);
         println!("\n{}", report::table(&all, begun.elapsed()));
         good &= !all.iter().any(|done| done.outcome.is_bad());
-        if let Some(path) = &options.report
-            && round == options.repeat.max(1)
-        {
-            report::write(path, &all, begun.elapsed())
-                .map_err(|e| format!("{}: {e}", path.display()))?;
+        unmet = demand.unmet(&all);
+        if round == options.repeat.max(1) {
+            save(options, &all, &unmet, begun.elapsed())?;
+        }
+        if demand.none_is_enough && !demand::shows_something(&all) {
+            println!(
+                "*** NO REAL NODE: no release of AnyEvent::MP was played, so nothing is shown about \
+                 any (--allow-none) ***"
+            );
         }
     }
     if !options.keep && good {
@@ -169,5 +189,75 @@ fn run(options: &Options) -> Result<bool, String> {
     } else {
         println!("logs: {}", logs.display());
     }
-    Ok(good)
+    match unmet.is_empty() {
+        true => Ok(good),
+        false => Err(unmet.join("\n")),
+    }
+}
+
+/// All releases that there are, and the cells of those that are wanted.
+fn find(options: &Options, has_python: bool) -> (Peers, Vec<Cell>) {
+    let folder = options.peers.clone().or_else(peers::usual_folder);
+    let found = peers::discover(folder.as_deref(), &|_| true);
+    let is_usual = |version: &str| peers::USUAL.contains(&version);
+    let usual_are_there = found.releases.iter().any(|r| is_usual(&r.version));
+    let wanted = |version: &str| match options.releases.as_deref() {
+        Some("all") => true,
+        Some(list) => list.split(',').any(|v| v.trim() == version),
+        None => !usual_are_there || is_usual(version),
+    };
+    let is_wanted = |version: &String| wanted(version) || options.require.contains(version);
+    let releases = found.releases.iter().filter(|r| is_wanted(&r.version));
+    let releases: Vec<_> = releases.cloned().collect();
+    let mut cells = matrix::cells(&scenarios::all(), &releases, &options.only);
+    if has_python {
+        let theirs = matrix::python_cells(&scenarios::all(), &releases, &options.only);
+        cells.extend(theirs);
+    }
+    (found, cells)
+}
+
+/// Where the Rust node's driver is, which has to be there if one of the cells needs it.
+fn driver(options: &Options, cells: &[Cell]) -> Result<Option<PathBuf>, String> {
+    let path = match &options.rust_driver {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()
+            .map_err(|e| format!("where this program is: {e}"))?
+            .with_file_name("aemp-driver"),
+    };
+    let is_needed = cells.iter().any(|cell| cell.pairing.has_rust());
+    match path.canonicalize() {
+        Ok(path) if path.is_file() => Ok(Some(path)),
+        _ if !is_needed => Ok(None),
+        _ => Err(format!(
+            "{}: there is no driver for Rust nodes (cargo build --package aemp-interop --bins makes \
+             it, as cargo install does; --rust-driver FILE names another)",
+            path.display()
+        )),
+    }
+}
+
+/// Runs all cells, and says of each how it went.
+fn run_and_tell(cells: &[Cell], env: &Arc<Env>, options: &Options) -> Vec<Done> {
+    let steps = cells.len().try_into().ok();
+    let progress = Progress::start("matrix", steps, Shown::by_stderr(options.quiet));
+    let out = Mutex::new(());
+    let tell = |done: &Done| {
+        let _one_at_a_time = out.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.aside(|| println!("{}", report::line(done)));
+        progress.doing(format!("{} was the last", done.cell.name()));
+        match done.outcome.is_bad() {
+            true => progress.failed(),
+            false => progress.done(),
+        }
+    };
+    run_all(cells, env, options.jobs, &tell)
+}
+
+/// Writes the report, if one is wanted.
+fn save(options: &Options, all: &[Done], unmet: &[String], took: Duration) -> Result<(), String> {
+    let Some(path) = &options.report else {
+        return Ok(());
+    };
+    report::write(path, all, unmet, took).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -12,20 +12,31 @@ pub enum Impl {
     Perl(Arc<Release>),
     /// This project's.
     Rust,
+    /// The small node in `interop/python`.
+    Python,
 }
 
 impl Impl {
-    /// The generation of a Perl release; none for Rust, which has them all.
+    /// The generation of a Perl release; none for the others, which have them all.
     pub fn generation(&self) -> Option<Generation> {
         match self {
             Self::Perl(release) => Some(release.generation),
-            Self::Rust => None,
+            Self::Rust | Self::Python => None,
         }
     }
 
     /// Is it ours?
     pub fn is_rust(&self) -> bool {
         *self == Self::Rust
+    }
+
+    /// The letter that stands for it in the table.
+    pub fn letter(&self) -> char {
+        match self {
+            Self::Perl(_) => 'P',
+            Self::Rust => 'R',
+            Self::Python => 'Y',
+        }
     }
 }
 
@@ -34,6 +45,7 @@ impl fmt::Display for Impl {
         match self {
             Self::Perl(release) => release.fmt(f),
             Self::Rust => f.write_str("rust"),
+            Self::Python => f.write_str("python"),
         }
     }
 }
@@ -75,14 +87,24 @@ impl Pairing {
         }
     }
 
-    /// The generation spoken: that of the Perl side; none between two Rust nodes.
+    /// The generation spoken: that of the Perl side; none where there is no Perl node.
     pub fn generation(&self) -> Option<Generation> {
         self.a.generation().or_else(|| self.b.generation())
+    }
+
+    /// The name of the cell that a scenario makes with it: `scenario/listener+connector`.
+    pub fn cell(&self, scenario: &str) -> String {
+        format!("{scenario}/{self}")
     }
 
     /// Is a Rust node in it?
     pub fn has_rust(&self) -> bool {
         self.a.is_rust() || self.b.is_rust()
+    }
+
+    /// Is a Python node in it?
+    pub fn has_python(&self) -> bool {
+        self.a == Impl::Python || self.b == Impl::Python
     }
 
     /// The Perl release in it.

@@ -1,13 +1,18 @@
 //! Finding installed releases of AnyEvent::MP.
 //!
-//! A folder of releases has one folder each, named by the release; the modules are in it or below
-//! its `lib/perl5`. The perl's own `@INC` may hold one more.
+//! They are where [`usual_folder`] says, and perl's own `@INC` may hold one more.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+
+#[path = "../../tests/support/peers.rs"]
+mod places;
+
+/// Where releases are looked for when nothing else is said.
+pub use places::folder as usual_folder;
 
 /// The ways AnyEvent::MP behaved on the wire over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +44,15 @@ impl Generation {
             _ => Self::G2,
         }
     }
+
+    /// The number that it is called by where its ways of behaving do not matter.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::G0 => 0,
+            Self::G1a | Self::G1b => 1,
+            Self::G2 => 2,
+        }
+    }
 }
 
 /// One installed release.
@@ -59,11 +73,23 @@ impl fmt::Display for Release {
 }
 
 impl Release {
+    /// What tells the older of two releases: its generation, then its number, which is a decimal
+    /// fraction.
+    pub fn age(&self) -> (Generation, &str) {
+        (self.generation, &self.version)
+    }
+
     /// The release's example programs, if they were put beside its modules.
     pub fn eg(&self) -> Option<PathBuf> {
+        let server = self.beside("eg/chat_server")?;
+        server.parent().map(Path::to_owned)
+    }
+
+    /// A file of the release's distribution that was put beside its modules.
+    pub fn beside(&self, file: &str) -> Option<PathBuf> {
         let include = self.include.as_ref()?;
-        let mut places = include.ancestors().take(3).map(|place| place.join("eg"));
-        places.find(|eg| eg.join("chat_server").is_file())
+        let mut places = include.ancestors().take(3).map(|place| place.join(file));
+        places.find(|place| place.is_file())
     }
 }
 
@@ -79,13 +105,6 @@ pub struct Peers {
 /// The releases that stand for all others, one or more per way of behaving.
 pub const USUAL: [&str; 7] = ["0.95", "1.0", "1.21", "1.24", "1.26", "1.30", "2.02"];
 
-/// Where releases are looked for when nothing else is said: `AEMP_PERL_PEERS`, else `~/aemp-peers`.
-pub fn usual_folder() -> Option<PathBuf> {
-    std::env::var_os("AEMP_PERL_PEERS")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers")))
-}
-
 /// Finds the releases below `folder`, and the perl's own, that `wanted` accepts (by version) and
 /// that load.
 pub fn discover(folder: Option<&Path>, wanted: &dyn Fn(&str) -> bool) -> Peers {
@@ -100,7 +119,7 @@ pub fn discover(folder: Option<&Path>, wanted: &dyn Fn(&str) -> bool) -> Peers {
             return peers;
         }
     }
-    for (name, include) in folder.map(candidates).unwrap_or_default() {
+    for (name, include) in folder.map(places::releases_in).unwrap_or_default() {
         if !wanted(&name) {
             continue;
         }
@@ -141,33 +160,8 @@ pub fn discover(folder: Option<&Path>, wanted: &dyn Fn(&str) -> bool) -> Peers {
         ));
     }
     peers.releases = found.into_values().map(Arc::new).collect();
+    peers.releases.sort_by(|a, b| a.age().cmp(&b.age()));
     peers
-        .releases
-        .sort_by_key(|r| (r.generation, r.version.clone()));
-    peers
-}
-
-/// The folders below `folder` that look like a release: (name, include directory).
-fn candidates(folder: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut list = Vec::new();
-    for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let direct = entry.path();
-        let nested = direct.join("lib/perl5");
-        for include in [direct, nested] {
-            if include.join("AnyEvent/MP.pm").is_file() {
-                list.push((name.clone(), include));
-                break;
-            }
-        }
-    }
-    list.sort();
-    list
 }
 
 /// `PERL5LIB` with `include` in front.
@@ -233,7 +227,7 @@ mod tests {
         }
         std::fs::write(dir.path().join("1.0/AnyEvent/MP.pm"), "").unwrap();
         std::fs::write(dir.path().join("1.30/lib/perl5/AnyEvent/MP.pm"), "").unwrap();
-        let found = candidates(dir.path());
+        let found = places::releases_in(dir.path());
         assert_eq!(found[0], ("1.0".to_owned(), dir.path().join("1.0")));
         assert_eq!(
             found[1],

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use nix::unistd::Pid;
 pub struct Process {
     child: Child,
     status: Option<ExitStatus>,
+    /// It has a process group of its own.
+    is_group: bool,
 }
 
 /// What a process has used so far.
@@ -37,7 +40,16 @@ impl Process {
         Ok(Self {
             child,
             status: None,
+            is_group: false,
         })
+    }
+
+    /// The same with all that it starts, which are a process group, and end together.
+    pub fn start_group(mut command: Command, log: File) -> io::Result<Self> {
+        command.process_group(0);
+        let mut process = Self::start(command, log)?;
+        process.is_group = true;
+        Ok(process)
     }
 
     /// The child, to take its pipes from.
@@ -51,6 +63,7 @@ impl Process {
             && self.status.is_none()
         {
             // not waited for yet, so the ID is still this child's
+            let pid = if self.is_group { -pid } else { pid };
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
@@ -104,7 +117,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.ended().is_none() {
-            let _ = self.child.kill();
+            self.signal(Signal::SIGKILL);
             let _ = self.child.wait();
         }
     }

@@ -12,7 +12,10 @@ use crate::run::{Done, Outcome};
 
 /// One line about one cell.
 pub fn line(done: &Done) -> String {
-    let name = done.cell.name();
+    let mut name = done.cell.name();
+    if !done.others.is_empty() {
+        let _ = write!(name, " with {}", done.others.join(", "));
+    }
     let took = done.took.as_secs_f64();
     match &done.outcome {
         Outcome::Passed => format!("passed    {name} ({took:.1} s)"),
@@ -44,16 +47,12 @@ fn mark(outcome: &Outcome) -> &'static str {
 
 /// The column of a pairing: which release, and who listens to whom.
 fn column(pairing: &Pairing) -> (String, String) {
-    let letter = |rust: bool| if rust { 'R' } else { 'P' };
-    let who = format!(
-        "{}{}",
-        letter(pairing.a.is_rust()),
-        letter(pairing.b.is_rust())
-    );
+    let who = format!("{}{}", pairing.a.letter(), pairing.b.letter());
+    let others = if pairing.has_python() { "py" } else { "rust" };
     (
         pairing
             .release()
-            .map_or_else(|| "rust".to_owned(), |r| r.version.clone()),
+            .map_or_else(|| others.to_owned(), |r| r.version.clone()),
         who,
     )
 }
@@ -90,7 +89,7 @@ pub fn table(all: &[Done], took: Duration) -> String {
         }
         out.push('\n');
     }
-    out.push_str("\nPP: control, Perl with Perl. PR: Perl listens, Rust connects. RP: Rust listens, Perl connects. RR: Rust with Rust.\n");
+    out.push_str("\nPP: control, Perl with Perl. PR: Perl listens, Rust connects. RP: Rust listens, Perl connects. RR: Rust with Rust. Y: the Python node, empty where it does not play.\n");
     out.push_str("ok: passed. FAIL: failed. xf: failed as expected. XPASS: passed though expected to fail. -: not run.\n");
     let count = |name: &str| all.iter().filter(|d| mark(&d.outcome) == name).count();
     let _ = writeln!(
@@ -107,17 +106,18 @@ pub fn table(all: &[Done], took: Duration) -> String {
     out
 }
 
-/// Writes a report file: JUnit XML if its name ends in `.xml`, else JSON.
-pub fn write(path: &Path, all: &[Done], took: Duration) -> io::Result<()> {
+/// Writes a report file: JUnit XML if its name ends in `.xml`, else JSON. `unmet`: what was to be
+/// run and was not, each of which is a failure.
+pub fn write(path: &Path, all: &[Done], unmet: &[String], took: Duration) -> io::Result<()> {
     let text = if path.extension().is_some_and(|e| e == "xml") {
-        junit(all, took)
+        junit(all, unmet, took)
     } else {
-        json_report(all, took)
+        json_report(all, unmet, took)
     };
     std::fs::write(path, text)
 }
 
-fn json_report(all: &[Done], took: Duration) -> String {
+fn json_report(all: &[Done], unmet: &[String], took: Duration) -> String {
     let cells: Vec<_> = all
         .iter()
         .map(|done| {
@@ -127,6 +127,7 @@ fn json_report(all: &[Done], took: Duration) -> String {
                 "listener": done.cell.pairing.a.to_string(),
                 "connector": done.cell.pairing.b.to_string(),
                 "seconds": done.took.as_secs_f64(),
+                "others": done.others,
             });
             let (outcome, more) = match &done.outcome {
                 Outcome::Passed => ("passed", json!({})),
@@ -152,12 +153,12 @@ fn json_report(all: &[Done], took: Duration) -> String {
         .collect();
     format!(
         "{:#}\n",
-        json!({ "seconds": took.as_secs_f64(), "cells": cells })
+        json!({ "seconds": took.as_secs_f64(), "cells": cells, "unmet": unmet })
     )
 }
 
-fn junit(all: &[Done], took: Duration) -> String {
-    let bad = all.iter().filter(|d| d.outcome.is_bad()).count();
+fn junit(all: &[Done], unmet: &[String], took: Duration) -> String {
+    let bad = all.iter().filter(|d| d.outcome.is_bad()).count() + unmet.len();
     let skipped = all
         .iter()
         .filter(|d| {
@@ -169,9 +170,17 @@ fn junit(all: &[Done], took: Duration) -> String {
         .count();
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"aemp-interop\" tests=\"{}\" failures=\"{bad}\" skipped=\"{skipped}\" time=\"{:.3}\">\n",
-        all.len(),
+        all.len() + unmet.len(),
         took.as_secs_f64()
     );
+    for (number, text) in unmet.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "  <testcase classname=\"required\" name=\"{}\"><failure message=\"{}\"/></testcase>",
+            number + 1,
+            escape(text)
+        );
+    }
     for done in all {
         let _ = write!(
             out,
@@ -233,6 +242,32 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{Cell, pairings};
+    use crate::scenarios;
+
+    #[test]
+    fn what_was_not_run_is_skipped_and_what_was_to_be_run_has_failed() {
+        let done = Done {
+            cell: Cell {
+                scenario: scenarios::all()[0],
+                pairing: pairings(&[]).remove(0),
+            },
+            outcome: Outcome::NotRun {
+                reason: "no perl <5>".to_owned(),
+            },
+            took: Duration::ZERO,
+            others: Vec::new(),
+        };
+        let unmet = ["AnyEvent::MP 2.02 is \"required\"".to_owned()];
+        let text = junit(&[done], &unmet, Duration::ZERO);
+        for wanted in [
+            "tests=\"2\" failures=\"1\" skipped=\"1\"",
+            "><skipped message=\"no perl &lt;5&gt;\"/></testcase>",
+            "><failure message=\"AnyEvent::MP 2.02 is &quot;required&quot;\"/></testcase>",
+        ] {
+            assert!(text.contains(wanted), "{text}");
+        }
+    }
 
     #[test]
     fn xml_text() {

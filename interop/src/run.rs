@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::ctx::{Ctx, Env};
-use crate::expected::{Expectation, Expected};
+use crate::expected::Expectation;
 use crate::fault::{Fault, Result};
 use crate::matrix::Cell;
 
@@ -63,6 +63,15 @@ pub struct Done {
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
+    /// The releases that played besides those of the pairing.
+    pub others: Vec<String>,
+}
+
+impl Done {
+    /// Whether it was played, however it went.
+    pub fn was_run(&self) -> bool {
+        !matches!(self.outcome, Outcome::NotRun { .. })
+    }
 }
 
 /// Runs all cells, `jobs` at a time; `tell` hears of each as it is done. The results are in the
@@ -70,7 +79,6 @@ pub struct Done {
 pub fn run_all(
     cells: &[Cell],
     env: &Arc<Env>,
-    expected: &Expected,
     jobs: usize,
     tell: &(dyn Fn(&Done) + Sync),
 ) -> Vec<Done> {
@@ -83,7 +91,7 @@ pub fn run_all(
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     cells.get(at).map(|cell| (at, cell))
                 } {
-                    let done = run_cell(cell, env, expected);
+                    let done = run_cell(cell, env);
                     tell(&done);
                     results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(done);
                 }
@@ -99,27 +107,26 @@ pub fn run_all(
 }
 
 /// Runs one cell.
-pub fn run_cell(cell: &Cell, env: &Arc<Env>, expected: &Expected) -> Done {
+pub fn run_cell(cell: &Cell, env: &Arc<Env>) -> Done {
     let begun = Instant::now();
-    let outcome = |outcome| Done {
+    let outcome = |outcome, others| Done {
         cell: cell.clone(),
         outcome,
         took: begun.elapsed(),
+        others,
     };
-    if cell.pairing.has_rust() && env.rust_driver.is_none() {
-        return outcome(Outcome::NotRun {
-            reason: "no Rust driver".to_owned(),
-        });
-    }
     let left_out = (cell.scenario.not_in)(&cell.pairing);
     if let Some(reason) = left_out {
-        return outcome(Outcome::NotRun {
-            reason: reason.to_owned(),
-        });
+        let reason = reason.to_owned();
+        return outcome(Outcome::NotRun { reason }, Vec::new());
     }
     let folder = env.folder.join(cell.name().replace('/', "--"));
-    let (step, result) = play(cell, env, &folder);
-    let done = match (result, expected.of(&cell.name())) {
+    let Played {
+        step,
+        result,
+        others,
+    } = play(cell, env, &folder);
+    let done = match (result, env.expected.of(&cell.name())) {
         (Err(Fault::NotHere(reason)), _) => Outcome::NotRun { reason },
         (
             Ok(()),
@@ -148,14 +155,30 @@ pub fn run_cell(cell: &Cell, env: &Arc<Env>, expected: &Expected) -> Done {
     if !done.is_bad() && !env.keep {
         let _ = fs::remove_dir_all(&folder);
     }
-    outcome(done)
+    outcome(done, others)
 }
 
-/// Plays the scenario; returns the step it came to, and how it went.
-fn play(cell: &Cell, env: &Arc<Env>, folder: &Path) -> (String, Result<()>) {
-    let mut ctx = match Ctx::new(&cell.pairing, env, folder, secret(cell)) {
+/// How it went.
+struct Played {
+    /// The step that it came to.
+    step: String,
+    result: Result<()>,
+    /// See [`Done::others`].
+    others: Vec<String>,
+}
+
+/// Plays the scenario.
+fn play(cell: &Cell, env: &Arc<Env>, folder: &Path) -> Played {
+    let (scenario, pairing) = (cell.scenario.name, &cell.pairing);
+    let mut ctx = match Ctx::new(scenario, pairing, env, folder, secret(cell)) {
         Ok(ctx) => ctx,
-        Err(fault) => return ("prepare".to_owned(), Err(fault)),
+        Err(fault) => {
+            return Played {
+                step: "prepare".to_owned(),
+                result: Err(fault),
+                others: Vec::new(),
+            };
+        }
     };
     let result =
         catch_unwind(AssertUnwindSafe(|| (cell.scenario.run)(&mut ctx))).unwrap_or_else(|_| {
@@ -166,7 +189,11 @@ fn play(cell: &Cell, env: &Arc<Env>, folder: &Path) -> (String, Result<()>) {
     if let Err(fault) = &result {
         ctx.note("failed", &json!(fault.to_string()));
     }
-    (ctx.current_step().to_owned(), result)
+    Played {
+        step: ctx.current_step().to_owned(),
+        result,
+        others: ctx.others().to_vec(),
+    }
 }
 
 fn wires(folder: &Path) -> Vec<PathBuf> {

@@ -102,7 +102,7 @@ pub fn soak(
     let name = pairing.to_string();
     let folder = env.folder.join(format!("soak--{name}"));
     let secret = format!("soak-{}-{name}", std::process::id());
-    let mut ctx = Ctx::new(pairing, env, &folder, secret)?;
+    let mut ctx = Ctx::new("soak", pairing, env, &folder, secret)?;
     let mut talk = Talk::begin(&mut ctx)?;
     let mut random = Random(seed);
     let (mut rounds, mut next) = (0, begun + interval);

@@ -27,7 +27,13 @@ fn list(value: &Value) -> Vec<Value> {
 impl Node {
     /// Configures the node; returns its listeners.
     pub fn configure(&self, spec: &Spec) -> Result<Vec<String>> {
-        let ok = self.call("configure", spec.args())?;
+        let mut args = spec.args();
+        if let Some(generation) = self.generation()
+            && args["generation"].is_null()
+        {
+            args["generation"] = json!(generation.number());
+        }
+        let ok = self.call("configure", args)?;
         ensure(ok["nodeid"] == spec.name.as_str(), || {
             format!("{} calls itself {}", spec.name, ok["nodeid"])
         })?;

@@ -89,6 +89,7 @@ impl std::str::FromStr for Endpoint {
 ///
 /// See [`parse`](Self::parse) for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Address {
     /// The host.
     pub host: Host,
@@ -234,6 +235,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, &'static str> {
 ///
 /// See [`public_addresses`](Self::public_addresses) for an example.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LocalHost {
     /// The node name (`uname -n`), for addresses without a host.
     pub node_name: String,

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 pub use shown::printable;
 pub(crate) use shown::{LINE, MESSAGE, Shown};
 #[cfg(feature = "log-subscriber")]
-pub use subscriber::{init_from_env, init_with};
+pub use subscriber::{init_from_env, init_from_env_to, init_with};
 
 use rate::{Held, INTERVAL, Rate, Verdict};
 

@@ -25,6 +25,17 @@ use super::{LINE, SPAN_TARGET, Shown, TRACE_TARGET, catch};
 /// aemp::log::init_from_env();
 /// ```
 pub fn init_from_env() {
+    init_from_env_to(to_standard_error);
+}
+
+/// [`init_from_env`] for a program that shows its lines itself: each is handed over as a text that
+/// ends with its line, from whichever thread it is logged by.
+///
+/// ```no_run
+/// let (line, lines) = std::sync::mpsc::channel();
+/// aemp::log::init_from_env_to(move |text| drop(line.send(text.to_owned())));
+/// ```
+pub fn init_from_env_to(write: impl Fn(&str) + Send + Sync + 'static) {
     let level = level_set(|name| std::env::var(name).ok());
     let trace = std::env::var("PERL_ANYEVENT_MP_TRACE");
     let filter = std::env::var("RUST_LOG").ok();
@@ -32,8 +43,7 @@ pub fn init_from_env() {
     let filter = filter.and_then(|text| match text.parse::<Targets>() {
         Ok(filter) => Some(filter),
         Err(error) => {
-            let line = format!("RUST_LOG={text} is not used: {error}\n");
-            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            write(&format!("RUST_LOG={text} is not used: {error}\n"));
             None
         }
     });
@@ -41,7 +51,12 @@ pub fn init_from_env() {
         level: level.unwrap_or(if filter.is_some() { 9 } else { 5 }),
         trace: trace.is_ok_and(|value| !value.is_empty() && value != "0"),
         filter,
+        write: Box::new(write),
     });
+}
+
+fn to_standard_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The highest level shown, as the environment says it.
@@ -66,6 +81,7 @@ pub fn init_with(level: u8, trace: bool) {
         level,
         trace,
         filter: None,
+        write: Box::new(to_standard_error),
     });
 }
 
@@ -78,6 +94,8 @@ struct PerlLines {
     trace: bool,
     /// What `RUST_LOG` says.
     filter: Option<Targets>,
+    /// Takes the lines.
+    write: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl PerlLines {
@@ -193,7 +211,7 @@ impl PerlLines {
         line.push_str(&fields.message);
         line.push_str(&fields.more);
         line.push('\n');
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        (self.write)(&line);
     }
 }
 

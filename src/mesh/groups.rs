@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
 use crate::proto::{NodeId, PortId};
 
 /// Who says that a port is a member: each is asked for itself, and the members are the union.
@@ -20,11 +23,16 @@ pub(crate) enum Membership {
     Ends,
 }
 
+impl Source {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Groups {
-    members: BTreeMap<String, BTreeSet<PortId>>,
-    /// What each [`Source`] says.
-    said: [BTreeMap<String, BTreeSet<PortId>>; 2],
+    /// The members of each group, each with the bits of who says so.
+    members: BTreeMap<String, BTreeMap<PortId, u8>>,
     /// How much memory each node's part of the gossip takes, in octets.
     held: BTreeMap<NodeId, usize>,
     /// The members that are ports of ours.
@@ -41,7 +49,7 @@ pub(crate) type Changed = BTreeMap<PortId, Membership>;
 #[derive(Default)]
 struct Registered {
     by_number: BTreeMap<u64, PortId>,
-    numbers: BTreeMap<PortId, u64>,
+    numbers: HashMap<PortId, u64, RandomState>,
 }
 
 impl Registered {
@@ -81,7 +89,7 @@ impl Groups {
 
     /// The members of a group, sorted.
     pub(crate) fn all(&self, group: &str) -> impl Iterator<Item = &PortId> {
-        self.members.get(group).into_iter().flatten()
+        self.members.get(group).into_iter().flat_map(BTreeMap::keys)
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -133,41 +141,50 @@ impl Groups {
         add: Vec<PortId>,
         remove: Vec<PortId>,
     ) {
-        let said = self.said[source as usize]
-            .entry(group.to_owned())
-            .or_default();
-        for port in &remove {
-            if said.remove(port) && source == Source::Gossip {
-                let node = NodeId::new(port.node());
-                if let Some(held) = self.held.get_mut(&node) {
-                    *held -= cost(group, port);
-                    if *held == 0 {
-                        self.held.remove(&node);
-                    }
-                }
-            }
+        if !self.members.contains_key(group) {
+            self.members.insert(group.to_owned(), BTreeMap::new());
         }
-        for port in &add {
-            if said.insert(port.clone()) && source == Source::Gossip {
-                *self.held.entry(NodeId::new(port.node())).or_default() += cost(group, port);
-            }
-        }
-        if said.is_empty() {
-            self.said[source as usize].remove(group);
-        }
-        let is_said = |port: &PortId| {
-            let mut all = self.said.iter().filter_map(|said| said.get(group));
-            all.any(|said| said.contains(port))
+        let Some(members) = self.members.get_mut(group) else {
+            return;
         };
-        let members = self.members.entry(group.to_owned()).or_default();
         let followed = self.followed.contains(group);
         let mut changed = Vec::new();
-        for port in remove.into_iter().chain(add) {
-            let now = match is_said(&port) {
-                true => members.insert(port.clone()).then_some(Membership::Begins),
-                false => members.remove(&port).then_some(Membership::Ends),
+        for port in remove {
+            let Some(said) = members.get_mut(&port) else {
+                continue;
             };
-            changed.extend(now.filter(|_| followed).map(|now| (port, now)));
+            if *said & source.bit() == 0 {
+                continue;
+            }
+            *said &= !source.bit();
+            let is_gone = *said == 0;
+            if source == Source::Gossip
+                && let Some(held) = self.held.get_mut(port.node())
+            {
+                *held -= cost(group, &port);
+                if *held == 0 {
+                    self.held.remove(port.node());
+                }
+            }
+            if is_gone {
+                members.remove(&port);
+                changed.extend(followed.then_some((port, Membership::Ends)));
+            }
+        }
+        for port in add {
+            let said = members.entry(port.clone()).or_default();
+            let before = *said;
+            *said |= source.bit();
+            if source == Source::Gossip && before & source.bit() == 0 {
+                let cost = cost(group, &port);
+                match self.held.get_mut(port.node()) {
+                    Some(held) => *held += cost,
+                    None => drop(self.held.insert(port.node_id(), cost)),
+                }
+            }
+            if before == 0 {
+                changed.extend(followed.then_some((port, Membership::Begins)));
+            }
         }
         if members.is_empty() {
             self.members.remove(group);
@@ -181,9 +198,12 @@ impl Groups {
     /// Removes all members that are on a node, as far as the gossip knows.
     pub(crate) fn remove_node(&mut self, node: &NodeId) {
         let mut gone = Vec::new();
-        for (group, members) in &self.said[Source::Gossip as usize] {
-            let of_node = members.iter().filter(|port| port.node() == node.as_str());
-            let ports: Vec<PortId> = of_node.cloned().collect();
+        for (group, members) in &self.members {
+            let of_node = |(port, said): &(&PortId, &u8)| {
+                port.node() == node.as_str() && **said & Source::Gossip.bit() != 0
+            };
+            let ports = members.iter().filter(of_node);
+            let ports: Vec<PortId> = ports.map(|(port, _)| port.clone()).collect();
             if !ports.is_empty() {
                 gone.push((group.clone(), ports));
             }

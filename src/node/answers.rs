@@ -179,11 +179,8 @@ impl Node {
         request: impl FnOnce(Reply<T>) -> M,
         limit: Option<Duration>,
     ) -> Result<T, CalError> {
-        let request = |inbox: &PortId| {
-            let request = Message::encode(&request(Reply::to(inbox)));
-            request.map_err(SendError::from)
-        };
-        let (value,) = self.call(port.id(), request, limit).await?.args()?;
+        let send = |inbox: &PortId| self.inner().snd(port.id(), &request(Reply::to(inbox)));
+        let (value,) = self.call(port.id(), send, limit).await?.args()?;
         Ok(value)
     }
 }

@@ -270,7 +270,7 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub fn mon_kil(&self, port: impl Into<PortId>, target: impl Into<PortId>) -> Monitor {
-        let action = Action::Kill(target.into());
+        let action = Action::kill(target.into());
         self.inner().monitor(&port.into(), action)
     }
 
@@ -297,7 +297,7 @@ impl Node {
         target: impl Into<PortId>,
         args: &T,
     ) -> Result<Monitor, SendError> {
-        let action = Action::Send(target.into(), Message::encode(args)?);
+        let action = Action::send(target.into(), Message::encode(args)?);
         Ok(self.inner().monitor(&port.into(), action))
     }
 
@@ -512,24 +512,20 @@ impl Node {
         limit: Option<Duration>,
     ) -> Result<R, CalError> {
         let port = port.into();
-        let request = |inbox: &PortId| {
-            let request = Message::encode(args)?.with(&[inbox.as_str()]);
-            request.map_err(SendError::from)
-        };
-        Ok(self.call(&port, request, limit).await?.args()?)
+        let send = |inbox: &PortId| self.inner().snd_request(&port, args, inbox);
+        Ok(self.call(&port, send, limit).await?.args()?)
     }
 
-    /// Sends the request that is made for an inbox, and waits for the reply.
+    /// Has a request sent that names an inbox, and waits for the reply.
     pub(super) async fn call(
         &self,
         port: &PortId,
-        request: impl FnOnce(&PortId) -> Result<Message, SendError>,
+        send: impl FnOnce(&PortId) -> Result<(), SendError>,
         limit: Option<Duration>,
     ) -> Result<Message, CalError> {
         // Both live no longer than the call.
         let _waits = self.inner().lifecycle.waits();
         let mut inbox = self.mailbox();
-        let request = request(inbox.id())?;
         let death = Arc::new(OnceLock::new());
         let (died, caller) = (death.clone(), inbox.reader());
         let monitor = self.mon(port, move |reason| {
@@ -537,7 +533,7 @@ impl Node {
             caller.wake();
         });
         let _monitor = monitor.guard();
-        self.inner().snd_message(port, &request)?;
+        send(inbox.id())?;
         let reply = inbox.recv_unless(|| death.get().cloned());
         let reply = match limit {
             None => reply.await,

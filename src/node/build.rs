@@ -275,6 +275,8 @@ fn add_global_service(node: &Arc<Inner>) {
     functions.insert(mesh::CONNECT.to_owned(), connect);
     let stats = telling(|node, reply| node.snd(reply, &(node.stats(),)));
     functions.insert(super::STATS_FUNCTION.to_owned(), stats);
+    let names = telling(|node, reply| node.snd(reply, &node.functions()));
+    functions.insert(super::FUNCTIONS_FUNCTION.to_owned(), names);
     let report = telling(|node, reply| node.snd(reply, &(&*node.recent_report(),)));
     functions.insert(super::REPORT_FUNCTION.to_owned(), report);
 }

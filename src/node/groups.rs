@@ -1,116 +1,16 @@
 //! Groups as the API has them.
 
-use std::collections::BTreeSet;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_core::Stream;
 use tokio::sync::watch;
 
+use super::followed::GroupChanges;
 use super::monitor::Action;
 use super::roster::Roster;
-use super::{Inner, Node, Polled, Stopped};
+use super::{Inner, Node, Stopped};
 use crate::log::log_at;
 use crate::proto::PortId;
-
-/// A change of a group.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let node = aemp::Node::local();
-/// let port = node.port();
-/// let mut changes = node.mon_group("workers");
-/// node.register("workers", &port);
-/// let change = changes.next().await.unwrap();
-/// assert_eq!((change.members, change.added), (vec![port.id().clone()], vec![port.id().clone()]));
-/// assert!(change.removed.is_empty());
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupChange {
-    /// All members after the change, sorted.
-    pub members: Vec<PortId>,
-    /// Who came.
-    pub added: Vec<PortId>,
-    /// Who went.
-    pub removed: Vec<PortId>,
-}
-
-/// The changes of a group; the members it has at the start come first, as added.
-///
-/// What happens between two calls of [`next`](Self::next) comes as one change: however slow the
-/// program is, nothing piles up. A port that came and went meanwhile is in neither list.
-///
-/// It is a [`Stream`] of them, too.
-///
-/// See [`next`](Self::next) for an example.
-#[derive(Debug)]
-pub struct GroupChanges {
-    /// False: there are no more.
-    changed: Polled<bool, Receiver>,
-    seen: BTreeSet<PortId>,
-}
-
-type Receiver = watch::Receiver<Roster>;
-
-async fn changed(mut now: Receiver) -> (bool, Receiver) {
-    (now.changed().await.is_ok(), now)
-}
-
-impl GroupChanges {
-    fn new(mut now: Receiver) -> Self {
-        if !now.borrow().members().is_empty() {
-            now.mark_changed();
-        }
-        GroupChanges {
-            changed: Polled::new(changed(now)),
-            seen: BTreeSet::new(),
-        }
-    }
-
-    /// Waits for the group to change, then says how. `None` when the node has stopped.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let node = aemp::Node::local();
-    /// let (first, second) = (node.port(), node.port());
-    /// node.register("workers", &first);
-    /// let mut changes = node.mon_group("workers");
-    /// assert_eq!(changes.next().await.unwrap().added, [first.id().clone()]);
-    ///
-    /// node.register("workers", &second);
-    /// node.register("workers", &first).unregister();
-    /// let change = changes.next().await.unwrap();
-    /// assert_eq!(change.added, [second.id().clone()]);
-    /// assert_eq!(change.removed, [first.id().clone()]);
-    /// # }
-    /// ```
-    pub async fn next(&mut self) -> Option<GroupChange> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-}
-
-impl Stream for GroupChanges {
-    type Item = GroupChange;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<GroupChange>> {
-        let (has_changed, mut receiver) = ready!(self.changed.poll(cx));
-        let now: BTreeSet<PortId> = receiver.borrow_and_update().ids().cloned().collect();
-        self.changed.again(changed(receiver));
-        if !has_changed {
-            return Poll::Ready(None);
-        }
-        let seen = std::mem::replace(&mut self.seen, now.clone());
-        Poll::Ready(Some(GroupChange {
-            members: now.iter().cloned().collect(),
-            added: now.difference(&seen).cloned().collect(),
-            removed: seen.difference(&now).cloned().collect(),
-        }))
-    }
-}
 
 /// The membership of a port in a group: see [`Node::register`].
 ///
@@ -334,7 +234,7 @@ impl Node {
         Err(Stopped)
     }
 
-    /// Follows the changes of a group.
+    /// Follows the changes of a group. Each costs what changes, however many members there are.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -346,6 +246,6 @@ impl Node {
     /// # }
     /// ```
     pub fn mon_group(&self, group: &str) -> GroupChanges {
-        GroupChanges::new(self.inner().control.follow(self.inner(), group))
+        GroupChanges::new(self.inner().control.follow_changes(self.inner(), group))
     }
 }

@@ -11,6 +11,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use super::Context;
 use super::code::{IntoOutcome, Outcome};
+use super::values::Row;
 use crate::proto::message::Quick;
 use crate::proto::{ArgsError, Message};
 
@@ -90,9 +91,24 @@ pub(crate) trait Handle: Send {
         None
     }
 
+    /// Of one of several handlers that together take all messages as values of one type: the code
+    /// that they share.
+    fn whole(&self) -> Option<Whole> {
+        None
+    }
+
+    /// Takes the first of the values that wait, if they are of the type that it takes.
+    fn take_value(&mut self, _context: &Context, _values: &mut dyn Row) -> Option<Outcome> {
+        None
+    }
+
     /// Drops what the handler holds; messages are ignored from now on.
     fn close(&mut self);
 }
+
+/// The place of the code that takes all messages of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole(pub(crate) usize);
 
 /// A handler to be called by a port.
 pub(crate) type Slot = Arc<Code<dyn Handle>>;
@@ -100,6 +116,8 @@ pub(crate) type Slot = Arc<Code<dyn Handle>>;
 pub(crate) struct Code<H: ?Sized> {
     /// [`Handle::is_quick`], to be asked whoever runs the handler.
     pub(crate) is_quick: bool,
+    /// [`Handle::whole`].
+    whole: Option<Whole>,
     closed: AtomicBool,
     /// One at a time runs in a port, so this is never waited for; a lock that need not look after
     /// those who wait is let go by a mere store.
@@ -141,6 +159,7 @@ impl<H: Handle + ?Sized> Code<H> {
 pub(crate) fn slot(handler: impl Handle + 'static) -> Slot {
     Arc::new(Code {
         is_quick: handler.is_quick(),
+        whole: handler.whole(),
         closed: AtomicBool::new(false),
         handler: SpinMutex::new(handler),
     })
@@ -263,6 +282,21 @@ impl Handlers {
             Handlers::One(other, slot) => (octets(other) == tag).then_some(slot),
             Handlers::Many(list) => find(list, tag).ok().map(|at| &list[at].1),
         }
+    }
+
+    /// The handler that takes whole messages, if all share its code.
+    pub(crate) fn whole(&self) -> Option<&Slot> {
+        let Handlers::Many(list) = self else {
+            return match self {
+                Handlers::One(None, slot) => slot.whole.is_some().then_some(slot),
+                _ => None,
+            };
+        };
+        let (_, first) = list.first()?;
+        let whole = first.whole?;
+        let all = list.iter().all(|(_, slot)| slot.whole == Some(whole));
+        // One takes all others; without it something would be taken by nobody.
+        (all && self.get(None).is_some()).then_some(first)
     }
 
     /// [Closes](Code::close) all.

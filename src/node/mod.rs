@@ -39,6 +39,7 @@ mod error;
 mod events;
 mod fast_path;
 mod favours;
+mod followed;
 mod funcs;
 mod groups;
 mod handler;
@@ -73,6 +74,7 @@ mod stats;
 mod stop;
 pub(crate) mod traced;
 mod typed;
+mod values;
 mod watched;
 
 use std::collections::HashMap;
@@ -91,8 +93,9 @@ pub use database::{DbChange, DbChanges, DbEntry, DbError, DbFamily, DbGuard, DbU
 pub use drain::Unfinished;
 pub use error::{CalError, SendError, Stopped};
 pub use events::{NodeEvent, NodeEvents};
+pub use followed::{GroupChange, GroupChanges, Members};
 pub use funcs::Evaluator;
-pub use groups::{GroupChange, GroupChanges, Registration, RegistrationGuard};
+pub use groups::{Registration, RegistrationGuard};
 pub use handler::Receive;
 pub use logs::{LogLine, LogLines};
 pub use mailbox::{Mailbox, RecvError};
@@ -106,8 +109,9 @@ pub use rules::BridgeRules;
 pub use seeds::SeedStatus;
 pub use service::{Balance, Service};
 pub use state::{State, StatePort};
-pub use stats::{LinkStats, NodeStats, STATS_FUNCTION};
+pub use stats::{FUNCTIONS_FUNCTION, LinkStats, NodeStats, STATS_FUNCTION};
 pub use typed::{Address, AsMessage, Destination};
+pub use values::ByValue;
 
 pub(crate) use build::{
     STAND_IN_KEY, ServiceFailed, UnknownName, bind, build, listen_on, run_services, stand_in,

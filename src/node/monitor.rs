@@ -11,19 +11,29 @@ use super::{Inner, SendError};
 use crate::log::log_at;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
-/// What a monitor does.
+/// What a monitor does. There may be a million of them: it is small.
 pub(crate) enum Action {
     Call(Box<dyn FnOnce(Reason) + Send>),
     /// Kill a port with the same reason, unless that is empty.
-    Kill(PortId),
-    /// Send the message with the reason appended.
-    Send(PortId, Message),
+    Kill(Box<PortId>),
+    /// Send the message to the port, with the reason appended.
+    Send(Box<(PortId, Message)>),
 }
 
 impl Action {
     /// One that calls a function.
     pub(crate) fn call(function: impl FnOnce(Reason) + Send + 'static) -> Self {
         Action::Call(Box::new(function))
+    }
+
+    /// One that kills a port.
+    pub(crate) fn kill(port: PortId) -> Self {
+        Action::Kill(Box::new(port))
+    }
+
+    /// One that sends a message to a port.
+    pub(crate) fn send(port: PortId, message: Message) -> Self {
+        Action::Send(Box::new((port, message)))
     }
 }
 
@@ -149,7 +159,8 @@ fn perform(node: &Arc<Inner>, action: Action, reason: Reason) {
                 node.kil(&port, reason);
             }
         }
-        Action::Send(port, message) => {
+        Action::Send(sent) => {
+            let (port, message) = *sent;
             if let Err(error @ SendError::Encode(_)) =
                 node.snd(&port, &WithReason(&message, &reason))
             {

@@ -10,6 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::held::{Account, Full, Steps};
 use super::link::Peer;
 use super::settings::HighWater;
+use super::values::{ByValue, Row};
 use crate::proto::{Message, Reason};
 
 /// What waits in a port's queue.
@@ -17,6 +18,8 @@ pub(crate) enum Item {
     Message(Message),
     /// So many messages of this node, which lie in [`encoded`](Items::encoded).
     Encoded(usize),
+    /// So many messages of this node, which lie in [`values`](Items::values).
+    Values(usize),
     /// The port is to be killed, behind the messages that were sent before. A node that stops waits
     /// for it.
     Kill(Reason, TaskTrackerToken),
@@ -27,6 +30,8 @@ pub(crate) enum Popped {
     Message(Message),
     /// A message of this node: where its octets are in the batch.
     Encoded(Range<usize>),
+    /// The first of the batch's [values](Items::values), which is to be taken out there.
+    Value,
     Kill(Reason, TaskTrackerToken),
 }
 
@@ -51,6 +56,8 @@ pub(crate) struct Items {
     encoded: Vec<u8>,
     /// So many octets of these are taken out already.
     taken: usize,
+    /// Messages that are not encoded: see [`values`](crate::node::values).
+    values: Option<Box<dyn Row>>,
     /// How many messages and kills there are.
     count: usize,
     /// The octets of the messages.
@@ -96,11 +103,24 @@ impl Items {
             self.taken = message.end;
             return Some(Popped::Encoded(message));
         }
+        if let Some(Item::Values(run)) = self.list.front_mut() {
+            *run -= 1;
+            if *run == 0 {
+                self.list.pop_front();
+            }
+            return Some(Popped::Value);
+        }
         match self.list.pop_front()? {
             Item::Message(message) => Some(Popped::Message(message)),
             Item::Kill(reason, told) => Some(Popped::Kill(reason, told)),
-            Item::Encoded(_) => None,
+            Item::Encoded(_) | Item::Values(_) => None,
         }
+    }
+
+    /// The values whose first one was [popped](Popped::Value).
+    #[inline]
+    pub(super) fn values(&mut self) -> Option<&mut (dyn Row + 'static)> {
+        self.values.as_deref_mut()
     }
 
     /// Puts a message before all others.
@@ -119,9 +139,16 @@ impl Items {
         let list = std::mem::take(&mut self.list);
         let mut at = self.taken;
         for item in list {
-            let Item::Encoded(run) = item else {
-                self.list.push_back(item);
-                continue;
+            let run = match item {
+                Item::Encoded(run) => run,
+                Item::Values(run) => {
+                    self.own_values(run);
+                    continue;
+                }
+                Item::Message(_) | Item::Kill(..) => {
+                    self.list.push_back(item);
+                    continue;
+                }
             };
             for _ in 0..run {
                 let message = message_at(&self.encoded, at);
@@ -137,17 +164,45 @@ impl Items {
         self.steps.shrink(self.octets);
     }
 
+    /// Encodes the first values.
+    #[cold]
+    fn own_values(&mut self, run: usize) {
+        let Some(values) = &mut self.values else {
+            return;
+        };
+        for _ in 0..run {
+            // One that does not serialise is none of those that may be sent as values.
+            if let Some(Ok(message)) = values.pop_encoded() {
+                self.list.push_back(Item::Message(message));
+            }
+        }
+    }
+
     /// Moves the first messages and kills to an empty batch.
     fn split(&mut self, most: usize, batch: &mut Items) {
-        let mut end = self.taken;
+        let (mut end, mut values) = (self.taken, 0);
         while batch.count < most
             && let Some(first) = self.list.front_mut()
         {
-            let Item::Encoded(run) = first else {
-                batch.octets += octets(first);
-                batch.count += 1;
-                batch.list.extend(self.list.pop_front());
-                continue;
+            let run = match first {
+                Item::Encoded(run) => run,
+                Item::Values(run) => {
+                    let moved = (*run).min(most - batch.count);
+                    *run -= moved;
+                    if *run == 0 {
+                        self.list.pop_front();
+                    }
+                    batch.count += moved;
+                    batch.list.push_back(Item::Values(moved));
+                    values += moved;
+                    continue;
+                }
+                Item::Message(_) | Item::Kill(..) => {
+                    batch.octets += octets(first);
+                    batch.count += 1;
+                    batch.list.extend(self.list.pop_front());
+                    continue;
+                }
             };
             let moved = (*run).min(most - batch.count);
             *run -= moved;
@@ -161,6 +216,12 @@ impl Items {
             }
             batch.count += moved;
             batch.list.push_back(Item::Encoded(moved));
+        }
+        if values > 0
+            && let Some(all) = &mut self.values
+        {
+            batch.octets += values * all.each();
+            batch.values = Some(all.split(values));
         }
         self.count -= batch.count;
         self.octets -= batch.octets;
@@ -180,7 +241,7 @@ impl Items {
 fn octets(item: &Item) -> usize {
     match item {
         Item::Message(message) => message.size(),
-        Item::Encoded(_) | Item::Kill(..) => 0,
+        Item::Encoded(_) | Item::Values(_) | Item::Kill(..) => 0,
     }
 }
 
@@ -247,6 +308,37 @@ impl Queue {
         }
     }
 
+    /// Puts a value in, if others that wait are of its type. False if not: it is to be encoded.
+    #[inline]
+    pub(super) fn push_value<M: ByValue>(&mut self, value: &mut Option<M>) -> bool {
+        let items = self.items();
+        let row = items.values.as_mut().map(|row| row.values());
+        let is_of_type = row.is_some_and(|values| values.is::<VecDeque<M>>());
+        if !is_of_type {
+            if items
+                .list
+                .iter()
+                .any(|item| matches!(item, Item::Values(_)))
+            {
+                return false;
+            }
+            items.values = Some(Box::new(VecDeque::<M>::new()));
+        }
+        let row = items.values.as_mut().map(|row| row.values());
+        let row = row.and_then(|values| values.downcast_mut::<VecDeque<M>>());
+        let (Some(values), Some(value)) = (row, value.take()) else {
+            return false;
+        };
+        values.push_back(value);
+        items.octets += size_of::<M>();
+        items.count += 1;
+        match items.list.back_mut() {
+            Some(Item::Values(run)) => *run += 1,
+            _ => items.list.push_back(Item::Values(1)),
+        }
+        true
+    }
+
     /// Gives every message memory of its own: they will not be taken in their order.
     pub(super) fn own(&mut self) {
         if let Some(items) = &mut self.0 {
@@ -295,7 +387,7 @@ impl Queue {
         items.steps.shrink(items.octets);
         match item {
             Item::Message(message) => Some(message),
-            Item::Encoded(_) | Item::Kill(..) => None,
+            Item::Encoded(_) | Item::Values(_) | Item::Kill(..) => None,
         }
     }
 
@@ -314,6 +406,12 @@ impl Queue {
 pub(super) fn spare(mut batch: Batch) {
     batch.list.clear();
     batch.encoded.clear();
+    if let Some(values) = &mut batch.values {
+        values.clear();
+    }
+    batch
+        .values
+        .take_if(|values| values.capacity() > SPARE_ITEMS);
     batch.steps = Steps::default();
     (batch.taken, batch.count, batch.octets) = (0, 0, 0);
     if batch.encoded.capacity() <= SPARE_OCTETS && batch.list.capacity() <= SPARE_ITEMS {
@@ -330,8 +428,23 @@ mod tests {
     use crate::proto::message::encode_local;
     use proptest::prelude::*;
 
+    /// Messages as values.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Usual(u64, String);
+    impl ByValue for Usual {}
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Odd([u64; 1]);
+    impl ByValue for Odd {}
+
     fn text(array: &[u8]) -> String {
         Message::from_local(array).to_json().into_owned()
+    }
+
+    /// The first of the values.
+    fn value(batch: &mut Items) -> String {
+        let message = batch.values().unwrap().pop_encoded().unwrap().unwrap();
+        message.to_json().into_owned()
     }
 
     /// What a batch gives, one by one.
@@ -341,6 +454,7 @@ mod tests {
             all.push(match item {
                 Popped::Encoded(message) => text(batch.encoded(message)),
                 Popped::Message(message) => message.to_json().into_owned(),
+                Popped::Value => value(batch),
                 Popped::Kill(reason, _) => reason.to_string(),
             });
         }
@@ -353,6 +467,9 @@ mod tests {
         let (mut at, mut sum) = (items.taken, 0);
         for item in &items.list {
             sum += octets(item);
+            if let (Item::Values(run), Some(values)) = (item, &items.values) {
+                sum += run * values.each();
+            }
             let Item::Encoded(run) = item else { continue };
             for _ in 0..*run {
                 let message = message_at(&items.encoded, at);
@@ -418,9 +535,9 @@ mod tests {
 
         /// However messages are given and taken, they come out in their order, and are counted.
         #[test]
-        fn in_order(steps in prop::collection::vec((0..5_u8, 0..40_usize), 0..60)) {
+        fn in_order(steps in prop::collection::vec((0..8_u8, 0..40_usize), 0..60)) {
             let mut queue = Queue::default();
-            let (mut model, mut next) = (VecDeque::new(), 0);
+            let (mut model, mut next) = (VecDeque::new(), 0_u64);
             for (what, n) in steps {
                 let args = (next, "x".repeat(n));
                 match what {
@@ -448,6 +565,7 @@ mod tests {
                                         got.push(text(batch.encoded(message)));
                                     }
                                     Some(Popped::Message(message)) => got.push(message.to_json().into_owned()),
+                                    Some(Popped::Value) => got.push(value(&mut batch)),
                                     _ => unreachable!(),
                                 }
                             }
@@ -460,9 +578,24 @@ mod tests {
                             prop_assert_eq!(Some(text), model.pop_front());
                         }
                     }
-                    _ => {
+                    4 => {
                         queue.own();
                         queue.shrink();
+                    }
+                    // As a value, of one of two types: the other one can't be given meanwhile.
+                    _ => {
+                        let given = match n % 8 {
+                            0 => queue.push_value(&mut Some(Odd([next]))),
+                            _ => queue.push_value(&mut Some(Usual(next, "x".repeat(n)))),
+                        };
+                        if given {
+                            let json = match n % 8 {
+                                0 => serde_json::to_string(&Odd([next])),
+                                _ => serde_json::to_string(&Usual(next, "x".repeat(n))),
+                            };
+                            model.push_back(json.unwrap());
+                            next += 1;
+                        }
                     }
                 }
                 prop_assert_eq!(queue.len(), model.len());

@@ -115,12 +115,12 @@ impl Roster {
     }
 
     /// Changes it. False if that makes no difference.
-    pub(crate) fn apply(&mut self, changed: Changed) -> bool {
+    pub(crate) fn apply(&mut self, changed: &Changed) -> bool {
         let mut differs = false;
         for (id, now) in changed {
             differs |= match now {
-                Membership::Begins => self.add(id),
-                Membership::Ends => self.remove(&id),
+                Membership::Begins => self.add(id.clone()),
+                Membership::Ends => self.remove(id),
             };
         }
         differs
@@ -186,7 +186,7 @@ mod tests {
                     false => (Membership::Ends, model.remove(&port)),
                 };
                 let before = roster.members().to_vec();
-                prop_assert_eq!(roster.apply([(port.clone(), now)].into()), differs);
+                prop_assert_eq!(roster.apply(&[(port.clone(), now)].into()), differs);
                 let ids: BTreeSet<PortId> = roster.ids().cloned().collect();
                 prop_assert_eq!(&ids, &model);
                 let listed = |list: &[Arc<Member>]| -> Vec<PortId> {

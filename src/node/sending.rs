@@ -10,10 +10,11 @@ use super::link::{Outcome, Peer, Retired};
 use super::port::{PortCell, Queued};
 use super::queue::Given;
 use super::send_cache::{self, SendCache};
+use super::values::ByValue;
 use super::{Full, Inner, Loss, SendError, request, traced};
 use crate::log::log_at;
 use crate::peering::Room;
-use crate::proto::message::{EncodeError, encode_in, encode_local};
+use crate::proto::message::{EncodeError, append_text, encode_in, encode_local};
 use crate::proto::{Framing, Message, PortId};
 
 impl Inner {
@@ -76,6 +77,40 @@ impl Inner {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sends a request: a message with the ID of an inbox behind it.
+    pub(super) fn snd_request<T: Serialize + ?Sized>(
+        self: &Arc<Self>,
+        to: &PortId,
+        args: &T,
+        inbox: &PortId,
+    ) -> Result<(), SendError> {
+        // Where the ID can't be appended in place.
+        let whole = || Message::encode(args)?.with(&[inbox.as_str()]);
+        if crate::trace::enabled() {
+            return self.snd_message(to, &whole()?);
+        }
+        send_cache::with(self, |cache| {
+            if self.is_local(to) {
+                encode_local(&mut cache.octets, args)?;
+                if !append_text(&mut cache.octets, 0, Framing::Cbor, inbox.as_str()) {
+                    cache.octets.clear();
+                    whole()?.encode_local(&mut cache.octets)?;
+                }
+                return self.deliver(cache, to.name(), Room::Any).map(drop);
+            }
+            let encode = |out: &mut Vec<u8>, framing| {
+                let start = out.len();
+                encode_in(out, framing, to.name(), args)?;
+                if !append_text(out, start, framing, inbox.as_str()) {
+                    out.truncate(start);
+                    whole()?.encode_in(out, framing, to.name())?;
+                }
+                Ok(())
+            };
+            self.snd_there(cache, to, encode, Room::Any).map(drop)
+        })
     }
 
     /// Shows a message that is about to be sent, if somebody looks.
@@ -204,6 +239,39 @@ impl Inner {
         match queued {
             Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
             Some(Queued::Full(port)) => return Ok(Some(port)),
+            Some(Queued::Overflow(port)) => port.overflow(self),
+            Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
+        }
+        Ok(None)
+    }
+
+    /// Gives a value to a port of this node, if it can be given: otherwise it is still there, and
+    /// is to be sent. Gives the port back if there is no such room there.
+    pub(super) fn give<M: ByValue>(
+        self: &Arc<Self>,
+        to: &PortId,
+        value: &mut Option<M>,
+        room: Room,
+    ) -> Result<Option<Full>, SendError> {
+        if !self.is_local(to) || to.is_node_port() || !self.gives_values() {
+            return Ok(None);
+        }
+        self.running()?;
+        let queued = send_cache::with(self, |cache| {
+            let queued = cache
+                .port(self, to.name())?
+                .enqueue_value(self, value, room);
+            if let Some(Queued::Dead) = queued {
+                cache.forget_port();
+                return cache
+                    .port(self, to.name())?
+                    .enqueue_value(self, value, room);
+            }
+            queued
+        });
+        match queued {
+            Some(Queued::Run(port)) => jobs::schedule(self, Job::Run(port)),
+            Some(Queued::Full(port)) => return Ok(Some(Full::Port(port))),
             Some(Queued::Overflow(port)) => port.overflow(self),
             Some(Queued::Done | Queued::Dead | Queued::NoShare | Queued::Hold(_)) | None => {}
         }

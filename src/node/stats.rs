@@ -21,6 +21,19 @@ use crate::proto::NodeId;
 /// ```
 pub const STATS_FUNCTION: &str = "aemp::stats";
 
+/// The function by which other nodes can read the names of the functions that they can call on a
+/// node of this crate: those of [`Node::functions`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use aemp::{Node, node::FUNCTIONS_FUNCTION};
+/// let node = Node::local();
+/// let names: Vec<String> = node.cal(node.id(), &(FUNCTIONS_FUNCTION,), None).await?;
+/// assert_eq!(names, node.functions());
+/// # Ok(()) }
+/// ```
+pub const FUNCTIONS_FUNCTION: &str = "aemp::functions";
+
 /// A node's statistics: see [`Node::stats`].
 ///
 /// ```

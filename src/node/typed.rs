@@ -1,5 +1,6 @@
 //! Ports that take the messages of one type, and addresses that say so.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spin::mutex::SpinMutex;
 
 use super::code::{IntoOutcome, Outcome};
-use super::handler::{Handle, Taken, Unfit, slot};
+use super::handler::{Handle, Taken, Unfit, Whole, slot};
+use super::values::Row;
 use super::{Context, Node, Port};
 use crate::proto::message::{Quick, variants};
 use crate::proto::{Message, NodeId, PortId};
@@ -244,6 +246,17 @@ where
         let (code, variant) = (self.code.as_ref()?, self.variant?);
         let message = message.read_variant(variant)?;
         Some(code.lock()(context, message))
+    }
+
+    fn whole(&self) -> Option<Whole> {
+        let code = self.code.as_ref()?;
+        Some(Whole(Arc::as_ptr(code).addr()))
+    }
+
+    fn take_value(&mut self, context: &Context, values: &mut dyn Row) -> Option<Outcome> {
+        let code = self.code.as_ref()?;
+        let value = values.values().downcast_mut::<VecDeque<M>>()?.pop_front()?;
+        Some(code.lock()(context, value))
     }
 
     fn close(&mut self) {

@@ -1,15 +1,12 @@
 //! A loss that is not settled yet: which monitors are still to fire.
 
-use std::collections::BTreeMap;
-
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
+use super::on_ports::{Due, Monitor, OnPorts};
 use super::terms::{Effect, Sender};
 use crate::proto::Reason;
-
-/// A monitor on a port there, by its number: what it does when it fires.
-pub(super) type Monitor<A> = (u64, A);
 
 /// A loss that is not settled yet.
 pub(super) struct Failing<A> {
@@ -22,14 +19,14 @@ pub(super) struct Failing<A> {
     pub(super) told_end: bool,
     pub(super) reason: Reason,
     pub(super) next: ToTell,
-    pub(super) watched: HashSet<Box<str>, RandomState>,
+    pub(super) watched: HashSet<CompactString, RandomState>,
     /// The monitors that are still to fire, by port.
-    pub(super) due: BTreeMap<Box<str>, Vec<Monitor<A>>>,
+    pub(super) due: Due<A>,
     /// The port whose monitors fire now, of those that were due.
-    pub(super) firing: Option<Box<str>>,
+    pub(super) firing: Option<CompactString>,
     /// Monitors on ports whose others have fired already: they fire all together at last. From then
     /// on nothing is lost, so that a loss is settled however much is sent meanwhile.
-    pub(super) again: BTreeMap<Box<str>, Vec<Monitor<A>>>,
+    pub(super) again: OnPorts<A>,
 }
 
 /// Who is told next when a loss is settled.
@@ -46,8 +43,7 @@ impl<A> Failing<A> {
     /// What is still to fire.
     #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn due(&self) -> impl Iterator<Item = &A> {
-        let lists = self.due.values().chain(self.again.values());
-        lists.flat_map(|list| list.iter().map(|(_, action)| action))
+        self.due.iter().chain(self.again.iter())
     }
 
     /// Whether something that is sent to the port is lost, because its monitors are still to fire.
@@ -57,9 +53,7 @@ impl<A> Failing<A> {
     }
 
     fn is_due(&self, name: &str) -> bool {
-        self.firing.as_deref() == Some(name)
-            || self.due.contains_key(name)
-            || self.again.contains_key(name)
+        self.firing.as_deref() == Some(name) || self.due.contains(name) || self.again.contains(name)
     }
 
     /// Monitors on the port fire as well: they were set while messages to it are lost, or cover one
@@ -67,21 +61,17 @@ impl<A> Failing<A> {
     pub(super) fn add(&mut self, name: &str, monitors: impl IntoIterator<Item = Monitor<A>>) {
         match self.due.get_mut(name) {
             Some(others) => others.extend(monitors),
-            None => self.again.entry(name.into()).or_default().extend(monitors),
+            None => monitors.into_iter().for_each(|monitor| {
+                self.again.add(name, monitor);
+            }),
         }
     }
 
     /// Takes out a monitor that has not fired yet. Messages to its port are lost all the same until
     /// it would have fired, as those before were.
     pub(super) fn remove(&mut self, name: &str, serial: u64) -> Option<A> {
-        let is = |(n, _): &Monitor<A>| *n == serial;
-        [&mut self.due, &mut self.again]
-            .into_iter()
-            .find_map(|monitors| {
-                let list = monitors.get_mut(name)?;
-                let at = list.iter().position(is)?;
-                Some(list.swap_remove(at).1)
-            })
+        let of_due = self.due.take_one(name, serial);
+        of_due.or_else(|| self.again.take_one(name, serial))
     }
 
     /// Everybody was told that the link of that number had come up.

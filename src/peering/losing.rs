@@ -1,11 +1,11 @@
 //! How a link, or the attempt to get one, is lost, and how that is told.
 
-use std::collections::BTreeMap;
-
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use super::failing::{Failing, Monitor, ToTell};
+use super::failing::{Failing, ToTell};
+use super::on_ports::{Due, Few, Monitor, OnPort, OnPorts};
 use super::outbox::Outbox;
 use super::state::{Peering, Phase};
 use super::terms::Effect;
@@ -40,9 +40,9 @@ pub(crate) enum Step<A> {
     /// The node could not be reached.
     TellUnreachable,
     /// The other node monitors these ports here no more.
-    Unwatch(HashSet<Box<str>, RandomState>),
+    Unwatch(HashSet<CompactString, RandomState>),
     /// These actions are due, as [`Sender::Action`]. Their monitors count as fired from now on.
-    Fire(Vec<A>, Reason),
+    Fire(Few<A>, Reason),
     /// Tell everybody that the node is down.
     TellDown(Reason),
     /// It is settled.
@@ -85,9 +85,9 @@ impl<A> Peering<A> {
                 None => ToTell::Unreachable,
             },
             watched: std::mem::take(&mut self.watched),
-            due: self.monitors.drain().collect(),
+            due: Due::new(std::mem::take(&mut self.monitors)),
             firing: None,
-            again: BTreeMap::new(),
+            again: OnPorts::default(),
         }));
         vec![close, Effect::Changed, Effect::Ended(ended)]
     }
@@ -120,16 +120,16 @@ impl<A> Peering<A> {
                         return Step::Unwatch(watched);
                     }
                 }
-                ToTell::Due => match failing.due.pop_first() {
-                    Some((name, list)) => {
+                ToTell::Due => match failing.due.pop() {
+                    Some(OnPort { name, monitors, .. }) => {
                         failing.firing = Some(name);
-                        return Step::Fire(actions(list), failing.reason.clone());
+                        return Step::Fire(actions(monitors), failing.reason.clone());
                     }
                     None => {
                         failing.next = ToTell::Down;
-                        let again = std::mem::take(&mut failing.again);
+                        let again = failing.again.take();
                         if !again.is_empty() {
-                            let again = again.into_values().flatten().collect();
+                            let again = again.into_iter().flat_map(|on| on.monitors);
                             return Step::Fire(actions(again), failing.reason.clone());
                         }
                     }
@@ -146,8 +146,8 @@ impl<A> Peering<A> {
         if afterwards == Afterwards::Stop {
             // What the actions have sent and set meanwhile is lost as well.
             self.waiting = Waiting::default();
-            let left = self.monitors.drain().flat_map(|(_, list)| list);
-            let mut left: Vec<Monitor<A>> = left.collect();
+            let left = self.monitors.take().into_iter();
+            let mut left: Vec<Monitor<A>> = left.flat_map(|on| on.monitors).collect();
             left.sort_unstable_by_key(|(serial, _)| *serial);
             if !left.is_empty() {
                 return Step::Fire(actions(left), failing.reason.clone());
@@ -163,6 +163,6 @@ impl<A> Peering<A> {
     }
 }
 
-fn actions<A>(monitors: Vec<Monitor<A>>) -> Vec<A> {
+fn actions<A>(monitors: impl IntoIterator<Item = Monitor<A>>) -> Few<A> {
     monitors.into_iter().map(|(_, action)| action).collect()
 }

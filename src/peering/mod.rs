@@ -40,6 +40,7 @@ mod holding;
 mod linking;
 mod losing;
 mod monitors;
+mod on_ports;
 mod outbox;
 mod schedule;
 mod sending;

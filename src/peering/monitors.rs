@@ -1,7 +1,5 @@
 //! Who monitors what: ports there from here, and ports here from there.
 
-use hashbrown::hash_map::EntryRef;
-
 use super::state::{Peering, Phase};
 use super::terms::{Sender, Sent, Wake, WithPort};
 use crate::proto::{Generation, PortId, Reason, Verb};
@@ -24,7 +22,7 @@ pub(crate) fn missing_port(port: Option<String>) -> Reason {
 impl<A> Peering<A> {
     /// Whether somebody here monitors the port there.
     pub(crate) fn monitors_port(&self, name: &str) -> bool {
-        self.monitors.contains_key(name)
+        self.monitors.contains(name)
     }
 
     /// Sets a monitor on the port `name` there, or with an empty name on the node. `serial` is its
@@ -45,19 +43,11 @@ impl<A> Peering<A> {
             failing.add(name, [(serial, action)]);
             return Monitored::Set(Wake::Nobody);
         }
-        match self.monitors.entry_ref(name) {
-            EntryRef::Occupied(mut others) => {
-                others.get_mut().push((serial, action));
-                return Monitored::Set(self.wake_without_link());
-            }
-            EntryRef::Vacant(place) => {
-                place.insert_with_key(name.into(), vec![(serial, action)]);
-            }
-        }
+        let is_first = self.monitors.add(name, (serial, action));
         // The node port is monitored without a word: it dies with the link.
-        Monitored::Set(match name.is_empty() {
-            true => self.wake_without_link(),
-            false => self.request(&(Verb::Mon1, name)),
+        Monitored::Set(match is_first && !name.is_empty() {
+            true => self.request(&(Verb::Mon1, name)),
+            false => self.wake_without_link(),
         })
     }
 
@@ -68,20 +58,13 @@ impl<A> Peering<A> {
         {
             return (Some(action), Wake::Nobody);
         }
-        let Some(list) = self.monitors.get_mut(name) else {
+        let Some((action, is_last)) = self.monitors.remove_one(name, serial) else {
             return (None, Wake::Nobody);
         };
-        let Some(at) = list.iter().position(|(n, _)| *n == serial) else {
-            return (None, Wake::Nobody);
+        let wake = match is_last && !name.is_empty() && !matches!(self.phase, Phase::Idle) {
+            true => self.request(&(Verb::Mon0, name)),
+            false => Wake::Nobody,
         };
-        let (_, action) = list.swap_remove(at);
-        let mut wake = Wake::Nobody;
-        if list.is_empty() {
-            self.monitors.remove(name);
-            if !name.is_empty() && !matches!(self.phase, Phase::Idle) {
-                wake = self.request(&(Verb::Mon0, name));
-            }
-        }
         (Some(action), wake)
     }
 

@@ -90,7 +90,14 @@ impl Outbox {
     #[inline]
     pub(super) fn append_buffer(&mut self, encoded: &mut Vec<u8>, pace: Pace) -> Wake {
         if !self.queued.is_empty() {
-            return self.append(encoded);
+            if encoded.len() < LARGE || self.queued.len() > encoded.len() / 16 {
+                return self.append(encoded);
+            }
+            // Little waits before much: the large one is not copied for that.
+            let wake = self.appended();
+            drop(encoded.splice(..0, self.queued.drain(..)));
+            std::mem::swap(&mut self.queued, encoded);
+            return wake;
         }
         let mut wake = self.appended();
         if pace == Pace::Direct && self.in_flight == 0 && std::mem::take(&mut self.lone) {

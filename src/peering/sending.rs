@@ -91,10 +91,10 @@ impl<A> Peering<A> {
         {
             // Who monitors the port anew, or the node, must hear of this loss as well; and what
             // waits for the next link must not arrive after that.
-            if self.monitors.contains_key(name) || self.monitors.contains_key("") {
+            if self.monitors.contains(name) || self.monitors.contains("") {
                 self.waiting = Waiting::default();
-                for (name, anew) in self.monitors.drain() {
-                    failing.add(&name, anew);
+                for anew in self.monitors.take() {
+                    failing.add(&anew.name, anew.monitors);
                 }
             }
             return Err(Sent::Lost);

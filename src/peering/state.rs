@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
-use super::failing::{Failing, Monitor};
+use super::failing::Failing;
 use super::held::Held;
+use super::on_ports::OnPorts;
 use super::outbox::Outbox;
 use super::terms::{Form, LinkFacts};
 use super::waiting::Waiting;
@@ -19,10 +21,10 @@ pub(crate) struct Peering<A> {
     pub(super) waiting: Waiting,
     /// What is to be written on the link.
     pub(super) outbox: Outbox,
-    /// The monitors on ports there, by the port's name.
-    pub(super) monitors: HashMap<Box<str>, Vec<Monitor<A>>, RandomState>,
+    /// The monitors on ports there.
+    pub(super) monitors: OnPorts<A>,
     /// The ports here that the other node monitors.
-    pub(super) watched: HashSet<Box<str>, RandomState>,
+    pub(super) watched: HashSet<CompactString, RandomState>,
     /// The ports there that have no room, as the node says on the present link.
     pub(super) held: Option<Box<Held>>,
     /// How often a link came up.
@@ -58,7 +60,7 @@ impl<A> Peering<A> {
             phase: Phase::Idle,
             waiting: Waiting::default(),
             outbox: Outbox::default(),
-            monitors: HashMap::default(),
+            monitors: OnPorts::default(),
             watched: HashSet::default(),
             held: None,
             links: 0,

@@ -6,7 +6,7 @@ use digest::Digest as _;
 use hmac::{KeyInit as _, Mac as _, SimpleHmac};
 use subtle::ConstantTimeEq as _;
 
-use crate::proto::md6::Md6;
+use crate::proto::md6::{self, Md6};
 
 /// The secret that the nodes of a network share. It shows as `Secret(..)` in debug output.
 ///
@@ -76,7 +76,7 @@ impl Secret {
     }
 
     fn md6(&self) -> &[u8; 32] {
-        self.md6.get_or_init(|| Md6::digest(&self.octets).into())
+        self.md6.get_or_init(|| md6::digest(&self.octets))
     }
 
     fn sha3(&self) -> SimpleHmac<sha3::Sha3_512> {
@@ -292,11 +292,7 @@ impl AuthMethod {
             AuthMethod::HmacMd6 => {
                 // The wire's arguments are the other way round from the Perl documentation's: the
                 // greetings are the key, the hashed secret is the data.
-                let key = [own, peer].concat();
-                let mut mac =
-                    SimpleHmac::<Md6>::new_from_slice(&key).expect("HMAC takes keys of any length");
-                mac.update(secret.md6());
-                hex(&mac.finalize().into_bytes())
+                hex(&md6::hmac(&[own, peer].concat(), &[secret.md6()]))
             }
             AuthMethod::Cleartext => hex(secret.as_bytes()),
         }

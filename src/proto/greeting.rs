@@ -146,6 +146,7 @@ pub const TLS_VERSION: &str = "1.0";
 /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Greeting {
     /// What the connection is made for.
     pub purpose: Purpose,

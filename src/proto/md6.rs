@@ -6,12 +6,11 @@
 //! plain quaternary tree, since its 64 levels hold more than 2^64 octets) and
 //! 40 + 256/4 = 104 rounds.
 //!
-//! [`Md6`] implements the `digest` traits, so `digest::Digest` drives it and
-//! `hmac::SimpleHmac<Md6>` is the wire's HMAC:
+//! [`digest`] is the hash, [`hmac`] the wire's HMAC with it:
 //!
-//! * The HMAC block is 64 octets (the first number of the method's name), which
-//!   is what `Md6` declares as its block size. MD6 itself compresses 512 octets
-//!   at a time; that size shows nowhere outside this module.
+//! * The HMAC block is 64 octets (the first number of the method's name). MD6
+//!   itself compresses 512 octets at a time; that size shows nowhere outside
+//!   this module.
 //! * On the wire the *key* of the HMAC is the greeting text (longer than 64
 //!   octets, hence itself hashed first) and its *data* the 32 octets of
 //!   MD6-256 of the shared secret, the reverse of what the words of the
@@ -29,9 +28,10 @@
 
 use std::fmt;
 
-use digest::common::BlockSizeUser;
-use digest::consts::{U32, U64};
-use digest::{FixedOutput, FixedOutputReset, HashMarker, Output, OutputSizeUser, Reset, Update};
+use ::digest::common::BlockSizeUser;
+use ::digest::consts::{U32, U64};
+use ::digest::{FixedOutput, FixedOutputReset, HashMarker, Output, OutputSizeUser, Reset, Update};
+use ::hmac::SimpleHmac;
 
 /// Octets in a leaf.
 const LEAF: usize = 512;
@@ -191,6 +191,34 @@ impl Node {
     }
 }
 
+/// MD6-256 of some octets, with the default parameters.
+///
+/// ```
+/// let digest = aemp::proto::md6::digest(b"abc");
+/// assert_eq!(digest[..4], [0x23, 0x06, 0x37, 0xd4]);
+/// ```
+pub fn digest(octets: &[u8]) -> [u8; 32] {
+    use ::digest::Digest as _;
+    Md6::digest(octets).into()
+}
+
+/// HMAC with MD6-256 and a block of 64 octets, of the parts of some data one behind the other. The
+/// key may have any length.
+///
+/// ```
+/// use aemp::proto::md6::hmac;
+/// assert_eq!(hmac(b"key", &[b"da", b"ta"]), hmac(b"key", &[b"data"]));
+/// assert_ne!(hmac(b"key", &[b"data"]), hmac(b"data", &[b"key"]));
+/// ```
+pub fn hmac(key: &[u8], data: &[&[u8]]) -> [u8; 32] {
+    use ::digest::{KeyInit as _, Mac as _};
+    let mut mac = SimpleHmac::<Md6>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in data {
+        ::digest::Mac::update(&mut mac, part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
 /// MD6-256 with the default parameters, as a `digest` hash.
 ///
 /// This is the hash of the authentication methods `hmac_md6_64_256` and
@@ -200,16 +228,8 @@ impl Node {
 /// Memory is bounded: one buffer of 512 octets for each level of the hash tree
 /// (two up to 2 KiB of input, three up to 8 KiB, and so on). The state is not
 /// wiped when dropped.
-///
-/// ```
-/// use digest::Digest as _;
-/// use aemp::proto::md6::Md6;
-/// let whole = Md6::digest(b"geheim");
-/// let parts = Md6::new().chain_update(b"ge").chain_update(b"heim").finalize();
-/// assert_eq!((whole.len(), whole), (32, parts));
-/// ```
 #[derive(Clone)]
-pub struct Md6 {
+pub(crate) struct Md6 {
     /// The unfinished leaf; zero from `filled` on.
     leaf: [u8; LEAF],
     /// How many octets of `leaf` are message. A full leaf stays until more
@@ -334,8 +354,7 @@ impl FixedOutputReset for Md6 {
 
 #[cfg(test)]
 mod tests {
-    use digest::{Digest, KeyInit, Mac};
-    use hmac::SimpleHmac;
+    use ::digest::Digest;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::Index;
@@ -353,9 +372,7 @@ mod tests {
 
     /// HMAC-MD6 with a block of 64 octets, in hexadecimal.
     fn hmac_hex(key: &[u8], data: &[u8]) -> String {
-        let mut mac = SimpleHmac::<Md6>::new_from_slice(key).unwrap();
-        Mac::update(&mut mac, data);
-        hex(mac.finalize().into_bytes())
+        hex(hmac(key, &[data]))
     }
 
     /// The C reference implementation, by way of the `md6` crate.

@@ -1,6 +1,7 @@
 //! Why a port or a link died.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -20,7 +21,10 @@ use serde_json::Value;
 /// assert!(Reason::normal().is_normal());
 /// ```
 #[derive(Clone, PartialEq, Default)]
-pub struct Reason(Vec<Value>);
+pub struct Reason(
+    /// None: there are no values. All who hear of a death share one list, be they a million.
+    Option<Arc<[Value]>>,
+);
 
 impl Reason {
     /// The reason that a message's elements are, and whether it was cut: of one that is longer than
@@ -38,9 +42,9 @@ impl Reason {
             if let Ok(text) = element.read::<std::borrow::Cow<'_, str>>() {
                 values.push(Value::from(super::clip(&text, left)));
             }
-            return (Reason(values), true);
+            return (Reason::from(values), true);
         }
-        (Reason(values), false)
+        (Reason::from(values), false)
     }
 
     /// A normal end: no reason.
@@ -49,7 +53,7 @@ impl Reason {
     /// assert_eq!(aemp::Reason::normal().to_string(), "");
     /// ```
     pub fn normal() -> Self {
-        Reason(Vec::new())
+        Reason(None)
     }
 
     /// A reason of these values.
@@ -58,7 +62,7 @@ impl Reason {
     /// assert_eq!(aemp::Reason::new(["overheated", "CPU 0"]).to_string(), "overheated CPU 0");
     /// ```
     pub fn new<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Self {
-        Reason(values.into_iter().map(Into::into).collect())
+        Reason::from(values.into_iter().map(Into::into).collect::<Vec<Value>>())
     }
 
     /// Port code failed with this text.
@@ -90,7 +94,7 @@ impl Reason {
     /// assert!(!Reason::die("oops").is_normal());
     /// ```
     pub fn is_normal(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// The first value, if it is a string: the kind of death.
@@ -101,7 +105,7 @@ impl Reason {
     /// assert_eq!(Reason::new([7]).kind(), None);
     /// ```
     pub fn kind(&self) -> Option<&str> {
-        self.0.first()?.as_str()
+        self.values().first()?.as_str()
     }
 
     /// About how many octets the values take as JSON.
@@ -118,7 +122,7 @@ impl Reason {
                 _ => 8,
             }
         }
-        self.0.iter().map(size).sum()
+        self.values().iter().map(size).sum()
     }
 
     /// The values.
@@ -127,13 +131,13 @@ impl Reason {
     /// assert_eq!(aemp::Reason::die("oops").values(), ["die", "oops"]);
     /// ```
     pub fn values(&self) -> &[Value] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, value) in self.0.iter().enumerate() {
+        for (n, value) in self.values().iter().enumerate() {
             if n > 0 {
                 f.write_str(" ")?;
             }
@@ -155,7 +159,7 @@ impl fmt::Debug for Reason {
 
 impl From<Vec<Value>> for Reason {
     fn from(values: Vec<Value>) -> Self {
-        Reason(values)
+        Reason((!values.is_empty()).then(|| values.into()))
     }
 }
 
@@ -190,13 +194,13 @@ impl<V: Into<Value>, const N: usize> From<[V; N]> for Reason {
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.values().serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Reason)
+        Vec::<Value>::deserialize(deserializer).map(Reason::from)
     }
 }
 

@@ -75,7 +75,7 @@ pub async fn members(node: &Node, group: &str, count: usize) -> Vec<PortId> {
         loop {
             let change = changes.next().await.expect("the node runs");
             if change.members.len() == count {
-                return change.members;
+                return change.members.to_vec();
             }
         }
     })

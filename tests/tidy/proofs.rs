@@ -28,7 +28,9 @@ const WITHOUT: &[(&str, &str)] = &[
 
 #[test]
 fn every_rule_of_the_protocol_names_a_proof_that_is_there() {
-    let repository = Repository::new(&files::ending(".rs"), &files::all());
+    let mut files = files::ending(".rs");
+    files.extend(files::ending(".py"));
+    let repository = Repository::new(&files, &files::all());
     let text = files::read(DOCUMENT).text;
     report(
         "the rule that PROTOCOL.md names its proofs",
@@ -47,9 +49,7 @@ struct Repository {
 
 impl Repository {
     fn new(files: &[File], paths: &[String]) -> Self {
-        let with_tests = files
-            .iter()
-            .map(|file| (file.path.clone(), test_names(&file.text)));
+        let with_tests = files.iter().map(|file| (file.path.clone(), tests_of(file)));
         let scenarios = files
             .iter()
             .filter(|file| file.path.starts_with("interop/src/scenarios/"));
@@ -73,12 +73,12 @@ impl Repository {
         }
     }
 
-    /// The tests of the file of that name: a `.rs` file by the end of its path, else a file of
-    /// `tests/`, of the library or of the command.
+    /// The tests of the file of that name: a `.rs` or `.py` file by the end of its path, else a
+    /// file of `tests/`, of the library or of the command.
     fn file(&self, name: &str) -> Result<&BTreeSet<String>, String> {
-        let named = |path: &str| match name.strip_suffix(".rs") {
-            Some(_) => path == name || path.ends_with(&format!("/{name}")),
-            None => {
+        let named = |path: &str| match is_path(name) {
+            true => path == name || path.ends_with(&format!("/{name}")),
+            false => {
                 let path = path.strip_prefix("cli/").unwrap_or(path);
                 path == format!("tests/{name}.rs") || path == format!("tests/{name}/main.rs")
             }
@@ -93,6 +93,24 @@ impl Repository {
             }
         }
     }
+}
+
+/// Does it say itself what sort of file it is?
+fn is_path(name: &str) -> bool {
+    name.ends_with(".rs") || name.ends_with(".py")
+}
+
+/// The names of the tests in a file, in Python without the `test_` that all have.
+fn tests_of(file: &File) -> BTreeSet<String> {
+    if !file.path.ends_with(".py") {
+        return test_names(&file.text);
+    }
+    let name = |line: &str| {
+        let line = line.trim().trim_start_matches("async ");
+        let (name, _) = line.strip_prefix("def test_")?.split_once('(')?;
+        Some(name.to_owned())
+    };
+    file.text.lines().filter_map(name).collect()
 }
 
 /// The names of the functions that are tests.
@@ -235,7 +253,7 @@ fn check_tests(spans: &[&str], repository: &Repository) -> Result<(), String> {
         let (file, test) = match span.split_once(": ") {
             Some((file, test)) => (file, Some(test)),
             None => match (repository.file(span), last) {
-                (Err(_), Some(last)) if !span.ends_with(".rs") => (last, Some(*span)),
+                (Err(_), Some(last)) if !is_path(span) => (last, Some(*span)),
                 _ => (*span, None),
             },
         };
@@ -305,6 +323,10 @@ mod tests {
             file("src/b/tests.rs", "#[test] fn b() {}"),
             file("src/b.rs", "#[test_only] fn b() {}"),
             file("interop/src/scenarios/echo.rs", "    name: \"echo\",\n"),
+            file(
+                "interop/python/tests/test_x.py",
+                "class X:\n    async def test_a(self):\n    def test_b(self):\n    def c(self):\n",
+            ),
         ];
         let paths = [
             "1.30/peer-json",
@@ -334,6 +356,7 @@ mod tests {
             "[F1.30, F1.30s, M1.30: `at`, I think]",
             "[F2 pair, F2 db: `a;b ]`; P]",
             "[F2] and [list], [a link](#T), [Text]",
+            "[T `test_x.py: a`, `b`, `tidy: a`]",
         ] {
             assert_eq!(of(good), [] as [&str; 0], "{good}");
         }
@@ -348,6 +371,7 @@ mod tests {
             "[T `src/b.rs`]",
             "[T `tests.rs: a`]",
             "[T `src/proto/id.rs: helper`]",
+            "[T `test_x.py: c`]",
             "[T network]",
             "[T `network: up`, I `echo`]",
             "[I `echoes`]",

@@ -1,22 +1,48 @@
 //! What was found, a line each.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
 use crate::output::{self, OutputError};
+use crate::progress::Progress;
 
 /// What was found so far. Each is written at once, as the next may take a while.
-#[derive(Debug, Default)]
 pub(super) struct Findings {
     /// How many things are wrong.
     pub(super) wrong: usize,
     /// How many may be meant in this way, or not.
     pub(super) odd: usize,
+    progress: Arc<Progress>,
 }
 
 impl Findings {
+    pub(super) fn new() -> Self {
+        Findings {
+            wrong: 0,
+            odd: 0,
+            progress: output::progress("doctor", None),
+        }
+    }
+
+    /// So many things are looked at, one by one.
+    pub(super) fn expect(&self, things: usize) {
+        self.progress
+            .set_steps(things.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// This is looked at now.
+    pub(super) fn look_at(&self, what: &str) {
+        self.progress.doing(what);
+    }
+
+    /// It was.
+    pub(super) fn looked(&self) {
+        self.progress.done();
+    }
+
     /// All is well with it.
     pub(super) fn fine(&mut self, what: &str, text: impl Display) -> Result<(), OutputError> {
         write("ok", what, text, None)

@@ -17,7 +17,7 @@ use crate::{Failure, node_arguments, output};
 use findings::Findings;
 
 pub(crate) async fn doctor(arguments: Vec<String>) -> Result<(), Failure> {
-    let mut findings = Findings::default();
+    let mut findings = Findings::new();
     examine(arguments, &mut findings).await?;
     findings.end()
 }
@@ -47,6 +47,8 @@ async fn examine(arguments: Vec<String>, findings: &mut Findings) -> Result<(), 
             return Ok(());
         }
     };
+    let binds = config.binds.as_ref().map_or(1, Vec::len);
+    findings.expect(binds + config.seeds.len());
     setup::settings(&config, findings)?;
     setup::trust(&config, findings)?;
     let own = network::binds(&builder, &config, findings).await?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use aemp::config::{BIND_PORT, Config, Endpoint, LocalHost, SEED_PORT, resolve};
@@ -38,6 +37,7 @@ pub(super) async fn binds(
     let local = LocalHost::detect()?;
     for bind in binds {
         let what = format!("bind {bind}");
+        findings.look_at(&what);
         match resolve(bind, BIND_PORT, &local).await {
             Err(error) => {
                 findings.wrong(&what, error, "correct `binds`: HOST:PORT, `*` for any")?
@@ -53,6 +53,7 @@ pub(super) async fn binds(
                 }
             }
         }
+        findings.looked();
     }
     if binds.iter().all(String::is_empty) && config.seeds.is_empty() {
         findings.wrong(
@@ -164,7 +165,7 @@ fn try_to_listen(address: &Endpoint) -> io::Result<()> {
         _ => return Ok(()),
     };
     // A node takes the place of a socket that nobody listens on any more.
-    if UnixStream::connect(path).is_ok() {
+    if crate::system::is_listening(path) {
         return Err(ErrorKind::AddrInUse.into());
     }
     match path.parent() {
@@ -187,6 +188,7 @@ pub(super) async fn seeds(
     let mut known = BTreeMap::new();
     for seed in &config.seeds {
         let what = format!("seed {seed}");
+        findings.look_at(&what);
         let addresses = match resolve(seed, SEED_PORT, &local).await {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -195,6 +197,7 @@ pub(super) async fn seeds(
                     error,
                     "correct `seeds`, or this machine's name service",
                 )?;
+                findings.looked();
                 continue;
             }
         };
@@ -215,6 +218,7 @@ pub(super) async fn seeds(
                 known.insert(what, ids);
             }
         }
+        findings.looked();
     }
     mesh(&known, config, own, findings)?;
     Ok(())

@@ -10,7 +10,7 @@ use super::pcap;
 
 /// Who said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// Who opened the connection.
     Forth,
     /// Who was connected to.
@@ -21,7 +21,7 @@ pub(super) enum Direction {
 
 impl Direction {
     /// As the fixtures have it.
-    pub(super) fn sign(self) -> &'static str {
+    pub(crate) fn sign(self) -> &'static str {
         match self {
             Direction::Forth => ">",
             Direction::Back => "<",
@@ -32,13 +32,13 @@ impl Direction {
 
 /// Octets that were delivered at once.
 #[derive(Debug, Clone)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// Seconds since the conversation began, if the capture says so.
-    pub(super) at: Option<f64>,
-    pub(super) direction: Direction,
-    pub(super) octets: Vec<u8>,
+    pub(crate) at: Option<f64>,
+    pub(crate) direction: Direction,
+    pub(crate) octets: Vec<u8>,
     /// They passed through TLS, and are written down as they went in.
-    pub(super) inside_tls: bool,
+    pub(crate) inside_tls: bool,
 }
 
 /// Where a direction can't be read on, as the capture lacks octets.

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use aemp::Message;
 use serde_json::{Map, Value, json};
 
-use super::capture::{Conversation, Direction};
+use super::capture::Direction;
 use super::stream::{Stream, When};
 
 /// What stands at a place.
 #[derive(Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// A line of the handshake, explained.
     Handshake { line: &'static str, text: String },
     /// A message.
@@ -19,6 +19,8 @@ pub(super) enum What {
         port: String,
         message: Message,
         meaning: String,
+        /// So many it took on the connection.
+        octets: usize,
     },
     /// A message that says nothing.
     Keepalive,
@@ -32,12 +34,12 @@ pub(super) enum What {
 
 /// A place in a conversation.
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) when: When,
-    pub(super) direction: Direction,
+pub(crate) struct Event {
+    pub(crate) when: When,
+    pub(crate) direction: Direction,
     /// In octets of the direction's stream.
-    pub(super) offset: usize,
-    pub(super) what: What,
+    pub(crate) offset: usize,
+    pub(crate) what: What,
 }
 
 impl Event {
@@ -53,17 +55,17 @@ impl Event {
     }
 
     /// Whether something was not decoded or verified here.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.what, What::Fault(_) | What::Tls(_))
     }
 
     /// For a reader.
-    pub(super) fn text(&self, conversation: &Conversation) -> String {
+    pub(crate) fn text(&self, number: u64) -> String {
         let at = match self.when.at {
             Some(at) => format!("{at:9.4}"),
             None => format!("{:>9}", "-"),
         };
-        let (number, sign) = (conversation.number, self.direction.sign());
+        let sign = self.direction.sign();
         let mut line = format!("{at} {number}{sign} @{:<6} ", self.offset);
         let _ = match &self.what {
             What::Handshake { line: name, text } => write!(line, "{name}: {text}"),
@@ -71,6 +73,7 @@ impl Event {
                 port,
                 message,
                 meaning,
+                ..
             } => {
                 let port = match port.is_empty() {
                     true => "node port",
@@ -86,12 +89,14 @@ impl Event {
         printable(&line)
     }
 
-    /// For a program.
-    pub(super) fn json(&self, file: &str, conversation: &Conversation) -> Value {
+    /// For a program. `file`: where it stands, if it is of a file.
+    pub(crate) fn json(&self, file: Option<&str>, number: u64) -> Value {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-        put("file", file.into());
-        put("conn", conversation.number.into());
+        if let Some(file) = file {
+            put("file", file.into());
+        }
+        put("conn", number.into());
         put("at", self.when.at.map_or(Value::Null, |at| json!(at)));
         put("dir", self.direction.sign().into());
         put("offset", self.offset.into());
@@ -104,6 +109,7 @@ impl Event {
                 port,
                 message,
                 meaning,
+                ..
             } => {
                 put("port", port.clone().into());
                 put("meaning", meaning.clone().into());
@@ -130,7 +136,7 @@ impl Event {
 }
 
 /// A text that does nothing to a terminal: control characters are written as JSON would.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c.is_control() {

@@ -2,74 +2,48 @@
 
 use aemp::proto::auth::{AuthMethod, Channel};
 use aemp::proto::greeting::Purpose;
+use aemp::proto::message::Incoming;
 use aemp::proto::{Framing, Generation, Greeting, Secret};
 
+use super::capture::Direction;
 use super::event::{Event, What};
-use super::stream::{Line, Stream};
+use super::meaning::Meanings;
+use super::stream::{Line, Stream, When};
 
-/// A side of a conversation, by its greeting.
+/// How far the decoding of a side has come.
 #[derive(Debug)]
-pub(super) struct Side<'a> {
-    pub(super) stream: &'a Stream,
-    pub(super) greeting: Option<Greeting>,
-    /// The greeting and the nonce, each with LF, as tokens are made of them; nothing unless both
-    /// are there.
-    lines: Vec<u8>,
-    /// Where the second of them ends.
-    pub(super) behind_nonce: usize,
-    has_begun: bool,
+pub(super) enum Step {
+    Greeting,
+    Nonce,
+    Token,
+    Messages(Box<Incoming>, Meanings),
+    /// The octets of programs, over a data connection.
+    Data,
+    /// TLS, from that octet on, which came then.
+    Tls(usize, When),
+    /// Nothing further is decoded.
+    Over,
 }
 
-impl<'a> Side<'a> {
-    /// A side that the capture has from some message on.
-    pub(super) fn headless(stream: &'a Stream) -> Self {
+/// A side of a conversation.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) stream: Stream,
+    pub(super) step: Step,
+    pub(super) greeting: Option<Greeting>,
+    /// The greeting and the nonce, each with LF, as tokens are made of them; the nonce is missing
+    /// until it has come.
+    lines: Vec<u8>,
+}
+
+impl Side {
+    pub(super) fn new(direction: Direction) -> Self {
         Side {
-            stream,
+            stream: Stream::new(direction),
+            step: Step::Greeting,
             greeting: None,
             lines: Vec::new(),
-            behind_nonce: 0,
-            has_begun: true,
         }
-    }
-
-    /// Reads the greeting and the nonce.
-    pub(super) fn read(stream: &'a Stream, events: &mut Vec<Event>) -> Self {
-        let mut side = Side {
-            has_begun: false,
-            ..Side::headless(stream)
-        };
-        let Some((greeting, nonce_at)) = line(stream, 0, "greeting", events) else {
-            return side;
-        };
-        let what = match Greeting::parse(greeting) {
-            Ok(greeting) => {
-                let text = explain(&greeting);
-                side.greeting = Some(greeting);
-                What::Handshake {
-                    line: "greeting",
-                    text,
-                }
-            }
-            Err(error) => What::Fault(error.to_string()),
-        };
-        let is_sound = side.greeting.is_some();
-        events.push(Event::new(stream, 0, nonce_at, what));
-        // What does not greet is no AEMP, and its further lines mean nothing.
-        if !is_sound {
-            return side;
-        }
-        let Some((nonce, end)) = line(stream, nonce_at, "nonce", events) else {
-            return side;
-        };
-        let text = format!("{} characters, drawn by chance", nonce.len());
-        let what = What::Handshake {
-            line: "nonce",
-            text,
-        };
-        events.push(Event::new(stream, nonce_at, end, what));
-        side.lines = [greeting, b"\n", nonce, b"\n"].concat();
-        side.behind_nonce = end;
-        side
     }
 
     /// Its node ID.
@@ -83,27 +57,114 @@ impl<'a> Side<'a> {
         let greeting = self.greeting.as_ref();
         greeting.map_or(Purpose::Link, |greeting| greeting.purpose)
     }
+
+    /// Whether it is known what it greets with, if with anything.
+    pub(super) fn has_greeted(&self) -> bool {
+        !matches!(self.step, Step::Greeting | Step::Nonce)
+    }
+
+    /// Both lines of the greeting, if both are there.
+    fn greeted(&self) -> &[u8] {
+        match self.lines.iter().filter(|octet| **octet == b'\n').count() {
+            2 => &self.lines,
+            _ => &[],
+        }
+    }
+
+    /// Takes a line, and gives it, with an event in its place that is to be said about it. Nothing
+    /// if there is none yet; if there never will be, that is said.
+    fn line(
+        &mut self,
+        name: &str,
+        is_whole: bool,
+        events: &mut Vec<Event>,
+    ) -> Option<(Vec<u8>, Place)> {
+        let stream = &mut self.stream;
+        let from = stream.at;
+        let what = match stream.line() {
+            Line::Whole(line, octets) => {
+                let place = Place {
+                    from,
+                    when: stream.when(from + octets - 1),
+                    direction: stream.direction,
+                };
+                stream.take(octets);
+                return Some((line, place));
+            }
+            Line::End | Line::Part if !is_whole => return None,
+            _ if stream.lost.is_some() => {
+                let why = stream.lost.as_deref().unwrap_or_default();
+                What::Fault(format!("{why}; the {name} is not whole"))
+            }
+            Line::End => What::Note(format!("nothing more is said, there is no {name}")),
+            Line::Part => What::Fault(format!("the {name} has no end")),
+            Line::TooLong => What::Fault(format!("the {name} is longer than any line may be")),
+        };
+        events.push(Event::new(stream, from, from, what));
+        self.step = Step::Over;
+        None
+    }
 }
 
-/// A line, and where the next one begins. If there is none, that is said.
-fn line<'a>(
-    stream: &'a Stream,
+/// Where a line stood.
+#[derive(Debug, Clone, Copy)]
+struct Place {
     from: usize,
-    name: &str,
-    events: &mut Vec<Event>,
-) -> Option<(&'a [u8], usize)> {
-    let what = match stream.line(from) {
-        Line::Whole(line, end) => return Some((line, end)),
-        _ if stream.lost.is_some() => {
-            let why = stream.lost.as_deref().unwrap_or_default();
-            What::Fault(format!("{why}; the {name} is not whole"))
+    when: When,
+    direction: Direction,
+}
+
+impl Place {
+    fn say(self, what: What) -> Event {
+        Event {
+            when: self.when,
+            direction: self.direction,
+            offset: self.from,
+            what,
         }
-        Line::End => What::Note(format!("nothing more is said, there is no {name}")),
-        Line::Part => What::Fault(format!("the {name} has no end")),
-        Line::TooLong => What::Fault(format!("the {name} is longer than any line may be")),
+    }
+}
+
+/// Reads the greeting.
+pub(super) fn greeting(side: &mut Side, is_whole: bool, events: &mut Vec<Event>) -> bool {
+    let Some((line, place)) = side.line("greeting", is_whole, events) else {
+        return false;
     };
-    events.push(Event::new(stream, from, from, what));
-    None
+    match Greeting::parse(&line) {
+        Ok(greeting) => {
+            let text = explain(&greeting);
+            events.push(place.say(What::Handshake {
+                line: "greeting",
+                text,
+            }));
+            side.greeting = Some(greeting);
+            side.lines = line;
+            side.lines.push(b'\n');
+            side.step = Step::Nonce;
+        }
+        // What does not greet is no AEMP, and its further lines mean nothing.
+        Err(error) => {
+            events.push(place.say(What::Fault(error.to_string())));
+            side.step = Step::Over;
+        }
+    }
+    true
+}
+
+/// Reads the nonce.
+pub(super) fn nonce(side: &mut Side, is_whole: bool, events: &mut Vec<Event>) -> bool {
+    let Some((line, place)) = side.line("nonce", is_whole, events) else {
+        return false;
+    };
+    let text = format!("{} characters, drawn by chance", line.len());
+    events.push(place.say(What::Handshake {
+        line: "nonce",
+        text,
+    }));
+    side.lines.extend_from_slice(&line);
+    side.lines.push(b'\n');
+    side.step = Step::Token;
+    true
 }
 
 /// A greeting, in words.
@@ -130,31 +191,33 @@ fn explain(greeting: &Greeting) -> String {
     )
 }
 
-/// Reads and checks the token of a side. Gives the framing in which it goes on, and from which
-/// octet, if that can be known.
+/// What came of reading a token.
+pub(super) enum Token {
+    /// It has not come yet, or never will.
+    Incomplete,
+    /// Of what follows it names the framing; none if that is not to be known.
+    Read(Option<Framing>),
+}
+
+/// Reads and checks the token of a side.
 pub(super) fn token(
-    side: &Side,
+    side: &mut Side,
     other: Option<&Side>,
     channel: Channel,
     secret: Option<&Secret>,
+    is_whole: bool,
     events: &mut Vec<Event>,
-) -> Option<(Framing, usize)> {
-    let stream = side.stream;
-    if side.has_begun {
-        return guess(stream, secret, events);
-    }
-    if side.lines.is_empty() {
-        return None;
-    }
-    let from = side.behind_nonce;
-    let (line, end) = line(stream, from, "token", events)?;
-    let mut wrong = |text: String| events.push(Event::new(stream, from, end, What::Fault(text)));
-    let line = String::from_utf8_lossy(line);
+) -> Token {
+    let Some((line, place)) = side.line("token", is_whole, events) else {
+        return Token::Incomplete;
+    };
+    let mut wrong = |text: String| events.push(place.say(What::Fault(text)));
+    let line = String::from_utf8_lossy(&line);
     let mut fields = line.split(';');
     let (Some(method), Some(token), Some(name)) = (fields.next(), fields.next(), fields.next())
     else {
         wrong("the token line is not METHOD;TOKEN;FRAMING".to_owned());
-        return None;
+        return Token::Read(None);
     };
     let framing = Framing::from_name(name);
     if framing.is_none() {
@@ -171,10 +234,10 @@ pub(super) fn token(
                 },
                 Err(why) => What::Fault(format!("the token, by {method}: {why}")),
             };
-            events.push(Event::new(stream, from, end, what));
+            events.push(place.say(what));
         }
     }
-    Some((framing?, end))
+    Token::Read(framing)
 }
 
 /// Checks a token, as far as that can be done.
@@ -199,7 +262,7 @@ fn verify(
         None if method.needs_secret() => return Ok("not checked without --secret"),
         None => &none,
     };
-    let theirs = other.map_or(&[][..], |other| &other.lines);
+    let theirs = other.map_or(&[][..], Side::greeted);
     let needs_greetings = !matches!(method, AuthMethod::Cleartext | AuthMethod::TlsAnon);
     if theirs.is_empty() && needs_greetings {
         return match secret {
@@ -207,7 +270,7 @@ fn verify(
             None => Ok("not checked, as the other side's greeting is missing"),
         };
     }
-    match method.verify(used, &side.lines, theirs, token.as_bytes()) {
+    match method.verify(used, side.greeted(), theirs, token.as_bytes()) {
         true if method == AuthMethod::TlsAnon => Ok("which proves nothing"),
         true => Ok("verified"),
         false if method.needs_secret() => {
@@ -218,15 +281,15 @@ fn verify(
 }
 
 /// The framing of messages that nothing stands in front of, by their first octet.
-fn guess(
+pub(super) fn guess(
     stream: &Stream,
     secret: Option<&Secret>,
     events: &mut Vec<Event>,
-) -> Option<(Framing, usize)> {
-    let framing = match stream.octets.first() {
+) -> Option<Framing> {
+    let framing = match stream.rest.first() {
         Some(b'[') => Framing::Json,
         Some(0x80..=0x9f) => Framing::Cbor,
-        _ if stream.octets.get(1..4) == Some(b"\x05\x0b\x02".as_slice()) => Framing::Storable,
+        _ if stream.rest.get(1..4) == Some(b"\x05\x0b\x02".as_slice()) => Framing::Storable,
         _ => {
             let what = "neither a capture, nor a greeting, nor a message".to_owned();
             events.push(Event::new(stream, 0, 0, What::Fault(what)));
@@ -239,5 +302,5 @@ fn guess(
         None => What::Note(text),
     };
     events.push(Event::new(stream, 0, 0, what));
-    Some((framing, 0))
+    Some(framing)
 }

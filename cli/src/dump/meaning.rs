@@ -9,22 +9,25 @@ use serde_json::Value;
 /// The function whose ports take the gossip of the mesh.
 const GOSSIP: &str = "AnyEvent::MP::Global::connect";
 
+/// So many ports for the gossip are remembered of a direction. A node has one at the other.
+const MOST: usize = 64;
+
 /// What the messages of one direction mean. A message may depend on those before it: the gossip
 /// goes to a port that was created for it.
 #[derive(Debug)]
-pub(super) struct Meanings<'a> {
-    sender: &'a str,
-    receiver: &'a str,
+pub(super) struct Meanings {
+    sender: String,
+    receiver: String,
     /// None if there was no greeting to tell.
     generation: Option<Generation>,
     gossip: HashSet<String>,
 }
 
-impl<'a> Meanings<'a> {
-    pub(super) fn new(sender: &'a str, receiver: &'a str, generation: Option<Generation>) -> Self {
+impl Meanings {
+    pub(super) fn new(sender: &str, receiver: &str, generation: Option<Generation>) -> Self {
         Meanings {
-            sender,
-            receiver,
+            sender: sender.to_owned(),
+            receiver: receiver.to_owned(),
             generation,
             gossip: HashSet::new(),
         }
@@ -48,7 +51,7 @@ impl<'a> Meanings<'a> {
     }
 
     fn request(&mut self, name: &str, arguments: &Arguments) -> String {
-        let (sender, receiver) = (self.sender, self.receiver);
+        let (sender, receiver) = (&self.sender, &self.receiver);
         let (first, second) = (arguments.get(0), arguments.get(1));
         let Some(verb) = Verb::parse(name) else {
             return format!("has {receiver} call the function {name}");
@@ -76,7 +79,7 @@ impl<'a> Meanings<'a> {
             Verb::Mon1 => format!("monitors {receiver}'s port {first}"),
             Verb::Mon0 => format!("no longer monitors {receiver}'s port {first}"),
             Verb::Spawn => {
-                if second == GOSSIP {
+                if second == GOSSIP && self.gossip.len() < MOST {
                     self.gossip.insert(first.clone());
                 }
                 format!("spawns the port {first} on {receiver} by the function {second}")
@@ -100,7 +103,7 @@ impl<'a> Meanings<'a> {
 
     fn database(&self, verb: DatabaseVerb, arguments: &Arguments) -> String {
         use DatabaseVerb::*;
-        let (sender, receiver) = (self.sender, self.receiver);
+        let (sender, receiver) = (&self.sender, &self.receiver);
         let first = arguments.get(0);
         match verb {
             Global => format!("{sender} is a global node"),
@@ -124,7 +127,7 @@ impl<'a> Meanings<'a> {
 
     /// PROTOCOL.md, "The mesh".
     fn gossip(&self, tag: &str) -> String {
-        let (sender, receiver) = (self.sender, self.receiver);
+        let (sender, receiver) = (&self.sender, &self.receiver);
         match tag {
             "addr" => format!("where {sender} listens"),
             "nodes" => "nodes and where they listen".to_owned(),

@@ -18,6 +18,9 @@ use serde_json::json;
 
 use crate::{Failure, output};
 use capture::Capture;
+pub(crate) use capture::{Chunk, Direction};
+pub(crate) use decode::{Decoder, Rules, Stopped};
+pub(crate) use event::{Event, What, printable};
 
 pub(crate) const HELP: &str = "\
 A line for each message: seconds, the connection's number and the direction (> from who connected), \
@@ -49,7 +52,7 @@ pub(crate) fn dump(options: Options) -> Result<(), Failure> {
         let name = path.display().to_string();
         let file = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
         if options.files.len() > 1 && !output::is_json() {
-            output::line(format_args!("{}:", event::printable(&name)))?;
+            output::line(format_args!("{}:", printable(&name)))?;
         }
         wrong += show(&name, &capture::read(&file), secret.as_ref())?;
     }
@@ -75,8 +78,8 @@ fn show(name: &str, capture: &Capture, secret: Option<&Secret>) -> Result<usize,
         for event in decode::decode(conversation, secret) {
             wrong += usize::from(event.is_open());
             match output::is_json() {
-                true => output::line(event.json(name, conversation))?,
-                false => output::line(event.text(conversation))?,
+                true => output::line(event.json(Some(name), conversation.number))?,
+                false => output::line(event.text(conversation.number))?,
             }
         }
     }
@@ -86,7 +89,7 @@ fn show(name: &str, capture: &Capture, secret: Option<&Secret>) -> Result<usize,
         let text = format!("WRONG at octet {offset} of the file: {what}");
         match output::is_json() {
             true => output::line(object)?,
-            false => output::line(event::printable(&text))?,
+            false => output::line(printable(&text))?,
         }
     }
     Ok(wrong)

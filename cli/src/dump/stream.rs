@@ -1,31 +1,39 @@
-//! All octets of one direction, and when each of them came.
+//! The octets of one direction that are not decoded yet, and when each of them came.
+
+use std::collections::VecDeque;
 
 use aemp::proto::handshake::MAX_LINE;
+use bytes::{Buf as _, BytesMut};
 
-use super::capture::{Conversation, Direction};
+use super::capture::{Chunk, Direction};
 
 /// When octets came.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct When {
+pub(crate) struct When {
     /// The number of their chunk among those of both directions.
     pub(super) chunk: usize,
     /// Seconds since the conversation began, if the capture says so.
-    pub(super) at: Option<f64>,
+    pub(crate) at: Option<f64>,
 }
 
-/// A chunk in its stream.
+/// A chunk in its stream: where it ends, in octets of the direction.
 #[derive(Debug, Clone)]
 struct Mark {
     end: usize,
     when: When,
 }
 
-/// The octets of a direction.
+/// The octets of a direction. Those that are decoded are not kept.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
     pub(super) direction: Direction,
-    pub(super) octets: Vec<u8>,
-    marks: Vec<Mark>,
+    /// What has come, and is not taken yet.
+    pub(super) rest: BytesMut,
+    /// So many octets of the direction were taken: the number of the first one in `rest`.
+    pub(super) at: usize,
+    marks: VecDeque<Mark>,
+    /// When the last octet that was taken came.
+    last: When,
     /// Some of them passed through TLS, and are written down as they went in.
     pub(super) inside_tls: bool,
     /// Why the capture has no more of them, if that is by mistake.
@@ -34,9 +42,9 @@ pub(super) struct Stream {
 
 /// What stands where a line is expected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
-    /// A line without its end, and where the next one begins.
-    Whole(&'a [u8], usize),
+pub(super) enum Line {
+    /// A line without its end, and how many octets it takes with it.
+    Whole(Vec<u8>, usize),
     /// Nothing.
     End,
     /// A part of one.
@@ -46,49 +54,80 @@ pub(super) enum Line<'a> {
 }
 
 impl Stream {
-    pub(super) fn of(conversation: &Conversation, direction: Direction) -> Self {
-        let mut lost = conversation.lost.iter();
-        let lost = lost.rfind(|lost| lost.direction == direction);
-        let mut stream = Stream {
+    pub(super) fn new(direction: Direction) -> Self {
+        Stream {
             direction,
-            octets: Vec::new(),
-            marks: Vec::new(),
+            rest: BytesMut::new(),
+            at: 0,
+            marks: VecDeque::new(),
+            last: When { chunk: 0, at: None },
             inside_tls: false,
-            lost: lost.map(|lost| lost.why.clone()),
-        };
-        for (chunk, said) in conversation.chunks.iter().enumerate() {
-            if said.direction != direction || said.octets.is_empty() {
-                continue;
-            }
-            stream.octets.extend_from_slice(&said.octets);
-            stream.inside_tls |= said.inside_tls;
-            stream.marks.push(Mark {
-                end: stream.octets.len(),
-                when: When { chunk, at: said.at },
-            });
+            lost: None,
         }
-        stream
     }
 
-    /// When the octet at that offset came; of one that is not there, when the last one did.
+    /// Whether the capture has anything of this direction.
+    pub(super) fn is_there(&self) -> bool {
+        self.end() > 0 || self.lost.is_some()
+    }
+
+    /// So many octets of the direction have come.
+    pub(super) fn end(&self) -> usize {
+        self.at + self.rest.len()
+    }
+
+    /// More has come: the chunk of that number, among those of both directions.
+    pub(super) fn add(&mut self, number: usize, chunk: &Chunk) {
+        if chunk.octets.is_empty() {
+            return;
+        }
+        self.rest.extend_from_slice(&chunk.octets);
+        self.inside_tls |= chunk.inside_tls;
+        let when = When {
+            chunk: number,
+            at: chunk.at,
+        };
+        let end = self.end();
+        self.marks.push_back(Mark { end, when });
+    }
+
+    /// Takes octets off.
+    pub(super) fn take(&mut self, count: usize) {
+        self.rest.advance(count);
+        self.taken(count);
+    }
+
+    /// So many were taken off `rest`.
+    pub(super) fn taken(&mut self, count: usize) {
+        self.at += count;
+        while let Some(mark) = self.marks.front()
+            && mark.end <= self.at
+        {
+            self.last = mark.when;
+            self.marks.pop_front();
+        }
+        // What a long message took is given back.
+        if self.rest.is_empty() {
+            self.rest = BytesMut::new();
+        }
+    }
+
+    /// When the octet of that number came: one that is not taken yet; of one that is not there,
+    /// when the last one did.
     pub(super) fn when(&self, offset: usize) -> When {
         let mark = self.marks.partition_point(|mark| mark.end <= offset);
-        let mark = self.marks.get(mark).or(self.marks.last());
-        mark.map_or(When { chunk: 0, at: None }, |mark| mark.when)
+        let mark = self.marks.get(mark).or(self.marks.back());
+        mark.map_or(self.last, |mark| mark.when)
     }
 
-    /// What is there from an offset on.
-    pub(super) fn rest(&self, from: usize) -> &[u8] {
-        self.octets.get(from..).unwrap_or_default()
-    }
-
-    /// The line that begins at an offset.
-    pub(super) fn line(&self, from: usize) -> Line<'_> {
-        let rest = self.rest(from);
+    /// The line that comes next.
+    pub(super) fn line(&self) -> Line {
+        let rest = &self.rest[..];
         match memchr::memchr(b'\n', rest) {
             Some(end) if end < MAX_LINE => {
                 let line = &rest[..end];
-                Line::Whole(line.strip_suffix(b"\r").unwrap_or(line), from + end + 1)
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                Line::Whole(line.to_vec(), end + 1)
             }
             None if rest.is_empty() => Line::End,
             None if rest.len() < MAX_LINE => Line::Part,
@@ -96,14 +135,9 @@ impl Stream {
         }
     }
 
-    /// The parts of what is there from an offset on that came at once: where each begins and ends.
-    pub(super) fn parts(&self, from: usize) -> Vec<(usize, usize)> {
-        let mut begin = from;
-        let mut parts = Vec::new();
-        for mark in self.marks.iter().filter(|mark| mark.end > from) {
-            parts.push((begin, mark.end));
-            begin = mark.end;
-        }
-        parts
+    /// The parts of what is there that came at once: where each ends, in octets of the direction.
+    pub(super) fn parts(&self) -> Vec<usize> {
+        let ends = self.marks.iter().map(|mark| mark.end);
+        ends.filter(|end| *end > self.at).collect()
     }
 }

@@ -16,8 +16,11 @@ fn all_of(file: &[u8]) -> usize {
     for conversation in &capture.conversations {
         for secret in [None, Some(&secret)] {
             for event in decode(conversation, secret) {
-                said += event.text(conversation).len();
-                said += event.json("file", conversation).to_string().len();
+                said += event.text(conversation.number).len();
+                said += event
+                    .json(Some("file"), conversation.number)
+                    .to_string()
+                    .len();
             }
         }
     }

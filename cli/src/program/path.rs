@@ -4,8 +4,9 @@
 //! has it. If none has, it is a function of the program `shop`, which is told that name, as a Perl
 //! function is one of its module.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::system;
 
 /// The environment variable with the folders, in place of the setting `services_path`.
 const VARIABLE: &str = "PERL_ANYEVENT_MP_SERVICES";
@@ -55,7 +56,7 @@ impl ServicesPath {
             let below: PathBuf = words[..length].iter().collect();
             self.0.iter().map(move |folder| folder.join(&below))
         });
-        let program = candidates.find(|path| is_executable(path))?;
+        let program = candidates.find_map(|path| system::program(&path))?;
         Some(Found { program })
     }
 }
@@ -68,14 +69,11 @@ fn is_word(text: &str) -> bool {
         && octets.all(|octet| octet.is_ascii_alphanumeric() || octet == b'_')
 }
 
-fn is_executable(path: &Path) -> bool {
-    let found = std::fs::metadata(path);
-    found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aemp::{Monitor, Node, Port, PortId, Reason, SendError};
+use aemp::{Members, Monitor, Node, Port, PortId, Reason, SendError};
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -314,13 +314,15 @@ impl Performer {
         );
         self.waiting.spawn(async move {
             let mut changes = node.mon_group(&group);
-            let mut now = node.members(&group);
-            if !now.is_empty() {
-                match changes.next().await {
-                    Some(change) => now = change.members,
+            // Who is there comes as the first change; if nobody is, there is none yet.
+            let mut now = tokio::select! {
+                biased;
+                change = changes.next() => match change {
+                    Some(change) => change.members,
                     None => return,
-                }
-            }
+                },
+                () = std::future::ready(()) => Members::default(),
+            };
             loop {
                 let told = node.snd_wait(&own, &(&cookie, "group", &group, &now)).await;
                 match changes.next().await {

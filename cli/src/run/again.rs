@@ -4,18 +4,15 @@
 //! The node is told by the end of its standard input that this process is gone, whatever it died
 //! of, and ends as well.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::Failure;
 use crate::output::Status;
+use crate::system::{self, Signals, Told};
 
 /// Is set for the process that is the node.
 pub(crate) const VARIABLE: &str = "AEMP_AUTORESTART";
@@ -63,13 +60,14 @@ pub(crate) async fn run() -> Result<(), Failure> {
     loop {
         let begun = Instant::now();
         // Its terminal is ours: it gets what we are sent, once, and not by the terminal as well.
-        let mut node = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .args(&arguments)
             .env(VARIABLE, "1")
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        let (status, told) = signals.hand_on_until_ended(&mut node).await?;
+            .stdin(Stdio::piped());
+        system::in_own_group(&mut command);
+        let mut node = command.spawn()?;
+        let (status, told) = hand_on_until_ended(&mut signals, &mut node).await?;
         if told || !has_crashed(status) {
             return end(status);
         }
@@ -81,7 +79,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         );
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = signals.end() => return Ok(()),
+            _ = signals.end() => return Ok(()),
         }
     }
 }
@@ -96,57 +94,27 @@ fn has_crashed(status: ExitStatus) -> bool {
 
 /// Ends as the node did.
 fn end(status: ExitStatus) -> Result<(), Failure> {
-    let by_signal = || status.signal().map(|signal| signal + 128);
-    match status.code().or_else(by_signal) {
-        Some(0) => Ok(()),
-        code => Err(Status(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)).into()),
+    match system::code(status) {
+        0 => Ok(()),
+        code => Err(Status(u8::try_from(code).unwrap_or(1)).into()),
     }
 }
 
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Sends what we are sent to the node, until it has ended: how, and whether it was told to.
-    async fn hand_on_until_ended(
-        &mut self,
-        node: &mut Child,
-    ) -> std::io::Result<(ExitStatus, bool)> {
-        // `wait` would close it, and so tell the node that we are gone.
-        let _open = node.stdin.take();
-        let mut told = false;
-        loop {
-            let signal = tokio::select! {
-                status = node.wait() => return Ok((status?, told)),
-                _ = self.interrupt.recv() => Signal::SIGINT,
-                _ = self.terminate.recv() => Signal::SIGTERM,
-                _ = self.hangup.recv() => Signal::SIGHUP,
-            };
-            told |= signal != Signal::SIGHUP;
-            // Its ID is its own until it has been waited for.
-            if let Some(id) = node.id().and_then(|id| i32::try_from(id).ok()) {
-                let _ = kill(Pid::from_raw(id), signal);
-            }
-        }
-    }
-
-    /// Waits until we are told to end.
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+/// Tells the node what we are told, until it has ended: how, and whether it was told to.
+async fn hand_on_until_ended(
+    signals: &mut Signals,
+    node: &mut Child,
+) -> std::io::Result<(ExitStatus, bool)> {
+    // `wait` would close it, and so tell the node that we are gone.
+    let _open = node.stdin.take();
+    let mut ends = false;
+    loop {
+        let told = tokio::select! {
+            status = node.wait() => return Ok((status?, ends)),
+            told = signals.next() => told,
+        };
+        ends |= told != Told::Reload;
+        system::hand_on(node, told);
     }
 }
 
@@ -178,8 +146,11 @@ mod tests {
         assert_eq!(backoff.after(second), 2 * second);
     }
 
+    #[cfg(unix)]
     #[test]
     fn only_a_crash_is_one() {
+        use std::os::unix::process::ExitStatusExt as _;
+
         for (raw, wanted) in [
             (0, false),
             (1 << 8, false),

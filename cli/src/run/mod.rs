@@ -1,6 +1,7 @@
 //! `aemp run`: a node, the programs that are its services, and what their operator has of them.
 
 pub(crate) mod again;
+#[cfg_attr(not(unix), path = "no_notify.rs")]
 mod notify;
 mod reload;
 mod restart;
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use aemp::config::Arguments;
 use aemp::{Builder, Node};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::program::{Programs, ServicesPath};
 use crate::settings::read_node_arguments;
+use crate::system::{Signals, Told};
 use crate::{Failure, node_arguments};
 use reload::Reloading;
 use restart::Restart;
@@ -62,22 +63,12 @@ pub(crate) struct Running {
     site: Site,
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
 impl Running {
     pub(crate) async fn start(arguments: Vec<String>) -> Result<Self, Failure> {
         let words = node_arguments::of_node(read_node_arguments(&arguments)?);
         let arguments = Arguments::from_list(words)?;
         node_arguments::check_profile(&arguments)?;
-        let signals = Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        };
+        let signals = Signals::new()?;
         let restart = Restart::new()?;
         let builder = Node::builder().arguments(arguments);
         let (settings, config) = (builder.settings()?, builder.config()?);
@@ -118,16 +109,17 @@ impl Running {
         let mut parent_is_gone = std::pin::pin!(again::parent_is_gone());
         let result = loop {
             tokio::select! {
-                _ = self.signals.interrupt.recv() => break None,
-                _ = self.signals.terminate.recv() => break None,
+                told = self.signals.next() => match told {
+                    Told::End(_) => break None,
+                    Told::Reload => {
+                        notify::reloading();
+                        self.reloading.reload(&self.builder, &self.node, &self.programs).await;
+                        notify::ready();
+                    }
+                },
                 result = &mut over => break Some(result),
                 () = self.restart.asked() => break None,
                 () = &mut parent_is_gone => break None,
-                _ = self.signals.hangup.recv() => {
-                    notify::reloading();
-                    self.reloading.reload(&self.builder, &self.node, &self.programs).await;
-                    notify::ready();
-                }
             }
         };
         let restarts = self.restart.is_asked();
@@ -157,8 +149,7 @@ impl Running {
         };
         let ended = tokio::select! {
             ended = ended => ended,
-            _ = self.signals.interrupt.recv() => Ok(()),
-            _ = self.signals.terminate.recv() => Ok(()),
+            _ = self.signals.end() => Ok(()),
         };
         if let Err(left) = ended {
             tracing::warn!(target: "aemp", level = 2_u8, "{left}");

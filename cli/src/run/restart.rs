@@ -4,16 +4,19 @@
 //! Perl's `aemp restart` sends an expression to be evaluated there, in which a function of
 //! AnyEvent::Watchdog is called; ours sends one with it as well. Nothing else is evaluated here.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aemp::Node;
 use tokio::sync::Notify;
 
-use crate::Failure;
+use crate::{Failure, system};
+
+/// For how long the node goes on when it is asked, so that who asked gets the answer first. What
+/// Perl's and our `aemp restart` have a Perl node do waits as well.
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// What restarts a Perl node.
 const FUNCTION: &str = "AnyEvent::Watchdog::Util::restart";
@@ -59,6 +62,7 @@ impl Restart {
         while !self.is_asked() {
             self.0.told.notified().await;
         }
+        tokio::time::sleep(ANSWER).await;
     }
 
     pub(super) fn is_asked(&self) -> bool {
@@ -68,9 +72,7 @@ impl Restart {
     /// Starts again, with the same arguments. Returns only if that fails.
     pub(super) fn again(&self) -> Failure {
         let program = &self.0.program;
-        let error = Command::new(program)
-            .args(std::env::args_os().skip(1))
-            .exec();
+        let error = system::become_program(program, std::env::args_os().skip(1));
         format!("{} can't be started again: {error}", program.display()).into()
     }
 }

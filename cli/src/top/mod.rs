@@ -11,10 +11,11 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use aemp::Node;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{join, unreached};
+use crate::ask::unreached;
+use crate::client::join;
+use crate::system::Signals;
 use crate::view::{Look, Place, Watch};
 use crate::{Failure, output};
 
@@ -72,11 +73,9 @@ pub(crate) async fn top(options: Options) -> Result<(), Failure> {
 
 /// Writes what is seen as lines, until a signal comes.
 async fn lines(node: &Node, options: &Options) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = signals.end() => Ok(()),
         ended = looks(node, options) => ended,
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use aemp::Node;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::screen;
 use super::state::{Next, State};
 use crate::Failure;
-use crate::client::unreached;
+use crate::ask::unreached;
+use crate::system::Signals;
 use crate::view::{Place, View, Watch};
 
 /// Shows it until somebody ends it. The terminal is as it was then, also after a panic.
@@ -29,8 +29,7 @@ async fn show(
     node: &Node,
     interval: Duration,
 ) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     let mut keys = Keys::new();
     let mut seen = looks(node, interval);
     let mut state = State::new();
@@ -39,8 +38,7 @@ async fn show(
     loop {
         terminal.draw(|frame| screen::draw(frame, &view, &trouble, &mut state))?;
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.end() => return Ok(()),
             event = keys.events.recv() => match event {
                 Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     if state.key(key) == Next::End {

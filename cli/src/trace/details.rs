@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::graph::Graph;
+use crate::ask::is_perl;
 
 /// How long a node may take; all are asked at once.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -35,14 +36,10 @@ pub(super) async fn ask(node: &Node, graph: &mut Graph) {
     let mut asked = JoinSet::new();
     for link in &links {
         graph.seen(link);
-        let is_perl = link
-            .provider
-            .as_deref()
-            .is_none_or(|provider| provider.starts_with("AE-"));
         asked.spawn(answer(
             node.clone(),
             link.node.clone(),
-            is_perl,
+            is_perl(link),
             link.generation == "2",
         ));
     }

@@ -7,7 +7,8 @@ mod json;
 pub(crate) mod svg;
 mod walk;
 
-use crate::client::{join, typed};
+use crate::ask::typed;
+use crate::client::join;
 use crate::{Failure, output};
 
 /// What is asked for.

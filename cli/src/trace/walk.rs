@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::graph::Graph;
 use crate::Failure;
-use crate::client::unreached;
+use crate::ask::unreached;
 use crate::output;
 use crate::settings::as_perl_shows;
 

@@ -7,6 +7,9 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use serde_json::json;
+
+use super::perl_node::{PerlNode, release};
 use super::{Home, LIMIT, Running};
 
 /// A node at the default level, and its log.
@@ -133,6 +136,92 @@ fn an_id_that_another_node_has() {
     let address = seed.address().to_owned();
     let node = Quiet::start(&home, &with("seed", &address, &[]));
     node.says(&["seed", &address, "`nodeid`"]);
+}
+
+/// The node that is connected to is told as well, and once.
+#[test]
+fn an_id_that_two_nodes_have_is_told_where_they_meet() {
+    let home = Home::new();
+    home.network("127.0.0.1:1");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    // A seed of its own, as with one configuration for all: it finds itself, and nothing is wrong.
+    let own = ["nodeid", "hub", "binds", &address, "seeds", &address];
+    let hub = Quiet::start(&home, &own);
+    hub.says(&[&address, "hub"]);
+    let same = Quiet::start(&home, &with("hub", &address, &[]));
+    hub.says(&[
+        "<2>",
+        "says that it is hub, as does this node",
+        &address,
+        "`nodeid`",
+    ]);
+    drop(same);
+    let _first = Quiet::start(&home, &with("a", &address, &[]));
+    wait_until_up(&home, &address, "a");
+    let second = Quiet::start(&home, &with("a", &address, &[]));
+    let told = hub.says(&[
+        "<2>",
+        "says that it is a, and so does 127.0.0.1:",
+        "`nodeid`",
+    ]);
+    second.says(&["`nodeid`"]);
+    let again = hub.so_far("`nodeid`");
+    assert!(again.is_empty(), "{told} {again:?}");
+}
+
+/// Waits until the node at that address has a link to another one.
+fn wait_until_up(home: &Home, address: &str, node: &str) {
+    let begun = Instant::now();
+    let wanted = format!("\"{node}\"");
+    loop {
+        home.network(address);
+        let asked = home.command().args(["cal", "hub", "up_nodes"]).output();
+        if String::from_utf8_lossy(&asked.unwrap().stdout).contains(&wanted) {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "{node} is not up");
+    }
+}
+
+/// The same with real Perl nodes: one is there, and then a node of ours; or the other way round.
+#[test]
+fn an_id_that_a_perl_node_has_as_well() {
+    for version in ["1.30", "2.02"] {
+        let Some(modules) = release(version) else {
+            continue;
+        };
+        for perl_is_first in [true, false] {
+            let home = Home::new();
+            home.write(r#"{"version": 1, "secret": "geheim"}"#);
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = free.local_addr().unwrap().to_string();
+            drop(free);
+            let hub = Quiet::start(
+                &home,
+                &["nodeid", "hub", "binds", &address, "generation", "auto"],
+            );
+            hub.says(&[&address, "hub"]);
+            let settings = json!({"nodeid": "a", "binds": [], "seeds": [address]});
+            let ours = || Quiet::start(&home, &with("a", &address, &["generation", "auto"]));
+            let perls = || PerlNode::start(&home, &modules, &settings);
+            let _both = if perl_is_first {
+                let mut perl = perls();
+                perl.up("hub");
+                (perl, ours())
+            } else {
+                let ours = ours();
+                wait_until_up(&home, &address, "a");
+                (perls(), ours)
+            };
+            hub.says(&[
+                "<2>",
+                "says that it is a, and so does 127.0.0.1:",
+                "`nodeid`",
+            ]);
+        }
+    }
 }
 
 #[test]

@@ -98,3 +98,35 @@ fn an_edit_does_not_depend_on_the_output() {
     assert_eq!(status.code(), Some(141));
     assert_eq!(home.config()["nodeid"], "ruth");
 }
+
+/// On a terminal, long work says in a status line how far it is; elsewhere a run of some seconds
+/// says nothing. `script` makes a terminal.
+#[test]
+fn work_says_how_far_it_is() {
+    let home = Home::new();
+    let aemp = assert_cmd::cargo::cargo_bin("aemp");
+    let version = std::process::Command::new("script")
+        .arg("--version")
+        .output();
+    let is_usable = |text: &[u8]| String::from_utf8_lossy(text).contains("util-linux");
+    if !version.is_ok_and(|version| is_usable(&version.stdout)) {
+        println!("NOT RUN: there is no `script` of util-linux");
+        return;
+    }
+    for (options, says) in [("", true), ("--quiet", false)] {
+        let mut command = std::process::Command::new("script");
+        let work = format!("stty cols 120; {} {options} demo", aemp.display());
+        command.args(["-qec", &work, "/dev/null"]);
+        home.surround(&mut command);
+        command
+            .env("TERM", "xterm")
+            .env("AEMP_PERL_PEERS", "/nowhere");
+        let out = command.output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{said}");
+        assert!(said.contains("all steps succeeded"), "{said}");
+        assert_eq!(said.contains("demo: 1 of "), says, "{said}");
+    }
+    let out = home.command().arg("demo").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+}

@@ -1,8 +1,7 @@
 //! Our command and Perl's, of the same file: every line of the manual of Perl's, run by both on a
 //! copy of the same file. Files and output are compared as data, and whether it went well.
 //!
-//! Needs a release of AnyEvent::MP that has the command, in `AEMP_PERL_PEERS` (by default
-//! `~/aemp-peers`); what is not run without one is said.
+//! Needs a release of AnyEvent::MP that has the command; what is not run without one is said.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,31 +9,27 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Home, LIMIT};
+use super::{Home, LIMIT, peers};
 
 /// Perl's command of one release.
 struct Perl {
     library: PathBuf,
+    program: PathBuf,
 }
 
 impl Perl {
     /// The newest release that has the command, and all that it needs.
     fn find() -> Option<Perl> {
-        let peers = std::env::var_os("AEMP_PERL_PEERS").map(PathBuf::from);
-        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers"));
-        let folders = std::fs::read_dir(peers.or(home)?).ok();
-        let mut releases: Vec<(f64, PathBuf)> = folders
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|folder| folder.path().join("bin/aemp").is_file())
-            .filter_map(|folder| {
-                let release = folder.file_name().to_string_lossy().parse().ok()?;
-                Some((release, folder.path()))
-            })
-            .collect();
-        releases.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let perl = releases.pop().map(|(_, library)| Perl { library });
+        let mut releases = peers::releases().into_iter().rev();
+        let perl = releases.find_map(|(_, library)| {
+            // It stands beside the modules, or where `cpanm -l` puts it.
+            let mut places = library
+                .ancestors()
+                .map(|place| place.join("bin/aemp"))
+                .take(3);
+            let program = places.find(|program| program.is_file())?;
+            Some(Perl { library, program })
+        });
         let runs = |perl: &Perl| {
             let mut command = perl.command(&Home::new());
             let output = command.arg("showconfig").output();
@@ -47,20 +42,16 @@ impl Perl {
         perl
     }
 
-    fn program(&self) -> PathBuf {
-        self.library.join("bin/aemp")
-    }
-
     fn command(&self, home: &Home) -> Command {
         let mut command = Command::new("perl");
-        command.arg("-I").arg(&self.library).arg(self.program());
+        command.arg("-I").arg(&self.library).arg(&self.program);
         home.surround(&mut command);
         command
     }
 
     /// The subcommands that the manual names.
     fn manual(&self) -> BTreeSet<String> {
-        let source = std::fs::read_to_string(self.program()).unwrap();
+        let source = std::fs::read_to_string(&self.program).unwrap();
         let mut names = BTreeSet::new();
         for line in source
             .lines()
@@ -204,8 +195,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "run",
         "scripts/interop has Perl's command talk to our nodes",
     ),
-    ("shell", "it is a conversation"),
-    ("restart", "it needs a node under AnyEvent::Watchdog"),
+    ("shell", "scripts/interop has each on nodes of both"),
+    ("restart", "scripts/interop has each restart nodes of both"),
 ];
 
 fn start() -> Value {

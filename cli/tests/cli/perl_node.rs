@@ -1,29 +1,19 @@
-//! Real Perl nodes for tests of the command: `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, has a
-//! folder for each release.
+//! Real Perl nodes for tests of the command.
 
 use std::io::Write as _;
 
+pub use super::peers::release;
 use super::*;
-
-/// The modules of a release, if it is there; else that is said.
-pub fn release(version: &str) -> Option<PathBuf> {
-    let peers = std::env::var_os("AEMP_PERL_PEERS").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join("aemp-peers"));
-    let folder = peers.or_else(home)?.join(version);
-    let found = [folder.clone(), folder.join("lib/perl5")];
-    let found = found
-        .into_iter()
-        .find(|folder| folder.join("AnyEvent/MP.pm").is_file());
-    if found.is_none() {
-        eprintln!("NOT RUN: there is no AnyEvent::MP {version} in AEMP_PERL_PEERS");
-    }
-    found
-}
 
 /// A Perl node, and its first listener.
 pub struct PerlNode {
     process: Child,
     pub listener: String,
+    lines: std::sync::mpsc::Receiver<Value>,
+    /// What it has said and nobody has asked for yet.
+    unasked: Vec<Value>,
+    input: std::process::ChildStdin,
+    last: u64,
 }
 
 impl PerlNode {
@@ -38,22 +28,59 @@ impl PerlNode {
         command.env("HOME", folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let request = json!({"id": 1, "cmd": "configure", "args": settings});
-        // It ends when this is closed.
-        let mut input = process.stdin.take().unwrap();
-        writeln!(input, "{request}").unwrap();
-        process.stdin = Some(input);
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let listener = lines.find_map(|line| {
-            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            (line["id"] == 1).then(|| line["ok"]["listeners"][0].as_str().unwrap().to_owned())
+        let input = process.stdin.take().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (tell, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.map_while(Result::ok) {
+                // Nobody may be interested any more, but it must be read.
+                let _ = tell.send(serde_json::from_str(&line).unwrap());
+            }
         });
-        // What else it says is not read, so that it must not end the process.
-        std::thread::spawn(move || lines.for_each(drop));
-        PerlNode {
+        let mut node = PerlNode {
             process,
-            listener: listener.unwrap(),
+            listener: String::new(),
+            lines,
+            unasked: Vec::new(),
+            input,
+            last: 0,
+        };
+        let configured = node.ask("configure", settings);
+        let listener = configured["listeners"][0].as_str();
+        node.listener = listener.unwrap_or_default().to_owned();
+        node
+    }
+
+    /// Has it do something, and gives the answer.
+    pub fn ask(&mut self, command: &str, args: &Value) -> Value {
+        self.last += 1;
+        let id = self.last;
+        let request = json!({"id": id, "cmd": command, "args": args});
+        writeln!(self.input, "{request}").unwrap();
+        let answer = self.said(|line| line["id"] == id);
+        assert!(answer.get("err").is_none(), "{answer}");
+        answer["ok"].clone()
+    }
+
+    /// Waits until it has said such a thing.
+    pub fn said(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.unasked.iter().position(&wanted) {
+            return self.unasked.remove(at);
         }
+        let until = Instant::now() + LIMIT;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if wanted(&line) => return line,
+                Ok(line) => self.unasked.push(line),
+                Err(_) => panic!("it says other things: {:?}", self.unasked),
+            }
+        }
+    }
+
+    /// Waits until another node is up.
+    pub fn up(&mut self, node: &str) {
+        self.said(|line| line["ev"] == "node" && line["node"] == node && line["up"] == true);
     }
 }
 

@@ -271,3 +271,35 @@ fn a_signal_ends_both() {
     assert!(running.ends().success());
     assert_eq!(std::fs::read_to_string(file).unwrap(), "so\n");
 }
+
+/// Three of a program are three ports; the status is that of the first that fails, when all have
+/// ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn many_of_a_program_are_many_ports() {
+    let home = Home::new(json!({}));
+    let script = repository("examples/programs/ping.sh");
+    let program = ["--", "sh", script.to_str().unwrap()];
+    let arguments: Vec<&str> = NODE[..1]
+        .iter()
+        .chain(&["--instances", "3"])
+        .chain(&NODE[1..])
+        .chain(&program)
+        .copied()
+        .collect();
+    let mut running = home.start(&arguments);
+    let address = running.address();
+    let mut printed: Vec<PortId> = (0..3).map(|_| running.prints().into()).collect();
+    let node = node("t", &address).await;
+    let mut found = members(&node, "pingers", 3).await;
+    printed.sort();
+    found.sort();
+    assert_eq!(found, printed);
+    for (port, status) in printed.iter().zip([0, 4, 5]) {
+        let reply: Vec<Value> = node.cal(port, &("ping",), Some(LIMIT)).await.unwrap();
+        assert_eq!(reply, ["pong"]);
+        let dies = death(&node, port);
+        node.snd(port, &("stop", status)).unwrap();
+        dies.await;
+    }
+    assert_eq!(running.ends().code(), Some(4));
+}

@@ -9,11 +9,15 @@ mod exec;
 mod http;
 #[cfg(feature = "http")]
 mod page;
+#[path = "../../../tests/support/peers.rs"]
+mod peers;
 mod perl;
 mod reload;
 mod restart;
 mod services;
+mod shell;
 mod support;
 mod terminal;
 mod top;
 mod tutorial;
+mod tutorial_chat;

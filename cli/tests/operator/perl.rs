@@ -1,5 +1,4 @@
-//! Real Perl nodes: `$AEMP_PERL_PEERS`, or else `~/aemp-peers`, has a folder for each release. What
-//! is not there is said, and left out.
+//! Real Perl nodes. What is not there is said, and left out.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,24 +6,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::peers;
 use crate::services::{RUN, TELLS};
 use crate::support::{Home, LIMIT, Running, node, repository};
 
-/// The folders of these releases, as far as they are there and perl has what they need.
+/// The modules of these releases, as far as they are there and perl has what they need.
 pub fn releases(wanted: &[&str]) -> Vec<PathBuf> {
-    let peers = std::env::var_os("AEMP_PERL_PEERS").map(PathBuf::from);
-    let peers = peers.or_else(|| std::env::home_dir().map(|home| home.join("aemp-peers")));
-    let Some(peers) = peers else {
-        return Vec::new();
-    };
     let there = |release: &&str| {
-        let folder = peers.join(release);
-        let perl = bare_perl(&folder).args(["-MAnyEvent::MP", "-e1"]).status();
+        let modules = peers::release(release)?;
+        let perl = bare_perl(&modules).args(["-MAnyEvent::MP", "-e1"]).status();
         let found = perl.is_ok_and(|status| status.success());
         if !found {
-            eprintln!("skipped: no AnyEvent::MP {release}");
+            println!("NOT RUN: perl can't load AnyEvent::MP {release}");
         }
-        found.then_some(folder)
+        found.then_some(modules)
     };
     wanted.iter().filter_map(there).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -142,6 +142,17 @@ impl Running {
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Types a line, if its standard input is piped.
+    pub fn types(&mut self, line: &str) {
+        let input = self.process.stdin.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+    }
+
+    /// Ends its standard input.
+    pub fn types_no_more(&mut self) {
+        drop(self.process.stdin.take());
     }
 
     /// The next line of its output.

@@ -1,7 +1,8 @@
 //! One of the tutorial's programs as a process: lines in, lines out. No scenario.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::process::ChildStdin;
+use std::process::{ChildStdin, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,21 +53,28 @@ impl Program {
         program: &str,
         args: &[&str],
     ) -> Result<Self> {
-        let (command, file, log) = ctx.program(side, spec, program, args)?;
+        let started = ctx.program(side, spec, program, args)?;
+        Self::of(ctx, side, &spec.name, started)
+    }
+
+    /// Starts what is about to be one: a command with its log, and the log's name.
+    pub fn of(
+        ctx: &Ctx,
+        side: Side,
+        name: &str,
+        (command, file, log): (Command, File, String),
+    ) -> Result<Self> {
         let what = format!("start {}", command.get_program().to_string_lossy());
-        let mut process = Process::start(command, file).map_err(Fault::io(what))?;
+        let mut process = Process::start_group(command, file).map_err(Fault::io(what))?;
         let stdin = process.child().stdin.take();
         let said = Arc::new(Said::default());
         if let Some(stdout) = process.child().stdout.take() {
-            let (said, transcript, name) = (
-                Arc::clone(&said),
-                ctx.transcript().clone(),
-                spec.name.clone(),
-            );
+            let (said, transcript, name) =
+                (Arc::clone(&said), ctx.transcript().clone(), name.to_owned());
             std::thread::spawn(move || read_all(BufReader::new(stdout), &said, &transcript, &name));
         }
         Ok(Self {
-            name: spec.name.clone(),
+            name: name.to_owned(),
             log,
             is_rust: ctx.side(side).is_rust(),
             process,
@@ -143,8 +151,12 @@ impl Program {
 
     /// Waits for a line on standard error.
     pub fn logged(&mut self, ctx: &Ctx, line: &str) -> Result<()> {
+        self.logs(ctx, line, |l| l == line)
+    }
+
+    fn logs(&mut self, ctx: &Ctx, line: &str, good: impl Fn(&str) -> bool) -> Result<()> {
         let deadline = Instant::now() + self.limit;
-        while !ctx.log(&self.log).lines().any(|l| l == line) {
+        while !ctx.log(&self.log).lines().any(&good) {
             if let Some(status) = self.process.ended() {
                 return Err(Fault::Ended {
                     node: self.name.clone(),
@@ -162,6 +174,16 @@ impl Program {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Waits for a line on standard error with these words, be it in colour or with more.
+    pub fn error(&mut self, ctx: &Ctx, words: &str) -> Result<()> {
+        self.logs(ctx, words, |line| line.contains(words))
+    }
+
+    /// The name of its log.
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// Kills it with SIGKILL.
@@ -194,7 +216,13 @@ impl Program {
         })
     }
 
-    fn gone(&mut self, why: &str) -> Result<std::process::ExitStatus> {
+    /// Ends its input, and waits for its end.
+    pub fn done(mut self) -> Result<ExitStatus> {
+        drop(self.stdin.take());
+        self.gone("the end of its input")
+    }
+
+    fn gone(&mut self, why: &str) -> Result<ExitStatus> {
         self.transcript.write(&self.name, "ended by", &json!(why));
         let status = self.process.wait(self.limit);
         status.ok_or_else(|| Fault::unexpected(format!("{} did not end after {why}", self.name)))

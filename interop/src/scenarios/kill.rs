@@ -116,12 +116,12 @@ fn remote(ctx: &mut Ctx, one: &Node, other: &Node, receiver: Side) -> Result<()>
     })
 }
 
-/// Does a remote kil arrive there? Not at a Perl node before 1.26; a Rust node that hears it from
+/// Does a remote kil arrive there? Not at a Perl node before 1.26; another node that hears it from
 /// one may do as it likes.
 fn delivered(ctx: &Ctx, receiver: Side) -> Option<bool> {
     match ctx.side(receiver) {
         Impl::Perl(release) => Some(release.generation >= Generation::G1b),
-        Impl::Rust => match ctx.pairing.generation() {
+        Impl::Rust | Impl::Python => match ctx.pairing.generation() {
             None | Some(Generation::G1b | Generation::G2) => Some(true),
             Some(_) => None,
         },

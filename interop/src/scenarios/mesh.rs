@@ -162,7 +162,7 @@ fn groups(ctx: &mut Ctx, nodes: &[Node]) -> Result<()> {
         ports.push((node, port));
     }
     // between Rust nodes there is the database, too, which shows all to all
-    let all = ctx.pairing.generation().is_none();
+    let all = ctx.pairing.generation().is_none() && !ctx.pairing.has_python();
     let members = |node: &Node, without: Option<&str>| -> Vec<String> {
         let seen = ports
             .iter()

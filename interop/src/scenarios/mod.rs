@@ -10,6 +10,7 @@ mod bridge;
 mod bridge_chat;
 mod chat;
 mod chat_program;
+mod command;
 mod data_conn;
 mod database;
 mod echo;
@@ -79,6 +80,9 @@ pub fn all() -> Vec<&'static Scenario> {
         &data_conn::FAILS,
         &data_conn::LARGE,
         &logs::SCENARIO,
+        &command::SCENARIO,
+        &command::SHELL,
+        &command::RESTART,
         &framings::TLS,
         &bad_peers::GREETING,
         &bad_peers::MESSAGES,
@@ -114,4 +118,18 @@ pub fn all() -> Vec<&'static Scenario> {
         &database::GLOBALS,
         &database::SEEDS,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all;
+    use crate::python::PLAYS;
+
+    #[test]
+    fn what_the_python_node_plays_is_there() {
+        let all = all();
+        for name in PLAYS {
+            assert!(all.iter().any(|scenario| scenario.name == *name), "{name}");
+        }
+    }
 }

@@ -52,7 +52,7 @@ fn missing(ctx: &mut Ctx, one: &Node, other: &Node, owner: Side) -> Result<()> {
     let good = match ctx.side(owner) {
         Impl::Perl(release) if release.generation == Generation::G0 => short,
         Impl::Perl(_) => long,
-        Impl::Rust => short || long,
+        Impl::Rust | Impl::Python => short || long,
     };
     ensure(good, || format!("the monitor fired with {}", json!(got)))
 }

@@ -111,7 +111,7 @@ fn expected(ctx: &Ctx) -> Vec<String> {
             release.generation == Generation::G0,
             release.generation >= Generation::G1b,
         ),
-        Impl::Rust => match ctx.pairing.generation() {
+        Impl::Rust | Impl::Python => match ctx.pairing.generation() {
             Some(generation) => (generation == Generation::G0, generation >= Generation::G1b),
             None => (false, true),
         },

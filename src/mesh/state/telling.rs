@@ -23,7 +23,7 @@ impl State {
 
     /// Tells `listener` of the addresses of `node`, if it can talk to it.
     pub(super) fn tell(&mut self, listener: &NodeId, node: &NodeId) {
-        if let Some(addresses) = self.news_for(listener, Some(node)).remove(node) {
+        if let Some(addresses) = self.news_of(listener, node) {
             let addresses = addresses.to_vec();
             self.say(listener, ("nodes", json!({ node.as_str(): addresses })));
         }
@@ -31,28 +31,28 @@ impl State {
 
     /// Tells `listener` of all nodes that it can talk to, if there are any.
     pub(super) fn tell_all(&mut self, listener: &NodeId) {
-        let news = self.news_for(listener, None);
+        let news = self.news_for(listener);
         if !news.is_empty() {
             let saying = self.saying(listener, &("nodes", news));
             self.effects.extend(saying);
         }
     }
 
-    /// The first-hand addresses of nodes, or of one node, that `listener` can talk to.
-    pub(super) fn news_for(
-        &self,
-        listener: &NodeId,
-        of: Option<&NodeId>,
-    ) -> BTreeMap<&NodeId, &[String]> {
-        let Some(link) = self.nodes.get(listener).and_then(|k| k.up.as_ref()) else {
+    /// The first-hand addresses of the nodes that `listener` can talk to.
+    fn news_for(&self, listener: &NodeId) -> BTreeMap<&NodeId, &[String]> {
+        let Some(link) = self.nodes.get(listener).and_then(|known| known.up.as_ref()) else {
             return BTreeMap::new();
         };
-        let common = |other: &Link| other.speaks.iter().any(|n| link.speaks.contains(n));
-        self.up_nodes()
-            .filter(|(id, ..)| *id != listener && of.is_none_or(|of| of == *id))
-            .filter(|(_, known, other)| known.first_hand && common(other))
-            .map(|(id, known, _)| (id, known.addresses.as_deref().unwrap_or_default()))
-            .collect()
+        let others = self.nodes.iter().filter(|(id, _)| *id != listener);
+        let news = others.filter_map(|(id, known)| Some((id, news(link, known)?)));
+        news.collect()
+    }
+
+    /// The first-hand addresses of a node, if `listener` can talk to it.
+    fn news_of(&self, listener: &NodeId, node: &NodeId) -> Option<&[String]> {
+        let link = self.nodes.get(listener)?.up.as_ref()?;
+        let known = self.nodes.get(node).filter(|_| listener != node)?;
+        news(link, known)
     }
 
     /// Generation 0: who has no listener is told at once of a new node that has one.
@@ -102,4 +102,11 @@ impl State {
             _ => self.find(node),
         }
     }
+}
+
+/// The first-hand addresses of a node that is up, if who is at the end of that link can talk to it.
+fn news<'a>(link: &Link, known: &'a Known) -> Option<&'a [String]> {
+    let other = known.up.as_ref().filter(|_| known.first_hand)?;
+    let common = other.speaks.iter().any(|n| link.speaks.contains(n));
+    common.then(|| known.addresses.as_deref().unwrap_or_default())
 }

@@ -21,8 +21,14 @@ impl Rules {
     /// Carries out what the rules of generations 0 and 1 have decided, and tells the followers of
     /// groups what has changed.
     pub(super) fn carry_out(&mut self, node: &Arc<Inner>, effects: Vec<Effect>) {
+        let connects =
+            |effect: &Effect| matches!(effect, Effect::Told { .. } | Effect::Connect(..));
+        let connects = effects.iter().any(connects);
         for effect in effects {
             self.perform(node, effect);
+        }
+        if connects {
+            self.connect_to_told(node);
         }
         self.tell_followers();
     }
@@ -77,7 +83,8 @@ impl Rules {
     }
 
     /// Connects to a node at these addresses, of which `by` told us. If an attempt to reach it is
-    /// under way it goes on there; else it is this one's turn when those before it have had theirs.
+    /// under way it goes on there; else it is this one's turn when those before it have had theirs:
+    /// the caller [sees to that](Self::connect_to_told), once for all that it was told of.
     fn connect(&mut self, node: &Arc<Inner>, by: &NodeId, id: &NodeId, addresses: &[String]) {
         match node.peers.get(id.as_str()) {
             Some(peer) if peer.is_up() => {}
@@ -91,7 +98,6 @@ impl Rules {
                 if !self.told.add(by, id, addresses) {
                     node.limits.met(Limit::Dials);
                 }
-                self.connect_to_told(node);
             }
         }
     }

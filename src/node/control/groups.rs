@@ -1,15 +1,17 @@
 //! The program's part in groups.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::database::own_port;
 use super::{Control, Rules};
-use crate::mesh::database as db;
+use crate::mesh::groups::Groups;
+use crate::mesh::{Changed, database as db};
 use crate::node::Inner;
+use crate::node::followed::Follower;
 use crate::node::request::Place;
 use crate::node::roster::Roster;
 use crate::proto::PortId;
@@ -18,8 +20,17 @@ use crate::rights;
 /// Who follows which group.
 #[derive(Default)]
 pub(super) struct Followers {
-    of: HashMap<String, watch::Sender<Roster>>,
+    of: HashMap<String, Followed>,
     closed: bool,
+}
+
+/// A group that somebody follows.
+#[derive(Default)]
+struct Followed {
+    /// For those who choose one of its members, or wait for some.
+    roster: Option<watch::Sender<Roster>>,
+    /// For those who follow its changes.
+    followers: Vec<Weak<Follower>>,
 }
 
 impl Followers {
@@ -27,6 +38,36 @@ impl Followers {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.of.clear();
+    }
+}
+
+impl Followed {
+    fn add(&mut self, follower: &Arc<Follower>) {
+        if self.followers.len() == self.followers.capacity() {
+            self.followers.retain(|other| other.strong_count() > 0);
+        }
+        self.followers.push(Arc::downgrade(follower));
+    }
+
+    /// Tells all of them what has changed. False if there is nobody.
+    fn tell(&mut self, changed: &Changed) -> bool {
+        self.roster.take_if(|roster| roster.is_closed());
+        if let Some(roster) = &self.roster {
+            roster.send_if_modified(|roster| roster.apply(changed));
+        }
+        self.followers.retain(|follower| {
+            let follower = follower.upgrade();
+            follower.inspect(|one| one.tell(changed)).is_some()
+        });
+        self.roster.is_some() || !self.followers.is_empty()
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        for follower in self.followers.iter().filter_map(Weak::upgrade) {
+            follower.close();
+        }
     }
 }
 
@@ -120,21 +161,40 @@ impl Control {
     /// Follows a group: its members now, and whenever they change.
     pub(crate) fn follow(&self, node: &Arc<Inner>, group: &str) -> watch::Receiver<Roster> {
         let mut state = self.0.lock();
-        if state.followers.closed {
-            return watch::channel(Roster::new(&node.id, std::iter::empty())).1;
-        }
-        state.ask_database(node, group);
-        let Rules {
-            gossip, followers, ..
-        } = &mut *state;
-        gossip.groups.follow(group);
-        let now = || watch::Sender::new(Roster::new(&node.id, gossip.groups.all(group)));
-        let sender = followers.of.entry(group.to_owned()).or_insert_with(now);
-        sender.subscribe()
+        let none = || watch::Sender::new(Roster::new(&node.id, std::iter::empty()));
+        let Some((followed, groups)) = state.followed(node, group) else {
+            return none().subscribe();
+        };
+        let now = || watch::Sender::new(Roster::new(&node.id, groups.all(group)));
+        followed.roster.get_or_insert_with(now).subscribe()
+    }
+
+    /// Follows the changes of a group.
+    pub(crate) fn follow_changes(&self, node: &Arc<Inner>, group: &str) -> Arc<Follower> {
+        let mut state = self.0.lock();
+        let Some((followed, groups)) = state.followed(node, group) else {
+            let follower = Follower::default();
+            follower.close();
+            return Arc::new(follower);
+        };
+        let follower = Arc::new(Follower::new(groups.all(group)));
+        followed.add(&follower);
+        follower
     }
 }
 
 impl Rules {
+    /// Begins to follow a group: who does, and what there is. `None` if the node has stopped.
+    fn followed(&mut self, node: &Arc<Inner>, group: &str) -> Option<(&mut Followed, &Groups)> {
+        if self.followers.closed {
+            return None;
+        }
+        self.ask_database(node, group);
+        self.gossip.groups.follow(group);
+        let followed = self.followers.of.entry(group.to_owned()).or_default();
+        Some((followed, &self.gossip.groups))
+    }
+
     fn unregister(&mut self, node: &Arc<Inner>, group: &str, port: &PortId) {
         let (removed, effects) = self.gossip.unregister(group, port);
         if removed {
@@ -159,15 +219,10 @@ impl Rules {
     /// Tells the followers of groups what has changed.
     pub(super) fn tell_followers(&mut self) {
         while let Some((group, changed)) = self.gossip.groups.next_changed() {
-            match self.followers.of.get(&group) {
-                Some(sender) if !sender.is_closed() => {
-                    sender.send_if_modified(|roster| roster.apply(changed));
-                }
-                // Nobody listens any more.
-                _ => {
-                    self.followers.of.remove(&group);
-                    self.gossip.groups.unfollow(&group);
-                }
+            let followed = self.followers.of.get_mut(&group);
+            if followed.is_none_or(|followed| !followed.tell(&changed)) {
+                self.followers.of.remove(&group);
+                self.gossip.groups.unfollow(&group);
             }
         }
     }

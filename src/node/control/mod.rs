@@ -68,8 +68,14 @@ impl Rules {
 
     /// The same for the database.
     fn database(&mut self, node: &Arc<Inner>, input: db::Input) {
-        for effect in self.database.handle(input) {
+        let effects = self.database.handle(input);
+        let connects = |effect: &db::Effect| matches!(effect, db::Effect::Connect(..));
+        let connects = effects.iter().any(connects);
+        for effect in effects {
             self.perform_database(node, effect);
+        }
+        if connects {
+            self.connect_to_told(node);
         }
     }
 }

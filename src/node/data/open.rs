@@ -9,7 +9,7 @@ use super::connect::{Wanted, certificate, listeners, within};
 use super::table::{Entry, Taker};
 use super::target::serve_here;
 use super::{CONNECT, DataConnError, DataStream, EXPECT};
-use crate::node::{CalError, MonitorGuard, Node, Port, SendError};
+use crate::node::{CalError, MonitorGuard, Node, Port};
 use crate::proto::handshake::Peer as PeerInfo;
 use crate::proto::{Message, NodeId, PortId, Reason};
 
@@ -171,9 +171,11 @@ impl Opening<'_> {
         let all: Vec<_> = args.elements().collect();
         self.node.snd_to_func(target, EXPECT, &words.with(&all)?)?;
         // Whoever connects must not come before that request.
-        let there_and_back =
-            |inbox: &PortId| Message::encode(&("snd", inbox, "expected")).map_err(SendError::from);
         let node_port = target.node_port();
+        let there_and_back = |inbox: &PortId| {
+            let request = ("snd", inbox, "expected");
+            self.node.inner().snd(&node_port, &request)
+        };
         let met = self.node.call(&node_port, there_and_back, None).await;
         met.map_err(|error| self.no_link(error))?;
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::claims::{self, OwnClaims};
 use super::{Link, Peer, attempt, reader};
 use crate::log::log_at;
 use crate::mesh::state::Evidence;
@@ -29,16 +30,14 @@ pub(crate) struct Admission {
     unproved: Mutex<Unproved<oneshot::Sender<()>>>,
     start: Instant,
     nonces: Nonces,
+    pub(super) own_claims: OwnClaims,
 }
 
 impl Admission {
     /// At most so many connections at a time, and fewer if the process may not have twice as many
     /// files open: who proves nothing must not take the last one.
     pub(crate) fn new(max_handshakes: usize) -> Self {
-        let files = rlimit::getrlimit(rlimit::Resource::NOFILE);
-        let files = files.map_or(usize::MAX, |(soft, _)| {
-            soft.try_into().unwrap_or(usize::MAX)
-        });
+        let files = most_files();
         let most = max_handshakes.min(files / 2);
         if most < max_handshakes {
             log_at!(
@@ -51,6 +50,7 @@ impl Admission {
             unproved: Mutex::new(Unproved::new(most)),
             start: Instant::now(),
             nonces: Nonces::default(),
+            own_claims: OwnClaims::default(),
         }
     }
 
@@ -159,6 +159,9 @@ async fn serve(node: Arc<Inner>, stream: Stream, remote: &str, ticket: Ticket) {
         ticket: Some(ticket),
     };
     if let Err(error) = admit(&node, stream, opened).await {
+        if let LinkError::Handshake(HandshakeError::OwnNodeId { .. }) = &error {
+            claims::of_our_id(&node, remote);
+        }
         report(&node, remote, &error);
     }
 }
@@ -182,6 +185,7 @@ pub(crate) async fn dial_seed(node: Arc<Inner>, seed: String) {
         Err(LinkError::Handshake(HandshakeError::OwnNodeId { nonce, .. }))
             if node.admission.nonces.is_ours(nonce) =>
         {
+            node.admission.own_claims.were_ours(&seed);
             node.control.seed_is_ourselves(&node, &seed);
         }
         Ok(()) | Err(_) => {
@@ -312,7 +316,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
     if greeted.is_for_data() {
         return data::accept(node, greeted, remote, || drop(ticket)).await;
     }
-    let proving = decide(node, &greeted, &purpose)?;
+    let proving = decide(node, &greeted, remote, &purpose)?;
     let proved = greeted.prove(node.tls.as_deref()).await?;
     drop(ticket);
     if let Purpose::Seed(seed) = &purpose {
@@ -365,6 +369,7 @@ impl Drop for Proving {
 fn decide(
     node: &Arc<Inner>,
     greeted: &Greeted,
+    remote: &str,
     purpose: &Purpose,
 ) -> Result<Option<Proving>, LinkError> {
     let peer = greeted.peer().ok_or(LinkError::Closed)?;
@@ -385,6 +390,9 @@ fn decide(
     if let Some(known) = known.filter(|peer| peer.is_up()) {
         // If that link is dead, it is noticed now, and the next try succeeds.
         known.poke();
+        if greeted.role() == Role::Listener {
+            claims::of_peer(node, &known, remote);
+        }
         if let Purpose::Seed(seed) = purpose {
             node.control.seed_is(node, seed, peer, Evidence::Claimed);
         }
@@ -458,4 +466,18 @@ async fn take_over(
             Verdict::Wait => drop(timeout(LOOK, changed).await),
         }
     }
+}
+/// How many files this process may have open.
+#[cfg(unix)]
+fn most_files() -> usize {
+    let files = rlimit::getrlimit(rlimit::Resource::NOFILE);
+    files.map_or(usize::MAX, |(soft, _)| {
+        soft.try_into().unwrap_or(usize::MAX)
+    })
+}
+
+/// Elsewhere connections are no files.
+#[cfg(not(unix))]
+fn most_files() -> usize {
+    usize::MAX
 }

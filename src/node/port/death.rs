@@ -32,6 +32,10 @@ impl PortCell {
         let again = matches!(&watcher, Watcher::Node(node)
             if watchers.iter().any(|(_, w)| matches!(w, Watcher::Node(n) if n == node)));
         if !again {
+            if watchers.is_empty() {
+                // Most ports have no more than one.
+                watchers.reserve_exact(1);
+            }
             watchers.push((serial, watcher));
         }
         Ok(())

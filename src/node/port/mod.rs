@@ -24,7 +24,8 @@ use super::link::Told;
 use super::monitor::Watcher;
 use super::queue::{Given, Item, Queue};
 use super::run_word::RunWord;
-use super::settings::HighWater;
+use super::settings::{HighWater, Settings};
+use super::values::ByValue;
 use crate::peering::Room;
 use crate::proto::{Message, NodeId, PortId, Reason};
 use misfit::{Choice, Misfits};
@@ -188,12 +189,8 @@ impl PortCell {
         if draining && !state.takes_while_draining(&message) {
             return Queued::Done;
         }
-        if room != Room::Any && state.queue.is_over(settings.high_water()) {
-            return Queued::Full(self.clone());
-        }
-        let (messages, octets) = state.load(settings);
-        if messages >= settings.max_mailbox || octets > settings.max_queue {
-            return Queued::Overflow(self.clone());
+        if let Some(refused) = self.refuses(&state, settings, room) {
+            return refused;
         }
         let mailbox = match &state.body {
             Body::Mailbox(reader) => Some(reader.clone()),
@@ -234,6 +231,48 @@ impl PortCell {
             true => Queued::Hold(self.clone()),
             false => Queued::Done,
         }
+    }
+
+    /// Whether a message has no room, and what follows from that.
+    #[inline]
+    fn refuses(self: &Arc<Self>, state: &State, settings: &Settings, room: Room) -> Option<Queued> {
+        if room != Room::Any && state.queue.is_over(settings.high_water()) {
+            return Some(Queued::Full(self.clone()));
+        }
+        let (messages, octets) = state.load(settings);
+        let overflows = messages >= settings.max_mailbox || octets > settings.max_queue;
+        overflows.then(|| Queued::Overflow(self.clone()))
+    }
+
+    /// Puts a value into the queue, as [`enqueue`](Self::enqueue) does with a message. `None`: it
+    /// is still there, and has to be encoded.
+    #[inline]
+    pub(crate) fn enqueue_value<M: ByValue>(
+        self: &Arc<Self>,
+        node: &Inner,
+        value: &mut Option<M>,
+        room: Room,
+    ) -> Option<Queued> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return Some(Queued::Dead);
+        }
+        if !matches!(state.body, Body::Handlers(_)) {
+            return None;
+        }
+        if let Some(refused) = self.refuses(&state, &node.settings, room) {
+            return Some(refused);
+        }
+        if !state.queue.push_value(value) {
+            return None;
+        }
+        if node.lifecycle.is_draining() {
+            node.lifecycle.begins();
+        }
+        Some(match self.run.queued() {
+            true => Queued::Run(self.clone()),
+            false => Queued::Done,
+        })
     }
 
     /// The port dies of too many messages.

@@ -16,9 +16,10 @@ use crate::node::jobs::{self, Job};
 use crate::node::queue::{self, Items, Popped};
 use crate::node::run_word::Epoch;
 use crate::node::traced::{self, Scope};
+use crate::node::values::Row;
 use crate::node::watched::Watched;
 use crate::proto::message::Head;
-use crate::proto::{Limits, Message};
+use crate::proto::{Limits, Message, Reason};
 
 thread_local! {
     /// The port whose code this thread runs.
@@ -84,9 +85,35 @@ impl PortCell {
         // Asked once for all of them.
         let watched = Watched::now(node);
         let mut known = None;
+        let mut taker = None;
         let over = loop {
             match batch.pop() {
                 None => break false,
+                Some(Popped::Value) => {
+                    let Some(values) = batch.values() else {
+                        continue;
+                    };
+                    let octets = values.each();
+                    let quick = match watched.any() {
+                        true => None,
+                        false => self.handle_value(&context, &mut taker, values),
+                    };
+                    let over = match quick {
+                        Some(outcome) => self.conclude(node, outcome, octets, &mut batch),
+                        None => match values.pop_encoded() {
+                            Some(Ok(message)) => self
+                                .handle(node, &context, watched, &mut known, message, &mut batch),
+                            Some(Err(error)) => {
+                                self.die_of(node, Reason::die(error));
+                                true
+                            }
+                            None => false,
+                        },
+                    };
+                    if over {
+                        break true;
+                    }
+                }
                 Some(Popped::Kill(reason, _told)) => {
                     self.die_of(node, reason);
                     break true;
@@ -127,8 +154,9 @@ impl PortCell {
             self.run.stop();
         }
         self.let_go(node, state);
-        if let Some(known) = known {
-            known.slot.finish(); // it may have been closed just when it ended
+        let taker = taker.map(|(_, slot)| slot);
+        for slot in known.map(|known| known.slot).into_iter().chain(taker) {
+            slot.finish(); // it may have been closed just when it ended
         }
         if empty {
             return;
@@ -238,6 +266,33 @@ impl PortCell {
             Ok(outcome) => outcome.unwrap_or(Outcome::Done(Ok(()))),
             Err(panic) => Outcome::panicked(&*panic),
         })
+    }
+
+    /// Has the first of the values that wait taken as it is, if there is code that takes all
+    /// messages as values of that type. `taker` remembers it.
+    fn handle_value(
+        &self,
+        context: &Context,
+        taker: &mut Option<(Epoch, Slot)>,
+        values: &mut dyn Row,
+    ) -> Option<Outcome> {
+        let epoch = self.epoch();
+        taker.take_if(|(of, _)| *of != epoch);
+        if taker.is_none() {
+            let state = self.state.lock();
+            if let Body::Handlers(handlers) = &state.body {
+                *taker = handlers.whole().map(|slot| (self.epoch(), slot.clone()));
+            }
+        }
+        let (_, slot) = taker.as_ref()?;
+        let mut handler = slot.enter()?;
+        let taken = {
+            let _running = Running::begin(self);
+            catch_unwind(AssertUnwindSafe(|| handler.take_value(context, values)))
+        };
+        drop(handler);
+        slot.finish();
+        taken.unwrap_or_else(|panic| Some(Outcome::panicked(&*panic)))
     }
 
     /// Does what follows from a message of so many octets that was handled. True if the run ends

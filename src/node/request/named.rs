@@ -245,8 +245,8 @@ fn monitor(node: &Arc<Inner>, source: Source<'_>, args: Message) -> Result<(), R
             return;
         }
         let action = match kills {
-            true => Action::Kill(told),
-            false => Action::Send(told, message),
+            true => Action::kill(told),
+            false => Action::send(told, message),
         };
         super::super::monitor::fire(&node, action, reason);
     });

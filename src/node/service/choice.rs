@@ -215,14 +215,14 @@ mod tests {
             };
             let before: Vec<_> = (0..200).map(|key| owner(&roster, key)).collect();
             let gone = roster.members()[gone % members].id.clone();
-            roster.apply([(gone.clone(), Membership::Ends)].into());
+            roster.apply(&[(gone.clone(), Membership::Ends)].into());
             for (key, before) in before.iter().enumerate() {
                 let after = owner(&roster, key);
                 prop_assert!(after == *before || *before == gone);
             }
             let came = PortId::new("there#new");
             let before: Vec<_> = (0..200).map(|key| owner(&roster, key)).collect();
-            roster.apply([(came.clone(), Membership::Begins)].into());
+            roster.apply(&[(came.clone(), Membership::Begins)].into());
             for (key, before) in before.iter().enumerate() {
                 let after = owner(&roster, key);
                 prop_assert!(after == *before || after == came);

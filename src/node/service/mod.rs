@@ -355,9 +355,10 @@ impl<A> Service<A> {
             *waits = For::Answer;
             let open = member.begin_call();
             let node = self.node();
+            let send = |inbox: &PortId| node.inner().snd_message(&member.id, &request(inbox)?);
             let answer = tokio::select! {
                 biased; // an answer that is there counts
-                answer = node.call(&member.id, request, None) => answer,
+                answer = node.call(&member.id, send, None) => answer,
                 () = self.unreachable(&member) => Err(CalError::Died(unreachable())),
             };
             drop(open);

@@ -105,10 +105,10 @@ impl World {
         match self.peer(key).rules.settle(Afterwards::GoOn, serial) {
             Step::Fire(actions, _) => {
                 let sent = self.peers[&key].sent;
-                for id in &actions {
-                    self.monitors[*id].ends(sent);
+                for id in actions {
+                    self.monitors[id].ends(sent);
+                    self.peer(key).firing.push_back(id);
                 }
-                self.peer(key).firing.extend(actions);
             }
             Step::Settled(effects) => {
                 note!(self, "{key:?} has settled its loss");

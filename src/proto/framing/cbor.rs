@@ -134,6 +134,12 @@ pub use to_json::cbor_to_json;
 
 pub(crate) use to_json::item as item_to_json;
 
+/// Appends a text.
+#[cfg(feature = "node")]
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    head::write_str(out, text);
+}
+
 /// One complete message found by [`CborScanner::next`]. All positions count from the start of the
 /// buffer that was given to that call.
 ///
@@ -148,6 +154,7 @@ pub(crate) use to_json::item as item_to_json;
 /// # Ok::<(), aemp::proto::FramingError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Where the array starts, behind tags that stood before it.
     pub start: usize,
@@ -190,6 +197,7 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for [`Text`](ElementKind::Text) and [`Octets`](ElementKind::Octets) the
     /// first of the string itself.

@@ -49,6 +49,7 @@ mod tests;
 
 pub use scan::JsonScanner;
 pub use text::{unescape, write_str};
+#[cfg(feature = "node")]
 pub(crate) use token::plain_run;
 
 /// One complete message found by [`JsonScanner::next`]. All positions count from the start
@@ -64,6 +65,7 @@ pub(crate) use token::plain_run;
 /// # Ok::<(), aemp::proto::FramingError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Where the array starts, behind white space that stood before it.
     pub start: usize,
@@ -95,6 +97,7 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for a string, the one behind the opening quote.
     pub start: usize,

@@ -100,10 +100,12 @@ impl fmt::Display for Framing {
 ///
 /// ```
 /// use aemp::proto::Limits;
-/// let limits = Limits { max_message: 1 << 20, ..Limits::default() };
+/// let mut limits = Limits::default();
+/// limits.max_message = 1 << 20;
 /// assert_eq!(limits.max_depth, 512);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The longest message, in octets as they came, white space before it included.
     /// Default: 64 MiB.

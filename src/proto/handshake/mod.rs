@@ -86,14 +86,13 @@ pub const NONCE_LEN: usize = 66;
 /// ```
 /// use aemp::proto::generation::Generations;
 /// use aemp::proto::handshake::Local;
-/// let local = Local {
-///     generations: Generations::Only(0),
-///     timeout_secs: 20,
-///     ..Local::new("ruth".into(), Some("geheim".into()))
-/// };
+/// let mut local = Local::new("ruth".into(), Some("geheim".into()));
+/// local.generations = Generations::Only(0);
+/// local.timeout_secs = 20;
 /// assert_eq!(local.greeting(0, "127.0.0.1:4040").timeout_secs(), Some(20.0));
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Local {
     /// What the connection is made for, where we connect.
     pub purpose: Purpose,

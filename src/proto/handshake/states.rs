@@ -50,13 +50,14 @@ pub enum Step<S, N> {
 /// What is known of the other side after its greeting.
 ///
 /// ```
-/// use aemp::proto::{Generation, Greeting, handshake::Peer};
+/// use aemp::proto::{Greeting, handshake::Peer};
 /// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;provider=AE-1.30")?;
-/// let peer = Peer { generation: Generation::of_greeting(&greeting).unwrap(), greeting };
+/// let peer = Peer::of(greeting).expect("its generation is known");
 /// assert!(peer.is_perl() && peer.speaks(1) && !peer.speaks(0));
 /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Peer {
     /// Its greeting. Nothing in it can be trusted before authentication.
     pub greeting: Greeting,
@@ -65,6 +66,17 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Who greets like that; `None` if no generation does.
+    ///
+    /// See [`Peer`] for an example.
+    pub fn of(greeting: Greeting) -> Option<Self> {
+        let generation = Generation::of_greeting(&greeting)?;
+        Some(Peer {
+            greeting,
+            generation,
+        })
+    }
+
     /// Whether the peer is one of the Perl releases.
     ///
     /// See [`Peer`] for an example.
@@ -75,9 +87,9 @@ impl Peer {
     /// Whether the peer can talk to nodes of the generation of this number.
     ///
     /// ```
-    /// use aemp::proto::{Generation, Greeting, handshake::Peer};
+    /// use aemp::proto::{Greeting, handshake::Peer};
     /// let greeting = Greeting::parse(b"aemp;1;a;cleartext;json;generations=1,0")?;
-    /// let peer = Peer { generation: Generation::Gen1b, greeting };
+    /// let peer = Peer::of(greeting).expect("its generation is known");
     /// assert!(peer.speaks(1) && peer.speaks(0) && !peer.speaks(2));
     /// # Ok::<(), aemp::proto::greeting::GreetingError>(())
     /// ```
@@ -558,6 +570,7 @@ impl Verified {
 ///
 /// See [`Opening::new`] for all states in their order.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Established {
     /// The other side.
     pub peer: Peer,

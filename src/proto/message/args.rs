@@ -20,6 +20,7 @@ use serde::forward_to_deserialize_any;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("argument {element}: {problem}")]
+#[non_exhaustive]
 pub struct ArgsError {
     /// Which element, counted from 1, behind the tag if that was taken off.
     pub element: usize,
@@ -28,7 +29,9 @@ pub struct ArgsError {
 }
 
 use super::list::JsonElements;
-use crate::proto::framing::cbor::{self, CborError, Sequence};
+#[cfg(feature = "node")]
+use crate::proto::framing::cbor::CborError;
+use crate::proto::framing::cbor::{self, Sequence};
 
 /// Deserialises `T` from the JSON array `json`.
 pub(super) fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, ArgsError> {
@@ -114,6 +117,7 @@ fn problem(error: serde_json::Error, element: usize) -> ArgsError {
 }
 
 /// Deserialises `T` from the first `n` of some items, of which `deserializer` may have more.
+#[cfg(feature = "node")]
 #[inline]
 pub(super) fn read_first<'de, T: Deserialize<'de>>(
     deserializer: &mut cbor::Deserializer<'de>,
@@ -123,6 +127,7 @@ pub(super) fn read_first<'de, T: Deserialize<'de>>(
 }
 
 /// Deserialises `T` from a list of elements, of which there may be more.
+#[cfg(feature = "node")]
 #[inline]
 pub(super) fn read_rest<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,

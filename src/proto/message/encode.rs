@@ -146,6 +146,29 @@ pub fn encode_args<T: Serialize + ?Sized>(out: &mut Vec<u8>, args: &T) -> Result
     }
 }
 
+/// Appends a text as one more element to the message that begins at `start` and that
+/// [`encode_in`] has written last, or [`encode_local`], which is CBOR. False if that can't be done
+/// in place; nothing has changed then.
+#[cfg(feature = "node")]
+pub(crate) fn append_text(out: &mut Vec<u8>, start: usize, framing: Framing, text: &str) -> bool {
+    match (framing, out.get_mut(start..)) {
+        // The destination stands before all elements, so there is something before the comma.
+        (Framing::Json, Some([b'[', .., end @ b']'])) => {
+            *end = b',';
+            write_str(out, text);
+            out.push(b']');
+            true
+        }
+        // A short array: its length is in its head.
+        (Framing::Cbor, Some([head @ 0x80..=0x96, ..])) => {
+            *head += 1;
+            cbor::write_text(out, text);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Appends `args` as a message within a node: an array in CBOR, which is the quickest to write and
 /// to read.
 ///
@@ -254,5 +277,58 @@ mod tests {
         let mut out = Vec::new();
         encode_to(&mut out, "a\"b", &[1, 2]).unwrap();
         assert_eq!(out, br#"["a\"b",1,2]"#);
+    }
+}
+
+#[cfg(all(test, feature = "node"))]
+mod appended {
+    use super::*;
+    use crate::proto::message::Incoming;
+    use crate::proto::{Limits, Message};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// The destination and the values of the one message.
+    fn read(octets: &[u8], framing: Framing) -> (String, Vec<Value>) {
+        let mut block = octets.into();
+        let mut incoming = Incoming::new(framing, Limits::default());
+        let arrived = incoming.next(&mut block).unwrap().unwrap();
+        assert!(incoming.next(&mut block).unwrap().is_none());
+        (arrived.name.unwrap(), arrived.message.values())
+    }
+
+    proptest! {
+        /// An element that is appended in place is there as if it had been encoded with the others.
+        #[test]
+        fn a_text_is_one_more_element(
+            args in prop::collection::vec("[a-c\"\u{e9}\u{263a}]{0,30}", 0..30),
+            name in "[a-z.]{0,9}",
+            text in "[a-z#/\\\\\"\u{e9}\u{263a}]{0,40}",
+        ) {
+            let values = |args: &[String]| -> Vec<Value> {
+                let all = args.iter().chain([&text]);
+                all.map(|text| Value::from(text.as_str())).collect()
+            };
+            for framing in Framing::ALL {
+                let mut out = b"before".to_vec();
+                encode_in(&mut out, framing, &name, &args).unwrap();
+                let before = out.clone();
+                if append_text(&mut out, 6, framing, &text) {
+                    prop_assert_eq!(&out[..6], b"before");
+                    prop_assert_eq!(read(&out[6..], framing), (name.clone(), values(&args)));
+                } else {
+                    prop_assert_eq!(out, before);
+                    // The destination is an element as well.
+                    prop_assert!(framing == Framing::Storable || args.len() + 1 > 22);
+                }
+            }
+            let mut array = Vec::new();
+            encode_local(&mut array, &args).unwrap();
+            if append_text(&mut array, 0, Framing::Cbor, &text) {
+                prop_assert_eq!(Message::from_local(&array).values(), values(&args));
+            } else {
+                prop_assert!(args.len() > 22);
+            }
+        }
     }
 }

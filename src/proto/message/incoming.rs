@@ -38,6 +38,7 @@ enum Scanner {
 ///
 /// See [`Incoming`] for an example.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Arrived {
     /// The name of the port that it is for. `None` for a keepalive.
     pub name: Option<String>,

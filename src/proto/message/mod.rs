@@ -18,6 +18,7 @@ mod json;
 pub(crate) mod known;
 mod list;
 mod perl;
+#[cfg(feature = "node")]
 pub(crate) mod quick;
 mod value;
 mod variant;
@@ -33,16 +34,17 @@ use serde_json::value::RawValue;
 pub use args::ArgsError;
 pub use element::RawElement;
 pub use elements::Elements;
-#[cfg(feature = "node")]
-pub(crate) use encode::encode_local;
 pub use encode::{EncodeError, encode_args, encode_in, encode_to, json_in};
+#[cfg(feature = "node")]
+pub(crate) use encode::{append_text, encode_local};
 pub use incoming::{Arrived, Incoming};
 #[cfg(feature = "node")]
 pub(crate) use json::write as write_json;
 #[cfg(feature = "node")]
 pub(crate) use known::variants;
 pub use perl::{Num, Octets, Text};
-pub use quick::{Head, Quick, RestAt, are_plain};
+#[cfg(feature = "node")]
+pub(crate) use quick::{Head, Quick, RestAt, are_plain};
 
 use element::Raw;
 use elements::Source;

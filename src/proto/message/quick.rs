@@ -18,30 +18,19 @@ use crate::proto::{Framing, Limits};
 
 /// The start of a message: the port's name and the tag, if both are plain strings, and in JSON
 /// nothing but a comma stands between them.
-///
-/// ```
-/// use aemp::proto::{Framing, message::Head};
-/// let head = Head::find(Framing::Json, br#"["a.b","ping",17]["#).unwrap();
-/// assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"ping"[..]));
-/// assert!(Head::find(Framing::Json, br#"[ "a.b","ping"]"#).is_none());
-/// let head = Head::find(Framing::Cbor, b"\x83\x43a.b\x44ping\x11\x80").unwrap();
-/// assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"ping"[..]));
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head<'a> {
+pub(crate) struct Head<'a> {
     /// The name of the destination port.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// The second element.
-    pub tag: &'a [u8],
+    pub(crate) tag: &'a [u8],
     rest: RestAt,
 }
 
 impl<'a> Head<'a> {
     /// Reads the start of the message at the start of `octets`, which are in that framing.
-    ///
-    /// See [`Head`] for an example.
     #[inline]
-    pub fn find(framing: Framing, octets: &'a [u8]) -> Option<Self> {
+    pub(crate) fn find(framing: Framing, octets: &'a [u8]) -> Option<Self> {
         match framing {
             Framing::Json => Self::find_json(octets),
             Framing::Cbor => Self::find_cbor(octets),
@@ -71,14 +60,8 @@ impl<'a> Head<'a> {
     }
 
     /// Reads the start of a message without its destination, an array in CBOR: the name is empty.
-    ///
-    /// ```
-    /// use aemp::proto::message::Head;
-    /// let head = Head::of_array(b"\x82\x44ping\x11").unwrap();
-    /// assert_eq!((head.name, head.tag), (&b""[..], &b"ping"[..]));
-    /// ```
     #[inline]
-    pub fn of_array(octets: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of_array(octets: &'a [u8]) -> Option<Self> {
         let elements = match *octets.first()? {
             first @ 0x81..=0x97 => usize::from(first & 0x1f),
             _ => return None,
@@ -94,13 +77,13 @@ impl<'a> Head<'a> {
 
     /// The octets from the message's start to its tag: other ones for any other port or tag.
     #[inline]
-    pub fn octets(&self, message: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn octets(&self, message: &'a [u8]) -> &'a [u8] {
         &message[..self.rest.at.min(message.len())]
     }
 
     /// Where the rest of the message is.
     #[inline]
-    pub fn rest(&self) -> RestAt {
+    pub(crate) fn rest(&self) -> RestAt {
         self.rest
     }
 }
@@ -127,7 +110,7 @@ fn plain_item(octets: &[u8], at: usize) -> Option<(&[u8], usize)> {
 
 /// Where the elements behind a message's tag are: see [`Head::rest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestAt {
+pub(crate) struct RestAt {
     more: More,
     /// Where what `more` says is.
     at: usize,
@@ -147,16 +130,8 @@ enum More {
 impl RestAt {
     /// The rest of a message whose first `at` octets are the [same](Head::octets) as those of
     /// another one in that framing: no need to find its head.
-    ///
-    /// ```
-    /// use aemp::proto::{Framing, message::{Head, RestAt}};
-    /// let octets = br#"["a.b","add",1,2]"#;
-    /// let head = Head::find(Framing::Json, octets).unwrap();
-    /// let at = head.octets(octets).len();
-    /// assert_eq!(RestAt::behind(Framing::Json, octets, at), Some(head.rest()));
-    /// ```
     #[inline]
-    pub fn behind(framing: Framing, octets: &[u8], at: usize) -> Option<Self> {
+    pub(crate) fn behind(framing: Framing, octets: &[u8], at: usize) -> Option<Self> {
         let more = match framing {
             Framing::Json => match octets.get(at)? {
                 // An element has to follow: without the comma, an end would be as good.
@@ -177,17 +152,8 @@ impl RestAt {
     /// overwritten; [`restore`](Self::restore) undoes that if they could not be read.
     ///
     /// `plain`: all octets are [plain](are_plain), which matters for JSON.
-    ///
-    /// ```
-    /// use aemp::proto::{Framing, Limits, message::Head};
-    /// let mut octets = br#"["a.b","add",1,2]["a.b","#.to_vec();
-    /// let at = Head::find(Framing::Json, &octets).unwrap().rest();
-    /// let quick = at.open(&mut octets, true, Limits::default());
-    /// assert_eq!(quick.read::<(u8, u8)>(), Some((1, 2)));
-    /// assert_eq!(at.end(quick.used()), Some(r#"["a.b","add",1,2]"#.len()));
-    /// ```
     #[inline]
-    pub fn open<'a>(&self, octets: &'a mut [u8], plain: bool, limits: Limits) -> Quick<'a> {
+    pub(crate) fn open<'a>(&self, octets: &'a mut [u8], plain: bool, limits: Limits) -> Quick<'a> {
         let rest = match self.more {
             More::Json => {
                 octets[self.at] = b'[';
@@ -212,7 +178,7 @@ impl RestAt {
 
     /// Makes `octets` again what they were before [`open`](Self::open).
     #[inline]
-    pub fn restore(&self, octets: &mut [u8]) {
+    pub(crate) fn restore(&self, octets: &mut [u8]) {
         if self.more == More::Json {
             octets[self.at] = b',';
         }
@@ -221,7 +187,7 @@ impl RestAt {
     /// The position behind the message, given how many octets [were read](Quick::used). `None` if
     /// nothing was.
     #[inline]
-    pub fn end(&self, used: usize) -> Option<usize> {
+    pub(crate) fn end(&self, used: usize) -> Option<usize> {
         match (used, self.more) {
             (0, _) => None,
             (used, More::Json) => Some(self.at + used),
@@ -233,10 +199,8 @@ impl RestAt {
 }
 
 /// The elements of a message that may not be complete, and may not be sound.
-///
-/// See [`RestAt::open`] for an example.
 #[derive(Debug)]
-pub struct Quick<'a> {
+pub(crate) struct Quick<'a> {
     rest: Rest<'a>,
     limits: Limits,
     /// How much of the message stands before that.
@@ -257,7 +221,7 @@ impl<'a> Quick<'a> {
     /// the message is not complete, broken, beyond the limits, or does not fit the type, and in a
     /// few cases that only the scanner can judge: it has to be read the usual way then.
     #[inline]
-    pub fn read<T: Deserialize<'a>>(&self) -> Option<T> {
+    pub(crate) fn read<T: Deserialize<'a>>(&self) -> Option<T> {
         match self.rest {
             Rest::Json { text, plain } => self.read_json(text, plain, |text| {
                 let parser = serde_json::Deserializer::from_slice(text);
@@ -342,7 +306,7 @@ impl<'a> Quick<'a> {
 
     /// How many octets were read, in CBOR and one; none if [`read`](Self::read) gave up.
     #[inline]
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.get()
     }
 }
@@ -359,13 +323,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
 
 /// Whether all octets are ASCII, but no control characters (DEL is none here) and no backslashes:
 /// nothing in them needs a second look.
-///
-/// ```
-/// use aemp::proto::message::are_plain;
-/// assert!(are_plain(br#"["a.b","ping",17]["#));
-/// assert!(!are_plain("[\"é\"]".as_bytes()) && !are_plain(br#"["\n"]"#));
-/// ```
-pub fn are_plain(octets: &[u8]) -> bool {
+pub(crate) fn are_plain(octets: &[u8]) -> bool {
     // Without a branch in the loop, so that it is done many octets at a time.
     let odd = |octet: u8| u8::from(octet < 0x20) | octet >> 7 | u8::from(octet == b'\\');
     octets

@@ -174,7 +174,12 @@ impl Child {
 
     /// The next line.
     pub fn line(&mut self) -> Result<Value, Failure> {
-        let line = self.lines.recv_timeout(LIMIT);
+        self.line_within(LIMIT)
+    }
+
+    /// The next line, if it comes in this time.
+    pub fn line_within(&mut self, limit: Duration) -> Result<Value, Failure> {
+        let line = self.lines.recv_timeout(limit);
         let line = line.map_err(|_| {
             let mut text = String::new();
             let read = self
@@ -262,7 +267,7 @@ impl Default for Setup {
 
 impl Setup {
     /// The arguments of who listens, for a node on this port of the machine.
-    fn listen(&self, who: &Who, port: u16) -> Vec<String> {
+    pub fn listen(&self, who: &Who, port: u16) -> Vec<String> {
         let (port, sinks) = (port.to_string(), self.sinks.to_string());
         let node = ["--nodeid", "server", "--port", &port, "--ports", &sinks];
         let mut arguments: Vec<String> = match who {
@@ -274,7 +279,7 @@ impl Setup {
     }
 
     /// The arguments of who connects.
-    fn connect(&self, who: &Who, address: &str) -> Vec<String> {
+    pub fn connect(&self, who: &Who, address: &str) -> Vec<String> {
         let links = self.links.to_string();
         let more = match who.is_perl() {
             false => ["--links", &links],

@@ -58,10 +58,8 @@ pub async fn open(options: Options) -> Result<(), Failure> {
 async fn one(address: &str, version: u32, id: &str) -> Result<(), Failure> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let local = Local {
-        generations: Generations::Only(version),
-        ..Local::new(NodeId::new(id), Some(Secret::from(SECRET)))
-    };
+    let mut local = Local::new(NodeId::new(id), Some(Secret::from(SECRET)));
+    local.generations = Generations::Only(version);
     let nonce: [u8; aemp::proto::handshake::NONCE_LEN] =
         std::array::from_fn(|i| (i as u8).wrapping_mul(37));
     let mut handshake = Handshake::connect(std::sync::Arc::new(local), &nonce, address);

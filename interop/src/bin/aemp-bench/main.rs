@@ -22,6 +22,7 @@ mod pair;
 mod pauses;
 mod plan;
 mod roles;
+mod scale;
 mod stats;
 mod summary;
 mod table;
@@ -61,6 +62,15 @@ enum What {
     /// Exit status: 0 if no median ratio is below the bound, 1 if one is, 2 if something could not
     /// be measured.
     Pair(pair::Options),
+    /// Measure how cost grows with the work: many ports, members, keys, monitors, links, nodes
+    ///
+    /// Each figure is taken with several sizes, in processes of their own, and the exponent of its
+    /// growth is fitted: 1 is linear, 0 means that the size makes no difference. What is asked for
+    /// counts with the largest size.
+    ///
+    /// Exit status: 0 if all of that holds, 1 if something does not, 2 if something could not be
+    /// measured.
+    Scale(scale::Options),
     #[command(flatten)]
     Child(roles::Role),
 }
@@ -71,6 +81,7 @@ fn main() -> ExitCode {
         None => measure::run(&cli.options).map(|()| true),
         Some(What::Summary { files }) => summary::print(&files).map(|()| true),
         Some(What::Pair(options)) => pair::run(&options),
+        Some(What::Scale(options)) => scale::run(&options),
         Some(What::Child(role)) => roles::play(role).map(|()| true),
     };
     match good {
@@ -141,6 +152,7 @@ mod tests {
             "links --address 127.0.0.1:4711 --version 1 --count 20000",
             "mesh --nodeid node1 --port 4711 --nodes 50 --seed 127.0.0.1:4712",
             "ports --count 1000000 --handler",
+            "scale-row --row monitors --size 1000000",
         ] {
             let cli = parse(arguments).unwrap_or_else(|error| panic!("{error}"));
             assert!(matches!(cli.what, Some(What::Child(_))), "{arguments}");

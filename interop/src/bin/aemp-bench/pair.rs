@@ -122,7 +122,7 @@ fn compare(measured: &Measured, at_least: f64) -> Result<Compared, Failure> {
 }
 
 /// The executable that is meant by a file or by the folder it is in.
-fn program(path: &Path) -> Result<PathBuf, Failure> {
+pub fn program(path: &Path) -> Result<PathBuf, Failure> {
     let file = match path.is_dir() {
         true => path.join("aemp-bench"),
         false => path.to_owned(),

@@ -8,7 +8,7 @@
 use clap::Subcommand;
 
 use crate::failure::Failure;
-use crate::{bare, links, mesh, node, pauses};
+use crate::{bare, links, mesh, node, pauses, scale};
 
 /// What a child does. None is shown in the help.
 #[derive(Debug, Subcommand)]
@@ -37,6 +37,9 @@ pub enum Role {
     /// A node with many ports
     #[command(hide = true)]
     Ports(node::PortsOptions),
+    /// A measurement of how cost grows
+    #[command(hide = true)]
+    ScaleRow(scale::play::Options),
 }
 
 /// Runs it as a task, as programs do their work: what wakes the future of `block_on` itself has the
@@ -51,6 +54,7 @@ async fn task(
 pub fn play(role: Role) -> Result<(), Failure> {
     let threads = match &role {
         Role::Client(options) => options.threads,
+        Role::ScaleRow(options) => options.threads(),
         _ => 1,
     };
     let mut runtime = match threads {
@@ -71,6 +75,7 @@ pub fn play(role: Role) -> Result<(), Failure> {
             Role::Links(options) => links::open(options).await,
             Role::Mesh(options) => mesh::join(options).await,
             Role::Ports(options) => node::many_ports(options).await,
+            Role::ScaleRow(options) => task(scale::play::play(options)).await,
             Role::Pauses(options) => pauses::count(&options),
         }
     });

@@ -107,14 +107,9 @@ pub fn node(event: &aemp::NodeEvent) {
 
 /// A group changed.
 pub fn group(watch: u64, group: &str, change: &aemp::GroupChange) {
-    let sorted = |ports: &[PortId]| {
-        let mut ports = ports.to_vec();
-        ports.sort();
-        ports
-    };
     line(&json!({
         "ev": "group", "watch": watch, "group": group,
-        "ports": sorted(&change.members), "add": sorted(&change.added), "del": sorted(&change.removed),
+        "ports": change.members, "add": change.added, "del": change.removed,
     }));
 }
 

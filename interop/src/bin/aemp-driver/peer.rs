@@ -85,7 +85,7 @@ async fn reason(node: &Node, port: &PortId) -> Result<Reason, Failure> {
 async fn member(node: &Node, group: &str) -> Result<PortId, Failure> {
     let mut changes = node.mon_group(group);
     let change = changes.next().await.ok_or("the node stopped")?;
-    Ok(change.members[0].clone())
+    Ok(change.members.first().ok_or("no member")?.clone())
 }
 
 async fn expect(inbox: &mut Mailbox, tag: &str) -> Result<Message, Failure> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use aemp_interop::ctx::Env;
+use aemp_interop::expected::Expected;
 use aemp_interop::fault::Fault;
 use aemp_interop::pairing::{Impl, Pairing};
 use aemp_interop::soak::{Row, Trend, soak, trend};
@@ -108,6 +109,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let pairings = pairings(options);
     let env = Arc::new(Env {
         rust_driver: Some(driver),
+        python: None,
         folder: logs.clone(),
         record: None,
         limit: Duration::from_secs(60),
@@ -117,6 +119,7 @@ fn run(options: &Options) -> Result<bool, String> {
         quiet: true,
         schedules: 0..0,
         releases: Vec::new(),
+        expected: Expected::default(),
     });
     let mut csv = fs::File::create(&options.csv)
         .map_err(|error| format!("{}: {error}", options.csv.display()))?;

@@ -15,6 +15,7 @@ use super::to_json;
 
 impl<'de> Deserializer<'de> {
     /// Has `visitor` read the next `n` items as a list, and no more.
+    #[cfg(feature = "node")]
     #[inline]
     pub(crate) fn read_list<V: Visitor<'de>>(
         &mut self,

@@ -89,6 +89,7 @@ impl<'de> Deserializer<'de> {
     }
 
     /// Whether items were passed without being read, so that they may nest deeper than was allowed.
+    #[cfg(feature = "node")]
     #[inline]
     pub(crate) fn has_skipped(&self) -> bool {
         self.skipped

@@ -7,6 +7,7 @@ use super::super::{FramingError, Limits};
 ///
 /// See [`StorableScanner`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Where the image starts, behind its length.
     pub start: usize,

@@ -16,6 +16,36 @@ where
 }
 
 #[test]
+fn a_head_is_a_name_and_a_tag() {
+    let json = br#"["a.b","add",1,2]["a.b","#;
+    let head = Head::find(Framing::Json, json).unwrap();
+    assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"add"[..]));
+    assert!(Head::find(Framing::Json, br#"[ "a.b","ping"]"#).is_none());
+    let cbor = b"\x83\x43a.b\x44ping\x11\x80";
+    let head = Head::find(Framing::Cbor, cbor).unwrap();
+    assert_eq!((head.name, head.tag), (&b"a.b"[..], &b"ping"[..]));
+    let head = Head::of_array(b"\x82\x44ping\x11").unwrap();
+    assert_eq!((head.name, head.tag), (&b""[..], &b"ping"[..]));
+}
+
+#[test]
+fn the_rest_is_found_by_the_length_of_the_head() {
+    let mut octets = br#"["a.b","add",1,2]["a.b","#.to_vec();
+    let head = Head::find(Framing::Json, &octets).unwrap();
+    let (at, rest) = (head.octets(&octets).len(), head.rest());
+    assert_eq!(RestAt::behind(Framing::Json, &octets, at), Some(rest));
+    let quick = rest.open(&mut octets, true, Limits::default());
+    assert_eq!(quick.read::<(u8, u8)>(), Some((1, 2)));
+    assert_eq!(rest.end(quick.used()), Some(br#"["a.b","add",1,2]"#.len()));
+}
+
+#[test]
+fn plain_is_ascii_that_nothing_escapes() {
+    assert!(are_plain(br#"["a.b","ping",17]["#));
+    assert!(!are_plain("[\"\u{e9}\"]".as_bytes()) && !are_plain(br#"["\n"]"#));
+}
+
+#[test]
 fn usual_messages() {
     let limits = Limits::default();
     let small = br#"["server#a.b","m",17,"hello world",{"k":[1,2,3]}]["#;

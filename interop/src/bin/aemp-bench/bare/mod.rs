@@ -23,7 +23,8 @@ use crate::failure::Failure;
 use crate::message::{HASH, Hash, consume, text};
 use crate::node::{commands, say};
 use crate::stats::Times;
-use stream::{Stream, Transport};
+use stream::Stream;
+pub use stream::Transport;
 
 /// How the client connects.
 #[derive(Debug, clap::Args)]
