@@ -4,9 +4,9 @@
 //! terminal_picture COLUMNS ROWS STEP.. -- COMMAND ARGS.. > picture.svg
 //! ```
 //!
-//! A step is `until:TEXT`, which waits until that is shown, `press:KEYS`, or `end`, which waits
-//! until the command has ended. Then the terminal is drawn, down to its last line that is not
-//! empty.
+//! A step is `until:TEXT`, which waits until that is shown, `gone:TEXT`, until it is not,
+//! `press:KEYS`, or `end`, which waits until the command has ended. Then the terminal is drawn, down
+//! to its last line that is not empty.
 
 #[path = "../tests/operator/terminal.rs"]
 #[allow(dead_code)]
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     for step in steps {
         match step.split_once(':') {
             Some(("until", text)) => drop(terminal.until(LIMIT, |shown| shown.contains(text))),
+            Some(("gone", text)) => drop(terminal.until(LIMIT, |shown| !shown.contains(text))),
             Some(("press", keys)) => terminal.press(keys),
             None if step == "end" => drop(terminal.ends(LIMIT)),
             _ => {

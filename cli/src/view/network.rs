@@ -200,8 +200,15 @@ impl Network {
         (kept, left_out)
     }
 
-    /// Forgets all other nodes.
+    /// Forgets all other nodes. Of these, who has not answered yet is there all the same.
     pub(super) fn retain(&mut self, nodes: &BTreeSet<NodeId>) {
+        for id in nodes {
+            let unheard = || Known {
+                silent: Some("no answer yet".to_owned()),
+                ..Known::default()
+            };
+            self.nodes.entry(id.clone()).or_insert_with(unheard);
+        }
         self.nodes
             .retain(|id, _| nodes.contains(id) || *id == self.own);
     }

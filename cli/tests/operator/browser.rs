@@ -161,7 +161,7 @@ impl Browser {
 
     /// The text of the page, as who looks at it sees it.
     pub fn text(&mut self) -> String {
-        let text = self.value("document.body.innerText");
+        let text = self.value("document.body?.innerText ?? ''");
         text.as_str().unwrap_or_default().to_owned()
     }
 

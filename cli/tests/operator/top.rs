@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 /// The names in the table of the nodes, from above.
 fn names(screen: &str) -> Vec<&str> {
     let lines = screen.lines().skip_while(|line| !line.starts_with("NODE"));
-    let rows = lines.skip(1).take_while(|line| !line.is_empty());
+    let rows = lines.skip(1).take_while(|line| !line.trim().is_empty());
     rows.filter_map(|line| line.split(' ').next()).collect()
 }
 
@@ -39,7 +39,8 @@ async fn keys_work_in_a_terminal() {
     assert!(screen.contains("NODE▼"), "{screen}");
     // Rates are there with the second look.
     terminal.until(LIMIT, |text| text.contains("/s") && text.contains("a – b"));
-    // By ports, of which b has more.
+    // By ports, of which b has more, when both have said how many.
+    terminal.until(LIMIT, |text| text.matches(" aemp-rs-").count() == 2);
     terminal.press("ssss");
     let screen = terminal.until(LIMIT, |text| text.contains("PORTS▼"));
     assert_eq!(names(&screen), ["b", "a"], "{screen}");
@@ -79,21 +80,37 @@ async fn without_a_terminal_there_are_tables_or_json() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let text = top(&["--count", "2"]);
+    // As soon as they have found each other.
+    let begun = std::time::Instant::now();
+    let text = loop {
+        let text = top(&["--count", "2"]);
+        let all = ["\na – b", "\nworkers ", "2 nodes, 1 link, 0 missing, "];
+        if all.iter().all(|wanted| text.contains(wanted)) || begun.elapsed() > LIMIT {
+            break text;
+        }
+    };
     assert_eq!(text.matches("\nNODE ").count(), 2, "{text}");
     assert!(
         text.contains("\na – b") && text.contains("\nworkers "),
         "{text}"
     );
     assert!(text.contains("2 nodes, 1 link, 0 missing, "), "{text}");
+    // There is something to count.
+    let talking = other.clone();
+    let talk = tokio::spawn(async move {
+        while talking.snd("a#nobody", &("hello",)).is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
     let lines = top(&["--count", "2", "--json"]);
+    talk.abort();
     let views: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(views.len(), 2);
     assert_eq!(views[1]["is_member"], false);
-    let rate = &views[1]["links"][0]["there"]["messages"];
+    let rate = &views[1]["links"][0]["back"]["messages"];
     assert!(rate.as_f64() > Some(0.0), "{:#}", views[1]);
     // Nobody is there.
     drop(running);
