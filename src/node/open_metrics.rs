@@ -14,8 +14,8 @@ pub const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0
 
 impl Metrics {
     /// The counters as text in the format of [OpenMetrics](https://openmetrics.io), version 1.0:
-    /// each sample is called `aemp_..` and has the label `node`. `aemp run .. http HOST:PORT` and the
-    /// example `openmetrics` serve it.
+    /// each sample is called `aemp_..` and has the label `node`. `aemp run .. http HOST:PORT` and
+    /// the example `openmetrics` serve it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

@@ -45,7 +45,8 @@ const MOST_MEMBERSHIPS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// For how long the node has been there. Rates are differences of counts by differences of this.
+    /// For how long the node has been there. Rates are differences of counts by differences of
+    /// this.
     pub age: Duration,
     /// The node and its links.
     pub stats: NodeStats,

@@ -1,5 +1,5 @@
-//! What a node shows over HTTP (the setting `http`): nothing, where it is not set, or the command was
-//! built without that feature.
+//! What a node shows over HTTP (the setting `http`): nothing, where it is not set, or the command
+//! was built without that feature.
 
 use aemp::Node;
 

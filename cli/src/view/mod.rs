@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nodes of this crate say all of it in one call (`aemp::report`). Perl's are asked to evaluate an
-//! expression, or, if they do not, for those that they are connected to. Nothing is asked as long as
-//! nobody looks.
+//! expression, or, if they do not, for those that they are connected to. Nothing is asked as long
+//! as nobody looks.
 
 mod answer;
 mod network;

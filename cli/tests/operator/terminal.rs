@@ -1,5 +1,5 @@
-//! A terminal: the command runs in it, and what it shows there can be looked at. Nothing of the test
-//! process's own terminal is touched.
+//! A terminal: the command runs in it, and what it shows there can be looked at. Nothing of the
+//! test process's own terminal is touched.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
