@@ -85,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => ".{0,9}".prop_map(Step::SendOther),
         1 => any::<bool>().prop_map(Step::Handler),
         1 => Just(Step::Run),
+        1 => Just(Step::Kill),
     ]
 }
 
@@ -141,7 +142,9 @@ async fn plays(steps: &[Step], concurrent: bool, by_value: bool) -> Vec<String> 
     // Behind all of it.
     port.kil(Reason::normal());
     let (died, dead) = tokio::sync::oneshot::channel();
-    node.mon(&port, |_| drop(died.send(())));
+    node.mon(&port, |_| {
+        let _ = died.send(());
+    });
     let _ = within("the port's end", dead).await;
     std::mem::take(&mut *log.lock().unwrap())
 }
@@ -204,7 +207,12 @@ async fn a_value_is_not_encoded() {
 #[tokio::test]
 async fn values_that_wait_are_bounded_and_dropped() {
     #[derive(Serialize, Deserialize)]
-    struct Counted(#[serde(skip)] Option<Arc<()>>, u8);
+    struct Counted(
+        #[serde(skip)]
+        #[expect(dead_code, reason = "it is counted, not read")]
+        Option<Arc<()>>,
+        u8,
+    );
     impl ByValue for Counted {}
 
     let node = Node::builder().no_rc().nodeid("bounded").secret("geheim");

@@ -83,9 +83,9 @@ impl Node {
     ///
     /// Then the node stops as with [`shutdown`](Self::shutdown). What [`after`](Self::after) and
     /// [`snd_after`](Self::snd_after) have planned is not waited for, nor is what the program's own
-    /// tasks do, with a message that they have received for example. Nor is what the node relays for
-    /// others, if it is a `bridge`: that is lost with its links, and the monitors of who sent it
-    /// fire.
+    /// tasks do, with a message that they have received for example. Nor is what the node relays
+    /// for others, if it is a `bridge`: that is lost with its links, and the monitors of who sent
+    /// it fire.
     ///
     /// Dropping the future ends the node at once. A handler that awaits this waits for itself, for
     /// the whole time.

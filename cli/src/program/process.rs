@@ -42,16 +42,14 @@ pub(super) fn begin(program: &Program, port: &PortId) -> io::Result<Child> {
 /// Ends it: closes its input, then SIGTERM, then SIGKILL, with some time after each.
 pub(super) async fn end(child: &mut Child, input: &Input) {
     input.close().await;
-    let steps: [(Duration, fn(&mut Child)); 2] = [
-        (PAUSE, system::ask_group_to_end),
-        (GRACE, system::kill_group),
-    ];
-    for (time, step) in steps {
-        if timeout(time, child.wait()).await.is_ok() {
-            return;
-        }
-        step(child);
+    if timeout(PAUSE, child.wait()).await.is_ok() {
+        return;
     }
+    system::ask_group_to_end(child);
+    if timeout(GRACE, child.wait()).await.is_ok() {
+        return;
+    }
+    system::kill_group(child);
     let _ = child.wait().await;
 }
 

@@ -1,8 +1,8 @@
 //! What differs between systems: signals, process groups, what can be executed.
 //!
 //! Everything else of the command is the same everywhere. On systems that are not of the Unix
-//! family there are no signals between processes: what a console tells is taken for them, nothing is
-//! handed on, and a program that does not end when its input does is killed.
+//! family there are no signals between processes: what a console tells is taken for them, nothing
+//! is handed on, and a program that does not end when its input does is killed.
 
 #[cfg(unix)]
 mod unix;

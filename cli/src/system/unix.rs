@@ -41,7 +41,8 @@ impl Signals {
     }
 }
 
-/// Has what is begun be in a process group of its own: a signal from the terminal does not reach it.
+/// Has what is begun be in a process group of its own: a signal from the terminal does not reach
+/// it.
 pub(crate) fn in_own_group(command: &mut Command) {
     command.process_group(0);
 }

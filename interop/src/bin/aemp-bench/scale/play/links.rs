@@ -109,10 +109,8 @@ pub async fn open(options: &Options, size: usize) -> Result<(), Failure> {
 async fn link(address: &str, version: u32, id: &str) -> Result<TcpStream, Failure> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let local = Local {
-        generations: Generations::Only(version),
-        ..Local::new(NodeId::new(id), Some(Secret::from(SECRET)))
-    };
+    let mut local = Local::new(NodeId::new(id), Some(Secret::from(SECRET)));
+    local.generations = Generations::Only(version);
     let nonce: [u8; NONCE_LEN] = std::array::from_fn(|i| (i as u8).wrapping_mul(37));
     let mut handshake = Handshake::connect(Arc::new(local), &nonce, address);
     let (mut out, mut input) = (Vec::new(), [0; 4096]);
