@@ -224,7 +224,7 @@ pub(super) mod tests {
     }
 
     fn drawn(view: &View, state: &mut State) -> Vec<String> {
-        drawn_on(view, state, 100, 24)
+        drawn_on(view, state, 120, 24)
     }
 
     fn drawn_on(view: &View, state: &mut State, width: u16, height: u16) -> Vec<String> {
