@@ -17,6 +17,8 @@ INTEROP_ROOT=${INTEROP_ROOT:-$PWD/aemp-interop}
 REPORT=${REPORT:-$PWD/interop.xml}
 
 cargo install --quiet --locked --path "$AEMP_SOURCE/interop" --root "$INTEROP_ROOT"
+# The command, for the cells in which Perl's and ours ask each other's nodes.
+cargo install --quiet --locked --path "$AEMP_SOURCE/cli" --root "$INTEROP_ROOT"
 # The programs of the tutorial, for the cells of the chat.
 cargo install --quiet --locked --path "$AEMP_SOURCE" --root "$INTEROP_ROOT" --features log-subscriber \
     --example chat_server --example chat_client --example chat_server2 --example chat_client2
