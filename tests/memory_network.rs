@@ -1,6 +1,9 @@
 //! Whole networks in one process, over the network in memory and in virtual time: no socket, no
 //! waiting, and the same history for the same seed.
 
+#[path = "support/spans.rs"]
+mod spans;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -70,7 +73,7 @@ fn in_virtual_time<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
             started: Instant::now(),
             lines: kept,
         };
-        let _guard = tracing::subscriber::set_default(history);
+        let _guard = spans::subscribe(history);
         work.await
     });
     drop(runtime);

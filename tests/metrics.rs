@@ -2,6 +2,8 @@
 
 #[path = "../examples/support/http.rs"]
 mod http;
+#[path = "support/spans.rs"]
+mod spans;
 mod support;
 
 use std::collections::BTreeMap;
@@ -232,7 +234,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Spans {
 async fn handlers_spawns_and_supervisors_have_spans() {
     let spans = Spans::default();
     let subscriber = tracing_subscriber::registry().with(spans.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = spans::subscribe(subscriber);
     let node = Node::local();
     node.function("begin", |cx, ()| {
         cx.this().rcv("x", |_, ()| {});

@@ -1,5 +1,7 @@
 //! What one request causes on several nodes belongs to one trace.
 
+#[path = "support/spans.rs"]
+mod spans;
 mod support;
 
 use std::collections::BTreeMap;
@@ -299,7 +301,7 @@ async fn spans_say_where_they_belong() {
     let spans = Spans::default();
     // The registry gives the number of a span that has ended to another one.
     let subscriber = tracing_subscriber::registry().with(spans.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = spans::subscribe(subscriber);
     let cluster = Cluster::new().configured(|builder| builder.trace_context());
     let [a, b] = cluster.start(["a", "b"]).await;
     let (told, mut noted) = mpsc::unbounded_channel();

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::claims::{self, OwnClaims};
+use super::claims::{self, OwnClaims, PeerClaims};
 use super::{Link, Peer, attempt, reader};
 use crate::log::log_at;
 use crate::mesh::state::Evidence;
@@ -31,6 +31,7 @@ pub(crate) struct Admission {
     start: Instant,
     nonces: Nonces,
     pub(super) own_claims: OwnClaims,
+    pub(super) peer_claims: PeerClaims,
 }
 
 impl Admission {
@@ -51,6 +52,7 @@ impl Admission {
             start: Instant::now(),
             nonces: Nonces::default(),
             own_claims: OwnClaims::default(),
+            peer_claims: PeerClaims::default(),
         }
     }
 

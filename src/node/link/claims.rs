@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Peer;
 use crate::log::log_at;
 use crate::node::{Inner, Node};
+use crate::proto::NodeId;
 use crate::proto::host::host_of;
 
 /// A second claim means something when the first was made so long ago.
@@ -24,7 +25,7 @@ const APART: Duration = Duration::from_secs(1);
 /// How long the other one may take to show that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// So many hosts are remembered that have our own ID.
+/// So many hosts are remembered that have our own ID, and so many nodes whose ID others have.
 const MOST: usize = 64;
 
 /// Claims to be somebody.
@@ -51,10 +52,32 @@ impl Claims {
             }
         }
     }
+}
+
+/// Claims to be another node that has a link.
+#[derive(Debug, Default)]
+pub(crate) struct PeerClaims(Mutex<HashMap<NodeId, Claims>>);
+
+impl PeerClaims {
+    /// There is another one that is `id`, beside this link. Says whether it is to be told now. If
+    /// there are too many, the one that was first claimed longest ago is forgotten.
+    fn another(&self, id: &NodeId, link: u64, now: Instant) -> bool {
+        let mut nodes = self.0.lock();
+        if nodes.len() >= MOST && !nodes.contains_key(id) {
+            let since = |claims: &Claims| claims.since.map(|(_, since)| since);
+            let oldest = nodes.iter().min_by_key(|(_, claims)| since(claims));
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                nodes.remove(&oldest);
+            }
+        }
+        nodes.entry(id.clone()).or_default().another(link, now)
+    }
 
     /// It is not told after all, as the other one does not answer.
-    fn retract(&mut self) {
-        self.is_told = false;
+    fn retract(&self, id: &NodeId) {
+        if let Some(claims) = self.0.lock().get_mut(id) {
+            claims.is_told = false;
+        }
     }
 }
 
@@ -97,7 +120,8 @@ pub(super) fn of_our_id(node: &Inner, remote: &str) {
 pub(super) fn of_peer(node: &Arc<Inner>, peer: &Arc<Peer>, remote: &str) {
     let Some(link) = peer.link() else { return };
     let serial = link.facts.serial;
-    if !peer.claims.lock().another(serial, Instant::now()) {
+    let claims = &node.admission.peer_claims;
+    if !claims.another(&peer.id, serial, Instant::now()) {
         return;
     }
     let (home, peer, remote) = (node.clone(), peer.clone(), remote.to_owned());
@@ -106,7 +130,7 @@ pub(super) fn of_peer(node: &Arc<Inner>, peer: &Arc<Peer>, remote: &str) {
         let is_there = node.round_trip(peer.id.clone(), ANSWER).await.is_ok();
         let now = peer.link().map(|link| link.facts.serial);
         if !is_there || now != Some(serial) {
-            return peer.claims.lock().retract();
+            return node.inner().admission.peer_claims.retract(&peer.id);
         }
         let (id, other) = (&peer.id, &link.remote);
         log_at!(
@@ -144,8 +168,24 @@ mod tests {
         ] {
             assert_eq!(tells(link, seconds), told, "{link} {seconds}");
         }
-        claims.retract();
-        assert!(claims.another(2, Instant::now() + Duration::from_secs(100)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_did_not_answer_is_no_other_yet() {
+        let claims = PeerClaims::default();
+        let ids: Vec<NodeId> = (0..10_000).map(|n| NodeId::new(&format!("n{n}"))).collect();
+        let now = Instant::now();
+        assert!(!claims.another(&ids[0], 1, now));
+        assert!(claims.another(&ids[0], 1, now + APART));
+        assert!(!claims.another(&ids[0], 1, now + APART * 2));
+        claims.retract(&ids[0]);
+        assert!(claims.another(&ids[0], 1, now + APART * 3));
+        // Nodes without end; the last ones are known.
+        for (n, id) in ids.iter().enumerate() {
+            assert!(!claims.another(id, 2, now + APART * n as u32));
+        }
+        assert_eq!(claims.0.lock().len(), MOST);
+        assert!(claims.another(&ids[9_999], 2, now + APART * 10_001));
     }
 
     #[tokio::test(start_paused = true)]

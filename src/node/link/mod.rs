@@ -55,7 +55,6 @@ use crate::proto::handshake::{Peer as PeerInfo, Role};
 use crate::proto::{Framing, Generation, NodeId, Reason};
 use crate::rights::Rights;
 use attempt::Attempt;
-use claims::Claims;
 use end::End;
 
 /// Another node.
@@ -71,8 +70,6 @@ pub(crate) struct Peer {
     form: AtomicU8,
     /// The number of the present link, if the node there waits when it is told to; else 0.
     waits_on: AtomicU64,
-    /// Connections of others that say they are this node.
-    claims: Mutex<Claims>,
 }
 
 /// What the lock of a peer guards.
@@ -217,7 +214,6 @@ impl Peer {
             change: Notify::new(),
             form: AtomicU8::new(Framing::Json as u8),
             waits_on: AtomicU64::new(0),
-            claims: Mutex::default(),
         }
     }
 
