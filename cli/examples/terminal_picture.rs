@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A step is `until:TEXT`, which waits until that is shown, `gone:TEXT`, until it is not,
-//! `press:KEYS`, or `end`, which waits until the command has ended. Then the terminal is drawn, down
-//! to its last line that is not empty.
+//! `press:KEYS`, or `end`, which waits until the command has ended. Then the terminal is drawn,
+//! down to its last line that is not empty.
 
 #[path = "../tests/operator/terminal.rs"]
 #[allow(dead_code)]
