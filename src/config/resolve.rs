@@ -270,10 +270,8 @@ impl LocalHost {
     /// use aemp::config::LocalHost;
     /// use std::net::IpAddr;
     /// let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    /// let local = LocalHost {
-    ///     node_name: "ruth".into(),
-    ///     addresses: vec![ip("127.0.0.1"), ip("fe80::1"), ip("2001:db8::1"), ip("192.0.2.1")],
-    /// };
+    /// let mut local = LocalHost::default();
+    /// local.addresses = ["127.0.0.1", "fe80::1", "2001:db8::1", "192.0.2.1"].map(ip).to_vec();
     /// assert_eq!(local.public_addresses(), [ip("192.0.2.1"), ip("2001:db8::1")]);
     /// ```
     pub fn public_addresses(&self) -> Vec<IpAddr> {

@@ -187,8 +187,13 @@ async fn ports_are_spawned_monitored_killed_and_heard() {
             .contains(&spawned)
     );
     let sent = shell.run(&format!("snd {spawned} die oops"));
-    // The port was dead before its node could say that it has taken the message.
-    assert_eq!(sent, json!({"error": "die oops"}));
+    // The port was dead before its node could say that it has taken the message, or even before it
+    // was asked to.
+    let error = sent["error"].as_str().unwrap();
+    assert!(
+        error == "die oops" || error.starts_with("no_such_port "),
+        "{sent}"
+    );
     assert_eq!(
         shell.told(),
         json!({"died": spawned, "reason": ["die", "oops"]})
