@@ -122,7 +122,8 @@ pub const SERVICES_KEY: &str = "gproto";
 ///
 /// ```
 /// use aemp::proto::{greeting::TLS_KEY, handshake::{Local, TlsUse}};
-/// let local = Local { tls: TlsUse::Offered, ..Local::new("ruth".into(), None) };
+/// let mut local = Local::new("ruth".into(), None);
+/// local.tls = TlsUse::Offered;
 /// assert_eq!(local.greeting(1, "127.0.0.1:4040").param(TLS_KEY), Some("1.0"));
 /// ```
 pub const TLS_KEY: &str = "tls";

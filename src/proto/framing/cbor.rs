@@ -197,7 +197,6 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for [`Text`](ElementKind::Text) and [`Octets`](ElementKind::Octets) the
     /// first of the string itself.

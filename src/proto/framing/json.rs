@@ -97,7 +97,6 @@ impl Frame {
 ///
 /// See [`Frame`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Element {
     /// Its first octet; for a string, the one behind the opening quote.
     pub start: usize,

@@ -116,6 +116,21 @@ pub struct Limits {
     pub max_depth: usize,
 }
 
+impl Limits {
+    /// So many octets and so deep, and the defaults for everything else.
+    ///
+    /// ```
+    /// use aemp::proto::Limits;
+    /// assert_eq!(Limits::new(1 << 20, 512).max_message, 1 << 20);
+    /// ```
+    pub fn new(max_message: usize, max_depth: usize) -> Self {
+        Limits {
+            max_message,
+            max_depth,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

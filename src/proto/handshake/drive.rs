@@ -160,7 +160,11 @@ impl Handshake {
     ///
     /// ```
     /// use aemp::proto::handshake::{Handshake, Local, TlsRole, TlsUse};
-    /// let local = |node: &str| Local { tls: TlsUse::Offered, ..Local::new(node.into(), None) };
+    /// let local = |node: &str| {
+    ///     let mut local = Local::new(node.into(), None);
+    ///     local.tls = TlsUse::Offered;
+    ///     local
+    /// };
     /// let mut a = Handshake::connect(local("a").into(), &[9; 66], "127.0.0.1:4040");
     /// let mut b = Handshake::accept(local("b").into(), &[2; 66], "127.0.0.1:50000");
     /// let (mut from_a, mut from_b) = (Vec::new(), Vec::new());

@@ -17,11 +17,11 @@ impl CborScanner {
     ///
     /// ```
     /// use aemp::proto::{FramingError, Limits, framing::cbor::CborScanner};
-    /// let mut scanner = CborScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = CborScanner::new(Limits::new(10, 2));
     /// assert!(scanner.next(b"\x82\x41a\x81\x01").is_ok());
-    /// let mut scanner = CborScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = CborScanner::new(Limits::new(10, 2));
     /// assert_eq!(scanner.next(b"\x82\x41a\x81\x80"), Err(FramingError::TooDeep { limit: 2 }));
-    /// let mut scanner = CborScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = CborScanner::new(Limits::new(10, 2));
     /// assert_eq!(scanner.next(b"\x81\x58\x20"), Err(FramingError::TooLong { limit: 10 }));
     /// ```
     pub fn new(limits: Limits) -> Self {

@@ -120,9 +120,9 @@ impl JsonScanner {
     ///
     /// ```
     /// use aemp::proto::{FramingError, Limits, framing::json::JsonScanner};
-    /// let mut scanner = JsonScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = JsonScanner::new(Limits::new(10, 2));
     /// assert!(scanner.next(br#"["a",[1]]"#).is_ok());
-    /// let mut scanner = JsonScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = JsonScanner::new(Limits::new(10, 2));
     /// assert_eq!(scanner.next(br#"["a",[[1]]"#), Err(FramingError::TooDeep { limit: 2 }));
     /// ```
     pub fn new(limits: Limits) -> Self {

@@ -45,7 +45,7 @@ impl StorableScanner {
     ///
     /// ```
     /// use aemp::proto::{FramingError, Limits, framing::storable::StorableScanner};
-    /// let mut scanner = StorableScanner::new(Limits { max_message: 10, max_depth: 2 });
+    /// let mut scanner = StorableScanner::new(Limits::new(10, 2));
     /// assert_eq!(scanner.next(b"\x0b"), Err(FramingError::TooLong { limit: 10 }));
     /// ```
     pub fn new(limits: Limits) -> Self {
