@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_did_not_answer_is_no_other_yet() {
         let claims = PeerClaims::default();
-        let ids: Vec<NodeId> = (0..10_000).map(|n| NodeId::new(&format!("n{n}"))).collect();
+        let ids: Vec<NodeId> = (0..10_000).map(|n| NodeId::new(format!("n{n}"))).collect();
         let now = Instant::now();
         assert!(!claims.another(&ids[0], 1, now));
         assert!(claims.another(&ids[0], 1, now + APART));
