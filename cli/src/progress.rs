@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How often the status line is drawn anew, so that one sees that the work goes on.
 const TICK: Duration = Duration::from_millis(200);
@@ -60,7 +60,7 @@ impl Progress {
             Shown::Nowhere | Shown::Lines(_) => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(steps, target);
-        if let Ok(style) = ProgressStyle::with_template(template(steps)) {
+        if let Some(style) = style(steps) {
             bar.set_style(style);
         }
         bar.set_prefix(what);
@@ -92,7 +92,7 @@ impl Progress {
     #[allow(dead_code, reason = "the harness knows it from the start")]
     pub(crate) fn set_steps(&self, steps: u64) {
         self.state.bar.set_length(steps);
-        if let Ok(style) = ProgressStyle::with_template(template(Some(steps))) {
+        if let Some(style) = style(Some(steps)) {
             self.state.bar.set_style(style);
         }
     }
@@ -123,11 +123,27 @@ impl Drop for Progress {
     }
 }
 
-fn template(steps: Option<u64>) -> &'static str {
-    match steps {
-        Some(_) => "{prefix}: {pos} of {len} done, {elapsed}, about {eta} left: {wide_msg}",
+/// What the status line shows. The template is a sound one.
+fn style(steps: Option<u64>) -> Option<ProgressStyle> {
+    let template = match steps {
+        Some(_) => "{prefix}: {pos} of {len} done, {elapsed}{left}: {wide_msg}",
         None => "{spinner} {prefix}: {elapsed}: {wide_msg}",
-    }
+    };
+    let style = ProgressStyle::with_template(template).ok()?;
+    let show = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        if let Some(left) = left(state.elapsed(), state.pos(), state.len()) {
+            let _ = write!(out, ", about {} left", HumanDuration(left));
+        }
+    };
+    Some(style.with_key("left", show))
+}
+
+/// How long the rest takes, if each step takes as long as those did that are done. Steps may take
+/// from a moment to minutes, so the pace of the last ones says nothing.
+fn left(elapsed: Duration, done: u64, steps: Option<u64>) -> Option<Duration> {
+    let rest = steps?.saturating_sub(done);
+    let each = elapsed.as_secs_f64() / done as f64;
+    Duration::try_from_secs_f64(each * rest as f64).ok()
 }
 
 /// Has a line written so often, until what this gives is dropped.
@@ -156,8 +172,8 @@ impl State {
             let _ = write!(line, ", {failed} failed");
         }
         let _ = write!(line, ", {seconds} s");
-        if bar.length().is_some() && bar.position() > 0 {
-            let _ = write!(line, ", about {} s left", bar.eta().as_secs());
+        if let Some(left) = left(bar.elapsed(), bar.position(), bar.length()) {
+            let _ = write!(line, ", about {} s left", left.as_secs());
         }
         match bar.message() {
             message if message.is_empty() => line,
@@ -169,6 +185,16 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_takes_as_long_as_the_steps_before() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(left(minute, 3, Some(4)), Some(Duration::from_secs(20)));
+        assert_eq!(left(minute, 4, Some(4)), Some(Duration::ZERO));
+        assert_eq!(left(minute, 5, Some(4)), Some(Duration::ZERO));
+        assert_eq!(left(minute, 0, Some(4)), None);
+        assert_eq!(left(minute, 3, None), None);
+    }
 
     #[test]
     fn a_line_says_how_far_it_is() {
