@@ -6,7 +6,7 @@
 //! plain quaternary tree, since its 64 levels hold more than 2^64 octets) and
 //! 40 + 256/4 = 104 rounds.
 //!
-//! [`digest`] is the hash, [`hmac`] the wire's HMAC with it:
+//! [`digest`](fn@digest) is the hash, [`hmac`](fn@hmac) the wire's HMAC with it:
 //!
 //! * The HMAC block is 64 octets (the first number of the method's name). MD6
 //!   itself compresses 512 octets at a time; that size shows nowhere outside

@@ -144,6 +144,7 @@ impl Programs {
     }
 
     /// The services of the configuration that have failed, and of what their ports died.
+    #[cfg(feature = "http")]
     pub(crate) fn failed_services(&self) -> Vec<(String, String)> {
         let failed = self.0.failed.lock();
         let pairs = failed.iter();

@@ -48,6 +48,7 @@ impl Layout {
     };
 
     /// For a phone.
+    #[cfg(feature = "http")]
     pub(crate) const NARROW: Layout = Layout {
         longest: 14,
         columns: 40,

@@ -27,6 +27,7 @@ pub(crate) enum Place {
 pub(crate) struct Look {
     pub(crate) view: View,
     /// The same as a graph, to be drawn.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the page draws it"))]
     pub(crate) graph: Graph,
 }
 
