@@ -95,11 +95,10 @@ impl Known {
 
     /// Puts an entry in the place of what was known of that port and tag. Returns its place.
     fn add(&mut self, node: &Inner, hash: u64, entry: Entry) -> usize {
-        if let Some(place) = self.find(hash, entry.key.octets())
-            && let Some(old) = self.table.get_bucket_mut(place)
-        {
-            *old = entry;
-            return place;
+        let is = |known: &Entry| known.key.octets() == entry.key.octets();
+        if let Ok(mut known) = self.table.find_entry(hash, is) {
+            *known.get_mut() = entry;
+            return known.bucket_index();
         }
         if self.table.len() >= MOST {
             self.table.clear();

@@ -86,20 +86,26 @@ impl<A> Peering<A> {
         if self.retired {
             return Err(Sent::Retired);
         }
-        if let Phase::Failing(failing) = &mut self.phase
-            && failing.is_losing(name, sender)
-        {
-            // Who monitors the port anew, or the node, must hear of this loss as well; and what
-            // waits for the next link must not arrive after that.
-            if self.monitors.contains(name) || self.monitors.contains("") {
-                self.waiting = Waiting::default();
-                for anew in self.monitors.take() {
-                    failing.add(&anew.name, anew.monitors);
-                }
-            }
-            return Err(Sent::Lost);
+        match &self.phase {
+            Phase::Failing(failing) if failing.is_losing(name, sender) => Err(self.lost(name)),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Loses something that is sent to a port whose monitors are told of a loss just now.
+    #[cold]
+    fn lost(&mut self, name: &str) -> Sent {
+        // Who monitors the port anew, or the node, must hear of this loss as well; and what waits
+        // for the next link must not arrive after that.
+        if let Phase::Failing(failing) = &mut self.phase
+            && (self.monitors.contains(name) || self.monitors.contains(""))
+        {
+            self.waiting = Waiting::default();
+            for anew in self.monitors.take() {
+                failing.add(&anew.name, anew.monitors);
+            }
+        }
+        Sent::Lost
     }
 
     /// Appends a request to the other node's node port: strings and values, which always serialise.

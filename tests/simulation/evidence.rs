@@ -6,7 +6,7 @@ use aemp::PortId;
 use serde_json::Value;
 
 use crate::follow::Followed;
-use crate::record::{Entry, Event, Life};
+use crate::record::{Entry, Event, Life, copied_id};
 
 /// What a node shows, once everything was healed and time has passed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -83,6 +83,23 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// A copy that shares no memory with this one.
+    pub fn copied(&self) -> Evidence {
+        let mut copy = self.clone();
+        for entry in &mut copy.entries {
+            entry.event.share_nothing();
+        }
+        for view in copy.alone.iter_mut().chain(&mut copy.views) {
+            view.groups.values_mut().for_each(share_nothing);
+            view.followed.groups.values_mut().for_each(share_nothing);
+        }
+        for wanted in &mut copy.wanted {
+            wanted.groups.values_mut().for_each(share_nothing);
+        }
+        share_nothing(&mut copy.living);
+        copy
+    }
+
     /// The events with their times, without what nodes logged.
     pub fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
         self.entries.iter().map(|entry| (entry.at, &entry.event))
@@ -102,4 +119,8 @@ impl Evidence {
         let lines = self.entries.iter().map(|entry| format!("{entry}\n"));
         lines.collect()
     }
+}
+
+fn share_nothing(ports: &mut BTreeSet<PortId>) {
+    *ports = ports.iter().map(copied_id).collect();
 }

@@ -492,7 +492,7 @@ fn nothing_panics(evidence: &Evidence) -> Option<String> {
 
 fn memory_is_given_back(evidence: &Evidence) -> Option<String> {
     /// What a table that stays with its thread may have grown by.
-    const KEPT: i64 = 8 * 1024;
+    const KEPT: i64 = 4 * 1024;
     let left = evidence.heap_left;
     (left > KEPT).then(|| format!("{left} octets are not given back when all nodes have stopped"))
 }

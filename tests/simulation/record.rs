@@ -85,6 +85,34 @@ pub enum Event {
     Logged(String),
 }
 
+/// The same ID in memory of its own.
+pub fn copied_id(id: &PortId) -> PortId {
+    PortId::new(id.as_str())
+}
+
+impl Event {
+    /// Has memory of its own from now on, whomever it was cloned from.
+    pub fn share_nothing(&mut self) {
+        match self {
+            Event::Opened { id, .. }
+            | Event::Killed { id, .. }
+            | Event::Got { at: id, .. }
+            | Event::Watched { id, .. }
+            | Event::Called { id, .. } => *id = copied_id(id),
+            Event::Fired { reason, .. } => *reason = Reason::new(reason.values().to_vec()),
+            Event::Step(_)
+            | Event::Begun(_)
+            | Event::Over(..)
+            | Event::Sent { .. }
+            | Event::Adrift { .. }
+            | Event::Unwatched { .. }
+            | Event::Answered { .. }
+            | Event::Misled(_)
+            | Event::Logged(_) => {}
+        }
+    }
+}
+
 /// An event and when it was, in microseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {

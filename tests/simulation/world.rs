@@ -88,13 +88,12 @@ pub fn run(schedule: &Schedule, options: &Options) -> Evidence {
 
 /// The same once, with the memory that was not given back.
 fn measured(schedule: &Schedule, options: &Options) -> Evidence {
-    let mut kept = None;
-    let all = allocation_counter::measure(|| kept = Some(run_here(schedule, options).clone()));
-    let mut evidence = kept.expect("it was run");
-    // What is given back holds memory, too: as much as another one like it.
-    let mut like_it = None;
-    let own = allocation_counter::measure(|| like_it = Some(evidence.clone()));
-    evidence.heap_left = all.bytes_current - own.bytes_current;
+    let mut found = None;
+    let held = allocation_counter::measure(|| found = Some(run_here(schedule, options)));
+    // The evidence holds memory, too, which is seen when it goes.
+    let mut evidence = found.as_ref().expect("it was run").copied();
+    let freed = allocation_counter::measure(|| drop(found.take()));
+    evidence.heap_left = held.bytes_current + freed.bytes_current;
     evidence
 }
 

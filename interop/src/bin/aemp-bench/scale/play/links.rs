@@ -80,7 +80,8 @@ pub async fn open(options: &Options, size: usize) -> Result<(), Failure> {
     const AT_ONCE: usize = 16;
     let (count, version) = (size / 10, (size % 10) as u32);
     let address = options.address.clone().ok_or("no address")?;
-    let mut streams = Vec::with_capacity(count);
+    // What the node says of others is read as it comes, so that it has to keep none of it.
+    let mut reading = JoinSet::new();
     for first in (0..count).step_by(AT_ONCE) {
         let mut some = JoinSet::new();
         for n in first..(first + AT_ONCE).min(count) {
@@ -88,16 +89,12 @@ pub async fn open(options: &Options, size: usize) -> Result<(), Failure> {
             some.spawn(async move { link(&address, version, &id(n)).await });
         }
         while let Some(stream) = some.join_next().await {
-            streams.push(stream??);
+            reading.spawn(has_message(stream??));
         }
     }
-    say(&json!({"open": streams.len()}));
+    say(&json!({"open": reading.len()}));
     let mut input = commands();
     let _go = input.recv().await;
-    let mut reading = JoinSet::new();
-    for stream in streams {
-        reading.spawn(has_message(stream));
-    }
     while let Some(done) = reading.join_next().await {
         done??;
     }
@@ -130,18 +127,15 @@ async fn link(address: &str, version: u32, id: &str) -> Result<TcpStream, Failur
 
 /// Reads until the message has come, behind what the node says besides.
 async fn has_message(mut stream: TcpStream) -> Result<TcpStream, Failure> {
-    let (mut octets, mut input) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = stream.read(&mut input).await?;
-        if read == 0 {
-            return Err("the node closed a link".into());
-        }
-        octets.extend_from_slice(&input[..read]);
-        let is_there = octets
-            .windows(PORT.len())
-            .any(|part| part == PORT.as_bytes());
-        if is_there {
+    // The end of what was read before, which may be the beginning of the port, and what is new.
+    let mut input = Vec::with_capacity(4096);
+    while stream.read_buf(&mut input).await? > 0 {
+        let mut parts = input.windows(PORT.len());
+        if parts.any(|part| part == PORT.as_bytes()) {
             return Ok(stream);
         }
+        let kept = input.len().min(PORT.len() - 1);
+        input.drain(..input.len() - kept);
     }
+    Err("the node closed a link".into())
 }
