@@ -163,6 +163,9 @@ impl<T: Clone> Recent<T> {
 /// The most characters of a text that is kept for who asks what happened.
 const TEXT: usize = 200;
 
+/// A reason of so many octets is kept as it is.
+const REASON: usize = 1024;
+
 /// The counters of a node.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -177,7 +180,7 @@ pub(crate) struct Counters {
     timing: AtomicBool,
     timed: Mutex<Timed>,
     recent_losses: Recent<(NodeId, &'static str, String)>,
-    recent_deaths: Recent<(PortId, String)>,
+    recent_deaths: Recent<(PortId, Reason)>,
 }
 
 /// So many kinds of deaths are told apart, and so many octets of each: programs and other nodes
@@ -222,7 +225,12 @@ impl Counters {
     /// A port died. One that ended normally is counted, but nobody has to know which it was.
     pub(crate) fn died(&self, port: &PortId, reason: &Reason) {
         if !reason.is_normal() {
-            let reason = Shown(reason, TEXT).to_string();
+            // Ports may die by the thousand a second: their reasons are not put into words before
+            // somebody asks, but for one that would keep much memory.
+            let reason = match reason.size() <= REASON {
+                true => reason.clone(),
+                false => Reason::new([Shown(reason, TEXT).to_string()]),
+            };
             self.recent_deaths.add((port.clone(), reason));
         }
         let kind = match reason.is_normal() {
@@ -317,8 +325,12 @@ impl Counters {
     /// The ports that died last of something, the newest first.
     pub(super) fn recent_deaths(&self) -> Vec<PortDeath> {
         let all = self.recent_deaths.all().into_iter();
-        all.map(|(ago, (port, reason))| PortDeath { port, reason, ago })
-            .collect()
+        all.map(|(ago, (port, reason))| PortDeath {
+            port,
+            reason: Shown(reason, TEXT).to_string(),
+            ago,
+        })
+        .collect()
     }
 
     pub(super) fn longest_queue(&self) -> usize {

@@ -1,6 +1,7 @@
 //! What takes a port's messages.
 
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -108,7 +109,7 @@ pub(crate) trait Handle: Send {
 
 /// The place of the code that takes all messages of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whole(pub(crate) usize);
+pub(crate) struct Whole(pub(crate) NonZeroUsize);
 
 /// A handler to be called by a port.
 pub(crate) type Slot = Arc<Code<dyn Handle>>;
@@ -116,8 +117,6 @@ pub(crate) type Slot = Arc<Code<dyn Handle>>;
 pub(crate) struct Code<H: ?Sized> {
     /// [`Handle::is_quick`], to be asked whoever runs the handler.
     pub(crate) is_quick: bool,
-    /// [`Handle::whole`].
-    whole: Option<Whole>,
     closed: AtomicBool,
     /// One at a time runs in a port, so this is never waited for; a lock that need not look after
     /// those who wait is let go by a mere store.
@@ -130,6 +129,12 @@ impl<H: Handle + ?Sized> Code<H> {
     #[inline]
     pub(crate) fn enter(&self) -> Option<SpinMutexGuard<'_, H>> {
         (!self.is_closed()).then(|| self.handler.lock())
+    }
+
+    /// [`Handle::whole`], for who runs the port. It is asked once for many messages, and ports are
+    /// many: it is not kept.
+    fn whole(&self) -> Option<Whole> {
+        self.handler.lock().whole()
     }
 
     #[inline]
@@ -159,7 +164,6 @@ impl<H: Handle + ?Sized> Code<H> {
 pub(crate) fn slot(handler: impl Handle + 'static) -> Slot {
     Arc::new(Code {
         is_quick: handler.is_quick(),
-        whole: handler.whole(),
         closed: AtomicBool::new(false),
         handler: SpinMutex::new(handler),
     })
@@ -284,17 +288,17 @@ impl Handlers {
         }
     }
 
-    /// The handler that takes whole messages, if all share its code.
+    /// The handler that takes whole messages, if all share its code. For who runs the port.
     pub(crate) fn whole(&self) -> Option<&Slot> {
         let Handlers::Many(list) = self else {
             return match self {
-                Handlers::One(None, slot) => slot.whole.is_some().then_some(slot),
+                Handlers::One(None, slot) => slot.whole().is_some().then_some(slot),
                 _ => None,
             };
         };
         let (_, first) = list.first()?;
-        let whole = first.whole?;
-        let all = list.iter().all(|(_, slot)| slot.whole == Some(whole));
+        let whole = first.whole()?;
+        let all = list.iter().all(|(_, slot)| slot.whole() == Some(whole));
         // One takes all others; without it something would be taken by nobody.
         (all && self.get(None).is_some()).then_some(first)
     }

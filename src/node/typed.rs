@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -250,7 +251,7 @@ where
 
     fn whole(&self) -> Option<Whole> {
         let code = self.code.as_ref()?;
-        Some(Whole(Arc::as_ptr(code).addr()))
+        NonZeroUsize::new(Arc::as_ptr(code).addr()).map(Whole)
     }
 
     fn take_value(&mut self, context: &Context, values: &mut dyn Row) -> Option<Outcome> {
