@@ -27,39 +27,43 @@ async fn keys_work_in_a_terminal() {
     busy.round_trip("a", LIMIT).await.unwrap();
 
     let command = home.command(["top", "--interval", "0.5"]);
-    let mut terminal = match Terminal::start(&command, 110, 30) {
+    let mut terminal = match Terminal::start(&command, (110, 30), LIMIT) {
         Ok(terminal) => terminal,
         Err(error) => {
             eprintln!("NOT RUN: there is no terminal: {error}");
             return;
         }
     };
-    let screen = terminal.until(LIMIT, |text| names(text) == ["a", "b"]);
+    let screen = terminal.until_text("both nodes", |text| names(text) == ["a", "b"]);
     assert!(screen.starts_with("aemp top"), "{screen}");
     assert!(screen.contains("NODE▼"), "{screen}");
     // Rates are there with the second look.
-    terminal.until(LIMIT, |text| text.contains("/s") && text.contains("a – b"));
+    terminal.until_text("rates", |text| {
+        text.contains("/s") && text.contains("a – b")
+    });
     // By ports, of which b has more, when both have said how many.
-    terminal.until(LIMIT, |text| text.matches(" aemp-rs-").count() == 2);
+    terminal.until_text("both releases", |text| {
+        text.matches(" aemp-rs-").count() == 2
+    });
     terminal.press("ssss");
-    let screen = terminal.until(LIMIT, |text| text.contains("PORTS▼"));
+    let screen = terminal.until_text("the order", |text| text.contains("PORTS▼"));
     assert_eq!(names(&screen), ["b", "a"], "{screen}");
     terminal.press("r");
-    let screen = terminal.until(LIMIT, |text| text.contains("PORTS▲"));
+    let screen = terminal.until_text("the order", |text| text.contains("PORTS▲"));
     assert_eq!(names(&screen), ["a", "b"], "{screen}");
     terminal.press("\t");
-    terminal.until(LIMIT, |text| {
+    terminal.until_text("the groups", |text| {
         text.contains("workers ") && text.contains("MEMBERS")
     });
     terminal.press("3");
-    terminal.until(LIMIT, |text| text.contains("overheated CPU 0"));
+    terminal.until_text("the death", |text| text.contains("overheated CPU 0"));
     // A node that comes while it is looked.
     let late = node("late", &address).await;
-    terminal.until(LIMIT, |text| names(text).contains(&"late"));
+    terminal.until_text("the new node", |text| names(text).contains(&"late"));
     terminal.press("q");
-    assert!(terminal.ends(LIMIT).success());
+    assert_eq!(terminal.ends(), 0);
     // What was there before is there again.
-    terminal.until(LIMIT, |text| !text.contains("NODE"));
+    terminal.until_text("what was before", |text| !text.contains("NODE"));
     assert!(terminal.look(|screen| !screen.alternate_screen() && !screen.hide_cursor()));
     late.shutdown().await;
     busy.shutdown().await;
