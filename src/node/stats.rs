@@ -173,6 +173,17 @@ impl Node {
         }
     }
 
+    /// What there is to say of the link to a node; `None` if there is none. Among many links this costs less than
+    /// [`stats`](Self::stats).
+    ///
+    /// ```
+    /// let node = aemp::Node::local();
+    /// assert_eq!(node.link_stats(&"nobody".into()), None);
+    /// ```
+    pub fn link_stats(&self, node: &NodeId) -> Option<LinkStats> {
+        self.inner().peers.get(node.as_str())?.stats()
+    }
+
     /// Measures the time of a round trip to a node, behind everything that waits to be sent to it.
     /// Works with every release.
     ///

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::perl::{perl, releases};
-use crate::support::{Home, LIMIT, node};
+use crate::support::{Home, LIMIT, Running, node};
 use crate::terminal::Terminal;
 
 /// The names in the table of the nodes, from above.
@@ -13,12 +13,18 @@ fn names(screen: &str) -> Vec<&str> {
     rows.filter_map(|line| line.split(' ').next()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_work_in_a_terminal() {
+/// A node `a`, and a home whose commands find it at that address.
+fn network() -> (Home, Running, String) {
     let home = Home::new(json!({}));
     let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
     let address = running.address();
     home.configure(json!({"seeds": [address]}));
+    (home, running, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_work_in_a_terminal() {
+    let (home, _running, address) = network();
     let busy = node("b", &address).await;
     let ports: Vec<_> = (0..50).map(|_| busy.port()).collect();
     busy.register("workers", &ports[0]);
@@ -71,10 +77,7 @@ async fn keys_work_in_a_terminal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn without_a_terminal_there_are_tables_or_json() {
-    let home = Home::new(json!({}));
-    let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
-    let address = running.address();
-    home.configure(json!({"seeds": [address]}));
+    let (home, running, address) = network();
     let other = node("b", &address).await;
     other.register("workers", other.port());
     other.round_trip("a", LIMIT).await.unwrap();
@@ -149,14 +152,11 @@ async fn nodes_of_perl_say_what_they_can() {
     let Some(release) = releases.first() else {
         return;
     };
-    let home = Home::new(json!({}));
-    let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
-    let address = running.address();
-    home.configure(json!({"seeds": [address]}));
+    let (home, _running, address) = network();
     let mut command = perl(release, &home);
     command.args(["-e", PERL, "p", &address]);
     command.stdin(std::process::Stdio::piped());
-    let perl = crate::support::Running::start(command);
+    let perl = Running::start(command);
     assert_eq!(perl.prints(), "there");
     let begun = std::time::Instant::now();
     loop {

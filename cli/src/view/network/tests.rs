@@ -236,3 +236,31 @@ async fn nobody_answers_for_another() {
     assert!(look.graph.nodes[&id("perl")].provider.as_deref() == Some("AE-1.30"));
     assert_eq!(look.view.nodes[0].links, 1);
 }
+
+/// As many as are looked at, each linked to each, and all of it is counted.
+#[tokio::test]
+async fn the_most_nodes_that_are_looked_at() {
+    const MANY: usize = 256;
+    let now = Instant::now();
+    let mut network = Network::new(id("me"), Place::Observer);
+    let names: Vec<String> = (0..MANY).map(|n| format!("a node of that name {n:03}")).collect();
+    for sent in [0, 100] {
+        for name in &names {
+            let others = names.iter().filter(|other| *other != name);
+            let links: Vec<(&str, u64, u64)> = others.map(|other| (&**other, sent, sent)).collect();
+            let report = report(name, 1000 + sent * 10, &links, &json!({}));
+            network.answered(&id(name), reported(report), now);
+        }
+    }
+    let began = std::time::Instant::now();
+    let view = network.look(surroundings(), now).view;
+    eprintln!("a look at {MANY} nodes takes {:?}", began.elapsed());
+    assert_eq!(view.nodes.len(), MANY);
+    assert_eq!(view.links.len(), MANY * (MANY - 1) / 2);
+    for node in &view.nodes {
+        assert_eq!(node.links, MANY - 1);
+        assert_eq!(node.sends.unwrap().messages, 100.0 * 255.0);
+        assert_eq!(node.receives.unwrap().octets, 1000.0 * 255.0);
+    }
+    assert_eq!(view.total.messages, 100.0 * 255.0 * 256.0);
+}
