@@ -110,7 +110,10 @@ fn minus_zero(perl: &mut Perl) {
     let mut ours = Vec::new();
     encode_args(&mut ours, &("p", -0.0, [-0.0_f32])).unwrap();
     let theirs = again(br#"["p",-0.0,[-0.0]]"#);
-    assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());
+    assert_eq!(
+        ours.escape_ascii().to_string(),
+        theirs.escape_ascii().to_string()
+    );
     assert_eq!(again(&ours), br#"["p",0,[0]]"#);
 }
 

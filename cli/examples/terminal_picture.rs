@@ -58,14 +58,14 @@ fn main() -> ExitCode {
         match step.split_once(':') {
             Some(("until", text)) => {
                 drop(terminal.until_text(text, |shown| shown.contains(text)));
-            },
+            }
             Some(("gone", text)) => {
                 drop(terminal.until_text("anything else", |shown| !shown.contains(text)));
-            },
+            }
             Some(("press", keys)) => terminal.press(keys),
             None if step == "end" => {
                 terminal.ends();
-            },
+            }
             _ => {
                 eprintln!("{step} is no step");
                 return ExitCode::from(2);

@@ -12,9 +12,9 @@ use crate::net::tls::TlsInfo;
 use crate::net::{LinkError, Proved, Stream, Terms, greet, greeting_patience};
 use crate::node::link::{begin, connect, speaks_another_version};
 use crate::node::{self, Inner, Random};
+use crate::proto::handshake::Role;
 use crate::proto::id::alnumbits;
 use crate::proto::message::{Incoming, encode_in};
-use crate::proto::handshake::Role;
 use crate::proto::{Framing, Generation, Greeting, Limits, NodeId, Verb};
 
 /// How far a try to reach a node came: see [`Builder::probe`].

@@ -91,7 +91,8 @@ impl Known {
 
     /// Whether that is a node of Perl's, as far as there is a link to it.
     pub(super) fn is_perl(&self, node: &NodeId) -> bool {
-        self.node.link_stats(node).is_some_and(|link| ask::is_perl(&link))
+        let link = self.node.link_stats(node);
+        link.is_some_and(|link| ask::is_perl(&link))
     }
 
     /// The functions of a node that begin so, and with a Perl node the packages in which there may

@@ -147,8 +147,8 @@ impl Graph {
     /// global nodes, and have to have a link to each of them; one that tells nobody of its links
     /// may still have one.
     pub(crate) fn missing(&self) -> Vec<Pair> {
-        let is_global = |(_, met): &(&NodeId, &Met)| met.is_global;
-        let globals: Vec<&NodeId> = self.nodes.iter().filter(is_global).map(|(id, _)| id).collect();
+        let globals = self.nodes.iter().filter(|(_, met)| met.is_global);
+        let globals: Vec<&NodeId> = globals.map(|(id, _)| id).collect();
         let mut missing = BTreeSet::new();
         for (id, met) in &self.nodes {
             let known = met.known.range((Excluded(id), Unbounded));

@@ -78,7 +78,8 @@ pub(super) async fn ask(node: Node, id: NodeId, manner: Option<Manner>) -> Resul
     // Every release knows this, and when the answer comes it is known what sort of node it is.
     let there = node.round_trip(&id, LIMIT).await;
     let round_trip = there.map_err(|error| error.to_string())?;
-    let link = node.link_stats(&id).ok_or_else(|| "its link is lost".to_owned())?;
+    let link = node.link_stats(&id);
+    let link = link.ok_or_else(|| "its link is lost".to_owned())?;
     let provider = link.provider.as_deref();
     let manner = manner.unwrap_or_else(|| Manner::first(provider));
     let told = tell(&node, &id, manner).await;

@@ -95,8 +95,7 @@ impl Watch {
                 Ok(Some(Ok((id, answer)))) => {
                     self.answered(id.clone(), answer);
                     // Following all links again is for when there is something to be found.
-                    is_grown =
-                        asked.len() < MOST_NODES && self.network.tells_of_more(&id, &asked);
+                    is_grown = asked.len() < MOST_NODES && self.network.tells_of_more(&id, &asked);
                 }
                 // The runtime ends.
                 Ok(Some(Err(_))) => {}

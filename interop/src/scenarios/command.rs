@@ -44,9 +44,7 @@ pub const RESTART: Scenario = Scenario {
         }
         (_, Some(Generation::G0)) => Some("aemp restart came with 1.1"),
         // The node runs under its own command.
-        (listener, _) => {
-            without_its_command(listener).or_else(|| without_its_command(&pairing.b))
-        }
+        (listener, _) => without_its_command(listener).or_else(|| without_its_command(&pairing.b)),
     },
     run: restart,
 };

@@ -243,7 +243,9 @@ async fn the_most_nodes_that_are_looked_at() {
     const MANY: usize = 256;
     let now = Instant::now();
     let mut network = Network::new(id("me"), Place::Observer);
-    let names: Vec<String> = (0..MANY).map(|n| format!("a node of that name {n:03}")).collect();
+    let names: Vec<String> = (0..MANY)
+        .map(|n| format!("a node of that name {n:03}"))
+        .collect();
     for sent in [0, 100] {
         for name in &names {
             let others = names.iter().filter(|other| *other != name);
