@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use serde_json::{Value, json};
 
 use super::Home;
-use super::perl_node::{PerlNode, release};
-use super::record::{Relay, certificate, target};
+use super::perl_node::release;
+use super::record::{Relay, certificate, perl_nodes, target};
 
 /// A node, and a relay in front of it.
 fn watched(home: &Home, more: &[&str]) -> (super::Running, Relay) {
@@ -162,19 +162,13 @@ fn perl_nodes_are_watched_within_tls() {
         };
         let home = Home::new();
         let (pem, path) = certificate(&home, "network.pem");
-        let rc = json!({"version": 1, "secret": "geheim", "cert": pem});
-        home.write(&rc.to_string());
         for (more, is_read) in [
             (&["--cert", path.to_str().unwrap()][..], true),
             (&[], false),
         ] {
-            let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
-            let mut alice = PerlNode::start(&home, &modules, &listens);
-            let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
-            let mut relay = Relay::start(&home, "proxy", &alice.listener, more);
-            let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
-            let mut bob = PerlNode::start(&home, &modules, &connects);
-            bob.up("alice");
+            let start = |target: &str| Relay::start(&home, "proxy", target, more);
+            let (mut alice, mut bob, mut relay, port) =
+                perl_nodes(&home, &modules, [&pem, &pem], start);
             bob.ask("snd", &json!({"to": port, "msg": ["seen", 1]}));
             alice.said(|line| line["ev"] == "msg" && line["msg"] == json!(["seen", 1]));
             match is_read {

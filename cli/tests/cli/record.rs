@@ -228,6 +228,26 @@ fn set_cert(home: &Home, pem: &str) {
     home.write(&rc.to_string());
 }
 
+/// Two Perl nodes of this release, with certificates (of who connects, and of who listens) or
+/// without, and the relay between them: bob, who has connected to alice, and her port that records.
+pub fn perl_nodes(
+    home: &Home,
+    modules: &PathBuf,
+    certs: [&str; 2],
+    start: impl FnOnce(&str) -> Relay,
+) -> (PerlNode, PerlNode, Relay, Value) {
+    set_cert(home, certs[1]);
+    let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
+    let mut alice = PerlNode::start(home, modules, &listens);
+    let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
+    let relay = start(&alice.listener);
+    set_cert(home, certs[0]);
+    let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
+    let mut bob = PerlNode::start(home, modules, &connects);
+    bob.up("alice");
+    (alice, bob, relay, port)
+}
+
 /// Two Perl nodes of this release talk through the relay. Gives what `aemp dump` says of it, and
 /// whether all is well.
 fn perl_nodes_talk(
@@ -236,15 +256,8 @@ fn perl_nodes_talk(
     certs: [&str; 2],
     more: &[&str],
 ) -> (String, bool) {
-    set_cert(home, certs[1]);
-    let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
-    let mut alice = PerlNode::start(home, modules, &listens);
-    let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
-    let mut relay = Relay::new(home, &alice.listener, more);
-    set_cert(home, certs[0]);
-    let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
-    let mut bob = PerlNode::start(home, modules, &connects);
-    bob.up("alice");
+    let start = |target: &str| Relay::new(home, target, more);
+    let (mut alice, mut bob, mut relay, port) = perl_nodes(home, modules, certs, start);
     bob.ask("snd", &json!({"to": port, "msg": ["through", "the relay"]}));
     alice.said(|line| line["ev"] == "msg" && line["msg"][1] == "the relay");
     drop((alice, bob));
