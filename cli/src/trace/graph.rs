@@ -151,12 +151,12 @@ impl Graph {
         let globals: Vec<&NodeId> = globals.map(|(id, _)| id).collect();
         let mut missing = BTreeSet::new();
         for (id, met) in &self.nodes {
-            let known = met.known.range((Excluded(id), Unbounded));
+            let known = met.known.range::<NodeId, _>((Excluded(id), Unbounded));
             let know_both = known.filter(|other| {
                 let other = self.nodes.get(*other);
                 other.is_some_and(|other| other.known.contains(id))
             });
-            let globals = match met.is_global {
+            let globals: &[&NodeId] = match met.is_global {
                 true => &globals[globals.partition_point(|other| *other <= id)..],
                 false => &[],
             };

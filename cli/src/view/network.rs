@@ -317,8 +317,8 @@ impl Network {
                 continue;
             };
             let before = known.before.iter().flat_map(|before| &before.stats.links);
-            let before: HashMap<&NodeId, &LinkStats> =
-                before.map(|link| (&link.node, link)).collect();
+            let before = before.map(|link| (&link.node, link));
+            let before: HashMap<&NodeId, &LinkStats> = before.collect();
             for link in &report.stats.links {
                 if self.nodes.contains_key(&link.node) {
                     let old = before.get(&link.node).copied();
