@@ -159,7 +159,7 @@ impl Node {
         NodeStats {
             node: self.id().clone(),
             ports: self.port_count(),
-            groups: self.groups().len(),
+            groups: self.inner().control.group_count(),
             links,
             held_octets: self.inner().memory.used(),
             dials: self.inner().dials_under_way(),
