@@ -237,10 +237,10 @@ async fn nobody_answers_for_another() {
     assert_eq!(look.view.nodes[0].links, 1);
 }
 
-/// As many as are looked at, each linked to each, and all of it is counted.
+/// Many nodes, each linked to each, and all of it is counted.
 #[tokio::test]
-async fn the_most_nodes_that_are_looked_at() {
-    const MANY: usize = 256;
+async fn many_links() {
+    const MANY: u32 = 100;
     let now = Instant::now();
     let mut network = Network::new(id("me"), Place::Observer);
     let names: Vec<String> = (0..MANY)
@@ -254,15 +254,14 @@ async fn the_most_nodes_that_are_looked_at() {
             network.answered(&id(name), reported(report), now);
         }
     }
-    let began = std::time::Instant::now();
     let view = network.look(surroundings(), now).view;
-    eprintln!("a look at {MANY} nodes takes {:?}", began.elapsed());
-    assert_eq!(view.nodes.len(), MANY);
-    assert_eq!(view.links.len(), MANY * (MANY - 1) / 2);
+    let others = MANY - 1;
+    assert_eq!(view.nodes.len(), MANY as usize);
+    assert_eq!(view.links.len(), (MANY * others / 2) as usize);
     for node in &view.nodes {
-        assert_eq!(node.links, MANY - 1);
-        assert_eq!(node.sends.unwrap().messages, 100.0 * 255.0);
-        assert_eq!(node.receives.unwrap().octets, 1000.0 * 255.0);
+        assert_eq!(node.links, others as usize);
+        assert_eq!(node.sends.unwrap().messages, f64::from(100 * others));
+        assert_eq!(node.receives.unwrap().octets, f64::from(1000 * others));
     }
-    assert_eq!(view.total.messages, 100.0 * 255.0 * 256.0);
+    assert_eq!(view.total.messages, f64::from(100 * others * MANY));
 }
