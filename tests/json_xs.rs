@@ -14,6 +14,7 @@ mod perl;
 
 use aemp::proto::framing::json::{ElementKind, JsonScanner};
 use aemp::proto::framing::{FramingError, Limits};
+use aemp::proto::message::encode_args;
 use perl::{Perl, Random, hex, judge_bent, judge_corpus, read_streams, scan, unhex};
 use serde_json::Value;
 
@@ -100,6 +101,20 @@ fn agrees_with_json_xs() {
     perl_reads_what_rust_writes(&mut perl, &mut random);
     rust_reads_what_perl_writes(&mut perl, &mut random);
     both_refuse_the_same(&mut perl, &mut random);
+    minus_zero(&mut perl);
+}
+
+/// It is written as JSON::XS writes it, who reads that as an integer.
+fn minus_zero(perl: &mut Perl) {
+    let mut again = |text: &[u8]| unhex(&perl.ask(&format!("again {}", hex(text))).unwrap());
+    let mut ours = Vec::new();
+    encode_args(&mut ours, &("p", -0.0, [-0.0_f32])).unwrap();
+    let theirs = again(br#"["p",-0.0,[-0.0]]"#);
+    assert_eq!(
+        ours.escape_ascii().to_string(),
+        theirs.escape_ascii().to_string()
+    );
+    assert_eq!(again(&ours), br#"["p",0,[0]]"#);
 }
 
 fn perl_reads_what_rust_writes(perl: &mut Perl, random: &mut Random) {

@@ -8,7 +8,7 @@
 //! `press:KEYS`, or `end`, which waits until the command has ended. Then the terminal is drawn,
 //! down to its last line that is not empty.
 
-#[path = "../tests/operator/terminal.rs"]
+#[path = "../tests/support/terminal.rs"]
 #[allow(dead_code)]
 mod terminal;
 
@@ -52,13 +52,20 @@ fn main() -> ExitCode {
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    let mut terminal = Terminal::start(&command, columns, rows).expect("there is no terminal");
+    let terminal = Terminal::start(&command, (columns, rows), LIMIT);
+    let mut terminal = terminal.expect("there is no terminal");
     for step in steps {
         match step.split_once(':') {
-            Some(("until", text)) => drop(terminal.until(LIMIT, |shown| shown.contains(text))),
-            Some(("gone", text)) => drop(terminal.until(LIMIT, |shown| !shown.contains(text))),
+            Some(("until", text)) => {
+                drop(terminal.until_text(text, |shown| shown.contains(text)));
+            }
+            Some(("gone", text)) => {
+                drop(terminal.until_text("anything else", |shown| !shown.contains(text)));
+            }
             Some(("press", keys)) => terminal.press(keys),
-            None if step == "end" => drop(terminal.ends(LIMIT)),
+            None if step == "end" => {
+                terminal.ends();
+            }
             _ => {
                 eprintln!("{step} is no step");
                 return ExitCode::from(2);

@@ -17,7 +17,7 @@ use crate::settings::as_perl_reads;
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason of the monitors of a node that can't be reached.
-const UNREACHABLE: &str = "transport_error";
+pub(crate) const UNREACHABLE: &str = "transport_error";
 
 /// What Perl's command says of a message that was taken.
 pub(crate) const SENT: &str = "message sent successfully";

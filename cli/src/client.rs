@@ -99,6 +99,12 @@ pub(crate) async fn mon(ports: Vec<String>) -> Result<(), Failure> {
         left -= 1;
         all_normal &= reason.is_normal();
         report_death(&port, &reason, ports.len() > 1, begun.elapsed())?;
+        let seeds = node.seeds();
+        let is_unreached = seeds.iter().any(|seed| seed.last_failure.is_some());
+        if reason.kind() == Some(ask::UNREACHABLE) && (is_unreached || seeds.is_empty()) {
+            let failure = format!("{port} can't be reached");
+            output::complain(ask::unreached(&node, failure));
+        }
         if left > 0 {
             output::note(format_args!("waiting for {left} more"));
         }

@@ -1,6 +1,5 @@
 //! One try to reach a node, step by step, for whoever wants to know why there is no link.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
@@ -11,13 +10,12 @@ use tokio::time::{Instant, timeout};
 use super::{Builder, StartError};
 use crate::net::tls::TlsInfo;
 use crate::net::{LinkError, Proved, Stream, Terms, greet, greeting_patience};
-use crate::node::link::connect;
+use crate::node::link::{begin, connect, speaks_another_version};
 use crate::node::{self, Inner, Random};
+use crate::proto::handshake::Role;
 use crate::proto::id::alnumbits;
 use crate::proto::message::{Incoming, encode_in};
-use crate::proto::{
-    Framing, Generation, Greeting, Handshake, HandshakeError, Limits, NodeId, Verb,
-};
+use crate::proto::{Framing, Generation, Greeting, Limits, NodeId, Verb};
 
 /// How far a try to reach a node came: see [`Builder::probe`].
 ///
@@ -165,16 +163,10 @@ impl Builder {
         let built = node::build(NodeId::checked(&name)?, &config, transport, tls, random)?;
         let node = built.inner();
         let mut probe = Probe::new(address);
-        let mut version = None;
-        let mut tried = try_once(node, &mut probe, version).await;
-        if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &tried
-            && node.handshake.is_open()
-            && node.handshake.allows_version(*theirs)
-        {
-            // Now it is known which version to greet with.
-            version = Some(*theirs);
+        let mut tried = try_once(node, &mut probe).await;
+        if speaks_another_version(node, address, &tried) {
             probe = Probe::new(address);
-            tried = try_once(node, &mut probe, version).await;
+            tried = try_once(node, &mut probe).await;
         }
         probe.failure = tried.err();
         built.shutdown().await;
@@ -182,19 +174,11 @@ impl Builder {
     }
 }
 
-async fn try_once(
-    node: &Arc<Inner>,
-    probe: &mut Probe,
-    version: Option<u32>,
-) -> Result<(), LinkError> {
+async fn try_once(node: &Inner, probe: &mut Probe) -> Result<(), LinkError> {
     let begun = Instant::now();
     let stream = connect(node, &probe.address, node.settings.dial_timeout()).await?;
     probe.connected = Some(begun.elapsed());
-    let local = match version {
-        Some(version) => Arc::new(node.handshake.greeting_in(version)),
-        None => node.handshake.clone(),
-    };
-    let handshake = Handshake::connect(local, &node.random.nonce(), &probe.address);
+    let handshake = begin(node, &probe.address, Role::Connector);
     let terms = Terms {
         limit: node.settings.monitor_timeout(),
         greeting: node.settings.greeting_timeout,

@@ -19,7 +19,7 @@
 //! | [`arguments`] | what programs read of messages, tuples and enums, and write |
 //! | [`md6`](fn@md6) | the hash against the reference implementation |
 //! | [`rc`] | the configuration file |
-//! | [`reading`] | what is read of gossip, and of requests about the database |
+//! | [`reading`] | what is read of gossip, of requests about the database, and of reports |
 //! | [`gossip`] | what happens to a node in a mesh of generations 0 and 1 |
 //! | [`database`] | what happens to a node of generation 2 |
 //! | [`agreement`] | what happens between nodes of generation 2 |

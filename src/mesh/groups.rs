@@ -96,6 +96,11 @@ impl Groups {
         self.members.keys().cloned().collect()
     }
 
+    /// How many groups there are.
+    pub(crate) fn count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Whether a port of ours is in a group.
     pub(crate) fn has_local(&self) -> bool {
         !self.local.is_empty()
@@ -107,6 +112,23 @@ impl Groups {
         groups
             .map(|(group, ports)| (group.as_str(), ports.by_number.values().collect()))
             .collect()
+    }
+
+    /// So many of these memberships at the most, by group.
+    pub(crate) fn first_local(&self, most: usize) -> BTreeMap<String, Vec<PortId>> {
+        let mut first = BTreeMap::new();
+        let mut left = most;
+        for (group, ports) in &self.local {
+            if left == 0 {
+                break;
+            }
+            let ports: Vec<PortId> = ports.by_number.values().take(left).cloned().collect();
+            left -= ports.len();
+            if !ports.is_empty() {
+                first.insert(group.clone(), ports);
+            }
+        }
+        first
     }
 
     /// Registers a port of ours. False if it is in the group already.
@@ -273,5 +295,26 @@ mod tests {
                 prop_assert_eq!(groups.next_changed(), None);
             }
         }
+    }
+
+    #[test]
+    fn the_first_memberships_are_by_group() {
+        let mut groups = Groups::default();
+        for (group, port) in [("b", "n#1"), ("a", "n#2"), ("c", "n#1"), ("b", "n#3")] {
+            assert!(groups.register(group, &PortId::new(port)));
+        }
+        assert_eq!(groups.count(), 3);
+        let first = |most| {
+            let first = groups.first_local(most).into_iter();
+            first
+                .map(|(group, ports)| (group, ports.len()))
+                .collect::<Vec<_>>()
+        };
+        let named = |all: &[(&str, usize)]| -> Vec<(String, usize)> {
+            all.iter().map(|(g, n)| ((*g).to_owned(), *n)).collect()
+        };
+        assert!(first(0).is_empty());
+        assert_eq!(first(2), named(&[("a", 1), ("b", 1)]));
+        assert_eq!(first(9), named(&[("a", 1), ("b", 2), ("c", 1)]));
     }
 }

@@ -151,6 +151,23 @@ impl LinkError {
         }
     }
 
+    /// Who has to change what, as far as the error tells: see [`HandshakeError::advice`].
+    ///
+    /// ```
+    /// use aemp::net::LinkError;
+    /// use aemp::proto::HandshakeError;
+    /// assert_eq!(LinkError::from(HandshakeError::NoSecret).advice(), Some(HandshakeError::NoSecret.advice()));
+    /// assert_eq!(LinkError::BadAddress.advice(), None);
+    /// ```
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            LinkError::Handshake(error) => Some(error.advice()),
+            #[cfg(feature = "tls")]
+            LinkError::Tls(error) => Some(error.advice()),
+            _ => None,
+        }
+    }
+
     /// Whether somebody should look at it, rather than that it just happens in a network.
     pub(crate) fn is_noteworthy(&self) -> bool {
         match self {

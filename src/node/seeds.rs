@@ -145,26 +145,15 @@ fn is_refusal(error: &LinkError) -> bool {
     matches!(error, LinkError::Refused(_))
 }
 
-/// An error in words that name the setting to look at, if one of ours may be the cause.
+/// An error, and who has to change what.
 fn explained(error: &LinkError) -> String {
-    let setting = match error {
-        LinkError::Handshake(error) => match error {
-            HandshakeError::OwnNodeId { .. } => "one of both needs another `nodeid`",
-            HandshakeError::Version { .. } | HandshakeError::Generation { .. } => {
-                "see `generation`; between nodes of several, there has to be a bridge"
-            }
-            HandshakeError::NoCommonAuth { .. } => "see `auth_offer` here, `auth_accept` there",
-            HandshakeError::MethodRefused { .. } => "see `auth_accept` here, `auth_offer` there",
-            HandshakeError::NoCommonFraming { .. } => "see `framing_format` on both nodes",
-            HandshakeError::WrongToken { .. } => "`secret` has to be the same on both nodes",
-            _ => "",
-        },
-        LinkError::Closed => "it closed before it had greeted: is it a node?",
-        _ => "",
+    let advice = match error {
+        LinkError::Closed => Some("it closed before it had greeted: is it a node?"),
+        error => error.advice(),
     };
-    match setting {
-        "" => error.to_string(),
-        _ => format!("{error}; {setting}"),
+    match advice {
+        None => error.to_string(),
+        Some(advice) => format!("{error}; {advice}"),
     }
 }
 

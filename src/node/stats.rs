@@ -159,7 +159,7 @@ impl Node {
         NodeStats {
             node: self.id().clone(),
             ports: self.port_count(),
-            groups: self.groups().len(),
+            groups: self.inner().control.group_count(),
             links,
             held_octets: self.inner().memory.used(),
             dials: self.inner().dials_under_way(),
@@ -171,6 +171,17 @@ impl Node {
             global: self.is_global(),
             bridge: observer.map_or_else(Vec::new, |observer| observer.generations()),
         }
+    }
+
+    /// What there is to say of the link to a node; `None` if there is none. Among many links this costs less than
+    /// [`stats`](Self::stats).
+    ///
+    /// ```
+    /// let node = aemp::Node::local();
+    /// assert_eq!(node.link_stats(&"nobody".into()), None);
+    /// ```
+    pub fn link_stats(&self, node: &NodeId) -> Option<LinkStats> {
+        self.inner().peers.get(node.as_str())?.stats()
     }
 
     /// Measures the time of a round trip to a node, behind everything that waits to be sent to it.

@@ -152,6 +152,21 @@ const ARGUMENTS: [&str; 16] = [
     r#"["a.b",1,"2",["3"]]"#,
 ];
 
+/// A report as `aemp::report` sends it: of a node with a link, a group, and what was lost.
+const REPORT: &str = r#"["a.b",{"age":{"secs":9,"nanos":1},"stats":{"node":"a","ports":2,"groups":1,"links":[{"node":"b",
+    "remote":"127.0.0.1:1","generation":"1b","provider":"AE-1.30","send_framing":"json","recv_framing":"json","sent":1,
+    "sent_octets":2,"received":3,"received_octets":4,"queued_octets":5,"reconnects":6}],"known":["a","b"],"seeds":["b"]},
+    "metrics":{"node":"a","ports":2,"links":1,"links_made":1,"sent":0,"sent_octets":0,"received":0,"received_octets":0,
+    "unwritten_octets":5,"losses":{"io":2},"refused_handshakes":{},"deaths":{"normal":9,"die":4},"queued":6,"queued_octets":60,
+    "longest_queue":5,"longest_queue_ever":5,"limits":{},"refused":{},"handled":0,"handler_time":{"secs":0,"nanos":0},
+    "longest_handler":{"secs":0,"nanos":0}},"groups":{"g":["a#x"]},"deaths":[{"port":"a#y","reason":"die oops",
+    "ago":{"secs":3,"nanos":0}}],"losses":[{"node":"c","kind":"io","reason":"broken","ago":{"secs":4,"nanos":0}}]}]"#;
+
+/// How `arbitrary` draws an operation that calls a function which tells of a node, and one that is
+/// relayed: they are the last of twelve, and the one before.
+const TELL: &[u8] = b"\xff\xff\xff\xff";
+const RELAYED: &[u8] = b"\x00\x00\x00\xe0";
+
 /// What broke a rule once, or what a target made of one, with the target's name.
 const FOUND: &[(&str, &[u8])] = &[
     // A list with a number that no Rust number holds was read as a string.
@@ -234,6 +249,17 @@ fn seeds(target: &str, said: &[Said]) -> Vec<Vec<u8>> {
         "transcode" | "reading" => {
             for (framing, message) in &messages {
                 seeds.add(&[&[number(*framing)], message]);
+            }
+            for to in Framing::ALL.into_iter().filter(|_| target == "reading") {
+                let mut octets = Vec::new();
+                json_in(&mut octets, to, REPORT.as_bytes()).unwrap();
+                seeds.add(&[&[number(to)], &octets]);
+            }
+        }
+        "requests" => {
+            // For each of the functions that tell of a node: a call, and one by way of `snd`.
+            for which in 0..3 {
+                seeds.add(&[&[3], TELL, &[which, 0], RELAYED, TELL, &[which, 1]]);
             }
         }
         "arguments" => {

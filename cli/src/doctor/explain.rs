@@ -4,16 +4,15 @@ use std::io::ErrorKind;
 
 use aemp::config::Config;
 use aemp::net::LinkError;
-use aemp::net::tls::TlsError;
-use aemp::proto::HandshakeError;
 use aemp::{Probe, ProbeStep};
 
 /// What is wrong, and who has to change what. `None` if nothing is.
 pub(super) fn failure(probe: &Probe, config: &Config) -> Option<(String, String)> {
     let (error, step) = (probe.failure.as_ref()?, probe.failed_step()?);
+    if let Some(advice) = error.advice() {
+        return Some((error.to_string(), advice.to_owned()));
+    }
     let (text, advice) = match (step, error) {
-        (_, LinkError::Handshake(error)) => handshake(error),
-        (_, LinkError::Tls(error)) => tls(error),
         (ProbeStep::Connect, LinkError::Io(error)) => connecting(error.kind(), error),
         (ProbeStep::Connect, error) => (error.to_string(), "correct `seeds`".to_owned()),
         (ProbeStep::Greet, LinkError::Closed) => (
@@ -63,52 +62,4 @@ fn connecting(kind: ErrorKind, error: &std::io::Error) -> (String, String) {
         _ => "correct `seeds`, or the way to that machine",
     };
     (format!("can't connect: {error}"), advice.to_owned())
-}
-
-fn handshake(error: &HandshakeError) -> (String, String) {
-    let advice = match error {
-        HandshakeError::Greeting(_) | HandshakeError::LineTooLong => {
-            "what listens there is no node: correct `seeds`"
-        }
-        HandshakeError::Version { .. } | HandshakeError::Generation { .. } => {
-            "here: aemp setgeneration auto; between Perl nodes of both, only a bridge helps"
-        }
-        HandshakeError::NoCommonAuth { .. } => {
-            "`auth_offer` here and `auth_accept` there have nothing in common"
-        }
-        HandshakeError::NoCommonFraming { .. } | HandshakeError::FramingRefused { .. } => {
-            "`framing_format` here and there have nothing in common"
-        }
-        HandshakeError::TlsRequired => {
-            "there: aemp setcert FILE, with the same file; or here: aemp delrequire_tls"
-        }
-        HandshakeError::NoSecret | HandshakeError::NeitherTlsNorSecret => {
-            "here: aemp setsecret TEXT, with the secret of the node there"
-        }
-        HandshakeError::WrongToken { .. } => {
-            "its `secret` is another one: set the same one here and there (aemp setsecret)"
-        }
-        HandshakeError::AlteredGreeting { .. } => {
-            "something between both changes what is sent: a proxy that knows the protocol?"
-        }
-        HandshakeError::MethodRefused { .. } => {
-            "`auth_accept` here and `auth_offer` there have nothing in common"
-        }
-        _ => "what listens there does not keep to the protocol: which program is it?",
-    };
-    (error.to_string(), advice.to_owned())
-}
-
-fn tls(error: &TlsError) -> (String, String) {
-    let advice = match error {
-        TlsError::Certificate(_) | TlsError::NoCertificate => {
-            "the node there has another certificate: the same file has to be in both (aemp setcert)"
-        }
-        TlsError::Refused { .. } | TlsError::Cut => {
-            "the node there does not take our certificate: the same file has to be in both (aemp setcert)"
-        }
-        TlsError::Local(_) => "here: aemp setcert FILE",
-        _ => "what listens there, or is in between, speaks another TLS",
-    };
-    (error.to_string(), advice.to_owned())
 }

@@ -6,7 +6,7 @@
 use aemp::proto::auth::Channel;
 use aemp::proto::greeting::Purpose;
 use aemp::proto::message::Incoming;
-use aemp::proto::{FramingError, Generation, Limits, Secret};
+use aemp::proto::{Framing, FramingError, Generation, Limits, Secret};
 
 use super::capture::{Chunk, Conversation, Direction};
 use super::event::{Event, What};
@@ -227,10 +227,7 @@ impl Side {
             return false;
         }
         self.step = match handshake::guess(&self.stream, rules.secret.as_ref(), events) {
-            Some(framing) => Step::Messages(
-                Box::new(Incoming::new(framing, rules.limits)),
-                self.meanings(None),
-            ),
+            Some(framing) => self.begin_messages(framing, None, rules),
             None => Step::Over,
         };
         true
@@ -272,17 +269,18 @@ impl Side {
         self.step = match framing {
             None => Step::Over,
             Some(_) if is_data => Step::Data,
-            Some(framing) => Step::Messages(
-                Box::new(Incoming::new(framing, rules.limits)),
-                self.meanings(other),
-            ),
+            Some(framing) => self.begin_messages(framing, other, rules),
         };
         true
     }
 
-    fn meanings(&self, other: Option<&Side>) -> Meanings {
+    /// Messages follow, in that framing.
+    fn begin_messages(&self, framing: Framing, other: Option<&Side>, rules: &Rules) -> Step {
         let receiver = other.map_or("the other node", Side::node);
-        Meanings::new(self.node(), receiver, generation(self, other))
+        Step::Messages(
+            Box::new(Incoming::new(framing, rules.limits)),
+            Meanings::new(self.node(), receiver, generation(self, other)),
+        )
     }
 
     fn messages(&mut self, is_whole: bool, events: &mut Vec<Event>) -> bool {

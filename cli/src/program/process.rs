@@ -30,6 +30,8 @@ pub(super) fn begin(program: &Program, port: &PortId) -> io::Result<Child> {
         .env("AEMP_ARGS", &*program.given.to_json())
         // These are about the node's process.
         .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .env_remove("WATCHDOG_PID")
         .env_remove(crate::run::again::VARIABLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

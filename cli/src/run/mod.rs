@@ -89,6 +89,7 @@ impl Running {
         introduce(&node, &config.seeds);
         let site = site.serve(&node, &programs);
         notify::ready();
+        notify::beat(&node);
         Ok(Running {
             node,
             programs,

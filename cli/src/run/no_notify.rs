@@ -6,5 +6,8 @@ pub(super) fn ready() {}
 /// It starts again.
 pub(super) fn reloading() {}
 
+/// It answers.
+pub(super) fn beat(_: &aemp::Node) {}
+
 /// It ends.
 pub(super) fn stopping() {}

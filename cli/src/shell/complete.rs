@@ -7,6 +7,9 @@ use super::words::{Word, quoted, split};
 use crate::ask::typed;
 use crate::settings::as_perl_shows;
 
+/// So many candidates are offered.
+const MOST: usize = 1000;
+
 /// Who knows what there is.
 pub(super) trait Offers {
     fn current(&self) -> NodeId;
@@ -136,10 +139,16 @@ fn named(id: &str) -> String {
     }
 }
 
+/// The words that begin so, in order. There may be a hundred thousand, which nobody reads, and a
+/// menu of them would be laid out at every key: of more than [`MOST`] the first and the very last
+/// are offered, so that what all begin with is what these begin with.
 fn beginning(begin: &str, words: impl Iterator<Item = String>) -> Vec<String> {
     let mut found: Vec<String> = words.filter(|word| word.starts_with(begin)).collect();
     found.sort_unstable();
     found.dedup();
+    if found.len() > MOST {
+        found.drain(MOST - 1..found.len() - 1);
+    }
     found
 }
 
@@ -216,6 +225,18 @@ mod tests {
             let begin = &line[at..];
             assert!(found.iter().all(|word| word.starts_with(begin)), "{line}");
         }
+    }
+
+    #[test]
+    fn of_many_candidates_the_first_and_the_last_are_offered() {
+        let many = |n: usize| (0..n).rev().map(|n| format!("hub#{n:06}"));
+        assert_eq!(beginning("hub#", many(MOST)).len(), MOST);
+        let offered = beginning("hub#", many(100_000));
+        assert_eq!(offered.len(), MOST);
+        assert_eq!(
+            [&offered[0], &offered[MOST - 2], &offered[MOST - 1]],
+            ["hub#000000", "hub#000998", "hub#099999"]
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! While one is typed, all that is shown goes above it. For that the editor is interrupted, its
 //! line taken off the screen, and another one begun below, with what was typed by then. (It has a
-//! printer of its own, which takes every text for one row of the screen.)
+//! printer of its own, which takes every text for one row of the screen.) The single steps that
+//! could be undone are forgotten by that, as by every interruption of the editor: Undo takes back
+//! what was typed by then at once.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};

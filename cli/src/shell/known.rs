@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aemp::config::{Environment, RcFile};
 use aemp::node::FUNCTIONS_FUNCTION;
-use aemp::{LinkStats, Node, NodeId, PortId};
+use aemp::{Node, NodeId, PortId};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -89,14 +89,10 @@ impl Known {
         rc.profile_names().map(str::to_owned).collect()
     }
 
-    fn link(&self, node: &NodeId) -> Option<LinkStats> {
-        let links = self.node.stats().links;
-        links.into_iter().find(|link| link.node == *node)
-    }
-
     /// Whether that is a node of Perl's, as far as there is a link to it.
     pub(super) fn is_perl(&self, node: &NodeId) -> bool {
-        self.link(node).is_some_and(|link| ask::is_perl(&link))
+        let link = self.node.link_stats(node);
+        link.is_some_and(|link| ask::is_perl(&link))
     }
 
     /// The functions of a node that begin so, and with a Perl node the packages in which there may

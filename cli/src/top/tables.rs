@@ -3,7 +3,7 @@
 use aemp::log::printable;
 
 use super::units::{UNKNOWN, known, number, octets, rate, size, time, traffic};
-use crate::view::{LinkView, NodeView, View};
+use crate::view::{DeathView, GroupView, LinkView, LossView, NodeView, View};
 
 /// A table.
 pub(super) struct Table {
@@ -24,6 +24,26 @@ pub(super) struct Row {
     pub(super) cells: Vec<String>,
     /// Something is wrong there.
     pub(super) is_bad: bool,
+}
+
+impl Table {
+    /// One in which nothing is wrong with any row.
+    fn plain(
+        columns: impl Into<Vec<Column>>,
+        rows: impl Iterator<Item = Vec<String>>,
+        none: &'static str,
+    ) -> Self {
+        Table {
+            columns: columns.into(),
+            rows: rows
+                .map(|cells| Row {
+                    cells,
+                    is_bad: false,
+                })
+                .collect(),
+            none,
+        }
+    }
 }
 
 const fn text(title: &'static str) -> Column {
@@ -203,52 +223,49 @@ pub(super) fn links(view: &View) -> Table {
 }
 
 pub(super) fn groups(view: &View) -> Table {
-    let rows = view.groups.iter().map(|group| Row {
-        cells: vec![
+    let row = |group: &GroupView| {
+        vec![
             printable(&group.group),
             group.count.to_string(),
             printable(&group.members.join(" ")),
-        ],
-        is_bad: false,
-    });
-    Table {
-        columns: vec![text("GROUP"), figure("MEMBERS"), text("PORTS")],
-        rows: rows.collect(),
-        none: "nobody is in a group",
-    }
+        ]
+    };
+    Table::plain(
+        [text("GROUP"), figure("MEMBERS"), text("PORTS")],
+        view.groups.iter().map(row),
+        "nobody is in a group",
+    )
 }
 
 pub(super) fn deaths(view: &View) -> Table {
-    let rows = view.deaths.iter().map(|death| Row {
-        cells: vec![
+    let row = |death: &DeathView| {
+        vec![
             time(death.seconds_ago),
             printable(&death.port),
             printable(&death.reason),
-        ],
-        is_bad: false,
-    });
-    Table {
-        columns: vec![figure("AGO"), text("PORT"), text("DIED OF")],
-        rows: rows.collect(),
-        none: "no port has died of something else than its normal end",
-    }
+        ]
+    };
+    Table::plain(
+        [figure("AGO"), text("PORT"), text("DIED OF")],
+        view.deaths.iter().map(row),
+        "no port has died of something else than its normal end",
+    )
 }
 
 pub(super) fn losses(view: &View) -> Table {
-    let rows = view.losses.iter().map(|loss| Row {
-        cells: vec![
+    let row = |loss: &LossView| {
+        vec![
             time(loss.seconds_ago),
             printable(&format!("{} → {}", loss.node, loss.other)),
             printable(&loss.kind),
             printable(&loss.reason),
-        ],
-        is_bad: false,
-    });
-    Table {
-        columns: vec![figure("AGO"), text("LINK"), text("WHY"), text("REASON")],
-        rows: rows.collect(),
-        none: "no link was lost",
-    }
+        ]
+    };
+    Table::plain(
+        [figure("AGO"), text("LINK"), text("WHY"), text("REASON")],
+        view.losses.iter().map(row),
+        "no link was lost",
+    )
 }
 
 /// A line about all of it.

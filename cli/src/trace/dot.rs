@@ -1,5 +1,6 @@
 //! The graph in the language of Graphviz.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aemp::NodeId;
@@ -26,13 +27,8 @@ pub(super) fn render(graph: &Graph) -> String {
         let label = format!("{}\\n{}", escape(id.as_str()), escape(&met.words()));
         let _ = writeln!(dot, "  n{at} [label=\"{label}\"{shape}{seed}{lost}];");
     }
-    let name = |id: &NodeId| {
-        graph
-            .nodes
-            .keys()
-            .position(|other| other == id)
-            .unwrap_or(0)
-    };
+    let names: BTreeMap<&NodeId, usize> = graph.nodes.keys().zip(0..).collect();
+    let name = |id: &NodeId| names.get(id).copied().unwrap_or(0);
     for ((a, b), link) in &graph.links {
         let label = escape(&link.words());
         let _ = writeln!(dot, "  n{} -- n{} [label=\"{label}\"];", name(a), name(b));

@@ -1,6 +1,7 @@
 //! What a walk through a network found, as data: nodes, links, and which links are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use aemp::{LinkStats, NodeId, NodeStats};
 
@@ -146,30 +147,38 @@ impl Graph {
     /// global nodes, and have to have a link to each of them; one that tells nobody of its links
     /// may still have one.
     pub(crate) fn missing(&self) -> Vec<Pair> {
-        let mut missing = Vec::new();
-        for (at, (id, met)) in self.nodes.iter().enumerate() {
-            for (other_id, other) in self.nodes.iter().skip(at + 1) {
-                let know = met.known.contains(other_id) && other.known.contains(id);
-                let are_global = met.is_global && other.is_global;
-                let is_told = met.has_told || other.has_told;
-                let both = pair(id, other_id);
-                if is_told && (know || are_global) && !self.links.contains_key(&both) {
-                    missing.push(both);
+        let globals = self.nodes.iter().filter(|(_, met)| met.is_global);
+        let globals: Vec<&NodeId> = globals.map(|(id, _)| id).collect();
+        let mut missing = BTreeSet::new();
+        for (id, met) in &self.nodes {
+            let known = met.known.range::<NodeId, _>((Excluded(id), Unbounded));
+            let know_both = known.filter(|other| {
+                let other = self.nodes.get(*other);
+                other.is_some_and(|other| other.known.contains(id))
+            });
+            let globals: &[&NodeId] = match met.is_global {
+                true => &globals[globals.partition_point(|other| *other <= id)..],
+                false => &[],
+            };
+            for other in know_both.chain(globals.iter().copied()) {
+                let is_told = met.has_told || self.nodes[other].has_told;
+                let both = pair(id, other);
+                if is_told && !self.links.contains_key(&both) {
+                    missing.insert(both);
                 }
             }
         }
-        missing
+        missing.into_iter().collect()
     }
 
-    /// The nodes that a node has a link to, as far as is known.
-    pub(crate) fn linked<'a>(
-        &'a self,
-        id: &'a NodeId,
-    ) -> impl Iterator<Item = (&'a NodeId, &'a Link)> {
-        self.links.iter().filter_map(move |((a, b), link)| {
-            let other = if a == id { b } else { a };
-            (a == id || b == id).then_some((other, link))
-        })
+    /// Of each node that has links, as far as is known, who is at their other ends, in order.
+    pub(crate) fn linked(&self) -> BTreeMap<&NodeId, Vec<(&NodeId, &Link)>> {
+        let mut linked: BTreeMap<&NodeId, Vec<(&NodeId, &Link)>> = BTreeMap::new();
+        for ((a, b), link) in &self.links {
+            linked.entry(a).or_default().push((b, link));
+            linked.entry(b).or_default().push((a, link));
+        }
+        linked
     }
 }
 
@@ -299,9 +308,13 @@ pub(super) mod tests {
         assert_eq!(link.words(), "generation 1b, json and cbor");
         let link = &graph.links[&pair(&id("gone"), &id("hub"))];
         assert_eq!(link.words(), "details unknown");
-        let of_hub = id("hub");
-        let of_hub: Vec<&str> = graph.linked(&of_hub).map(|(id, _)| id.as_str()).collect();
-        assert_eq!(of_hub, ["a", "b", "gone"]);
+        let linked = graph.linked();
+        let of = |name: &str| -> Vec<&str> {
+            let others = linked[&id(name)].iter();
+            others.map(|(id, _)| id.as_str()).collect()
+        };
+        assert_eq!(of("hub"), ["a", "b", "gone"]);
+        assert_eq!(of("gone"), ["hub"]);
     }
 
     #[test]

@@ -1,22 +1,33 @@
 //! The graph as JSON: an object for each node.
 
+use std::collections::BTreeMap;
+
+use aemp::NodeId;
 use serde_json::{Value, json};
 
-use super::graph::{Graph, Link, shown};
+use super::graph::{Graph, Link, Met, shown};
 
 /// The nodes, in the order of their IDs.
 pub(super) fn render(graph: &Graph) -> Vec<Value> {
-    let missing = graph.missing();
-    let node = |(id, met): (&aemp::NodeId, &super::graph::Met)| {
-        let text = |id: &aemp::NodeId| shown(id.as_str());
-        let links = graph.linked(id).map(|(other, link)| {
+    let linked = graph.linked();
+    let mut missing: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+    for (a, b) in graph.missing() {
+        let texts = [shown(b.as_str()), shown(a.as_str())];
+        for (id, text) in [a, b].into_iter().zip(texts) {
+            missing.entry(id).or_default().push(text);
+        }
+    }
+    let node = |(id, met): (&NodeId, &Met)| {
+        let text = |id: &NodeId| shown(id.as_str());
+        let linked = linked.get(id).map_or(&[][..], Vec::as_slice);
+        let links = linked.iter().map(|(other, link)| {
             let Link {
                 generation,
                 framings,
                 tls,
             } = link;
             let (sends, receives) = framings.clone().unzip();
-            let (sends, receives) = if id < other {
+            let (sends, receives) = if id < *other {
                 (sends, receives)
             } else {
                 (receives, sends)
@@ -26,22 +37,17 @@ pub(super) fn render(graph: &Graph) -> Vec<Value> {
                 "receives": receives, "tls": tls,
             })
         });
-        let without = missing.iter().filter_map(|(a, b)| match id {
-            id if id == a => Some(text(b)),
-            id if id == b => Some(text(a)),
-            _ => None,
-        });
         json!({
             "node": text(id),
             // Nobody knows whom it is linked to, if it does not tell.
-            "nodes": met.has_told.then(|| graph.linked(id).map(|(id, _)| text(id)).collect::<Vec<_>>()),
+            "nodes": met.has_told.then(|| linked.iter().map(|(id, _)| text(id)).collect::<Vec<_>>()),
             "seconds": met.seconds,
             "provider": met.provider,
             "generation": met.generation,
             "roles": met.roles(),
             "bridge": met.bridge,
             "links": links.collect::<Vec<_>>(),
-            "missing": without.collect::<Vec<_>>(),
+            "missing": missing.get(id).map_or(&[][..], Vec::as_slice),
             "lost": met.lost,
         })
     };

@@ -53,3 +53,40 @@ pub(crate) async fn trace(options: Options) -> Result<(), Failure> {
     }
     walked
 }
+
+#[cfg(test)]
+mod tests {
+    use aemp::NodeId;
+
+    use super::graph::Graph;
+    use super::{dot, json, svg};
+
+    /// What is drawn costs what there is to be drawn: were each node looked for among all others,
+    /// this would take minutes.
+    #[test]
+    fn many_nodes() {
+        const MANY: usize = 20_000;
+        let id = |n: usize| NodeId::new(format!("n{n:06}"));
+        let mut graph = Graph::default();
+        for n in 0..MANY {
+            let next = id((n + 1) % MANY);
+            graph.told(&id(n), [&next]);
+            // Each knows the one behind the next, to which it has no link.
+            graph.met(&id(n)).known = [id((n + 2) % MANY), id((n + MANY - 2) % MANY)].into();
+        }
+        graph.global(&id(5));
+        graph.global(&id(7_000));
+        assert_eq!(graph.links.len(), MANY);
+        assert_eq!(graph.missing().len(), MANY + 1);
+        let nodes = json::render(&graph);
+        assert_eq!(nodes.len(), MANY);
+        assert_eq!(nodes[5]["nodes"], serde_json::json!(["n000004", "n000006"]));
+        assert_eq!(
+            nodes[5]["missing"],
+            serde_json::json!(["n000003", "n000007", "n007000"])
+        );
+        assert_eq!(dot::render(&graph).matches(" -- ").count(), 2 * MANY + 1);
+        let picture = svg::render(&graph, svg::Layout::WIDE);
+        assert_eq!(picture.matches("<path").count(), 2 * MANY + 3);
+    }
+}

@@ -65,13 +65,21 @@ pub(crate) fn render(graph: &Graph, layout: Layout) -> String {
     svg
 }
 
+/// Where a node stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    x: f64,
+    y: f64,
+    is_right: bool,
+}
+
 struct Picture<'a> {
     graph: &'a Graph,
     layout: Layout,
     missing: Vec<(NodeId, NodeId)>,
     /// Each sort of links: its place among them, and how many there are.
     kinds: BTreeMap<Link, (usize, usize)>,
-    places: BTreeMap<&'a NodeId, (f64, f64)>,
+    places: BTreeMap<&'a NodeId, Place>,
     width: f64,
     height: f64,
     /// Where the legend begins.
@@ -99,11 +107,13 @@ impl<'a> Picture<'a> {
         };
         let middle = (room(left) + radius, MARGIN + radius);
         let mut places = BTreeMap::new();
-        for (side, sign) in [(right, 1.0), (left, -1.0)] {
+        for (side, is_right) in [(right, true), (left, false)] {
+            let sign = if is_right { 1.0 } else { -1.0 };
             for (at, id) in side.iter().enumerate() {
                 let y = radius * ((2.0 * small(at) + 1.0) / small(side.len()) - 1.0);
                 let x = sign * (radius * radius - y * y).max(0.0).sqrt();
-                places.insert(*id, (middle.0 + x, middle.1 + y));
+                let (x, y) = (middle.0 + x, middle.1 + y);
+                places.insert(*id, Place { x, y, is_right });
             }
         }
         let legend = middle.1 + radius + MARGIN * 2.0;
@@ -172,9 +182,10 @@ impl<'a> Picture<'a> {
 
     /// A link, or one that is missing.
     fn link(&self, svg: &mut String, (a, b): (&NodeId, &NodeId), link: Option<&Link>) {
-        let (Some((x1, y1)), Some((x2, y2))) = (self.places.get(a), self.places.get(b)) else {
+        let (Some(from), Some(to)) = (self.places.get(a), self.places.get(b)) else {
             return;
         };
+        let (x1, y1, x2, y2) = (from.x, from.y, to.x, to.y);
         let kind = link.map(|link| (self.kinds[link].0, link.words()));
         let (style, words) = match &kind {
             Some((at, words)) => (style(Some(*at)), words.as_str()),
@@ -197,16 +208,9 @@ impl<'a> Picture<'a> {
     }
 
     fn node(&self, svg: &mut String, id: &NodeId, met: &Met) {
-        let Some(&(x, y)) = self.places.get(id) else {
+        let Some(&Place { x, y, is_right }) = self.places.get(id) else {
             return;
         };
-        let is_right = 2 * self
-            .graph
-            .nodes
-            .keys()
-            .take_while(|other| *other != id)
-            .count()
-            < self.graph.nodes.len();
         let (at, anchor) = if is_right {
             (16.0, "start")
         } else {

@@ -114,8 +114,7 @@ impl Walk {
 
     /// Asks it for those that it is connected to.
     fn ask(&self, other: &NodeId) -> Result<(), Failure> {
-        let (stats, inbox) = (self.node.stats(), self.inbox.id());
-        let link = stats.links.iter().find(|link| link.node == *other);
+        let (link, inbox) = (self.node.link_stats(other), self.inbox.id());
         let evaluates = link.is_some_and(|link| {
             let provider = link.provider.as_deref().unwrap_or_default();
             link.generation == "2" && provider.starts_with("AE-")

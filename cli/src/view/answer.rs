@@ -78,8 +78,7 @@ pub(super) async fn ask(node: Node, id: NodeId, manner: Option<Manner>) -> Resul
     // Every release knows this, and when the answer comes it is known what sort of node it is.
     let there = node.round_trip(&id, LIMIT).await;
     let round_trip = there.map_err(|error| error.to_string())?;
-    let links = node.stats().links;
-    let link = links.into_iter().find(|link| link.node == id);
+    let link = node.link_stats(&id);
     let link = link.ok_or_else(|| "its link is lost".to_owned())?;
     let provider = link.provider.as_deref();
     let manner = manner.unwrap_or_else(|| Manner::first(provider));

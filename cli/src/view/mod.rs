@@ -15,7 +15,5 @@ mod network;
 mod shape;
 mod watch;
 
-#[cfg(test)]
-pub(crate) use shape::{DeathView, GroupView};
-pub(crate) use shape::{LinkView, NodeView, Rate, View};
+pub(crate) use shape::{DeathView, GroupView, LinkView, LossView, NodeView, Rate, View};
 pub(crate) use watch::{Look, Place, Watch};

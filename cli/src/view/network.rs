@@ -1,7 +1,7 @@
 //! What is known of the network, and what it looks like. Pure: it is told what was answered, and
 //! when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use aemp::{LinkStats, NodeId, PortId, Report};
@@ -44,6 +44,33 @@ struct Known {
     silent: Option<String>,
 }
 
+/// What a node says of a link.
+struct Side<'a> {
+    link: &'a LinkStats,
+    /// What it sends, and what it receives.
+    rates: Option<(Rate, Rate)>,
+}
+
+/// What goes over all links of a node.
+#[derive(Clone, Copy, Default)]
+struct Traffic {
+    links: usize,
+    sends: Option<Rate>,
+    receives: Option<Rate>,
+}
+
+impl Traffic {
+    /// What goes over one more.
+    fn add(&mut self, sends: Option<Rate>, receives: Option<Rate>) {
+        self.links += 1;
+        for (sum, rate) in [(&mut self.sends, sends), (&mut self.receives, receives)] {
+            if let Some(rate) = rate {
+                *sum.get_or_insert_default() += rate;
+            }
+        }
+    }
+}
+
 /// What is known besides of what nodes answer.
 pub(super) struct Surroundings {
     pub(super) time: String,
@@ -77,12 +104,11 @@ impl Known {
         }
     }
 
-    /// What it sends to another node a second, and what it receives from there.
-    fn rates(&self, link: &LinkStats) -> Option<(Rate, Rate)> {
+    /// What it sends over a link a second, and what it receives. `old`: what it said of the link
+    /// before.
+    fn rates(&self, link: &LinkStats, old: Option<&LinkStats>) -> Option<(Rate, Rate)> {
         let (before, report) = (self.before.as_ref()?, self.report.as_ref()?);
         let seconds = report.age.checked_sub(before.age)?.as_secs_f64();
-        let mut links = before.stats.links.iter();
-        let old = links.find(|old| old.node == link.node);
         // A link that was made anew counts from its own beginning.
         let old = old.filter(|old| {
             (old.reconnects, &old.remote) == (link.reconnects, &link.remote)
@@ -172,7 +198,7 @@ impl Network {
     /// The nodes that are found by following links from our own node on, which is one of them if it
     /// is to be shown; so many at the most, the nearest, and how many there are more.
     pub(super) fn reachable(&self, most: usize) -> (BTreeSet<NodeId>, usize) {
-        let mut found = BTreeSet::from([&self.own]);
+        let mut found = HashSet::from([&self.own]);
         let mut edge = vec![&self.own];
         let mut kept = BTreeSet::new();
         if self.place == Place::Member {
@@ -198,6 +224,13 @@ impl Network {
             edge = next;
         }
         (kept, left_out)
+    }
+
+    /// Whether a node has told of links to others than these.
+    pub(super) fn tells_of_more(&self, id: &NodeId, than: &BTreeSet<NodeId>) -> bool {
+        let linked = self.nodes.get(id).and_then(Known::linked);
+        let mut linked = linked.unwrap_or_default().into_iter();
+        linked.any(|other| *other != self.own && !than.contains(other))
     }
 
     /// Forgets all other nodes. Of these, who has not answered yet is there all the same.
@@ -276,19 +309,36 @@ impl Network {
         graph
     }
 
-    /// What a node says of its link to another one.
-    fn side(&self, id: &NodeId, other: &NodeId) -> Option<(&Known, &LinkStats)> {
-        let known = self.nodes.get(id)?;
-        let mut links = known.report.as_ref()?.stats.links.iter();
-        Some((known, links.find(|link| link.node == *other)?))
+    /// What nodes say of their links to each other, by who says it and to whom the link is.
+    fn sides(&self) -> HashMap<(&NodeId, &NodeId), Side<'_>> {
+        let mut sides = HashMap::new();
+        for (id, known) in &self.nodes {
+            let Some(report) = &known.report else {
+                continue;
+            };
+            let before = known.before.iter().flat_map(|before| &before.stats.links);
+            let before = before.map(|link| (&link.node, link));
+            let before: HashMap<&NodeId, &LinkStats> = before.collect();
+            for link in &report.stats.links {
+                if self.nodes.contains_key(&link.node) {
+                    let old = before.get(&link.node).copied();
+                    let side = Side {
+                        link,
+                        rates: known.rates(link, old),
+                    };
+                    sides.entry((id, &link.node)).or_insert(side);
+                }
+            }
+        }
+        sides
     }
 
+    /// The links of the graph, in its order.
     fn links(&self, graph: &Graph) -> Vec<LinkView> {
+        let sides = self.sides();
         let view = |((a, b), link): (&Pair, &crate::trace::graph::Link)| {
-            let (of_a, of_b) = (self.side(a, b), self.side(b, a));
-            let rates = |side: Option<(&Known, &LinkStats)>| side.and_then(|(k, l)| k.rates(l));
-            let (by_a, by_b) = (rates(of_a), rates(of_b));
-            let unwritten = |side: Option<(&Known, &LinkStats)>| side.map(|(_, l)| l.queued_octets);
+            let both = [sides.get(&(a, b)), sides.get(&(b, a))];
+            let [by_a, by_b] = both.map(|side| side.and_then(|side| side.rates));
             LinkView {
                 nodes: [told(a.as_str()), told(b.as_str())],
                 about: told(&link.words()),
@@ -299,40 +349,30 @@ impl Network {
                 back: by_b
                     .map(|(sends, _)| sends)
                     .or(by_a.map(|(_, receives)| receives)),
-                unwritten_octets: [unwritten(of_a), unwritten(of_b)],
-                reconnects: [of_a, of_b]
+                unwritten_octets: both.map(|side| side.map(|side| side.link.queued_octets)),
+                reconnects: both
                     .into_iter()
                     .flatten()
-                    .map(|(_, link)| link.reconnects)
+                    .map(|side| side.link.reconnects)
                     .max(),
             }
         };
         graph.links.iter().map(view).collect()
     }
 
+    /// All nodes that are to be shown. The links are those of the graph, in its order.
     fn nodes(&self, graph: &Graph, links: &[LinkView]) -> Vec<NodeView> {
+        let mut traffic: HashMap<&NodeId, Traffic> = HashMap::new();
+        for ((a, b), link) in graph.links.keys().zip(links) {
+            traffic.entry(a).or_default().add(link.there, link.back);
+            traffic.entry(b).or_default().add(link.back, link.there);
+        }
         let mut all = Vec::new();
         for (id, known) in self.shown() {
             let Some(met) = graph.nodes.get(id) else {
                 continue;
             };
-            let name = told(id.as_str());
-            let (mut sends, mut receives) = (None, None);
-            let add = |sum: &mut Option<Rate>, rate: Option<Rate>| {
-                if let Some(rate) = rate {
-                    *sum.get_or_insert_default() += rate;
-                }
-            };
-            for link in links {
-                let [first, second] = &link.nodes;
-                if *first == name {
-                    add(&mut sends, link.there);
-                    add(&mut receives, link.back);
-                } else if *second == name {
-                    add(&mut sends, link.back);
-                    add(&mut receives, link.there);
-                }
-            }
+            let traffic = traffic.get(id).copied().unwrap_or_default();
             let report = known.report.as_deref();
             let metrics = report.map(|report| &report.metrics);
             all.push(NodeView {
@@ -342,10 +382,10 @@ impl Network {
                 silent: known.silent.as_deref().map(told),
                 round_trip_seconds: known.round_trip.map(|time| time.as_secs_f64()),
                 age_seconds: report.map(|report| report.age.as_secs_f64()),
-                links: graph.linked(id).count(),
+                links: traffic.links,
                 ports: metrics.map(|metrics| metrics.ports).or(known.ports),
-                sends,
-                receives,
+                sends: traffic.sends,
+                receives: traffic.receives,
                 queued: metrics.map(|metrics| metrics.queued),
                 queued_octets: metrics.map(|metrics| metrics.queued_octets),
                 longest_queue: metrics.map(|metrics| metrics.longest_queue),
@@ -358,7 +398,7 @@ impl Network {
                         .map(|(_, count)| count))
                 }),
                 losses: metrics.map(|metrics| sum(metrics.losses.values())),
-                node: name,
+                node: told(id.as_str()),
             });
         }
         all

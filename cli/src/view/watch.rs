@@ -78,18 +78,25 @@ impl Watch {
         let own = self.node.report();
         self.network.own(own, Instant::now());
         let mut asked = BTreeSet::new();
+        let mut is_grown = true;
         loop {
-            let (found, _) = self.network.reachable(MOST_NODES);
-            for id in found {
-                if id != *self.node.id() && asked.insert(id.clone()) {
-                    self.ask(id);
+            if std::mem::take(&mut is_grown) {
+                let (found, _) = self.network.reachable(MOST_NODES);
+                for id in found {
+                    if id != *self.node.id() && asked.insert(id.clone()) {
+                        self.ask(id);
+                    }
                 }
             }
             if self.open.is_disjoint(&asked) {
                 break;
             }
             match timeout_at(until, self.asking.join_next()).await {
-                Ok(Some(Ok((id, answer)))) => self.answered(id, answer),
+                Ok(Some(Ok((id, answer)))) => {
+                    self.answered(id.clone(), answer);
+                    // Following all links again is for when there is something to be found.
+                    is_grown = asked.len() < MOST_NODES && self.network.tells_of_more(&id, &asked);
+                }
                 // The runtime ends.
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,

@@ -31,6 +31,13 @@ fn the_seed_that_fails_is_named() {
             "{error}"
         );
     }
+    // A monitor fires when nobody was found for that long.
+    let mut rc = home.config();
+    rc["monitor_timeout"] = 1.into();
+    home.write(&rc.to_string());
+    let error = stderr(home.aemp(&["mon", "nowhere"]).code(1));
+    let wanted = format!("can't be reached; seed {address}: Connection refused");
+    assert!(error.contains(&wanted), "{error}");
     home.write(r#"{"secret": "geheim", "profile": {"aemp": {"binds": []}}}"#);
     let error = stderr(home.aemp(&["cal", "nowhere", "x"]).code(1));
     assert!(error.contains("no seeds are configured"), "{error}");

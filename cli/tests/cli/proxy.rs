@@ -1,13 +1,12 @@
 //! `aemp proxy`: what passes between two nodes is shown while it does.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
 use super::Home;
-use super::perl_node::{PerlNode, release};
-use super::record::{Relay, certificate};
+use super::perl_node::release;
+use super::record::{Relay, certificate, perl_nodes, target};
 
 /// A node, and a relay in front of it.
 fn watched(home: &Home, more: &[&str]) -> (super::Running, Relay) {
@@ -85,16 +84,13 @@ fn some_messages_are_chosen() {
 #[test]
 fn what_can_not_be_decoded_passes() {
     let home = Home::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap().to_string();
-    let mut relay = Relay::start(&home, "proxy", &target, &[]);
-    let mut connector = TcpStream::connect(&relay.address).unwrap();
-    let (mut accepted, _) = listener.accept().unwrap();
+    let (listener, address) = target();
+    let mut relay = Relay::start(&home, "proxy", &address, &[]);
+    let (mut connector, mut accepted) = relay.connect(&listener);
     // First of both no greeting; then a message that is none.
     for begin in ["GET / HTTP/1.0\n", ""] {
         if begin.is_empty() {
-            connector = TcpStream::connect(&relay.address).unwrap();
-            (accepted, _) = listener.accept().unwrap();
+            (connector, accepted) = relay.connect(&listener);
             let greeting = "aemp;1;a;cleartext;json\nnonce\n";
             for side in [&mut connector, &mut accepted] {
                 side.write_all(greeting.as_bytes()).unwrap();
@@ -132,11 +128,9 @@ fn what_can_not_be_decoded_passes() {
 #[test]
 fn memory_is_bounded() {
     let home = Home::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap().to_string();
-    let mut relay = Relay::start(&home, "proxy", &target, &["--max-memory", "1"]);
-    let mut connector = TcpStream::connect(&relay.address).unwrap();
-    let (mut accepted, _) = listener.accept().unwrap();
+    let (listener, address) = target();
+    let mut relay = Relay::start(&home, "proxy", &address, &["--max-memory", "1"]);
+    let (mut connector, mut accepted) = relay.connect(&listener);
     let opening = "aemp;1;a;cleartext;json\nnonce\ncleartext;6765;json\n";
     for side in [&mut connector, &mut accepted] {
         side.write_all(opening.as_bytes()).unwrap();
@@ -168,19 +162,13 @@ fn perl_nodes_are_watched_within_tls() {
         };
         let home = Home::new();
         let (pem, path) = certificate(&home, "network.pem");
-        let rc = json!({"version": 1, "secret": "geheim", "cert": pem});
-        home.write(&rc.to_string());
         for (more, is_read) in [
             (&["--cert", path.to_str().unwrap()][..], true),
             (&[], false),
         ] {
-            let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
-            let mut alice = PerlNode::start(&home, &modules, &listens);
-            let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
-            let mut relay = Relay::start(&home, "proxy", &alice.listener, more);
-            let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
-            let mut bob = PerlNode::start(&home, &modules, &connects);
-            bob.up("alice");
+            let start = |target: &str| Relay::start(&home, "proxy", target, more);
+            let (mut alice, mut bob, mut relay, port) =
+                perl_nodes(&home, &modules, [&pem, &pem], start);
             bob.ask("snd", &json!({"to": port, "msg": ["seen", 1]}));
             alice.said(|line| line["ev"] == "msg" && line["msg"] == json!(["seen", 1]));
             match is_read {

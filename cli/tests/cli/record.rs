@@ -54,6 +54,14 @@ impl Relay {
         Relay::start(home, "record", target, &args)
     }
 
+    /// A connection through it to a target of the test's own: the ends of who connects, and of who
+    /// was connected to.
+    pub fn connect(&self, target: &TcpListener) -> (TcpStream, TcpStream) {
+        let connector = TcpStream::connect(&self.address).unwrap();
+        let (accepted, _) = target.accept().unwrap();
+        (connector, accepted)
+    }
+
     /// What it says next.
     pub fn line(&mut self) -> String {
         self.lines.recv_timeout(LIMIT).expect("it goes on")
@@ -97,6 +105,13 @@ impl Relay {
     }
 }
 
+/// Somebody for a relay to lead to, and where that is.
+pub fn target() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
 /// Where recordings are.
 fn dir(home: &Home) -> PathBuf {
     home.folder.path().join("new/recordings")
@@ -135,11 +150,9 @@ fn dump_verifies_what_was_recorded() {
 #[test]
 fn any_octets_pass() {
     let home = Home::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap().to_string();
-    let mut relay = Relay::new(&home, &target, &["--max-connections", "1"]);
-    let mut connector = TcpStream::connect(&relay.address).unwrap();
-    let (mut accepted, _) = listener.accept().unwrap();
+    let (listener, address) = target();
+    let mut relay = Relay::new(&home, &address, &["--max-connections", "1"]);
+    let (mut connector, mut accepted) = relay.connect(&listener);
     connector.write_all(b"\xff\x00").unwrap();
     connector.shutdown(std::net::Shutdown::Write).unwrap();
     let mut heard = Vec::new();
@@ -170,11 +183,9 @@ fn any_octets_pass() {
 #[test]
 fn a_recording_is_bounded() {
     let home = Home::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap().to_string();
-    let mut relay = Relay::new(&home, &target, &["--max-size", "0"]);
-    let mut connector = TcpStream::connect(&relay.address).unwrap();
-    let (mut accepted, _) = listener.accept().unwrap();
+    let (listener, address) = target();
+    let mut relay = Relay::new(&home, &address, &["--max-size", "0"]);
+    let (mut connector, mut accepted) = relay.connect(&listener);
     connector.write_all(b"aemp").unwrap();
     let mut heard = Vec::new();
     accepted.read_to_end(&mut heard).unwrap();
@@ -186,8 +197,7 @@ fn a_recording_is_bounded() {
 #[test]
 fn what_can_not_be_is_told() {
     let home = Home::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap().to_string();
+    let (free, nobody) = target();
     let refused = home.aemp(&["record", "0.0.0.0:0", &nobody]).code(1);
     let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
     assert!(said.contains("If it may: --allow"), "{said}");
@@ -218,6 +228,26 @@ fn set_cert(home: &Home, pem: &str) {
     home.write(&rc.to_string());
 }
 
+/// Two Perl nodes of this release, with certificates (of who connects, and of who listens) or
+/// without, and the relay between them: bob, who has connected to alice, and her port that records.
+pub fn perl_nodes(
+    home: &Home,
+    modules: &PathBuf,
+    certs: [&str; 2],
+    start: impl FnOnce(&str) -> Relay,
+) -> (PerlNode, PerlNode, Relay, Value) {
+    set_cert(home, certs[1]);
+    let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
+    let mut alice = PerlNode::start(home, modules, &listens);
+    let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
+    let relay = start(&alice.listener);
+    set_cert(home, certs[0]);
+    let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
+    let mut bob = PerlNode::start(home, modules, &connects);
+    bob.up("alice");
+    (alice, bob, relay, port)
+}
+
 /// Two Perl nodes of this release talk through the relay. Gives what `aemp dump` says of it, and
 /// whether all is well.
 fn perl_nodes_talk(
@@ -226,15 +256,8 @@ fn perl_nodes_talk(
     certs: [&str; 2],
     more: &[&str],
 ) -> (String, bool) {
-    set_cert(home, certs[1]);
-    let listens = json!({"nodeid": "alice", "binds": ["127.0.0.1:*"], "seeds": []});
-    let mut alice = PerlNode::start(home, modules, &listens);
-    let port = alice.ask("port", &json!({"kind": "record"}))["port"].clone();
-    let mut relay = Relay::new(home, &alice.listener, more);
-    set_cert(home, certs[0]);
-    let connects = json!({"nodeid": "bob", "binds": [], "seeds": [relay.address]});
-    let mut bob = PerlNode::start(home, modules, &connects);
-    bob.up("alice");
+    let start = |target: &str| Relay::new(home, target, more);
+    let (mut alice, mut bob, mut relay, port) = perl_nodes(home, modules, certs, start);
     bob.ask("snd", &json!({"to": port, "msg": ["through", "the relay"]}));
     alice.said(|line| line["ev"] == "msg" && line["msg"][1] == "the relay");
     drop((alice, bob));

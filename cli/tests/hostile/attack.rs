@@ -51,6 +51,11 @@ pub const ANY: Bar = Bar {
     patience: Duration::from_secs(2),
 };
 
+/// A bar for the memory alone.
+pub fn memory(peak: u64) -> Bar {
+    Bar { peak, ..ANY }
+}
+
 /// What one peer may make a node hold. In quick size the node has little to give away.
 pub fn one_peer() -> u64 {
     if full() { 512_000_000 } else { 128 * MIB }

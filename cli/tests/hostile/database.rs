@@ -1,6 +1,6 @@
 //! Who has the secret, and fills the database (generation 2). The node is a global one.
 
-use crate::attack::{ANY, Attack, Bar, all_held, many_peers, one_peer, single, size};
+use crate::attack::{Attack, all_held, many_peers, memory, one_peer, single, size};
 use crate::framing::repeated;
 use crate::peer::Peer;
 
@@ -57,13 +57,7 @@ fn many_keys() {
         let message = format!(r#"["","g_upd","f",{{{}}}]"#, keys.join(","));
         attack.send(&mut vandal, message);
     }
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 #[test]
@@ -74,13 +68,7 @@ fn many_families() {
         .map(|n| format!(r#"["","g_upd","f{n}",{{"k":0}}]["","g_mon1","m{n}"]"#));
     let families: String = families.collect();
     attack.send(&mut vandal, families);
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 #[test]
@@ -92,13 +80,7 @@ fn monitors_of_long_names() {
         attack.send(&mut vandal, format!(r#"["","g_mon1","{n}{long}"]"#));
         attack.send(&mut vandal, format!(r#"["","g_find","{n}{long}"]"#));
     }
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 /// Eight slaves that each set all they can.
@@ -115,11 +97,5 @@ fn full_databases_of_many_peers() {
         }
         vandals.push(vandal);
     }
-    attack.rest_and_keep(
-        vandals,
-        Bar {
-            peak: many_peers(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandals, memory(many_peers()));
 }

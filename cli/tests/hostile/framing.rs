@@ -1,6 +1,6 @@
 //! Who has the secret, and sends messages that are none, never end, or are nothing but structure.
 
-use crate::attack::{ANY, Attack, Bar, many_peers, single, size};
+use crate::attack::{Attack, Bar, many_peers, memory, single, size};
 use crate::peer::Peer;
 
 /// The octets of a large message.
@@ -145,11 +145,5 @@ fn incomplete_messages_of_many_peers() {
         vandal
     });
     let peers: Vec<Peer> = peers.collect();
-    attack.rest_and_keep(
-        peers,
-        Bar {
-            peak: many_peers(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(peers, memory(many_peers()));
 }

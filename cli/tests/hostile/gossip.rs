@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::attack::{ANY, Attack, Bar, MIB, Verdict, all_held, one_peer, size};
+use crate::attack::{ANY, Attack, Bar, MIB, Verdict, all_held, memory, one_peer, size};
 use crate::framing::repeated;
 use crate::peer::Peer;
 
@@ -80,7 +80,7 @@ fn told(name: &str, message: impl AsRef<str>, peak: u64) -> Verdict {
     let mut attack = Attack::new(name);
     let mut vandal = member(&mut attack, "vandal");
     attack.send(&mut vandal, message);
-    attack.verdict(Bar { peak, ..ANY })
+    attack.verdict(memory(peak))
 }
 
 #[test]

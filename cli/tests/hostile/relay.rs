@@ -1,6 +1,6 @@
 //! Who has the secret, and has the node send on.
 
-use crate::attack::{ANY, Attack, Bar, MIB, full, one_peer, size};
+use crate::attack::{ANY, Attack, Bar, MIB, full, memory, one_peer, size};
 use crate::peer::{Peer, Release};
 use crate::victim::Victim;
 
@@ -13,7 +13,7 @@ fn messages_for_unknown_nodes() {
     let messages: String = messages.collect();
     attack.send(&mut vandal, messages);
     let peak = if full() { 128 } else { 64 } * MIB;
-    attack.rest_and_keep(vandal, Bar { peak, ..ANY });
+    attack.rest_and_keep(vandal, memory(peak));
 }
 
 /// What waits for a node that never comes is bounded.
@@ -29,7 +29,7 @@ fn much_for_an_unknown_node() {
         );
     }
     let peak = one_peer();
-    attack.rest_and_keep(vandal, Bar { peak, ..ANY });
+    attack.rest_and_keep(vandal, memory(peak));
 }
 
 /// Who names many nodes that nobody knows has one share of the memory for what waits for them all:
@@ -59,7 +59,7 @@ fn much_for_many_unknown_nodes() {
         format!("the link with a long message is lost: {asked:?}")
     });
     let peak = one_peer();
-    attack.rest_and_keep((vandal, honest), Bar { peak, ..ANY });
+    attack.rest_and_keep((vandal, honest), memory(peak));
 }
 
 /// A message that two nodes send to each other comes to an end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::attack::{ANY, Attack, Bar, all_held, many_peers, one_peer, single, size};
+use crate::attack::{ANY, Attack, Bar, all_held, many_peers, memory, one_peer, single, size};
 use crate::framing::repeated;
 use crate::peer::Release;
 use crate::victim::Victim;
@@ -65,13 +65,7 @@ fn a_request_that_is_answered_to_a_node_port() {
     let mut attack = Attack::alone("known_nodes for ever", victim, Release::Perl130);
     let mut vandal = attack.vandal("known_nodes");
     attack.send(&mut vandal, r#"["","known_nodes","victim"]"#);
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 #[test]
@@ -113,13 +107,7 @@ fn ports_without_room() {
     let requests = (0..size(10_000, 100_000)).map(|n| format!(r#"["","aemp_hold","{n}{name}"]"#));
     let requests: String = requests.collect();
     attack.send(&mut vandal, &requests);
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 #[test]
@@ -192,7 +180,7 @@ fn peers_that_read_nothing() {
         vandals.push(vandal);
     }
     let peak = many_peers();
-    attack.rest_and_keep(vandals, Bar { peak, ..ANY });
+    attack.rest_and_keep(vandals, memory(peak));
 }
 
 /// All that one peer can do, one after the other on one link or the next.
@@ -224,13 +212,7 @@ fn all_floods_of_one_peer_together() {
             vandal = attack.vandal("vandal");
         }
     }
-    attack.rest_and_keep(
-        vandal,
-        Bar {
-            peak: one_peer(),
-            ..ANY
-        },
-    );
+    attack.rest_and_keep(vandal, memory(one_peer()));
 }
 
 /// On a node with a single thread, whoever sends without a pause has no more than a turn at a time.

@@ -7,24 +7,31 @@ use crate::support::{Home, LIMIT, node, send};
 /// The process that is the node, which tells its ID by a program that is its child.
 const PARENT: &str = "#!/bin/sh\necho \"node is $PPID\" >&2\ncat > /dev/null\n";
 
+const RUN: [&str; 6] = [
+    "run",
+    "--autorestart",
+    "nodeid",
+    "a",
+    "binds",
+    "127.0.0.1:*",
+];
+
+/// Where that program is a service.
+fn home_with_parent() -> Home {
+    let home = Home::new(json!({}));
+    home.program("services/parent", PARENT);
+    home.configure(json!({"services_path": [home.path("services")], "services": ["parent"]}));
+    home
+}
+
 fn node_process(line: &str) -> u32 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_node_that_crashes_is_started_again() {
-    let home = Home::new(json!({}));
-    home.program("services/parent", PARENT);
-    home.configure(json!({"services_path": [home.path("services")], "services": ["parent"]}));
-    let arguments = [
-        "run",
-        "--autorestart",
-        "nodeid",
-        "a",
-        "binds",
-        "127.0.0.1:*",
-    ];
-    let mut running = home.start(&arguments);
+    let home = home_with_parent();
+    let mut running = home.start(&RUN);
     let first = node_process(&running.says("node is "));
     running.address();
     assert_ne!(first, running.id());
@@ -53,18 +60,8 @@ fn a_node_that_can_not_run_is_not_tried_again() {
 /// The node ends when nobody would start it again.
 #[test]
 fn the_node_ends_with_the_process_that_watches_it() {
-    let home = Home::new(json!({}));
-    home.program("services/parent", PARENT);
-    home.configure(json!({"services_path": [home.path("services")], "services": ["parent"]}));
-    let arguments = [
-        "run",
-        "--autorestart",
-        "nodeid",
-        "a",
-        "binds",
-        "127.0.0.1:*",
-    ];
-    let mut command = home.command(arguments);
+    let home = home_with_parent();
+    let mut command = home.command(RUN);
     command.env("PERL_ANYEVENT_MP_WARNLEVEL", "7");
     let running = crate::support::Running::start(command);
     running.says("node is ");

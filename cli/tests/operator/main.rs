@@ -17,6 +17,8 @@ mod restart;
 mod services;
 mod shell;
 mod support;
+#[path = "../support/terminal.rs"]
+#[allow(dead_code)]
 mod terminal;
 mod top;
 mod tutorial;

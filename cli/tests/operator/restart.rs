@@ -1,6 +1,7 @@
 //! `aemp restart`, and what systemd is told meanwhile.
 
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -45,6 +46,40 @@ async fn a_node_starts_again_as_the_same_process() {
     assert_eq!(told().trim(), "READY=1");
     running.signal("-TERM");
     assert_eq!(told().trim(), "STOPPING=1");
+    assert!(running.ends().success());
+}
+
+/// Systemd is told that the node answers, if it wants to hear that of this very process.
+#[test]
+fn a_node_that_is_watched_says_that_it_answers() {
+    let home = Home::new(json!({}));
+    let socket = home.path("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(LIMIT)).unwrap();
+    let aemp = home.command(["run", "nodeid", "w", "binds", "127.0.0.1:*"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"]);
+    command.arg(aemp.get_program()).args(aemp.get_args());
+    for (key, value) in aemp.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    command.env("NOTIFY_SOCKET", &socket);
+    command.env("WATCHDOG_USEC", "100000");
+    let mut running = Running::start(command);
+    running.address();
+    let mut octets = [0; 1000];
+    let mut beats = 0;
+    while beats < 3 {
+        let len = systemd.recv(&mut octets).unwrap();
+        match String::from_utf8_lossy(&octets[..len]).trim() {
+            "WATCHDOG=1" => beats += 1,
+            other => assert_eq!((other, beats), ("READY=1", 0)),
+        }
+    }
+    running.signal("-TERM");
     assert!(running.ends().success());
 }
 

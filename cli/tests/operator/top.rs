@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::perl::{perl, releases};
-use crate::support::{Home, LIMIT, node};
+use crate::support::{Home, LIMIT, Running, node};
 use crate::terminal::Terminal;
 
 /// The names in the table of the nodes, from above.
@@ -13,12 +13,18 @@ fn names(screen: &str) -> Vec<&str> {
     rows.filter_map(|line| line.split(' ').next()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_work_in_a_terminal() {
+/// A node `a`, and a home whose commands find it at that address.
+fn network() -> (Home, Running, String) {
     let home = Home::new(json!({}));
     let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
     let address = running.address();
     home.configure(json!({"seeds": [address]}));
+    (home, running, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_work_in_a_terminal() {
+    let (home, _running, address) = network();
     let busy = node("b", &address).await;
     let ports: Vec<_> = (0..50).map(|_| busy.port()).collect();
     busy.register("workers", &ports[0]);
@@ -27,39 +33,43 @@ async fn keys_work_in_a_terminal() {
     busy.round_trip("a", LIMIT).await.unwrap();
 
     let command = home.command(["top", "--interval", "0.5"]);
-    let mut terminal = match Terminal::start(&command, 110, 30) {
+    let mut terminal = match Terminal::start(&command, (110, 30), LIMIT) {
         Ok(terminal) => terminal,
         Err(error) => {
             eprintln!("NOT RUN: there is no terminal: {error}");
             return;
         }
     };
-    let screen = terminal.until(LIMIT, |text| names(text) == ["a", "b"]);
+    let screen = terminal.until_text("both nodes", |text| names(text) == ["a", "b"]);
     assert!(screen.starts_with("aemp top"), "{screen}");
     assert!(screen.contains("NODE▼"), "{screen}");
     // Rates are there with the second look.
-    terminal.until(LIMIT, |text| text.contains("/s") && text.contains("a – b"));
+    terminal.until_text("rates", |text| {
+        text.contains("/s") && text.contains("a – b")
+    });
     // By ports, of which b has more, when both have said how many.
-    terminal.until(LIMIT, |text| text.matches(" aemp-rs-").count() == 2);
+    terminal.until_text("both releases", |text| {
+        text.matches(" aemp-rs-").count() == 2
+    });
     terminal.press("ssss");
-    let screen = terminal.until(LIMIT, |text| text.contains("PORTS▼"));
+    let screen = terminal.until_text("the order", |text| text.contains("PORTS▼"));
     assert_eq!(names(&screen), ["b", "a"], "{screen}");
     terminal.press("r");
-    let screen = terminal.until(LIMIT, |text| text.contains("PORTS▲"));
+    let screen = terminal.until_text("the order", |text| text.contains("PORTS▲"));
     assert_eq!(names(&screen), ["a", "b"], "{screen}");
     terminal.press("\t");
-    terminal.until(LIMIT, |text| {
+    terminal.until_text("the groups", |text| {
         text.contains("workers ") && text.contains("MEMBERS")
     });
     terminal.press("3");
-    terminal.until(LIMIT, |text| text.contains("overheated CPU 0"));
+    terminal.until_text("the death", |text| text.contains("overheated CPU 0"));
     // A node that comes while it is looked.
     let late = node("late", &address).await;
-    terminal.until(LIMIT, |text| names(text).contains(&"late"));
+    terminal.until_text("the new node", |text| names(text).contains(&"late"));
     terminal.press("q");
-    assert!(terminal.ends(LIMIT).success());
+    assert_eq!(terminal.ends(), 0);
     // What was there before is there again.
-    terminal.until(LIMIT, |text| !text.contains("NODE"));
+    terminal.until_text("what was before", |text| !text.contains("NODE"));
     assert!(terminal.look(|screen| !screen.alternate_screen() && !screen.hide_cursor()));
     late.shutdown().await;
     busy.shutdown().await;
@@ -67,10 +77,7 @@ async fn keys_work_in_a_terminal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn without_a_terminal_there_are_tables_or_json() {
-    let home = Home::new(json!({}));
-    let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
-    let address = running.address();
-    home.configure(json!({"seeds": [address]}));
+    let (home, running, address) = network();
     let other = node("b", &address).await;
     other.register("workers", other.port());
     other.round_trip("a", LIMIT).await.unwrap();
@@ -145,14 +152,11 @@ async fn nodes_of_perl_say_what_they_can() {
     let Some(release) = releases.first() else {
         return;
     };
-    let home = Home::new(json!({}));
-    let running = home.start(&["run", "nodeid", "a", "binds", "127.0.0.1:*"]);
-    let address = running.address();
-    home.configure(json!({"seeds": [address]}));
+    let (home, _running, address) = network();
     let mut command = perl(release, &home);
     command.args(["-e", PERL, "p", &address]);
     command.stdin(std::process::Stdio::piped());
-    let perl = crate::support::Running::start(command);
+    let perl = Running::start(command);
     assert_eq!(perl.prints(), "there");
     let begun = std::time::Instant::now();
     loop {

@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::screen::{Home, Terminal};
+use crate::home::Home;
+use crate::terminal::Terminal;
 
 const TAB: &str = "\t";
 const ENTER: &str = "\r";
@@ -26,7 +27,7 @@ async fn network() -> (aemp::Node, Home) {
 
 /// A shell on that node, which is connected.
 fn shell(home: &Home) -> Terminal {
-    let terminal = Terminal::start(home, &["shell", "worker"]);
+    let terminal = home.start(&["shell", "worker"]);
     terminal.until("the connection", |lines| {
         let is_connected = lines.iter().any(|line| line == "worker is connected");
         is_connected && lines.last().is_some_and(|last| last == "worker>")
@@ -42,10 +43,10 @@ async fn names_are_completed() {
     node.function("main::till", |_, (): ()| {});
     let mut terminal = shell(&home);
     // The group comes with the connection.
-    terminal.keys("groups pri");
-    terminal.keys(TAB);
+    terminal.press("groups pri");
+    terminal.press(TAB);
     terminal.until_last("worker> groups printers");
-    terminal.keys(ENTER);
+    terminal.press(ENTER);
     terminal.until("the port", |lines| {
         lines.iter().any(|line| line == port.id().as_str())
     });
@@ -62,17 +63,17 @@ async fn names_are_completed() {
         ("=w", "worker> =worker"),
     ] {
         terminal.until_last("worker>");
-        terminal.keys(typed);
+        terminal.press(typed);
         terminal.until_last(format!("worker> {typed}").trim_end());
-        terminal.keys(TAB);
+        terminal.press(TAB);
         terminal.until_last(wanted);
-        terminal.keys(CTRL_U);
+        terminal.press(CTRL_U);
     }
     // What is common to all is completed, and the rest is listed.
     terminal.until_last("worker>");
-    terminal.keys("mon wor");
+    terminal.press("mon wor");
     terminal.until_last("worker> mon wor");
-    terminal.keys(TAB);
+    terminal.press(TAB);
     terminal.until("a list", |lines| {
         let is_typed = lines.iter().any(|line| line == "worker> mon worker");
         let last = lines
@@ -80,9 +81,9 @@ async fn names_are_completed() {
             .map(|last| last.split_whitespace().collect::<Vec<_>>());
         is_typed && last == Some(vec!["worker", port.id().as_str()])
     });
-    terminal.keys(CTRL_U);
+    terminal.press(CTRL_U);
     terminal.until_last("worker>");
-    terminal.keys(CTRL_D);
+    terminal.press(CTRL_D);
     assert_eq!(terminal.ends(), 0);
 }
 
@@ -92,14 +93,14 @@ async fn a_monitor_fires_while_one_types() {
     let (node, home) = network().await;
     let port = node.port();
     let mut terminal = shell(&home);
-    terminal.keys(&format!("mon {}\r", port.id()));
+    terminal.press(&format!("mon {}\r", port.id()));
     // Its answer comes behind the monitor.
-    terminal.keys("cal . info\r");
+    terminal.press("cal . info\r");
     terminal.until("an answer", |lines| {
         lines.iter().any(|line| line == "\"worker\"")
     });
     terminal.until_last("worker>");
-    terminal.keys("cal . ti");
+    terminal.press("cal . ti");
     terminal.until_last("worker> cal . ti");
     port.kil(aemp::Reason::new(["custom", "why"]));
     let died = format!("{} died: custom why", port.id());
@@ -120,15 +121,15 @@ async fn a_monitor_fires_while_one_types() {
     let typed = lines.iter().filter(|line| line.contains("cal . ti"));
     assert_eq!(typed.count(), 1, "{lines:#?}");
     for _ in "cal . ti".chars() {
-        terminal.keys("\x7f");
+        terminal.press("\x7f");
     }
-    terminal.keys("=w x");
+    terminal.press("=w x");
     terminal.until_last("worker> =w x");
-    terminal.keys(ENTER);
+    terminal.press(ENTER);
     terminal.until("an error", |lines| {
         lines.iter().any(|line| line == "aemp: it is: =NODE")
     });
-    terminal.keys("quit\r");
+    terminal.press("quit\r");
     assert_eq!(terminal.ends(), 0);
 }
 
@@ -148,20 +149,20 @@ async fn lines_are_remembered() {
     assert!(!file.exists());
 
     let mut terminal = shell(&home);
-    terminal.keys("cal . info\r");
+    terminal.press("cal . info\r");
     terminal.until("an answer", |lines| {
         lines.iter().any(|line| line == "\"worker\"")
     });
     terminal.until_last("worker>");
-    terminal.keys(CTRL_D);
+    terminal.press(CTRL_D);
     assert_eq!(terminal.ends(), 0);
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 
     let terminal = shell(&home);
-    terminal.keys(UP);
+    terminal.press(UP);
     terminal.until_last("worker> cal . info");
-    terminal.keys(ENTER);
+    terminal.press(ENTER);
     terminal.until("an answer", |lines| {
         lines.iter().any(|line| line == "\"worker\"")
     });
@@ -175,17 +176,17 @@ async fn what_is_waited_for_can_be_interrupted() {
         let _ = asked.send(());
     });
     let mut terminal = shell(&home);
-    terminal.keys(&format!("cal {}\r", silent.id()));
+    terminal.press(&format!("cal {}\r", silent.id()));
     waiting.recv().await.unwrap();
-    terminal.keys(CTRL_C);
+    terminal.press(CTRL_C);
     terminal.until("the interruption", |lines| {
         let is_told = lines.iter().any(|line| line == "aemp: interrupted");
         is_told && lines.last().is_some_and(|last| last == "worker>")
     });
     // A line that is being typed is cleared by it.
-    terminal.keys("cal . in");
+    terminal.press("cal . in");
     terminal.until_last("worker> cal . in");
-    terminal.keys(CTRL_C);
+    terminal.press(CTRL_C);
     terminal.until("the next line", |lines| {
         lines.last().is_some_and(|last| last == "worker>")
     });

@@ -154,6 +154,13 @@ pub enum TlsError {
     /// The peer sent more than a handshake may take.
     #[error("TLS: more than {0} octets came in the handshake")]
     TooLong(usize),
+    /// The peer ended the connection behind the greetings, before anything of TLS came from it. Nodes say no more
+    /// than that to whom they refuse for what is in the greeting.
+    #[error(
+        "TLS: the peer closed the connection behind the greetings, before TLS began: it refuses this \
+         node for its greeting, or has another connection to it"
+    )]
+    NotBegun,
     /// The connection was closed in the middle of the handshake.
     #[error(
         "TLS: the connection was closed in the middle of the handshake, as by a peer that does not take \
@@ -173,12 +180,36 @@ pub enum TlsError {
 
 #[cfg(feature = "tls")]
 impl TlsError {
+    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there` the other one.
+    ///
+    /// ```
+    /// assert!(aemp::net::tls::TlsError::NoCertificate.advice().contains("`cert`"));
+    /// ```
+    pub fn advice(&self) -> &'static str {
+        match self {
+            TlsError::Certificate(_) | TlsError::NoCertificate => {
+                "the node there has another `cert`: the same file has to be in both (aemp setcert)"
+            }
+            TlsError::Refused { .. } | TlsError::Cut => {
+                "the node there does not take our `cert`: the same file has to be in both (aemp setcert)"
+            }
+            TlsError::NotBegun => {
+                "there: the log of that node says why, if it is for something in our greeting (`nodeid`, `generation`)"
+            }
+            TlsError::Local(_) => "`cert` here: aemp setcert FILE",
+            TlsError::NoTls(_)
+            | TlsError::TooLong(_)
+            | TlsError::Incompatible(_)
+            | TlsError::Misbehaved(_) => "what listens there, or is in between, speaks another TLS",
+        }
+    }
+
     /// Whose fault it is.
     ///
     /// See [`TlsError`] for an example.
     pub fn blame(&self) -> Blame {
         match self {
-            TlsError::Cut => Blame::Network,
+            TlsError::Cut | TlsError::NotBegun => Blame::Network,
             TlsError::Refused { .. } | TlsError::Incompatible(_) => Blame::Incompatible,
             TlsError::Local(_) => Blame::Us,
             _ => Blame::Peer,

@@ -46,6 +46,25 @@ struct State {
     promised: usize,
 }
 
+/// The peer has ended the connection in the handshake, when so many octets of TLS had come from it.
+fn end(came: usize) -> io::Error {
+    io::Error::other(match came {
+        0 => TlsError::NotBegun,
+        _ => TlsError::Cut,
+    })
+}
+
+/// What an error in the handshake means. Who closes a connection on which something waits to be
+/// read resets it, so that is an end as well.
+fn ended(error: io::Error, came: usize) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => end(came),
+        _ => error,
+    }
+}
+
 /// A stream through TLS.
 pub(crate) struct Stream {
     read: ReadHalf,
@@ -118,13 +137,14 @@ impl Stream {
             // The alert that says what is wrong goes out, too.
             let flushed = self.write.flush().await;
             self.read.rest = fed?;
-            flushed?;
+            flushed.map_err(|error| ended(error, came))?;
             if !self.read.session.0.lock().connection.is_handshaking() {
                 return Ok(());
             }
-            let read = self.read.plain.read(&mut block).await?;
+            let read = self.read.plain.read(&mut block).await;
+            let read = read.map_err(|error| ended(error, came))?;
             if read == 0 {
-                return Err(io::Error::other(TlsError::Cut));
+                return Err(end(came));
             }
             came += read;
             if came > MOST_IN_HANDSHAKE {

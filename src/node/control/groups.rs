@@ -143,19 +143,14 @@ impl Control {
         self.0.lock().gossip.groups.names()
     }
 
+    /// How many groups have members.
+    pub(crate) fn group_count(&self) -> usize {
+        self.0.lock().gossip.groups.count()
+    }
+
     /// So many memberships of ports of this node at the most, by group.
     pub(crate) fn own_memberships(&self, most: usize) -> BTreeMap<String, Vec<PortId>> {
-        let state = self.0.lock();
-        let mut all = BTreeMap::<String, Vec<PortId>>::new();
-        let mut left = most;
-        for (group, ports) in state.gossip.groups.local() {
-            let ports: Vec<PortId> = ports.into_iter().take(left).cloned().collect();
-            left -= ports.len();
-            if !ports.is_empty() {
-                all.insert(group.to_owned(), ports);
-            }
-        }
-        all
+        self.0.lock().gossip.groups.first_local(most)
     }
 
     /// Follows a group: its members now, and whenever they change.

@@ -219,12 +219,7 @@ pub(super) async fn dial(
     purpose: Purpose,
 ) -> Result<(), LinkError> {
     let mut result = dial_once(&node, address, purpose.clone()).await;
-    if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &result
-        && node.handshake.is_open()
-        && node.handshake.allows_version(*theirs)
-    {
-        // Now it is known which version to greet with.
-        log_at!(9, "{address} speaks version {theirs}, connecting again");
+    if speaks_another_version(&node, address, &result) {
         result = dial_once(&node, address, purpose.clone()).await;
     }
     if let Err(error) = &result {
@@ -238,6 +233,24 @@ pub(super) async fn dial(
         }
     }
     result
+}
+
+/// Whether nothing came of a connection but that the node there speaks another version, which this
+/// one can speak as well. Then [`begin`] greets in that from now on, and the next try is better.
+pub(crate) fn speaks_another_version(
+    node: &Inner,
+    address: &str,
+    result: &Result<(), LinkError>,
+) -> bool {
+    let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = result else {
+        return false;
+    };
+    if !node.handshake.is_open() || !node.handshake.allows_version(*theirs) {
+        return false;
+    }
+    log_at!(9, "{address} speaks version {theirs}, connecting again");
+    node.versions.found(address, *theirs);
+    true
 }
 
 /// Makes a connection within this time.
@@ -304,14 +317,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
         greeting: node.settings.greeting_timeout,
         patience,
     };
-    let greeted = greet(stream, begin(node, remote, role), terms).await;
-    if let Err(LinkError::Handshake(HandshakeError::Version { theirs, .. })) = &greeted
-        && role == Role::Connector
-        && node.handshake.allows_version(*theirs)
-    {
-        node.versions.found(remote, *theirs);
-    }
-    let greeted = greeted?;
+    let greeted = greet(stream, begin(node, remote, role), terms).await?;
     if let Some(ticket) = &ticket {
         ticket.greeted();
     }
@@ -333,7 +339,7 @@ async fn admit(node: &Arc<Inner>, stream: Stream, opened: Opened<'_>) -> Result<
 }
 
 /// A handshake with what is at `remote`, in the version that is known to be spoken there.
-fn begin(node: &Arc<Inner>, remote: &str, role: Role) -> Handshake {
+pub(crate) fn begin(node: &Inner, remote: &str, role: Role) -> Handshake {
     let nonce = node.random.nonce();
     let mut local = node.handshake.clone();
     if role == Role::Connector

@@ -34,7 +34,9 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-pub(crate) use admission::{Admission, accept_loop, connect, dial_seed, right_to_dial};
+pub(crate) use admission::{
+    Admission, accept_loop, begin, connect, dial_seed, right_to_dial, speaks_another_version,
+};
 pub(crate) use establish::Begun;
 pub(crate) use holding::Told;
 pub(crate) use table::Peers;

@@ -7,7 +7,9 @@ use arbitrary::Arbitrary;
 use serde_json::{Value, json};
 
 use super::{Origin, Source, perform};
-use crate::node::{Node, Port, jobs};
+use crate::node::{
+    FUNCTIONS_FUNCTION, Node, NodeStats, Port, REPORT_FUNCTION, Report, STATS_FUNCTION, jobs,
+};
 use crate::proto::verb::Fate;
 use crate::proto::{Generation, Message, Verb};
 
@@ -31,6 +33,9 @@ pub(crate) enum Op {
     Odd(u8, Vec<u8>),
     /// Our node port is sent this, by a request.
     Relayed(Box<Op>),
+    /// Calls one of the functions that every node has and that tell a port something of it: which,
+    /// and the port.
+    Tell(u8, u8),
 }
 
 const OURS: usize = 3;
@@ -44,6 +49,8 @@ struct Model {
     alive: BTreeSet<usize>,
     /// What arrived at each port. Between ports there is no order.
     arrived: BTreeMap<usize, Vec<u64>>,
+    /// By which of the nodes' own functions each port was told something.
+    told: BTreeMap<usize, Vec<&'static str>>,
     calls: usize,
 }
 
@@ -90,6 +97,7 @@ impl Asked {
         Model {
             alive: (0..PORTS).filter(is_alive).collect(),
             arrived: seen.arrived.clone(),
+            told: seen.told.clone(),
             calls: seen.calls,
         }
     }
@@ -149,17 +157,40 @@ impl Asked {
                 let to = [json!("snd"), json!(format!("{}#", self.node.id()))];
                 to.into_iter().chain(self.request(op)).collect()
             }
+            Op::Tell(which, n) => vec![json!(telling(*which)), json!(self.id(port(n)))],
         }
     }
 }
 
 /// Has a port note what arrives.
 fn take(port: &Port, n: usize, seen: &Arc<Mutex<Model>>) {
-    let seen = seen.clone();
+    let (seen, told) = (seen.clone(), seen.clone());
     port.rcv("n", move |_, (number,): (u64,)| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.arrived.entry(n).or_default().push(number);
     });
+    port.rcv_any(move |_, message| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.told.entry(n).or_default().push(told_by(&message));
+    });
+}
+
+/// The functions that tell something of a node.
+fn telling(n: u8) -> &'static str {
+    [STATS_FUNCTION, FUNCTIONS_FUNCTION, REPORT_FUNCTION][usize::from(n) % 3]
+}
+
+/// Which of these functions says that, by what it says.
+fn told_by(message: &Message) -> &'static str {
+    if message.args::<(Report,)>().is_ok() {
+        REPORT_FUNCTION
+    } else if message.args::<(NodeStats,)>().is_ok() {
+        STATS_FUNCTION
+    } else if message.args::<Vec<String>>().is_ok() {
+        FUNCTIONS_FUNCTION
+    } else {
+        "what nothing says"
+    }
 }
 
 fn spawned(n: u8) -> usize {
@@ -217,6 +248,12 @@ impl Model {
             }
             Op::Ask(verb, n) => self.arrive(*n, *verb),
             Op::Call(true) => self.calls += 1,
+            Op::Tell(which, n) => {
+                let n = usize::from(*n) % PORTS;
+                if self.alive.contains(&n) {
+                    self.told.entry(n).or_default().push(telling(*which));
+                }
+            }
             Op::Relayed(op) => self.expect(op, generation, true),
             Op::Monitor(_)
             | Op::Unmonitor(_)

@@ -165,6 +165,54 @@ impl HandshakeError {
         }
     }
 
+    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there` the other one.
+    ///
+    /// ```
+    /// use aemp::proto::HandshakeError;
+    /// assert!(HandshakeError::NoSecret.advice().contains("`secret`"));
+    /// ```
+    pub fn advice(&self) -> &'static str {
+        match self {
+            HandshakeError::Greeting(_) | HandshakeError::LineTooLong => {
+                "what listens there is no node: correct `seeds`"
+            }
+            HandshakeError::Version { .. } | HandshakeError::Generation { .. } => {
+                "`generation` here: aemp setgeneration auto; between Perl nodes of both, only a bridge helps"
+            }
+            HandshakeError::OwnNodeId { .. } => {
+                "one of both needs another `nodeid` (aemp setnodeid)"
+            }
+            HandshakeError::AlreadyConnected { .. } => {
+                "nothing, unless there are two nodes of that `nodeid`"
+            }
+            HandshakeError::Echo => "what listens there sends back what comes: correct `seeds`",
+            HandshakeError::NoCommonAuth { .. } => {
+                "`auth_offer` here and `auth_accept` there have nothing in common"
+            }
+            HandshakeError::MethodRefused { .. } => {
+                "`auth_accept` here and `auth_offer` there have nothing in common"
+            }
+            HandshakeError::NoCommonFraming { .. } | HandshakeError::FramingRefused { .. } => {
+                "`framing_format` here and there have nothing in common"
+            }
+            HandshakeError::TlsRequired => {
+                "`cert` there: aemp setcert FILE, with the same file; or `require_tls` here: aemp delrequire_tls"
+            }
+            HandshakeError::NoSecret | HandshakeError::NeitherTlsNorSecret => {
+                "`secret` here: aemp setsecret TEXT, with the secret of the node there"
+            }
+            HandshakeError::WrongToken { .. } => {
+                "its `secret` is another one: set the same one here and there (aemp setsecret)"
+            }
+            HandshakeError::AlteredGreeting { .. } => {
+                "something between both changes what is sent: a proxy that knows the protocol?"
+            }
+            HandshakeError::NoLink | HandshakeError::MalformedToken => {
+                "what listens there does not keep to the protocol: which program is it?"
+            }
+        }
+    }
+
     /// Whose fault it is.
     ///
     /// See [`Blame`] for an example.

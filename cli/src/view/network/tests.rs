@@ -236,3 +236,32 @@ async fn nobody_answers_for_another() {
     assert!(look.graph.nodes[&id("perl")].provider.as_deref() == Some("AE-1.30"));
     assert_eq!(look.view.nodes[0].links, 1);
 }
+
+/// Many nodes, each linked to each, and all of it is counted.
+#[tokio::test]
+async fn many_links() {
+    const MANY: u32 = 100;
+    let now = Instant::now();
+    let mut network = Network::new(id("me"), Place::Observer);
+    let names: Vec<String> = (0..MANY)
+        .map(|n| format!("a node of that name {n:03}"))
+        .collect();
+    for sent in [0, 100] {
+        for name in &names {
+            let others = names.iter().filter(|other| *other != name);
+            let links: Vec<(&str, u64, u64)> = others.map(|other| (&**other, sent, sent)).collect();
+            let report = report(name, 1000 + sent * 10, &links, &json!({}));
+            network.answered(&id(name), reported(report), now);
+        }
+    }
+    let view = network.look(surroundings(), now).view;
+    let others = MANY - 1;
+    assert_eq!(view.nodes.len(), MANY as usize);
+    assert_eq!(view.links.len(), (MANY * others / 2) as usize);
+    for node in &view.nodes {
+        assert_eq!(node.links, others as usize);
+        assert_eq!(node.sends.unwrap().messages, f64::from(100 * others));
+        assert_eq!(node.receives.unwrap().octets, f64::from(1000 * others));
+    }
+    assert_eq!(view.total.messages, f64::from(100 * others * MANY));
+}

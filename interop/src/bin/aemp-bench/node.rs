@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aemp::{Builder, Context, Mailbox, Node, PortId, Reason, Receive};
+use aemp::{Builder, Mailbox, Node, PortId, Reason};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::child::SECRET;
 use crate::failure::Failure;
-use crate::message::{Elements, HASH, Hash, Known, consume, text};
+use crate::message::{HASH, Hash, Known, Sink, text};
 use crate::stats::{Times, resident};
 
 /// A listening node.
@@ -151,18 +151,6 @@ fn with(node: Builder, cert: Option<&str>) -> Builder {
     match cert {
         Some(pem) => node.cert(pem),
         None => node,
-    }
-}
-
-/// Counts messages, of which it borrows the text.
-struct Sink(Arc<AtomicU64>);
-
-impl Receive for Sink {
-    type Args<'a> = Elements<'a>;
-    type Outcome = ();
-
-    fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0.fetch_add(consume(elements), Ordering::Relaxed);
     }
 }
 

@@ -1,17 +1,17 @@
 //! Messages through a bridge between generations, beside a direct link.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use aemp::proto::generation::Generations;
-use aemp::{Context, Node, PortId, Receive};
+use aemp::{Node, PortId};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
 
 use crate::child::SECRET;
 use crate::failure::Failure;
-use crate::message::{Elements, HASH, consume, text};
+use crate::message::{HASH, Sink, text};
 
 /// The usual message from a node of generation 1 to one of its own generation, and through a bridge
 /// to one of generation 2. All are in this process and share one thread: the rates are those of the
@@ -41,21 +41,9 @@ async fn start(id: &str, generations: Generations, seeds: &[&Node]) -> Result<No
     Ok(node.start().await?)
 }
 
-struct Sink(Arc<AtomicUsize>);
-
-impl Receive for Sink {
-    type Args<'a> = Elements<'a>;
-    type Outcome = ();
-
-    fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0
-            .fetch_add(consume(elements) as usize, Ordering::Relaxed);
-    }
-}
-
 /// Messages a second.
 async fn one_way(from: &Node, to: &Node, count: usize) -> Result<f64, Failure> {
-    let (port, taken) = (to.port(), Arc::new(AtomicUsize::new(0)));
+    let (port, taken) = (to.port(), Arc::new(AtomicU64::new(0)));
     port.rcv_with("m", Sink(taken.clone()));
     port.rcv("hello", |cx, (reply,): (PortId,)| cx.snd(&reply, &(1,)));
     to.register("sinks", &port);
@@ -67,7 +55,7 @@ async fn one_way(from: &Node, to: &Node, count: usize) -> Result<f64, Failure> {
     for n in 0..count as u64 {
         from.snd_wait(&port, &("m", n, &text, HASH)).await?;
     }
-    while taken.load(Ordering::Relaxed) < count {
+    while taken.load(Ordering::Relaxed) < count as u64 {
         yield_now().await;
     }
     Ok(count as f64 / start.elapsed().as_secs_f64())

@@ -2,16 +2,16 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use aemp::{ByValue, Context, Node, Receive};
+use aemp::{ByValue, Node};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use crate::failure::Failure;
-use crate::message::{Elements, HASH, Known, consume, text};
+use crate::message::{HASH, Known, Sink, text};
 
 /// In turns, so that what else the machine does hits all alike.
 const TURNS: usize = 10;
@@ -37,27 +37,15 @@ pub async fn measure(count: usize) -> Result<Value, Failure> {
     }))
 }
 
-struct Sink(Arc<AtomicUsize>);
-
-impl Receive for Sink {
-    type Args<'a> = Elements<'a>;
-    type Outcome = ();
-
-    fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0
-            .fetch_add(consume(elements) as usize, Ordering::Relaxed);
-    }
-}
-
 async fn to_a_port(node: &Node, count: usize) -> Result<f64, Failure> {
-    let (port, taken) = (node.port(), Arc::new(AtomicUsize::new(0)));
+    let (port, taken) = (node.port(), Arc::new(AtomicU64::new(0)));
     port.rcv_with("m", Sink(taken.clone()));
     let text = text(0);
     let start = Instant::now();
     for n in 0..count as u64 {
         node.snd_wait(&port, &("m", n, &text, HASH)).await?;
     }
-    while taken.load(Ordering::Relaxed) < count {
+    while taken.load(Ordering::Relaxed) < count as u64 {
         yield_now().await;
     }
     let seconds = start.elapsed().as_secs_f64();
@@ -69,7 +57,7 @@ impl ByValue for Known {}
 
 /// The very values that go to the channel.
 async fn to_a_typed_port(node: &Node, count: usize) -> Result<f64, Failure> {
-    let taken = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::new(AtomicU64::new(0));
     let seen = taken.clone();
     let port = node.serve(move |_, known: Known| {
         black_box(known);
@@ -81,7 +69,7 @@ async fn to_a_typed_port(node: &Node, count: usize) -> Result<f64, Failure> {
         let message = Known::Numbered(n, text.clone(), HASH);
         node.snd_value_wait(&port, message).await?;
     }
-    while taken.load(Ordering::Relaxed) < count {
+    while taken.load(Ordering::Relaxed) < count as u64 {
         yield_now().await;
     }
     let seconds = start.elapsed().as_secs_f64();

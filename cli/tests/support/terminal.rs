@@ -1,50 +1,12 @@
-//! The command at a pseudo terminal, whose screen is looked at.
+//! A terminal: a command runs in it, and what it shows there can be looked at. Nothing of the test
+//! process's own terminal is touched.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use serde_json::{Value, json};
-
-pub const LIMIT: Duration = Duration::from_secs(20);
-
-const SIZE: PtySize = PtySize {
-    rows: 24,
-    cols: 80,
-    pixel_width: 0,
-    pixel_height: 0,
-};
-
-/// A home with a configuration, and what is kept from one time to the next.
-pub struct Home(pub tempfile::TempDir);
-
-impl Home {
-    /// One whose commands find this seed.
-    pub fn new(seed: &str) -> Home {
-        let home = Home(tempfile::tempdir().unwrap());
-        let aemp = json!({"binds": [], "seeds": [seed]});
-        let profiles = json!({"aemp": aemp, "till": {}});
-        let rc = json!({"version": 1, "secret": "geheim", "profile": profiles});
-        home.write_rc(&rc);
-        home
-    }
-
-    fn write_rc(&self, rc: &Value) {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::write(self.rc(), rc.to_string()).unwrap();
-        std::fs::set_permissions(self.rc(), PermissionsExt::from_mode(0o600)).unwrap();
-    }
-
-    pub fn rc(&self) -> PathBuf {
-        self.0.path().join("rc")
-    }
-
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
 
 /// A terminal with a command, which ends with it.
 pub struct Terminal {
@@ -53,6 +15,7 @@ pub struct Terminal {
     _master: Box<dyn MasterPty + Send>,
     input: Arc<Mutex<Box<dyn Write + Send>>>,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    limit: Duration,
 }
 
 impl Drop for Terminal {
@@ -63,52 +26,65 @@ impl Drop for Terminal {
 }
 
 impl Terminal {
-    /// Starts `aemp` with these arguments.
-    pub fn start(home: &Home, arguments: &[&str]) -> Terminal {
-        let pair = native_pty_system().openpty(SIZE).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_aemp"));
-        command.args(arguments);
-        command.env("PERL_ANYEVENT_MP_RC", home.rc());
-        command.env("XDG_STATE_HOME", home.path().join("state"));
-        command.env("HOME", home.path());
-        command.env("TERM", "xterm");
-        command.env("PERL_ANYEVENT_MP_WARNLEVEL", "7");
-        for variable in ["PERL_ANYEVENT_MP_TRACE", "RUST_LOG", "NO_COLOR"] {
-            command.env_remove(variable);
+    /// Starts a command in a new terminal of that size. Whatever is waited for has to come within
+    /// the limit.
+    pub fn start(
+        command: &Command,
+        (columns, rows): (u16, u16),
+        limit: Duration,
+    ) -> Result<Terminal, Box<dyn std::error::Error>> {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size)?;
+        let mut with_terminal = CommandBuilder::new(command.get_program());
+        with_terminal.args(command.get_args());
+        with_terminal.cwd(std::env::current_dir()?);
+        with_terminal.env("TERM", "xterm-256color");
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => with_terminal.env(key, value),
+                None => with_terminal.env_remove(key),
+            }
         }
-        let child = pair.slave.spawn_command(command).unwrap();
-        let output = pair.master.try_clone_reader().unwrap();
-        let input = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
-        let parser = vt100::Parser::new(SIZE.rows, SIZE.cols, 0);
+        let child = pair.slave.spawn_command(with_terminal)?;
+        let output = pair.master.try_clone_reader()?;
+        let input = Arc::new(Mutex::new(pair.master.take_writer()?));
+        let parser = vt100::Parser::new(rows, columns, 0);
         let screen = Arc::new((Mutex::new(parser), Condvar::new()));
         let (to, keys) = (screen.clone(), input.clone());
         std::thread::spawn(move || draw(output, &to, &keys));
-        Terminal {
+        Ok(Terminal {
             child,
             _master: pair.master,
             input,
             screen,
-        }
+            limit,
+        })
     }
 
     /// Presses keys.
-    pub fn keys(&self, keys: &str) {
+    pub fn press(&self, keys: &str) {
         let mut input = self.input.lock().unwrap();
         input.write_all(keys.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
-    /// The lines of the screen, without blanks at their ends, down to the last that has something.
-    pub fn lines(&self) -> Vec<String> {
-        lines(&self.screen.0.lock().unwrap())
+    /// Looks at what is shown.
+    pub fn look<T>(&self, at: impl FnOnce(&vt100::Screen) -> T) -> T {
+        at(self.screen.0.lock().unwrap().screen())
     }
 
-    /// Waits until the screen is as wanted.
+    /// Waits until the screen is as wanted: its lines, without blanks at their ends, down to the
+    /// last that has something.
     pub fn until(&self, what: &str, good: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.limit;
         let mut parser = self.screen.0.lock().unwrap();
         loop {
-            let lines = lines(&parser);
+            let lines = lines(parser.screen());
             if good(&lines) {
                 return lines;
             }
@@ -116,6 +92,11 @@ impl Terminal {
             assert!(!left.is_zero(), "{what} is not on the screen: {lines:#?}");
             parser = self.screen.1.wait_timeout(parser, left).unwrap().0;
         }
+    }
+
+    /// Waits until all that is shown, as one text, is as wanted.
+    pub fn until_text(&self, what: &str, good: impl Fn(&str) -> bool) -> String {
+        self.until(what, |lines| good(&lines.join("\n"))).join("\n")
     }
 
     /// Waits until the last line is this.
@@ -128,22 +109,24 @@ impl Terminal {
     /// Waits for the end, and gives the status.
     pub fn ends(&mut self) -> u32 {
         let begun = Instant::now();
-        while begun.elapsed() < LIMIT {
+        while begun.elapsed() < self.limit {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
             std::thread::sleep(Duration::from_millis(5)); // a look again, not a wait
         }
-        panic!("it does not end: {:#?}", self.lines());
+        panic!("it does not end: {:#?}", self.look(lines));
     }
 
+    /// The ID of the process.
     pub fn id(&self) -> u32 {
         self.child.process_id().unwrap()
     }
 }
 
-fn lines(parser: &vt100::Parser) -> Vec<String> {
-    let rows = parser.screen().rows(0, SIZE.cols);
+fn lines(screen: &vt100::Screen) -> Vec<String> {
+    let (_, columns) = screen.size();
+    let rows = screen.rows(0, columns);
     let mut lines: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
