@@ -22,6 +22,8 @@ pub enum Mode {
     /// of one program can differ by more than two builds do (where their memory lies, which
     /// processor they were given), and stay so for as long as they run.
     Pair,
+    /// This crate with other systems, which take turns at being first as well.
+    Rivals,
 }
 
 /// A figure, before it is measured.
@@ -232,7 +234,7 @@ impl Bench {
     ) -> Result<Rounds, Failure> {
         let number = match self.mode {
             Mode::Table => self.amount.rounds.min(about.most),
-            Mode::Pair => self.amount.rounds,
+            Mode::Pair | Mode::Rivals => self.amount.rounds,
         };
         let mut rounds = Rounds::new();
         let mut failed = Vec::new();
@@ -262,7 +264,7 @@ impl Bench {
 /// Those who are asked in a round, in their order.
 fn turns(mode: Mode, round: usize, who: &[Who]) -> Vec<&Who> {
     match mode {
-        Mode::Pair if round % 2 == 1 => who.iter().rev().collect(),
+        Mode::Pair | Mode::Rivals if round % 2 == 1 => who.iter().rev().collect(),
         _ => who.iter().collect(),
     }
 }

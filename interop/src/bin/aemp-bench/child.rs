@@ -16,6 +16,7 @@ use aemp_interop::process::Process;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::rivals::rival::Rival;
 use crate::stats;
 
 /// Nothing takes longer than this.
@@ -44,6 +45,8 @@ pub enum Who {
     Perl(Arc<Release>),
     /// One that gathers what it writes (`autocork`), which 1.24 and later can be told to.
     Autocork(Arc<Release>),
+    /// Another system (see [`crate::rivals`]), in processes that know these commands.
+    Rival(Arc<Rival>),
 }
 
 /// Perl takes about so many times longer.
@@ -64,6 +67,7 @@ impl Who {
             Who::Rust(build) => build.name.clone(),
             Who::Bare => "bare".to_owned(),
             Who::Perl(release) | Who::Autocork(release) => release.to_string(),
+            Who::Rival(rival) => rival.name.clone(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Who {
             Who::Rust(build) => build.program.clone(),
             Who::Bare => std::env::current_exe()?,
             Who::Perl(_) | Who::Autocork(_) => "perl".into(),
+            Who::Rival(rival) => rival.program.clone(),
         };
         let mut command = match cpu {
             None => Command::new(program),
@@ -122,6 +127,8 @@ impl Who {
         match self {
             Who::Rust(_) => drop(command.arg(role)),
             Who::Bare => drop(command.arg(format!("bare-{role}"))),
+            // All that it is told is in the arguments.
+            Who::Rival(_) => {}
             Who::Perl(release) | Who::Autocork(release) => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("perl/bench.pl");
                 command.arg(script).arg(role);
@@ -139,7 +146,12 @@ impl Who {
             command.args(["--autocork", "1"]);
         }
         command.args(arguments);
-        Child::start(command)
+        // A rival's process may have a server of its own, or be a script's.
+        let start = match self {
+            Who::Rival(_) => Process::start_group,
+            _ => Process::start,
+        };
+        Child::start(command, start)
     }
 }
 
@@ -152,9 +164,12 @@ pub struct Child {
 }
 
 impl Child {
-    fn start(command: Command) -> Result<Self, Failure> {
+    fn start(
+        command: Command,
+        start: impl FnOnce(Command, File) -> std::io::Result<Process>,
+    ) -> Result<Self, Failure> {
         let log = tempfile::tempfile()?;
-        let mut process = Process::start(command, log.try_clone()?)?;
+        let mut process = start(command, log.try_clone()?)?;
         let input = process.child().stdin.take().ok_or("no standard input")?;
         let output = process.child().stdout.take().ok_or("no standard output")?;
         let (tell, lines) = mpsc::channel();
@@ -271,6 +286,7 @@ impl Setup {
         let (port, sinks) = (port.to_string(), self.sinks.to_string());
         let node = ["--nodeid", "server", "--port", &port, "--ports", &sinks];
         let mut arguments: Vec<String> = match who {
+            Who::Rival(rival) => return rival.arguments("server", &format!("127.0.0.1:{port}")),
             Who::Bare => vec![],
             _ => node.map(str::to_owned).to_vec(),
         };
@@ -280,6 +296,9 @@ impl Setup {
 
     /// The arguments of who connects.
     pub fn connect(&self, who: &Who, address: &str) -> Vec<String> {
+        if let Who::Rival(rival) = who {
+            return rival.arguments("client", address);
+        }
         let links = self.links.to_string();
         let more = match who.is_perl() {
             false => ["--links", &links],

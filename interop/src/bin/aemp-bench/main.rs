@@ -21,6 +21,7 @@ mod node;
 mod pair;
 mod pauses;
 mod plan;
+mod rivals;
 mod roles;
 mod scale;
 mod stats;
@@ -71,6 +72,15 @@ enum What {
     /// Exit status: 0 if all of that holds, 1 if something does not, 2 if something could not be
     /// measured.
     Scale(scale::Options),
+    /// Measure this crate beside Erlang, ZeroMQ, NATS, tonic and ractor_cluster
+    ///
+    /// Each is measured as far as it is installed, in processes of its own that are built first
+    /// (interop/rivals); what is missing is named, with what to install. Round by round all are
+    /// measured one behind the other, and what counts are the ratios of single rounds.
+    ///
+    /// Exit status: 0 if all that is there was measured, 1 if something that is there could not be
+    /// built or measured, 2 if nothing could be measured.
+    Rivals(rivals::Options),
     #[command(flatten)]
     Child(roles::Role),
 }
@@ -82,6 +92,7 @@ fn main() -> ExitCode {
         Some(What::Summary { files }) => summary::print(&files).map(|()| true),
         Some(What::Pair(options)) => pair::run(&options),
         Some(What::Scale(options)) => scale::run(&options),
+        Some(What::Rivals(options)) => rivals::run(&options),
         Some(What::Child(role)) => roles::play(role).map(|()| true),
     };
     match good {
@@ -124,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn rivals_are_chosen_by_their_names() {
+        let cli = parse("rivals --quick --rivals erlang,tonic --only round");
+        assert!(matches!(cli.unwrap().what, Some(What::Rivals(_))));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for arguments in [
             "pair before",
@@ -134,6 +151,8 @@ mod tests {
             // would be ignored
             "--only mesh pair before after",
             "--rounds 0",
+            "rivals --rivals carrier-pigeons",
+            "rivals --rounds 0",
         ] {
             assert!(parse(arguments).is_err(), "{arguments}");
         }

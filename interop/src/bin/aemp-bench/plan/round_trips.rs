@@ -48,7 +48,7 @@ fn under_load(
     // trips and beside the pauses; of two builds it would tell which one had more of them.
     let (name, part) = match bench.mode() {
         Mode::Table => ("round trip under half load, p99.9 / idle", "p999_us"),
-        Mode::Pair => ("round trip under half load, p99", "p99_us"),
+        Mode::Pair | Mode::Rivals => ("round trip under half load, p99", "p99_us"),
     };
     if !bench.wants(name) {
         return Ok(());
