@@ -24,6 +24,7 @@ mod plan;
 mod rivals;
 mod roles;
 mod scale;
+mod sink;
 mod stats;
 mod summary;
 mod table;

@@ -1,9 +1,5 @@
 //! The message that is measured: `[port, "m", n, "hello world", {"k":[1,2,3]}]`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use aemp::{Context, Receive};
 use serde::{Deserialize, Serialize};
 
 /// Its last element.
@@ -42,16 +38,4 @@ pub fn text(size: usize) -> String {
 pub fn consume(elements: Elements<'_>) -> u64 {
     std::hint::black_box(elements);
     1
-}
-
-/// Counts messages, of which it borrows the text.
-pub struct Sink(pub Arc<AtomicU64>);
-
-impl Receive for Sink {
-    type Args<'a> = Elements<'a>;
-    type Outcome = ();
-
-    fn receive(&mut self, _: &Context, elements: Elements<'_>) {
-        self.0.fetch_add(consume(elements), Ordering::Relaxed);
-    }
 }

@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::child::SECRET;
 use crate::failure::Failure;
-use crate::message::{HASH, Hash, Known, Sink, text};
+use crate::message::{HASH, Hash, Known, text};
+use crate::sink::Sink;
 use crate::stats::{Times, resident};
 
 /// A listening node.

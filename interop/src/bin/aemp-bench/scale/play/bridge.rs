@@ -11,7 +11,8 @@ use tokio::task::yield_now;
 
 use crate::child::SECRET;
 use crate::failure::Failure;
-use crate::message::{HASH, Sink, text};
+use crate::message::{HASH, text};
+use crate::sink::Sink;
 
 /// The usual message from a node of generation 1 to one of its own generation, and through a bridge
 /// to one of generation 2. All are in this process and share one thread: the rates are those of the

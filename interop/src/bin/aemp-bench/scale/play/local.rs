@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use crate::failure::Failure;
-use crate::message::{HASH, Known, Sink, text};
+use crate::message::{HASH, Known, text};
+use crate::sink::Sink;
 
 /// In turns, so that what else the machine does hits all alike.
 const TURNS: usize = 10;
