@@ -173,8 +173,8 @@ impl Node {
         }
     }
 
-    /// What there is to say of the link to a node; `None` if there is none. Among many links this costs less than
-    /// [`stats`](Self::stats).
+    /// What there is to say of the link to a node; `None` if there is none. Among many links this
+    /// costs less than [`stats`](Self::stats).
     ///
     /// ```
     /// let node = aemp::Node::local();

@@ -130,7 +130,8 @@ async fn garbage_in_place_of_tls() {
     }
 }
 
-/// Whoever closes behind the greetings has seen no certificate of ours, so that is not what it refuses.
+/// Whoever closes behind the greetings has seen no certificate of ours, so that is not what it
+/// refuses.
 #[tokio::test]
 async fn a_cut_before_and_in_the_middle_of_the_handshake() {
     capture_log();

@@ -154,8 +154,8 @@ pub enum TlsError {
     /// The peer sent more than a handshake may take.
     #[error("TLS: more than {0} octets came in the handshake")]
     TooLong(usize),
-    /// The peer ended the connection behind the greetings, before anything of TLS came from it. Nodes say no more
-    /// than that to whom they refuse for what is in the greeting.
+    /// The peer ended the connection behind the greetings, before anything of TLS came from it.
+    /// Nodes say no more than that to whom they refuse for what is in the greeting.
     #[error(
         "TLS: the peer closed the connection behind the greetings, before TLS began: it refuses this \
          node for its greeting, or has another connection to it"
@@ -180,7 +180,8 @@ pub enum TlsError {
 
 #[cfg(feature = "tls")]
 impl TlsError {
-    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there` the other one.
+    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there`
+    /// the other one.
     ///
     /// ```
     /// assert!(aemp::net::tls::TlsError::NoCertificate.advice().contains("`cert`"));

@@ -165,7 +165,8 @@ impl HandshakeError {
         }
     }
 
-    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there` the other one.
+    /// Who has to change what, in a sentence that names the setting: `here` is this node, `there`
+    /// the other one.
     ///
     /// ```
     /// use aemp::proto::HandshakeError;
