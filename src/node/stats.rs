@@ -177,8 +177,10 @@ impl Node {
     /// costs less than [`stats`](Self::stats).
     ///
     /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let node = aemp::Node::local();
     /// assert_eq!(node.link_stats(&"nobody".into()), None);
+    /// # }
     /// ```
     pub fn link_stats(&self, node: &NodeId) -> Option<LinkStats> {
         self.inner().peers.get(node.as_str())?.stats()
