@@ -108,13 +108,14 @@ async fn no_change_of_a_group_is_overlooked() {
 
 #[tokio::test]
 async fn a_seed_that_is_ourselves_is_forgotten() {
-    capture_log();
     // Bound and not listening, it keeps the address for who asks for it by its number, as the node
     // does.
     let reserved = tokio::net::TcpSocket::new_v4().unwrap();
     reserved.set_reuseaddr(true).unwrap();
     reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = reserved.local_addr().unwrap().to_string();
+    // From here on nobody else has the address.
+    capture_log();
     let node = builder("narcissus").binds([&address]).seeds([&address]);
     let node = node.set("connect_interval", 0.01).start().await.unwrap();
     let tried = format!("trying connect to seed node {address}.");

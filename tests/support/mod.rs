@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -125,24 +126,32 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Capture {
     }
 }
 
-/// Starts to keep the log lines of this process.
+thread_local! {
+    /// How many lines there were when the test that runs in this thread began to keep them.
+    static BEFORE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Starts to keep the log lines of this process. In this thread, which is that of one test, [`log`]
+/// gives those that come from now on: an older one may be of another test's node that had the same
+/// address.
 pub fn capture_log() {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
-    LINES.get_or_init(|| {
+    let lines = LINES.get_or_init(|| {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let _ = tracing_subscriber::registry()
             .with(Capture(lines.clone()))
             .try_init();
         lines
     });
+    BEFORE.set(lines.lock().unwrap().len());
 }
 
 /// The log lines so far.
 pub fn log() -> Vec<String> {
     LINES
         .get()
-        .map(|lines| lines.lock().unwrap().clone())
+        .map(|lines| lines.lock().unwrap()[BEFORE.get()..].to_vec())
         .unwrap_or_default()
 }
 
