@@ -411,7 +411,7 @@ fn decide(
         return Ok(None);
     }
     let (peer, serial) = (node.peer(id.as_str()), node.next_serial());
-    if !peer.may_prove(serial) {
+    if !peer.may_prove(node, serial) {
         return Err(LinkError::Duplicate(id));
     }
     let node = node.clone();

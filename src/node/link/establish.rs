@@ -48,10 +48,13 @@ impl Peer {
     }
 
     /// Asks for the right to prove ourselves on the connection `serial` to the node: see
-    /// [`Peering::may_prove`](crate::peering::Peering::may_prove).
-    pub(super) fn may_prove(&self, serial: u64) -> bool {
+    /// [`Peering::may_prove`](crate::peering::Peering::may_prove). A node that stops proves itself
+    /// to nobody: its links end then, and one that this connection was refused for before must not
+    /// make room for it.
+    pub(super) fn may_prove(&self, node: &Inner, serial: u64) -> bool {
         let now = super::attempt::now();
-        self.state.lock().rules.may_prove(serial, now)
+        let mut state = self.state.lock();
+        !node.is_stopping() && state.rules.may_prove(serial, now)
     }
 
     /// The connection for which [`may_prove`](Self::may_prove) agreed is decided on.
@@ -84,5 +87,21 @@ impl Peer {
         }
         self.carry_out(node, state, effects);
         verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Node;
+
+    #[tokio::test]
+    async fn a_node_that_has_stopped_proves_itself_to_nobody() {
+        let node = Node::local();
+        let home = node.inner().clone();
+        let peer = home.peer("other");
+        assert!(peer.may_prove(&home, 1));
+        peer.proved(1);
+        node.shutdown().await;
+        assert!(!peer.may_prove(&home, 2));
     }
 }
