@@ -144,6 +144,9 @@ impl Reader {
             work += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             self.intake.keep(block);
             handed_out?;
+            if self.link.end.is_over() {
+                return Ok(()); // what is left of the block is no further reason for that
+            }
             self.input.set(self.intake.held()).map_err(|Full| {
                 let held = self.intake.held();
                 LinkError::Memory {
