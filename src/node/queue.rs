@@ -270,6 +270,7 @@ impl Queue {
         self.len() <= high.messages / 2 && self.octets() <= high.octets / 2
     }
 
+    #[inline]
     fn items(&mut self) -> &mut Items {
         self.0
             .get_or_insert_with(|| SPARE.take().unwrap_or_default())

@@ -233,7 +233,10 @@ fn perl_nodes() {
         let seed = &node.listener;
         let with = |cert: String| set_up(&json!({"seeds": [seed], "cert": cert}));
         let (text, content) = doctor(&with(cert), &[]);
-        assert!(content && text.contains("proved themselves, TLS"), "{version}: {text}");
+        assert!(
+            content && text.contains("proved themselves, TLS"),
+            "{version}: {text}"
+        );
         finds(&with(certificate()), &["WRONG seed ", "certificate"]);
     }
 }

@@ -192,37 +192,20 @@ impl PortCell {
         if let Some(refused) = self.refuses(&state, settings, room) {
             return refused;
         }
-        let mailbox = match &state.body {
-            Body::Mailbox(reader) => Some(reader.clone()),
-            _ => None,
+        let hold = match message {
+            Given::Encoded(array) if !matches!(state.body, Body::Mailbox(_)) => {
+                state.queue.push_encoded(array);
+                false
+            }
+            message => match self.push_whole(&mut state, settings, message) {
+                Ok(hold) => hold,
+                Err(Full) => return Queued::NoShare,
+            },
         };
-        let mut hold = false;
-        match message {
-            Given::Encoded(array) if mailbox.is_none() => state.queue.push_encoded(array),
-            Given::Encoded(array) => {
-                let message = Message::from_local(array);
-                state.queue.push(Item::Message(message));
-            }
-            Given::Read(message, from) => {
-                // One that will wait must not keep the whole block alive that it was read into.
-                let waits = self.run.is_running() || mailbox.is_some();
-                let message = if waits { message.compact() } else { message };
-                match from {
-                    None => state.queue.push(Item::Message(message)),
-                    Some(peer) => {
-                        if state.queue.push_of(&peer.account, message) == Err(Full) {
-                            return Queued::NoShare;
-                        }
-                        hold =
-                            state.queue.is_over(settings.high_water()) && state.has_to_tell(peer);
-                    }
-                }
-            }
-        }
         if draining {
             node.lifecycle.begins();
         }
-        if let Some(reader) = mailbox {
+        if let Body::Mailbox(reader) = &state.body {
             reader.wake();
         } else if self.run.queued() {
             return Queued::Run(self.clone());
@@ -231,6 +214,32 @@ impl PortCell {
             true => Queued::Hold(self.clone()),
             false => Queued::Done,
         }
+    }
+
+    /// Puts a message into the queue that has memory of its own there. Says whether the peer that
+    /// sent it is to be told to wait.
+    fn push_whole(
+        &self,
+        state: &mut State,
+        settings: &Settings,
+        message: Given<'_>,
+    ) -> Result<bool, Full> {
+        let (message, from) = match message {
+            Given::Encoded(array) => (Message::from_local(array), None),
+            // One that will wait must not keep the whole block alive that it was read into.
+            Given::Read(message, from)
+                if self.run.is_running() || matches!(state.body, Body::Mailbox(_)) =>
+            {
+                (message.compact(), from)
+            }
+            Given::Read(message, from) => (message, from),
+        };
+        let Some(peer) = from else {
+            state.queue.push(Item::Message(message));
+            return Ok(false);
+        };
+        state.queue.push_of(&peer.account, message)?;
+        Ok(state.queue.is_over(settings.high_water()) && state.has_to_tell(peer))
     }
 
     /// Whether a message has no room, and what follows from that.
