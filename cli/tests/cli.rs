@@ -1,5 +1,7 @@
 //! The command, as a user runs it. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "support/address.rs"]
+mod address;
 #[path = "cli/broken.rs"]
 mod broken;
 #[path = "cli/client.rs"]

@@ -7,7 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::{Value, json};
 
 use super::Home;
-use super::doctor::{Stranger, certificate, faults, node, set_up};
+use super::address::free_address;
+use super::doctor::{Stranger, certificate, changed_by, faults, node, set_up};
 
 /// Who has something wrong, and what must not end before the doctor has come.
 struct Patient {
@@ -34,11 +35,8 @@ impl Patient {
     }
 
     fn with_seed(address: &str, changed: &Value) -> Self {
-        let mut all = json!({"seeds": [address], "greeting_timeout": 1});
-        for (key, value) in changed.as_object().unwrap() {
-            all[key] = value.clone();
-        }
-        Self::new(&all)
+        let with_seed = json!({"seeds": [address], "greeting_timeout": 1});
+        Self::new(&changed_by(with_seed, changed))
     }
 
     fn beside(mut self, other: impl Any) -> Self {
@@ -54,12 +52,6 @@ impl From<Home> for Patient {
             others: Vec::new(),
         }
     }
-}
-
-/// An address of this machine that nobody listens at.
-fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
 }
 
 /// A certificate whose time is over.

@@ -1,4 +1,5 @@
-//! `aemp doctor` names the fault of each set-up that is broken in one way.
+//! `aemp doctor`: what it says of set-ups that are whole, of real Perl nodes, of what may be meant.
+//! Set-ups that are broken are a table of their own, in `broken.rs`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -91,16 +92,21 @@ fn clock_at(seconds: f64) -> Stranger {
     })
 }
 
+/// Settings with those in `changed` in place of their own.
+pub fn changed_by(mut settings: Value, changed: &Value) -> Value {
+    for (key, value) in changed.as_object().unwrap() {
+        settings[key] = value.clone();
+    }
+    settings
+}
+
 /// The settings of a node that is whole but for what is `changed`.
 pub fn set_up(changed: &Value) -> Home {
     let home = Home::new();
-    let mut rc = json!({
+    let whole = json!({
         "version": 1, "secret": SECRET, "nodeid": "patient", "binds": ["127.0.0.1:0"], "seeds": [],
     });
-    for (key, value) in changed.as_object().unwrap() {
-        rc[key] = value.clone();
-    }
-    home.write(&rc.to_string());
+    home.write(&changed_by(whole, changed).to_string());
     home
 }
 

@@ -1,22 +1,17 @@
 //! `aemp fuzz`: against a node of ours, and against one with known weaknesses.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use aemp::Node;
 use assert_cmd::assert::Assert;
 
 use super::Home;
+use super::address::free_address;
 
 /// Says where the weak node listens, to the process that is to be one.
 const WEAK: &str = "AEMP_TEST_WEAK_NODE";
 /// A file that, if it is named, has the weak node stand still once only: until the file is there.
 const ONCE: &str = "AEMP_TEST_WEAK_NODE_ONCE";
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 fn fuzz(home: &Home, args: &[&str]) -> Assert {
     let mut command = assert_cmd::Command::from_std(home.command());

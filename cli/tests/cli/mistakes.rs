@@ -2,13 +2,13 @@
 //! the setting.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
 use serde_json::json;
 
+use super::address::free_address;
 use super::perl_node::{PerlNode, release};
 use super::{Home, LIMIT, Running};
 
@@ -112,9 +112,7 @@ fn a_wrong_secret_on_both_sides() {
 fn a_seed_that_is_not_there_and_comes() {
     let home = Home::new();
     home.aemp(&["setsecret", "the right secret"]).success();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = free_address();
     let node = Quiet::start(&home, &with("a", &address, &[]));
     node.says(&[
         "<5>",
@@ -143,9 +141,7 @@ fn an_id_that_another_node_has() {
 fn an_id_that_two_nodes_have_is_told_where_they_meet() {
     let home = Home::new();
     home.network("127.0.0.1:1");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = free_address();
     // A seed of its own, as with one configuration for all: it finds itself, and nothing is wrong.
     let own = ["nodeid", "hub", "binds", &address, "seeds", &address];
     let hub = Quiet::start(&home, &own);
@@ -195,9 +191,7 @@ fn an_id_that_a_perl_node_has_as_well() {
         for perl_is_first in [true, false] {
             let home = Home::new();
             home.write(r#"{"version": 1, "secret": "geheim"}"#);
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap().to_string();
-            drop(free);
+            let address = free_address();
             let hub = Quiet::start(
                 &home,
                 &["nodeid", "hub", "binds", &address, "generation", "auto"],

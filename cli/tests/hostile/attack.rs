@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::address::free_address;
 use crate::peer::{Friend, Peer, Release};
 use crate::victim::Victim;
 
@@ -100,7 +101,7 @@ impl Attack {
 
     /// On a global node of generation 2.
     pub fn on_global(name: &str) -> Self {
-        let address = crate::victim::free_address();
+        let address = free_address();
         let settings = ["generation", "2", "seeds", &address];
         let victim = Victim::at("victim", &address, &settings);
         Self::on(name, victim, Release::Perl202)

@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use crate::address::free_address;
 use crate::attack::{ANY, Attack, Bar, size};
 use crate::peer::{Peer, Release, greeting};
-use crate::victim::{Victim, free_address};
+use crate::victim::Victim;
 
 /// What is sent is short-lived connections, which cost more than messages do.
 const BAR: Bar = Bar {

@@ -17,6 +17,8 @@
 // Memory and processor time of another process are read from /proc.
 #![cfg(target_os = "linux")]
 
+#[path = "../support/address.rs"]
+mod address;
 mod attack;
 mod connect;
 mod database;

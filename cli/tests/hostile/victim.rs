@@ -1,6 +1,6 @@
 //! The node that is attacked: a process of its own, and what it uses.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::cargo::cargo_bin;
 use tempfile::TempDir;
 
+use crate::address::free_address;
 use crate::peer::SECRET;
 
 /// What every wait is limited by.
@@ -19,12 +20,6 @@ pub struct Victim {
     id: String,
     address: String,
     folder: TempDir,
-}
-
-/// An address of this machine that nobody listens on.
-pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// The command, with nothing of the user's own configuration.

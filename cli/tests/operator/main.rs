@@ -1,6 +1,8 @@
 //! What an operator has of `aemp run` and `aemp exec`: programs as ports, services, restarts,
 //! reloading, what is shown of the network. Every node is on 127.0.0.1 and ends with its test.
 
+#[path = "../support/address.rs"]
+mod address;
 mod autorestart;
 #[cfg(feature = "http")]
 mod browser;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::address::free_address;
 use crate::peers;
 use crate::services::{RUN, TELLS};
 use crate::support::{Home, LIMIT, Running, node, repository};
@@ -125,9 +126,7 @@ async fn our_restart_restarts_perls() {
             return;
         }
         let home = Home::new(json!({}));
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        drop(free);
+        let address = free_address();
         let mut command = perl_aemp(&release, &home);
         // A list is JSON to Perl.
         let binds = json!([address]).to_string();

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::address::free_address;
 use crate::perl::{perl, releases};
 use crate::support::{Home, LIMIT, Running, members, next, repository};
 
@@ -35,9 +36,7 @@ async fn the_tutorial_from_gensecret_to_services() {
     aemp("binds 127.0.0.1:*");
 
     // Splitting Network Configuration and Application Code
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let seed = free.local_addr().unwrap().to_string();
-    drop(free);
+    let seed = free_address();
     aemp(&format!("profile seed binds {seed}"));
     aemp(&format!("seeds {seed} nodeid anon/"));
     let seed_node = run("run profile seed");

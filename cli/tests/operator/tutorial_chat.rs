@@ -9,15 +9,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::address::free_address;
 use crate::perl::{perl, releases};
 use crate::shell::Shell;
 use crate::support::{Home, Running, repository};
 
 /// The network of the first part, of which nothing runs yet: the address of the seed.
 fn set_up(home: &Home) -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let seed = free.local_addr().unwrap().to_string();
-    drop(free);
+    let seed = free_address();
     let profile = format!("profile seed binds {seed}");
     let others = format!("seeds {seed} nodeid anon/");
     for line in ["gensecret", "binds 127.0.0.1:*", &profile, &others] {
