@@ -29,7 +29,7 @@ fn long() -> usize {
 /// What is made of one that is within the bound of `max_request` may take more.
 fn most(octets: usize) -> usize {
     match octets {
-        0..=MAX_REQUEST => 190 * MIB,
+        0..=MAX_REQUEST => 130 * MIB,
         octets => 3 * octets + 10 * MIB,
     }
 }

@@ -114,19 +114,17 @@ impl Reader {
         Ok(name.to_owned())
     }
 
-    /// Reads an element. A missing one is undefined.
+    /// Reads an element straight from its octets, whatever the framing: the JSON of an item of CBOR
+    /// may have seven times its octets. A missing element is undefined.
     pub(crate) fn read<'de, S: DeserializeSeed<'de>>(
         &self,
-        json: &'de str,
+        element: Option<&RawElement<'de>>,
         seed: S,
     ) -> Result<S::Value, Unread> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        // The framing has limited the depth already.
-        deserializer.disable_recursion_limit();
-        seed.deserialize(&mut deserializer).map_err(|error| {
-            let text = error.to_string();
-            let end = text.rfind(" at line ").unwrap_or(text.len());
-            let wrong = || Unread::Wrong(clip(&text[..end], EXCERPT).to_owned());
+        let undefined = RawElement::of_json("null");
+        let read = element.unwrap_or(&undefined).read_seed(seed);
+        read.map_err(|error| {
+            let wrong = || Unread::Wrong(clip(&error.problem, EXCERPT).to_owned());
             self.met.take().unwrap_or_else(wrong)
         })
     }
@@ -157,11 +155,6 @@ impl Reader {
             false => Err(Unread::LongName(self.bounds.name)),
         }
     }
-}
-
-/// The text of an element, or of what stands for a missing one.
-pub(crate) fn json_of<'a>(element: Option<&RawElement<'a>>) -> std::borrow::Cow<'a, str> {
-    element.map_or("null".into(), RawElement::json)
 }
 
 /// Whether an element is missing or undefined.
@@ -319,14 +312,17 @@ mod tests {
             reader: &one,
             most: 9,
         };
-        assert_eq!(one.read(r#"["abc"]"#, names), Ok(vec!["abc".to_owned()]));
+        assert_eq!(
+            one.read(Some(&RawElement::of_json(r#"["abc"]"#)), names),
+            Ok(vec!["abc".to_owned()])
+        );
         let one = reader(EACH + 3, 9);
         let names = Names {
             reader: &one,
             most: 9,
         };
         assert_eq!(
-            one.read(r#"["abcd"]"#, names),
+            one.read(Some(&RawElement::of_json(r#"["abcd"]"#)), names),
             Err(Unread::TooMuch(EACH + 3))
         );
 
@@ -335,16 +331,30 @@ mod tests {
             reader: &short,
             most: 9,
         };
-        assert_eq!(short.read(r#"["abc"]"#, names).unwrap(), ["abc"]);
-        assert_eq!(short.read(r#"["abcd"]"#, names), Err(Unread::LongName(3)));
+        assert_eq!(
+            short
+                .read(Some(&RawElement::of_json(r#"["abc"]"#)), names)
+                .unwrap(),
+            ["abc"]
+        );
+        assert_eq!(
+            short.read(Some(&RawElement::of_json(r#"["abcd"]"#)), names),
+            Err(Unread::LongName(3))
+        );
         let hash = Hash {
             reader: &short,
             most: 9,
             of: names,
         };
-        assert_eq!(short.read(r#"{"abcd":[]}"#, hash), Err(Unread::LongName(3)));
         assert_eq!(
-            short.read(r#"{"abc":7}"#, hash).unwrap_err().to_string(),
+            short.read(Some(&RawElement::of_json(r#"{"abcd":[]}"#)), hash),
+            Err(Unread::LongName(3))
+        );
+        assert_eq!(
+            short
+                .read(Some(&RawElement::of_json(r#"{"abc":7}"#)), hash)
+                .unwrap_err()
+                .to_string(),
             "invalid type: integer `7`, expected a list"
         );
     }
@@ -357,7 +367,9 @@ mod tests {
             most: 2,
         };
         assert_eq!(
-            reader.read(r#"["a",1,"c",{"x":[]}]"#, names).unwrap(),
+            reader
+                .read(Some(&RawElement::of_json(r#"["a",1,"c",{"x":[]}]"#)), names)
+                .unwrap(),
             ["a", "1"]
         );
         let hash = Hash {
@@ -365,11 +377,23 @@ mod tests {
             most: 1,
             of: names,
         };
-        let read = reader.read(r#"{"a":null,"b":7}"#, hash).unwrap();
+        let read = reader
+            .read(Some(&RawElement::of_json(r#"{"a":null,"b":7}"#)), hash)
+            .unwrap();
         assert_eq!(read, BTreeMap::from([("a".to_owned(), vec![])]));
         for nothing in ["null", "[]", "{}"] {
-            assert!(reader.read(nothing, hash).unwrap().is_empty());
-            assert!(reader.read(nothing, names).unwrap().is_empty());
+            assert!(
+                reader
+                    .read(Some(&RawElement::of_json(nothing)), hash)
+                    .unwrap()
+                    .is_empty()
+            );
+            assert!(
+                reader
+                    .read(Some(&RawElement::of_json(nothing)), names)
+                    .unwrap()
+                    .is_empty()
+            );
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use super::val::{Reading, Val};
 use super::values::{Families, Family};
-use crate::mesh::reading::{
-    Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, is_undefined, json_of,
-};
+use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, is_undefined};
 use crate::proto::message::RawElement;
 use crate::proto::verb::DatabaseVerb as Verb;
 use crate::proto::{Message, NodeId};
@@ -126,7 +124,7 @@ impl Request {
                 most: usize::MAX,
                 of: Reading(&reader),
             };
-            reader.read(&json_of(element), seed)
+            reader.read(element, seed)
         };
         let families = |element: Option<&RawElement<'_>>| {
             let of = Hash {
@@ -139,14 +137,14 @@ impl Request {
                 most: usize::MAX,
                 of,
             };
-            reader.read(&json_of(element), seed)
+            reader.read(element, seed)
         };
         let list = |element: Option<&RawElement<'_>>, most| {
             let names = Names {
                 reader: &reader,
                 most,
             };
-            reader.read(&json_of(element), names)
+            reader.read(element, names)
         };
         let mut next = || args.next();
         let query = |kind, id: Option<RawElement<'_>>| {
@@ -187,7 +185,7 @@ impl Request {
             Verb::DbKeys => query(Kind::Keys, next())?,
             Verb::DbValues => query(Kind::Values, next())?,
             Verb::Reply => {
-                let result = reader.read(&json_of(next().as_ref()), Reading(&reader))?;
+                let result = reader.read(next().as_ref(), Reading(&reader))?;
                 Request::Reply(name, result)
             }
             Verb::Mon0 => Request::Mon0(name),
@@ -247,5 +245,7 @@ pub(super) fn addresses(value: &Val) -> Option<Vec<String>> {
         reader: &reader,
         most: MAX_ADDRESSES,
     };
-    reader.read(value.json(), names).ok()
+    reader
+        .read(Some(&RawElement::of_json(value.json())), names)
+        .ok()
 }

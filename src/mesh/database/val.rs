@@ -194,6 +194,10 @@ impl<'de> Visitor<'de> for Writing<'_> {
         self.done(digest)
     }
     fn visit_f64<E: de::Error>(self, n: f64) -> Result<u64, E> {
+        // CBOR has floats that JSON does not have.
+        if !n.is_finite() {
+            return self.visit_unit();
+        }
         write_json(self.out, &n).map_err(E::custom)?;
         // Minus zero is zero.
         self.done(digest(4, (n + 0.0).to_bits()))
@@ -265,6 +269,8 @@ impl Visitor<'_> for Key<'_> {
 mod tests {
     use super::*;
     use crate::mesh::reading::{Bounds, Unread};
+    use crate::proto::framing::cbor::json_to_cbor;
+    use crate::proto::message::RawElement;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -311,13 +317,63 @@ mod tests {
         };
         let enough = EACH + json.len();
         let reader = Reader::new(bounds(enough), 0).unwrap();
-        assert_eq!(
-            reader.read(json, Reading(&reader)).unwrap().octets(),
-            enough
-        );
+        let element = RawElement::of_json(json);
+        let read = reader.read(Some(&element), Reading(&reader));
+        assert_eq!(read.unwrap().octets(), enough);
         let reader = Reader::new(bounds(enough - 1), 0).unwrap();
-        let unread = reader.read(json, Reading(&reader)).unwrap_err();
+        let unread = reader.read(Some(&element), Reading(&reader)).unwrap_err();
         assert_eq!(unread, Unread::TooMuch(enough - 1));
+    }
+
+    fn read(element: RawElement<'_>) -> Result<Val, Unread> {
+        let reader = Reader::new(Bounds::default(), element.size())?;
+        reader.read(Some(&element), Reading(&reader))
+    }
+
+    #[test]
+    fn what_only_cbor_has_is_what_its_json_is() {
+        for (item, json) in [
+            (&b"\xf9\x7e\x00"[..], "null"),
+            (b"\xf9\xfc\x00", "null"),
+            (b"\xf7", "null"),
+            (b"\xf9\x80\x00", "-0"),
+            (b"\xf9\x40\x00", "2.0"),
+            (b"\x44caf\xe9", "\"caf\u{e9}\""),
+            (b"\x5f\x41a\x41b\xff", "\"ab\""),
+            (b"\xd9\xd9\xf7\x9f\xc1\x01\xff", "[1]"),
+            (b"\xbf\x01\xf5\xff", r#"{"1":true}"#),
+            (
+                b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff",
+                "-18446744073709551616",
+            ),
+            (b"\xc2\x49\x01\0\0\0\0\0\0\0\0", "18446744073709551616"),
+        ] {
+            let val = read(RawElement::of_cbor(item)).unwrap();
+            assert_eq!(val, Val::of_json(json), "{}", item.escape_ascii());
+            assert_eq!(val.json(), Val::of_json(json).json());
+        }
+        // It stands for something that was not sent with it.
+        assert!(read(RawElement::of_cbor(b"\xd8\x19\x00")).is_err());
+    }
+
+    /// The JSON of this item would have seven times its octets; no more of it is written than may
+    /// be kept.
+    #[test]
+    fn no_more_is_written_than_may_be_kept() {
+        let mut item = b"\x9f".to_vec();
+        (0..1 << 20).for_each(|_| item.extend_from_slice(b"\xf9\x04\x01"));
+        item.push(0xff);
+        let bounds = Bounds {
+            kept: 1 << 20,
+            ..Bounds::default()
+        };
+        let element = RawElement::of_cbor(&item);
+        let taken = allocation_counter::measure(|| {
+            let reader = Reader::new(bounds, item.len()).unwrap();
+            let unread = reader.read(Some(&element), Reading(&reader)).unwrap_err();
+            assert_eq!(unread, Unread::TooMuch(1 << 20));
+        });
+        assert!(taken.bytes_max < 4 << 20, "{}", taken.bytes_max);
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -345,6 +401,9 @@ mod tests {
             let (val, other) = (Val::from(a.clone()), Val::from(b.clone()));
             prop_assert_eq!(val.read::<Value>().unwrap(), a.clone());
             prop_assert_eq!(val == other, a == b);
+            let mut list = Vec::new();
+            json_to_cbor(&mut list, format!("[{a}]").as_bytes()).unwrap();
+            prop_assert_eq!(&read(RawElement::of_cbor(&list)).unwrap(), &val);
             let again = Val::of_json(&serde_json::to_string_pretty(&a).unwrap());
             prop_assert_eq!(again, val);
         }

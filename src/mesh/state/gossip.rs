@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::hearsay::MAX_HEARSAY;
 use crate::mesh::groups::Membership;
-use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread, json_of};
+use crate::mesh::reading::{Bounds, Hash, MAX_ADDRESSES, Names, Reader, Unread};
 use crate::proto::message::RawElement;
 use crate::proto::{Generation, Message, NodeId, PortId};
 
@@ -66,10 +66,9 @@ impl Gossip {
         let mut args = message.elements().skip(1);
         let first = args.next();
         let hash = |most, names| {
-            let json = json_of(first.as_ref());
             let reader = &reader;
             reader.read(
-                &json,
+                first.as_ref(),
                 Hash {
                     reader,
                     most,
@@ -92,7 +91,7 @@ impl Gossip {
         };
         let pair = |second| Ok([needed(first)?, needed(second)?]);
         Ok(match tag {
-            "addr" => Gossip::Addr(reader.read(&json_of(first.as_ref()), addresses)?),
+            "addr" => Gossip::Addr(reader.read(first.as_ref(), addresses)?),
             "nodes" => {
                 let all = hash(MAX_HEARSAY, addresses)?.into_iter();
                 Gossip::Nodes(all.map(|(id, at)| (NodeId::new(id), at)).collect())

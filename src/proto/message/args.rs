@@ -90,20 +90,28 @@ pub(super) fn read_items_with<'de, V: Visitor<'de>>(
     })
 }
 
-/// Deserialises `T` from one JSON text.
-pub(super) fn read_value<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, ArgsError> {
+/// Has `seed` read one JSON text.
+pub(super) fn read_value<'de, S: DeserializeSeed<'de>>(
+    json: &'de str,
+    seed: S,
+) -> Result<S::Value, ArgsError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.disable_recursion_limit();
-    T::deserialize(&mut deserializer).map_err(|error| problem(error, 1))
+    let value = seed.deserialize(&mut deserializer);
+    value.map_err(|error| problem(error, 1))
 }
 
-/// Deserialises `T` from one item of CBOR.
-pub(super) fn read_item<'de, T: Deserialize<'de>>(item: &'de [u8]) -> Result<T, ArgsError> {
+/// Has `seed` read one item of CBOR.
+pub(super) fn read_item<'de, S: DeserializeSeed<'de>>(
+    item: &'de [u8],
+    seed: S,
+) -> Result<S::Value, ArgsError> {
     let mut deserializer = cbor::Deserializer::new(item).max_depth(usize::MAX);
-    T::deserialize(&mut deserializer).map_err(|error| ArgsError {
-        element: 1,
-        problem: error.to_string(),
-    })
+    seed.deserialize(&mut deserializer)
+        .map_err(|error| ArgsError {
+            element: 1,
+            problem: error.to_string(),
+        })
 }
 
 fn problem(error: serde_json::Error, element: usize) -> ArgsError {

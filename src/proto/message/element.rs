@@ -1,8 +1,9 @@
 //! One element of a message, as it came.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
-use serde::de::Deserialize;
+use serde::de::{Deserialize, DeserializeSeed};
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -35,11 +36,11 @@ pub(super) enum Raw<'a> {
 }
 
 impl<'a> RawElement<'a> {
-    pub(super) fn of_json(text: &'a str) -> Self {
+    pub(crate) fn of_json(text: &'a str) -> Self {
         RawElement(Raw::Json(text))
     }
 
-    pub(super) fn of_cbor(item: &'a [u8]) -> Self {
+    pub(crate) fn of_cbor(item: &'a [u8]) -> Self {
         RawElement(Raw::Cbor(item))
     }
 
@@ -76,9 +77,14 @@ impl<'a> RawElement<'a> {
     ///
     /// See [`RawElement`] for an example.
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T, ArgsError> {
+        self.read_seed(PhantomData)
+    }
+
+    /// Has `seed` read the element.
+    pub(crate) fn read_seed<S: DeserializeSeed<'a>>(&self, seed: S) -> Result<S::Value, ArgsError> {
         match self.0 {
-            Raw::Json(text) => args::read_value(text),
-            Raw::Cbor(item) => args::read_item(item),
+            Raw::Json(text) => args::read_value(text, seed),
+            Raw::Cbor(item) => args::read_item(item, seed),
         }
     }
 }
