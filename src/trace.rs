@@ -6,6 +6,7 @@ use crate::log::{LINE, MESSAGE, Shown, TRACE_TARGET};
 use crate::proto::Message;
 
 /// Whether somebody looks.
+#[inline(always)]
 pub(crate) fn enabled() -> bool {
     tracing::enabled!(target: TRACE_TARGET, tracing::Level::TRACE)
 }

@@ -13,9 +13,9 @@ use super::send_cache::{self, SendCache};
 use super::values::ByValue;
 use super::{Full, Inner, Loss, SendError, request, traced};
 use crate::log::log_at;
-use crate::peering::Room;
+use crate::peering::{Form, Room};
 use crate::proto::message::{EncodeError, append_text, encode_in, encode_local};
-use crate::proto::{Framing, Message, PortId};
+use crate::proto::{Framing, Message, PortId, TraceContext};
 
 impl Inner {
     /// Sends a message.
@@ -114,15 +114,21 @@ impl Inner {
     }
 
     /// Shows a message that is about to be sent, if somebody looks.
+    #[inline]
     pub(crate) fn trace_sending<T: Serialize + ?Sized>(
         &self,
         to: &PortId,
         args: &T,
     ) -> Result<(), SendError> {
-        if crate::trace::enabled() {
+        #[cold]
+        fn show<T: Serialize + ?Sized>(to: &PortId, args: &T) -> Result<(), SendError> {
             crate::trace::sent(to.node(), &Message::encode(args)?);
+            Ok(())
         }
-        Ok(())
+        match crate::trace::enabled() {
+            true => show(to, args),
+            false => Ok(()),
+        }
     }
 
     /// Sends a message, if `room` allows it: octets count that wait for another node, and whatever
@@ -163,17 +169,48 @@ impl Inner {
         encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
         room: Room,
     ) -> Result<Option<Full>, SendError> {
-        let trace = self.trace_of_sending();
+        if let Some(trace) = self.trace_of_sending() {
+            return self.snd_in_trace(cache, to, trace, encode, room);
+        }
+        let plain = |out: &mut Vec<u8>, form: Form| encode(out, form.framing);
+        self.snd_in_form(cache, to, false, plain, room)
+    }
+
+    /// Sends a message that belongs to a trace, as one if the link takes such.
+    #[cold]
+    fn snd_in_trace(
+        self: &Arc<Self>,
+        cache: &mut SendCache,
+        to: &PortId,
+        trace: TraceContext,
+        encode: impl Fn(&mut Vec<u8>, Framing) -> Result<(), EncodeError>,
+        room: Room,
+    ) -> Result<Option<Full>, SendError> {
+        let traced = |out: &mut Vec<u8>, form: Form| match form.traced {
+            true => traced::encode(out, form.framing, trace, &encode),
+            false => encode(out, form.framing),
+        };
+        self.snd_in_form(cache, to, true, traced, room)
+    }
+
+    /// Sends a message, encoded once more if the link turns out to have another form. Nearly all
+    /// belong to no trace: that they don't is known when this is compiled.
+    #[inline(always)]
+    fn snd_in_form(
+        self: &Arc<Self>,
+        cache: &mut SendCache,
+        to: &PortId,
+        traced: bool,
+        encode: impl Fn(&mut Vec<u8>, Form) -> Result<(), EncodeError>,
+        room: Room,
+    ) -> Result<Option<Full>, SendError> {
         let mut encoded = None;
         loop {
             let (peer, octets) = cache.peer(self, to.node());
-            let form = peer.form(trace.is_some());
+            let form = peer.form(traced);
             if encoded != Some(form) {
                 octets.clear();
-                match trace.filter(|_| form.traced) {
-                    None => encode(octets, form.framing)?,
-                    Some(trace) => traced::encode(octets, form.framing, trace, &encode)?,
-                }
+                encode(octets, form)?;
                 encoded = Some(form);
             }
             match peer.send(self, to.name(), form, octets, room) {

@@ -11,7 +11,7 @@ use crate::proto::{Framing, Reason};
 impl<A> Peering<A> {
     /// Sends a message to the port `name` that is encoded in this form. What is in `encoded`
     /// afterwards does not matter any more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         name: &str,

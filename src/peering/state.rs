@@ -119,8 +119,11 @@ impl<A> Peering<A> {
     /// nobody knows yet what the node there takes.
     #[inline]
     pub(super) fn has_form(&self, form: Form) -> bool {
-        let traces = self.link().is_some_and(|link| link.traces);
-        self.framing() == form.framing && (traces || !form.traced)
+        let (framing, traces) = match self.link() {
+            Some(link) => (link.send_framing, link.traces),
+            None => (Framing::Json, false),
+        };
+        framing == form.framing && (traces || !form.traced)
     }
 
     /// The framing of what is sent: the link's, or, while there is none, JSON.

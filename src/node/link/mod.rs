@@ -430,7 +430,10 @@ impl Peer {
     }
 
     /// Has the rules decide on something to be sent, and looks after what follows from that.
-    #[inline]
+    ///
+    /// Always in one piece with what is decided: as calls, this was a tenth of what sending a small
+    /// message takes.
+    #[inline(always)]
     fn decide(
         self: &Arc<Self>,
         node: &Arc<Inner>,
