@@ -18,7 +18,11 @@ use super::token::literal_run;
 /// ```
 pub fn unescape(raw: &[u8]) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', raw) else {
-        return String::from_utf8_lossy(raw);
+        // Nearly all is UTF-8, of which that is the shorter proof.
+        return match std::str::from_utf8(raw) {
+            Ok(text) => text.into(),
+            Err(_) => String::from_utf8_lossy(raw),
+        };
     };
     let mut out = String::with_capacity(raw.len());
     let (mut run, mut rest) = raw.split_at(first);
