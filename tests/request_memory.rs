@@ -1,5 +1,5 @@
-//! What one message can cost: what is allocated at the peak, while a peer sends long messages of all
-//! shapes to the node port and to the port of its gossip.
+//! What one message can cost: what is allocated at the peak, while a peer sends long messages of
+//! all shapes to the node port and to the port of its gossip.
 //!
 //! A test program of its own, as it counts what the whole process allocates. The messages have 20
 //! MiB, or as many as `AEMP_MESSAGE_MIB` says.
@@ -22,9 +22,9 @@ fn long() -> usize {
     mib.map_or(20, |mib| mib.parse().unwrap()) * MIB
 }
 
-/// What a message of so many octets may take: itself, growing in a buffer that is doubled, and once
-/// more, as it is while it is sent on. What is made of one that is within the bound of `max_request`
-/// may take more.
+/// What a message of so many octets may take: itself, growing in a buffer that is doubled, and
+/// once more, as it is while it is sent on. What is made of one that is within the bound of
+/// `max_request` may take more.
 fn most(octets: usize) -> usize {
     match octets {
         0..=MAX_REQUEST => 130 * MIB,
