@@ -70,9 +70,9 @@ pub fn many_peers() -> u64 {
 /// Processor time that is too little to be compared, in seconds.
 const NOISE: f64 = 0.3;
 
-/// How much processor time a node may take after the attack, beyond some times that of an honest load
-/// of as many octets, before that is taken for a loop without end; in seconds. The clock would say
-/// how much else the machine has to do.
+/// How much processor time a node may take after the attack, beyond some times that of an honest
+/// load of as many octets, before that is taken for a loop without end; in seconds. The clock would
+/// say how much else the machine has to do.
 fn rest_limit() -> f64 {
     size(15, 90) as f64
 }
