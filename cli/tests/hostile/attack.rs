@@ -152,7 +152,7 @@ impl Attack {
         let address = self.victim.address();
         let mut peer = Peer::login_in(address, id, self.release, framing, limit)
             .unwrap_or_else(|error| panic!("{id} logs in: {error}"));
-        peer.give_up_after(rest_limit());
+        peer.give_up_after(Duration::from_secs(size(15, 90) as u64));
         peer
     }
 
