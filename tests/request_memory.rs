@@ -1,8 +1,8 @@
 //! What one message can cost: what is allocated at the peak, while a peer sends long messages of
 //! all shapes to the node port and to the port of its gossip.
 //!
-//! A test program of its own, as it counts what the whole process allocates. The messages have 20
-//! MiB, or as many as `AEMP_MESSAGE_MIB` says.
+//! A test program of its own, as it counts what the whole process allocates. All sizes go with
+//! `max_request`, which is 4 MiB here, or as many as `AEMP_REQUEST_MIB` says.
 
 mod support;
 
@@ -16,24 +16,26 @@ use support::{Scripted, builder, up};
 
 const MIB: usize = 1 << 20;
 
-/// How long a long message is.
+/// The bound of what is read of a message about the mesh or the database.
+fn max_request() -> usize {
+    let mib = std::env::var("AEMP_REQUEST_MIB").ok();
+    mib.map_or(4, |mib| mib.parse().unwrap()) * MIB
+}
+
+/// How long a long message is: beyond that bound.
 fn long() -> usize {
-    let mib = std::env::var("AEMP_MESSAGE_MIB").ok();
-    mib.map_or(20, |mib| mib.parse().unwrap()) * MIB
+    max_request() / 4 * 5
 }
 
 /// What a message of so many octets may take: itself, growing in a buffer that is doubled, and
-/// once more, as it is while it is sent on. What is made of one that is within the bound of
-/// `max_request` may take more.
+/// once more, as it is while it is sent on. What is made of one that is within the bound may take
+/// more.
 fn most(octets: usize) -> usize {
-    match octets {
-        0..=MAX_REQUEST => 130 * MIB,
-        octets => 5 * octets + 10 * MIB,
+    match octets <= max_request() {
+        true => 7 * max_request(),
+        false => 5 * octets + max_request() / 2,
     }
 }
-
-/// The bound of `max_request` if nothing is configured.
-const MAX_REQUEST: usize = 16 * MIB;
 
 /// A message: something before, pieces, and something behind.
 struct Shape {
@@ -106,7 +108,8 @@ async fn answered(peer: &mut Scripted, request: &[u8], answer: &[u8]) {
 async fn costs_little(framing: &'static str, id: &str, params: &str, shapes: Vec<Shape>) {
     let node = builder("costs")
         .generation(Generations::Auto)
-        .framings(Framing::ALL);
+        .framings(Framing::ALL)
+        .set("max_request", max_request().to_string());
     let node: Node = node.binds(["127.0.0.1:0"]).start().await.unwrap();
     let victim = node.port();
     let mut peer = Scripted::connect(&node).await;
@@ -144,8 +147,8 @@ async fn costs_little(framing: &'static str, id: &str, params: &str, shapes: Vec
         .await;
         let (name, time) = (shape.name, started.elapsed());
         println!(
-            "{framing} {name}: {} MiB at the peak, {time:.1?}",
-            taken / MIB
+            "{framing} {name}: {} KiB at the peak, {time:.1?}",
+            taken >> 10
         );
         assert!(taken < most(shape.octets), "{framing} {name}: {taken}");
     }
@@ -226,7 +229,7 @@ async fn no_message_takes_much_memory() {
             lists,
             "\"h\":[]}]",
         )
-        .of(2 * MIB),
+        .of(max_request() / 8),
         shape("groups", r#"["gossip","set",{"#, lists, "\"h\":[]}]"),
         shape(
             "groups within the bound",
@@ -234,7 +237,7 @@ async fn no_message_takes_much_memory() {
             lists,
             "\"h\":[]}]",
         )
-        .of(2 * MIB),
+        .of(max_request() / 8),
         shape("trees as gossip", r#"["gossip","set",["#, trees, "0]]"),
     ];
     costs_little("json", "one", "provider=AE-1.30", generation_1).await;
@@ -255,14 +258,14 @@ async fn no_message_takes_much_memory() {
                 trees,
                 "0]}]",
             )
-            .of(MAX_REQUEST - 99),
+            .of(max_request() - 99),
             shape(
                 "floats within the bound",
                 r#"["","g_upd","f",{"k":["#,
                 floats,
                 "0]}]",
             )
-            .of(MAX_REQUEST - 99),
+            .of(max_request() - 99),
             shape("keys", r#"["","g_upd","f",{"#, keys, "\"\":0}]"),
             shape(
                 "keys within the bound",
@@ -270,14 +273,14 @@ async fn no_message_takes_much_memory() {
                 keys,
                 "\"\":0}]",
             )
-            .of(MIB),
+            .of(max_request() / 16),
             shape(
                 "the same keys again",
                 r#"["","g_upd","f",{"#,
                 keys,
                 "\"\":0}]",
             )
-            .of(MIB),
+            .of(max_request() / 16),
             shape("families", r#"["","g_set",{"#, hashes, "\"\":{}}]"),
             shape(
                 "families within the bound",
@@ -285,7 +288,7 @@ async fn no_message_takes_much_memory() {
                 hashes,
                 "\"\":{}}]",
             )
-            .of(MIB),
+            .of(max_request() / 16),
             shape("trees as families", r#"["","g_set",["#, trees, "0]]"),
             shape("deleted keys", r#"["","g_upd","f",null,["#, zeros, "0]]"),
             shape("an answer", r#"["","g_reply","b",["#, trees, "0]]"),
@@ -340,14 +343,14 @@ async fn no_message_takes_much_memory() {
             "trees within the bound",
             update,
             tree,
-            MAX_REQUEST - 99,
+            max_request() - 99,
             b"\xff",
         ),
         cbor(
             "half floats",
             update,
             |_| b"\xf9\x04\x01".to_vec(),
-            MAX_REQUEST - 99,
+            max_request() - 99,
             b"\xff",
         ),
         cbor(

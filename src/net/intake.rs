@@ -73,8 +73,11 @@ impl Intake {
             true => BLOCK.take(),
             false => std::mem::take(&mut self.rest),
         };
-        // The room doubles for a message that is large.
-        block.reserve((self.size + SMALL).max(block.len()));
+        // The room doubles for a message that is large, but not before it is used up.
+        let least = self.size + SMALL;
+        if block.capacity() - block.len() < least {
+            block.reserve(least.max(block.len()));
+        }
         if small {
             block.extend_from_slice(&self.rest);
         }
@@ -122,6 +125,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use tokio::io::AsyncWriteExt as _;
+
+    /// Whatever is there of a message, it has a block of twice as much at the most.
+    #[tokio::test]
+    async fn a_large_message_has_little_room_beside_it() {
+        let (mut near, mut far) = tokio::io::duplex(1 << 20);
+        let mut intake = Intake::new(b"");
+        for n in 1..300 {
+            near.write_all(&[b'x'; 60_000]).await.unwrap();
+            let (block, read) = intake.fill(&mut far).await.unwrap();
+            intake.keep(block);
+            let whole = n * 60_000;
+            assert_eq!((read, intake.rest.len()), (60_000, whole));
+            let most = 2 * whole + 2 * MOST_READ;
+            assert!(intake.held() <= most, "{} of {whole}", intake.held());
+        }
+    }
 
     proptest! {
         /// Whatever is read and however much of it is taken each time, nothing is lost or doubled.
